@@ -1,0 +1,21 @@
+//! The domain: attendance records, where they are stored and how reads are cached.
+//!
+//! Policy: PostgreSQL is the truth; Redis holds answers; what a client was told is durable. Nothing here
+//! knows HTTP: an answer is a JSON body, its entity tag and, where there is more, the cursor of the next page.
+
+mod answer;
+mod cache;
+mod date;
+mod draft;
+mod health;
+mod record;
+mod service;
+mod store;
+
+pub use answer::{Answer, Cached, Listing, RowStream};
+pub use date::Date;
+pub use draft::{Draft, Problem};
+pub use health::{Dependency, Health, HealthBoard};
+pub use record::NewRecord;
+pub use service::{Attendance, Error};
+pub use store::{Cursor, ListQuery};

@@ -1,0 +1,6 @@
+//! The attendance appliance.
+
+mod config;
+mod managed;
+
+fn main() {}

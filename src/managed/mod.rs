@@ -1,0 +1,1 @@
+//! Children the appliance runs: PostgreSQL and Redis. Knows nothing of attendance or HTTP.
