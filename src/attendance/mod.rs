@@ -8,13 +8,14 @@ mod cache;
 mod date;
 mod draft;
 mod health;
+pub mod json;
 mod record;
 mod service;
 mod store;
 
-pub use answer::{Answer, Cached, Listing, RowStream};
-pub use date::Date;
-pub use draft::{Draft, Problem};
+pub use answer::{Answer, Cached, Interrupted, Listing, RowStream};
+pub use date::{ACCEPTED_FORMS, Date};
+pub use draft::{Draft, Problem, echo};
 pub use health::{Dependency, Health, HealthBoard};
 pub use record::NewRecord;
 pub use service::{Attendance, Error};
