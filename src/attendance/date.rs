@@ -29,6 +29,16 @@ impl Date {
     /// PostgreSQL's `-infinity`.
     pub const NEG_INFINITY: Date = Date(i32::MIN);
 
+    /// Days since 2000-01-01, as PostgreSQL counts.
+    pub(super) fn days(self) -> i32 {
+        self.0
+    }
+
+    /// The date of [`Date::days`].
+    pub(super) fn from_days(days: i32) -> Self {
+        Self(days)
+    }
+
     /// Reads one of the accepted forms; `None` for anything else, impossible dates included.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
