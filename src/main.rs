@@ -2,6 +2,7 @@
 
 mod attendance;
 mod config;
+mod database;
 mod managed;
 mod telemetry;
 
