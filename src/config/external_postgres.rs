@@ -22,14 +22,18 @@ pub fn read(settings: &mut Settings) -> Option<ExternalPostgres> {
     external
 }
 
-fn from_keys(settings: &Settings) -> ExternalPostgres {
-    let text = |path, default: &str| settings.text(path).unwrap_or(default).to_owned();
+fn from_keys(settings: &mut Settings) -> ExternalPostgres {
+    settings.default_to("postgres.port", "5432");
+    settings.default_to("postgres.user", "postgres");
+    settings.default_to("postgres.database", "attendance_db");
+    settings.default_to("postgres.sslmode", "prefer");
+    let text = |path| settings.text(path).unwrap_or_default().to_owned();
     ExternalPostgres {
-        host: text("postgres.host", ""),
-        port: settings.number("postgres.port").unwrap_or(5432),
-        user: text("postgres.user", "postgres"),
-        password: Secret::new(text("postgres.password", "")),
-        database: text("postgres.database", "attendance_db"),
+        host: text("postgres.host"),
+        port: settings.number("postgres.port").unwrap_or_default(),
+        user: text("postgres.user"),
+        password: Secret::new(text("postgres.password")),
+        database: text("postgres.database"),
         sslmode: sslmode(settings.text("postgres.sslmode")),
     }
 }

@@ -23,6 +23,7 @@ pub fn service(settings: &mut Settings) -> RedisService {
         let remedy = "the first uses a Redis that somebody else runs, the second one that the appliance runs: keep one";
         settings.exclude(server, "redis.program", remedy);
     }
+    settings.default_to("redis.mode", if server.is_some() { "external" } else { "managed" });
     match (mode.as_deref(), server) {
         (Some("off"), _) => RedisService::Off,
         (_, Some("redis.url")) => from_url(settings).map_or(RedisService::Off, RedisService::External),
@@ -34,13 +35,15 @@ pub fn service(settings: &mut Settings) -> RedisService {
     }
 }
 
-fn from_keys(settings: &Settings) -> ExternalRedis {
+fn from_keys(settings: &mut Settings) -> ExternalRedis {
+    settings.default_to("redis.port", "6379");
+    settings.default_to("redis.database", "0");
     ExternalRedis {
         host: settings.text("redis.host").unwrap_or_default().to_owned(),
-        port: settings.number("redis.port").unwrap_or(6379),
+        port: settings.number("redis.port").unwrap_or_default(),
         username: settings.text("redis.username").map(ToOwned::to_owned),
         password: settings.text("redis.password").map(Secret::new),
-        database: settings.number("redis.database").unwrap_or(0),
+        database: settings.number("redis.database").unwrap_or_default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{Secrecy, is_section};
 use super::origin::Origin;
-use super::problem::{Errors, Problem};
+use super::problem::{Errors, Problem, Problems};
 use super::settings::Settings;
 use super::sources::{self, Flags, Surroundings};
 use super::{Config, build, data_dir, show};
@@ -57,9 +57,13 @@ impl Loaded {
     /// # Errors
     /// One problem for each key that names such a service.
     pub fn only_managed(&self) -> Result<(), Errors> {
-        let outside = ["postgres.host", "postgres.url", "redis.host", "redis.url"].into_iter();
-        let problem = |key| Some(Problem::NotForDemo { origin: self.settings.origin(key)?.clone(), key });
-        Errors::unless_none(outside.filter_map(problem).collect(), ())
+        let mut problems = Problems::default();
+        for key in ["postgres.host", "postgres.url", "redis.host", "redis.url"] {
+            if let Some(origin) = self.settings.origin(key).cloned() {
+                problems.push(Problem::NotForDemo { origin, key });
+            }
+        }
+        Errors::unless_none(problems, ())
     }
 
     fn readable_secret(&self) -> Option<String> {

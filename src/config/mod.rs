@@ -7,6 +7,7 @@ mod build;
 mod data_dir;
 mod external_postgres;
 mod external_redis;
+mod file;
 mod keys;
 mod kind;
 mod load;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use load::{Loaded, load, template};
-pub use problem::{Errors, Problem};
+pub use problem::Errors;
 pub use secret::Secret;
 pub use sources::{Flags, Surroundings};
 

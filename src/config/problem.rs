@@ -7,9 +7,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::file::FileError;
 use super::origin::Origin;
 
-/// More problems than this are counted, not listed.
+/// More problems than this are counted, not kept.
 const LISTED: usize = 50;
 
 /// One thing that is wrong.
@@ -89,44 +90,9 @@ pub enum Problem {
         /// Why.
         reason: super::tree::Reason,
     },
-    /// A file that was named does not exist.
-    #[error("the configuration file {} named by {named_by} does not exist; correct the name or leave it out", .path.display())]
-    NoFile {
-        /// The file.
-        path: PathBuf,
-        /// The flag or variable.
-        named_by: &'static str,
-    },
-    /// A file that exists cannot be read.
-    #[error("the configuration file {} cannot be read: {cause}; correct its permissions or its name", .path.display())]
-    FileAccess {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        cause: io::Error,
-    },
-    /// A directory, a pipe or a device.
-    #[error("the configuration file {} is not a regular file; name a file", .path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Larger than any configuration.
-    #[error("the configuration file {} is larger than {limit} bytes; name the right file", .path.display())]
-    FileTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// What is taken.
-        limit: u64,
-    },
-    /// Not UTF-8.
-    #[error("the configuration file {} is not UTF-8 text from byte {offset} on; save it as UTF-8", .path.display())]
-    FileNotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// The first byte that is not.
-        offset: usize,
-    },
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A variable that is not UTF-8.
     #[error("environment variable {name}: its value is not UTF-8 text; set it again")]
     VariableNotUtf8 {
@@ -214,28 +180,50 @@ fn aside(hint: Option<&str>) -> String {
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }
 
+/// The problems found so far. However wrong a file is, only so many are kept; the rest is counted.
+#[derive(Debug, Default)]
+pub struct Problems {
+    listed: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        if self.is_full() { self.more += 1 } else { self.listed.push(problem) }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Whether the next one will only be counted, so that its details are not worth finding out.
+    pub fn is_full(&self) -> bool {
+        self.listed.len() >= LISTED
+    }
+}
+
 /// All that is wrong with a configuration; never empty.
 #[derive(Debug, thiserror::Error)]
-pub struct Errors(Vec<Problem>);
+pub struct Errors(Problems);
 
 impl Errors {
     /// The problems as a failure, or the value when there are none.
-    pub fn unless_none<T>(problems: Vec<Problem>, value: T) -> Result<T, Self> {
+    pub fn unless_none<T>(problems: Problems, value: T) -> Result<T, Self> {
         if problems.is_empty() { Ok(value) } else { Err(Self(problems)) }
     }
 
     /// One line a problem.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        let more = self.0.len().saturating_sub(LISTED);
-        let rest = (more > 0).then(|| format!("and {more} more problems"));
-        self.0.iter().take(LISTED).map(ToString::to_string).chain(rest)
+        let rest = (self.0.more > 0).then(|| format!("and {} more problems", self.0.more));
+        self.0.listed.iter().map(one_line).chain(rest)
     }
 }
 
-impl From<Problem> for Errors {
-    fn from(problem: Problem) -> Self {
-        Self(vec![problem])
-    }
+/// A name in a message may hold a line break; the message may not.
+fn one_line(problem: &Problem) -> String {
+    problem.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 impl fmt::Display for Errors {

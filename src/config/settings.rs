@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::keys::{KEYS, Key, Secrecy};
+use super::keys::{self, KEYS, Key, Secrecy};
 use super::kind::{self, Kind, Value};
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 
 /// One value that counts.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Setting {
 pub struct Settings {
     given: BTreeMap<&'static str, Setting>,
     /// What is wrong so far.
-    pub problems: Vec<Problem>,
+    pub problems: Problems,
 }
 
 impl Settings {
@@ -45,6 +45,20 @@ impl Settings {
         } else {
             self.give(key, text, origin);
         }
+    }
+
+    /// Gives a value to a key that has none, where the rest of the configuration calls for one.
+    pub fn default_to(&mut self, path: &str, text: &str) {
+        if let Some(key) = Key::find(path).filter(|_| self.value(path).is_none()) {
+            self.give(key, text, Origin::Default);
+        }
+    }
+
+    /// A key that does not exist.
+    pub fn unknown(&mut self, path: &str, origin: Origin) {
+        let nearest = if self.problems.is_full() { None } else { keys::nearest_key(path) };
+        let key = path.chars().take(80).collect();
+        self.problems.push(Problem::UnknownKey { origin, key, nearest: nearest.map(ToOwned::to_owned) });
     }
 
     /// Writes down what a rule chose, for `config show`.

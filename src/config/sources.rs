@@ -1,11 +1,10 @@
 //! The layers a configuration is made of: the defaults, one file, the environment, the flags.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file;
 use super::keys::{self, Key, Secrecy, VARIABLE_PREFIX};
 use super::origin::Origin;
 use super::problem::Problem;
@@ -15,9 +14,6 @@ use super::url;
 
 /// The defaults, which are also the documentation.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
-
-/// No configuration is larger.
-const FILE_LIMIT: u64 = 1 << 20;
 
 /// What the command line says about the configuration.
 #[derive(Debug, Clone, Default)]
@@ -72,53 +68,21 @@ pub fn defaults(settings: &mut Settings) {
 
 /// Lays the configuration file, where there is one, and says which it is.
 pub fn file(settings: &mut Settings, flags: &Flags, surroundings: &Surroundings) -> Option<PathBuf> {
-    let path = match choose_file(flags, surroundings) {
+    let path = match file::choose(flags, surroundings) {
         Ok(path) => path?,
-        Err(problem) => {
-            settings.problems.push(problem);
+        Err(error) => {
+            settings.problems.push(error.into());
             return None;
         }
     };
-    match read(&path) {
+    match file::read(&path) {
         Ok(text) => {
             let shared: Arc<Path> = path.as_path().into();
             document(settings, &text, &|place| Origin::File { path: Arc::clone(&shared), place });
         }
-        Err(problem) => settings.problems.push(problem),
+        Err(error) => settings.problems.push(error.into()),
     }
     Some(path)
-}
-
-fn choose_file(flags: &Flags, surroundings: &Surroundings) -> Result<Option<PathBuf>, Problem> {
-    let named = |path: PathBuf, named_by| match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Problem::NoFile { path, named_by }),
-        _ => Ok(Some(path)),
-    };
-    if let Some(path) = &flags.config {
-        return named(path.clone(), "--config");
-    }
-    if let Some(path) = surroundings.variable("CONFIG_FILE") {
-        return named(path.into(), "CONFIG_FILE");
-    }
-    // one that exists but may not be looked at is an error later, not a reason to take the next
-    let exists = |path: &&PathBuf| !matches!(path.metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
-    Ok(surroundings.default_files.iter().find(exists).cloned())
-}
-
-fn read(path: &Path) -> Result<String, Problem> {
-    let access = |cause| Problem::FileAccess { path: path.to_owned(), cause };
-    // asked before opening: opening a pipe would wait for its writer
-    if !path.metadata().map_err(access)?.is_file() {
-        return Err(Problem::NotAFile { path: path.to_owned() });
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(access)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(access)?;
-    if bytes.len() as u64 > FILE_LIMIT {
-        return Err(Problem::FileTooLarge { path: path.to_owned(), limit: FILE_LIMIT });
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Problem::FileNotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })?;
-    Ok(text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text))
 }
 
 type Locate<'a> = &'a dyn Fn(tree::Place) -> Origin;
@@ -157,11 +121,7 @@ fn top(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
 
 fn key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_>) {
     let Some(key) = Key::find(path) else {
-        settings.problems.push(Problem::UnknownKey {
-            origin: locate(entry.place),
-            key: path.chars().take(80).collect(),
-            nearest: keys::nearest_key(path).map(ToOwned::to_owned),
-        });
+        settings.unknown(path, locate(entry.place));
         return;
     };
     let origin = locate(entry.value.place);
@@ -225,11 +185,7 @@ fn set(settings: &mut Settings, text: &str) {
         return;
     };
     match Key::find(path.trim()) {
-        None => settings.problems.push(Problem::UnknownKey {
-            origin: Origin::Flag("--set"),
-            key: path.chars().take(80).collect(),
-            nearest: keys::nearest_key(path.trim()).map(ToOwned::to_owned),
-        }),
+        None => settings.unknown(path.trim(), Origin::Flag("--set")),
         Some(key) if exposes_secret(key, value) => {
             settings.problems.push(Problem::SecretOnCommandLine { key: key.path, variable: key.variable() })
         }

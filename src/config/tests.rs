@@ -112,7 +112,10 @@ fn without_anything_both_services_are_managed() {
 fn the_file_of_the_python_service_works_unchanged() {
     let text = "postgres:\n  database: attendance_db\n  host: 10.0.0.3\n  port: 5432\n  user: postgres\n  \
                 password: password\n\nredis:\n  host: 10.0.0.4\n  port: 6379\n  password: \"\"\n";
-    let config = from_text(text).unwrap().config;
+    let loaded = from_text(text).unwrap();
+    assert!(loaded.show().contains("  sslmode: prefer  # from default\n"));
+    assert!(loaded.show().contains("  mode: external  # from default\n"));
+    let config = loaded.config;
     let PostgresService::External(postgres) = config.postgres.service else { panic!("managed") };
     assert_eq!((postgres.host.as_str(), postgres.port, postgres.user.as_str()), ("10.0.0.3", 5432, "postgres"));
     assert_eq!((postgres.password.expose(), postgres.database.as_str()), ("password", "attendance_db"));
@@ -213,6 +216,15 @@ fn all_problems_are_told_at_once_with_their_places() {
 }
 
 #[test]
+fn the_worst_file_is_refused_in_few_lines() {
+    let text: String = (0..100_000).map(|n| format!("k{n}: 1\n")).collect();
+    let lines = problems(&text);
+    assert_eq!(lines.len(), 51);
+    assert_eq!(lines[50], "and 99950 more problems");
+    assert_eq!(problems("\"a\\nb\": 1\n").len(), 1);
+}
+
+#[test]
 fn wrong_shapes_are_told() {
     assert!(problem("- a\n").contains("the file is a list, expected a section"));
     assert!(problem("server: 8080\n").contains("FILE:1:9: server is a value, expected a section"));
@@ -268,9 +280,8 @@ fn unknown_variables_and_bad_sets_are_told() {
         "environment variable ATTENDANCE_API__SERVER__LISTENS: sets no known key; \
          did you mean ATTENDANCE_API__SERVER__LISTEN? Otherwise remove it"
     );
-    let mut flags = Flags::default();
-    flags.set =
-        ["postgres.password=geheim", "log.level", "log.lvel=info", "redis.password:geheim"].map(str::to_owned).into();
+    let set = ["postgres.password=geheim", "log.level", "log.lvel=info", "redis.password:geheim"];
+    let flags = Flags { set: set.map(str::to_owned).into(), ..Flags::default() };
     let text = wrong(load(&flags, &surroundings(&[])));
     assert_eq!(text.lines().count(), 4, "{text}");
     assert!(text.contains("use the environment variable ATTENDANCE_API__POSTGRES__PASSWORD"), "{text}");
