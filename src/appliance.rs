@@ -1,0 +1,100 @@
+//! Start order and stop order of the whole.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+
+/// Why the appliance failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The parts are joined elsewhere.
+    #[error("the appliance is not joined together in this build; use one that is")]
+    NotJoined,
+}
+
+/// What to do besides serving.
+#[derive(Debug)]
+pub struct Options {
+    /// Records to store once the schema is up to date, before anybody is served.
+    pub samples: Vec<Sample>,
+    /// Told once, when the first request can be answered.
+    pub ready: fn(&Ready),
+}
+
+/// One sample record, as a client would send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Employee.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Attendance.
+    pub status: String,
+    /// `YYYY-MM-DD`
+    pub date: String,
+}
+
+/// What a started appliance can say about itself.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The address it listens on, with the real port.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// PostgreSQL: origin and version.
+    pub postgres: String,
+    /// Redis: kind and address.
+    pub redis: String,
+}
+
+/// `migrate`: what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migration {
+    /// Run what is pending.
+    Update,
+    /// Say what is pending.
+    Status,
+}
+
+/// Runs the appliance until it is told to stop (SIGTERM, SIGINT).
+pub async fn run(_config: Config, _options: Options) -> Result<(), Error> {
+    Err(Error::NotJoined)
+}
+
+/// Starts PostgreSQL alone (or connects to it), migrates or looks, and stops it; the report is for a person.
+pub async fn migrate(_config: Config, _migration: Migration) -> Result<String, Error> {
+    Err(Error::NotJoined)
+}
+
+/// Which managed PostgreSQL would be used: origin and version. Starts and writes nothing.
+pub fn describe_postgres(_config: &Config) -> Result<String, Error> {
+    Err(Error::NotJoined)
+}
+
+/// The version of the embedded PostgreSQL, where one is embedded.
+pub fn embedded_postgres() -> Option<String> {
+    None
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> String {
+    "{}".to_owned()
+}
+
+/// Started as root: becomes an unprivileged user. Before any thread is started.
+pub fn drop_privileges(_data_dir: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
+/// Becomes a supervised child: does not return unless it fails.
+pub fn supervised_child(_args: Vec<OsString>) -> Result<Infallible, Error> {
+    Err(Error::NotJoined)
+}
+
+/// Serves mini-redis on the socket passed as standard input.
+pub fn mini_redis_child() -> Result<(), Error> {
+    Err(Error::NotJoined)
+}
