@@ -19,6 +19,8 @@ pub mod pg_embed;
 pub mod postgres;
 pub mod privileges;
 mod process;
+#[cfg(test)]
+mod process_tests;
 pub mod redis;
 mod run_dir;
 pub mod shim;
