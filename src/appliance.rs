@@ -11,7 +11,6 @@ mod sample;
 mod signals;
 mod systemd;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -216,12 +215,9 @@ pub fn drop_privileges(data_dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Becomes a supervised child: does not return unless it fails.
-///
-/// # Errors
-/// When the program cannot be run, or the appliance is gone.
-pub fn supervised_child(words: Vec<OsString>) -> Result<Infallible, Error> {
-    Err(shim::run_words(&words).into())
+/// Becomes a supervised child; returns only when that fails.
+pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Error {
+    shim::run_supervised_child(parent, signal, command).into()
 }
 
 /// Serves mini-redis on the socket passed as standard input.

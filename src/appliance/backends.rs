@@ -15,7 +15,7 @@ use crate::managed::redis::{ManagedRedis, RedisOptions};
 use crate::telemetry::metrics::Metrics;
 
 /// The database an appliance makes for itself; the name the reference uses.
-const DATABASE: &str = "attendance_db";
+pub(super) const DATABASE: &str = "attendance_db";
 /// Connections beside the pool's: migrations, supervision, and a person with psql.
 const SPARE_CONNECTIONS: usize = 12;
 

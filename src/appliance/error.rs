@@ -42,6 +42,9 @@ pub enum Error {
     /// The external Redis cannot be addressed.
     #[error("the Redis of the configuration cannot be used: {0}; correct redis.host or redis.url")]
     RedisAddress(::redis::RedisError),
+    /// A managed backend is missing after its start: a bug of ours.
+    #[error("{0} is to be managed and was not started; this is a bug, please report it")]
+    NoBackend(&'static str),
     /// PostgreSQL cannot be used.
     #[error(transparent)]
     Database(#[from] database::Error),

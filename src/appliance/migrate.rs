@@ -1,11 +1,11 @@
 //! `migrate`: the schema apart from serving.
 
-use super::backends::postgres_options;
-use super::{Error, Options};
+use super::Error;
+use super::backends::{DATABASE, postgres_options};
 use crate::config::{Config, PostgresService};
 use crate::database::{Database, migrations};
 use crate::managed::lock::{self, DataDirLock};
-use crate::managed::postgres::{self, ManagedPostgres};
+use crate::managed::postgres::{Endpoint, ManagedPostgres};
 use crate::telemetry::log::{Form, Logging};
 
 /// `migrate`: what to do.
@@ -17,15 +17,39 @@ pub enum Migration {
     Status,
 }
 
-/// Starts PostgreSQL alone (or connects to it), migrates or looks, and stops it; the report is for a person.
+/// Connects to PostgreSQL, started for it and stopped again where it is managed and not running; the report is for a person.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached or a migration fails.
 pub async fn migrate(config: Config, migration: Migration) -> Result<String, Error> {
+    // The report goes to standard output; the log has nothing to add to it but what is wrong.
     let _logging = Logging::start(Form::Text, tracing::Level::WARN)?;
-    let patience = config.postgres.connect_timeout;
-    match &config.postgres.service {
-        PostgresService::External(external) => work(&Database::external(external)?, migration, patience).await,
-        PostgresService::Managed { .. } => on_managed(&config, migration).await,
+    if let PostgresService::External(external) = &config.postgres.service {
+        return work(&config, &Database::external(external)?, migration).await;
     }
+    let _lock = match DataDirLock::acquire(&config.data_dir) {
+        Ok(lock) => lock,
+        Err(held @ lock::Error::Held { .. }) => {
+            // An appliance runs: its PostgreSQL is used, and stays.
+            let endpoint = Endpoint::of_running(&config.data_dir, DATABASE).ok_or(held)?;
+            return work(&config, &Database::managed(&endpoint)?, migration).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let options = postgres_options(&config).ok_or(Error::NoBackend("PostgreSQL"))?;
+    let postgres = ManagedPostgres::start(options).await?;
+    let outcome = match Database::managed(postgres.endpoint()) {
+        Ok(database) => work(&config, &database, migration).await,
+        Err(error) => Err(error.into()),
+    };
+    postgres.stop().await;
+    outcome
+}
+
+async fn work(config: &Config, database: &Database, migration: Migration) -> Result<String, Error> {
+    let patience = config.postgres.connect_timeout;
+    Ok(match migration {
+        Migration::Update => migrations::run(database, patience).await?.to_string(),
+        Migration::Status => migrations::status(database, patience).await?,
+    })
 }

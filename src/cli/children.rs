@@ -11,9 +11,15 @@ use crate::appliance;
 #[derive(Debug, Args)]
 #[command(hide = true, disable_help_flag = true)]
 pub struct Supervised {
-    /// Passed on as they are.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<OsString>,
+    /// The appliance's process id; the child must not outlive it.
+    #[arg(long)]
+    pub parent: i32,
+    /// What the kernel sends the child when the appliance is gone.
+    #[arg(long)]
+    pub signal: String,
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub command: Vec<OsString>,
 }
 
 /// The process that serves mini-redis.
@@ -22,8 +28,8 @@ pub struct Supervised {
 pub struct MiniRedis {}
 
 /// Becomes the child; returns only when that fails.
-pub fn supervised(arguments: Supervised) -> Result<(), Failure> {
-    match appliance::supervised_child(arguments.words)? {}
+pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
+    Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
 }
 
 /// Serves mini-redis until its parent ends it.

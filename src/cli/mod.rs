@@ -87,7 +87,7 @@ pub fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Version(_) => version::run(),
-        Command::SupervisedChild(arguments) => children::supervised(arguments),
+        Command::SupervisedChild(arguments) => children::supervised(&arguments),
         Command::MiniRedisChild(_) => children::mini_redis(),
     }
 }
@@ -131,7 +131,8 @@ mod tests {
         let words = ["--parent", "1", "--signal", "SIGINT", "--", "/bin/sh", "-c", "exit", "--help"];
         let line = parsed(&[&["supervised-child"][..], &words].concat());
         let Some(Command::SupervisedChild(child)) = line.command else { panic!("{line:?}") };
-        assert_eq!(child.words, words);
+        assert_eq!((child.parent, child.signal.as_str()), (1, "SIGINT"));
+        assert_eq!(child.command, words[5..]);
     }
 
     #[test]

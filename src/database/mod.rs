@@ -8,7 +8,6 @@ mod error;
 pub mod migrations;
 mod tls;
 
-use std::path::Path;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -17,7 +16,8 @@ use tokio_postgres::config::SslMode as WireSslMode;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{ExternalPostgres, Secret, SslMode};
+use crate::config::{ExternalPostgres, SslMode};
+use crate::managed::postgres::Endpoint;
 
 pub use error::Error;
 
@@ -64,11 +64,10 @@ impl Database {
     }
 
     /// The managed server, on its Unix socket.
-    pub fn managed(socket_dir: &Path, port: u16, user: &str, password: &Secret, database: &str) -> Result<Self, Error> {
-        let mut config = Config::new();
-        config.host_path(socket_dir).port(port).user(user).dbname(database).password(password.expose());
+    pub fn managed(at: &Endpoint) -> Result<Self, Error> {
+        let mut config = at.client_config();
         config.ssl_mode(WireSslMode::Disable);
-        let address = format!("{}/{database}", socket_dir.display());
+        let address = format!("{}/{}", at.socket_dir.display(), at.database);
         Ok(Self { config: common(config), tls: tls::connector(false)?, address })
     }
 

@@ -232,6 +232,11 @@ impl Candidate {
     }
 }
 
+/// The version of the embedded distribution, where this build has one.
+pub fn embedded_version() -> Option<String> {
+    Distribution::embedded().map(|distribution| distribution.version().to_owned())
+}
+
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

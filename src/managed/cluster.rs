@@ -129,6 +129,19 @@ impl Cluster {
     }
 }
 
+/// The socket directory and the password of a server that runs on `data_dir` now, as it says itself.
+pub(super) fn running(data_dir: &Path) -> Option<(PathBuf, Secret)> {
+    let root = data_dir.join("postgres");
+    let password = fs::read_to_string(root.join("password")).ok()?;
+    let clusters = fs::read_dir(&root).ok()?.flatten();
+    // Line 5 of its pid file is the directory of its socket.
+    let socket_dir = clusters.filter_map(|entry| {
+        let text = fs::read_to_string(entry.path().join("postmaster.pid")).ok()?;
+        text.lines().nth(4).map(|line| PathBuf::from(line.trim())).filter(|dir| dir.is_absolute())
+    });
+    socket_dir.into_iter().next().map(|dir| (dir, Secret::new(password.trim())))
+}
+
 fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { path: path.clone(), source }

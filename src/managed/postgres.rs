@@ -125,6 +125,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The server that another process of ours runs on this data directory, if one does.
+    pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
+        let (socket_dir, password) = cluster::running(data_dir)?;
+        Some(Self { socket_dir, port: PORT, user: SUPERUSER.to_owned(), password, database: database.to_owned() })
+    }
+
     /// The same as the client library wants it.
     pub fn client_config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();

@@ -69,9 +69,20 @@ impl Logging {
         let _ = self.level.reload(filter(level));
     }
 
-    /// Lines dropped so far because standard output could not take them.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.dropped_lines() as u64
+    /// The count of lines that were dropped.
+    pub fn dropped(&self) -> Dropped {
+        Dropped(self.dropped.clone())
+    }
+}
+
+/// Counts lines dropped because standard output could not take them.
+#[derive(Debug, Clone)]
+pub struct Dropped(ErrorCounter);
+
+impl Dropped {
+    /// How many so far.
+    pub fn count(&self) -> u64 {
+        self.0.dropped_lines() as u64
     }
 }
 
