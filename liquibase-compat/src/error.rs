@@ -76,7 +76,7 @@ pub enum LoadError {
     )]
     IncludeTooDeep {
         /// Where the include is.
-        at: Place,
+        at: Box<Place>,
         /// The file that would be one too many.
         file: String,
         /// The bound.
@@ -88,7 +88,7 @@ pub enum LoadError {
     )]
     IncludeAllEmpty {
         /// Where the includeAll is.
-        at: Place,
+        at: Box<Place>,
         /// The directory.
         directory: String,
     },
@@ -106,7 +106,7 @@ pub enum LoadError {
     #[error("{at}: unknown change type '{name}'; check its spelling, or write it as <sql>")]
     UnknownChange {
         /// Where it is.
-        at: Place,
+        at: Box<Place>,
         /// The name found.
         name: String,
     },
@@ -114,7 +114,7 @@ pub enum LoadError {
     #[error("{at}: <{name}> is not known inside <{parent}>; known are: {known}")]
     UnknownElement {
         /// Where it is.
-        at: Place,
+        at: Box<Place>,
         /// The name found.
         name: String,
         /// The element around it.
@@ -126,7 +126,7 @@ pub enum LoadError {
     #[error("{at}: <{element}> has no attribute '{name}'; known are: {known}")]
     UnknownAttribute {
         /// Where it is.
-        at: Place,
+        at: Box<Place>,
         /// The name found.
         name: String,
         /// The element that has it.
@@ -138,7 +138,7 @@ pub enum LoadError {
     #[error("{at}: <{element}> needs '{name}'")]
     Missing {
         /// Where it is missing.
-        at: Place,
+        at: Box<Place>,
         /// The element that lacks it.
         element: String,
         /// What is missing.
@@ -148,7 +148,7 @@ pub enum LoadError {
     #[error("{at}: '{value}' is not allowed for {name} of <{element}>; allowed: {allowed}")]
     BadValue {
         /// Where it is.
-        at: Place,
+        at: Box<Place>,
         /// The element.
         element: String,
         /// The attribute.
@@ -162,7 +162,7 @@ pub enum LoadError {
     #[error("{at}: {what} is not supported; {remedy}")]
     Unsupported {
         /// Where it is.
-        at: Place,
+        at: Box<Place>,
         /// What was asked for.
         what: String,
         /// What to do instead.

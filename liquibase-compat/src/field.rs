@@ -173,7 +173,7 @@ pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<
     for (name, value) in &node.attributes {
         let Some(field) = scalar(fields, name) else {
             return Err(LoadError::UnknownAttribute {
-                at,
+                at: at.into(),
                 name: name.clone(),
                 element: node.name.clone(),
                 known: known(fields),
@@ -257,7 +257,7 @@ fn scalar(fields: &'static [Field], name: &str) -> Option<&'static Field> {
 
 fn unknown_element(at: Place, name: &str, node: &Node, fields: &[Field]) -> LoadError {
     LoadError::UnknownElement {
-        at,
+        at: at.into(),
         name: name.to_owned(),
         parent: node.name.clone(),
         known: known(fields),

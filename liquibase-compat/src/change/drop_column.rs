@@ -16,7 +16,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tableName").required(),
     ],
     hashing: ALL_FIELDS,
-    invalid: invalid,
+    invalid,
     statements,
     inverse: no_inverse,
 };

@@ -109,7 +109,7 @@ impl Change {
         };
         match node.name.as_str() {
             "customChange" | "executeCommand" => Err(LoadError::Unsupported {
-                at,
+                at: at.into(),
                 what: format!("<{}>", node.name),
                 remedy: "it would run a program of its own; write it as <sql>, or run it apart"
                     .to_owned(),
@@ -120,7 +120,7 @@ impl Change {
                     fields: field::read(node, kind.fields, &at)?,
                 }),
                 None => Err(LoadError::UnknownChange {
-                    at,
+                    at: at.into(),
                     name: name.to_owned(),
                 }),
             },

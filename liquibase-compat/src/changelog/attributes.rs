@@ -60,7 +60,7 @@ pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Resul
     {
         None => Ok(()),
         Some((name, _)) => Err(LoadError::UnknownAttribute {
-            at: at.clone(),
+            at: at.clone().into(),
             name: name.clone(),
             element: node.name.clone(),
             known: known.join(", "),
@@ -73,7 +73,7 @@ pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Place) -> Result<&'n s
     node.attribute(name)
         .filter(|value| !value.is_empty())
         .ok_or_else(|| LoadError::Missing {
-            at: at.clone(),
+            at: at.clone().into(),
             element: node.name.clone(),
             name: name.to_owned(),
         })
@@ -96,7 +96,7 @@ pub(super) fn boolean(
 
 fn bad(node: &Node, name: &str, value: &str, allowed: &str, at: &Place) -> LoadError {
     LoadError::BadValue {
-        at: at.clone(),
+        at: at.clone().into(),
         element: node.name.clone(),
         name: name.to_owned(),
         value: value.to_owned(),
@@ -155,7 +155,7 @@ pub(super) fn read(
     };
     if node.attribute("runWith").is_some_and(|with| with != "jdbc") {
         return Err(LoadError::Unsupported {
-            at: at.clone(),
+            at: at.clone().into(),
             what: "runWith".to_owned(),
             remedy: "remove it, the SQL runs on the connection".to_owned(),
         });
@@ -228,7 +228,8 @@ fn read_child(
                 at: Place {
                     line: child.line,
                     ..at.clone()
-                },
+                }
+                .into(),
                 what: "<modifySql>".to_owned(),
                 remedy: "write the statement as <sql>".to_owned(),
             });

@@ -97,7 +97,7 @@ impl Loader<'_> {
         };
         if root.name != "databaseChangeLog" {
             return Err(LoadError::UnknownElement {
-                at: place,
+                at: place.into(),
                 name: root.name,
                 parent: physical.to_owned(),
                 known: "databaseChangeLog".to_owned(),
@@ -160,7 +160,7 @@ impl Loader<'_> {
             "include" => self.include(node, &at, current, properties),
             "includeAll" => self.include_all(node, &at, current, properties),
             other => Err(LoadError::UnknownElement {
-                at,
+                at: at.into(),
                 name: other.to_owned(),
                 parent: "databaseChangeLog".to_owned(),
                 known: "property, preConditions, changeSet, include, includeAll".to_owned(),
@@ -306,7 +306,7 @@ impl Loader<'_> {
         };
         if files.is_empty() && boolean(node, "errorIfMissingOrEmpty", true, at)? {
             return Err(LoadError::IncludeAllEmpty {
-                at: at.clone(),
+                at: at.clone().into(),
                 directory,
             });
         }
@@ -327,7 +327,7 @@ impl Loader<'_> {
         self.files += 1;
         if current.depth >= MAX_INCLUDES || self.files > MAX_FILES {
             return Err(LoadError::IncludeTooDeep {
-                at: at.clone(),
+                at: at.clone().into(),
                 file: file.to_owned(),
                 limit: MAX_INCLUDES,
             });
@@ -355,7 +355,7 @@ fn selected(
     let depth_bound = |name: &str, default: usize| match node.attribute(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| LoadError::BadValue {
-            at: at.clone(),
+            at: at.clone().into(),
             element: node.name.clone(),
             name: name.to_owned(),
             value: text.to_owned(),

@@ -147,7 +147,7 @@ impl Reader<'_, '_> {
             Some("MARK_RAN") => Ok(Consequence::MarkRan),
             Some("WARN") => Ok(Consequence::Warn),
             Some(value) => Err(LoadError::BadValue {
-                at: self.at.clone(),
+                at: self.at.clone().into(),
                 element: node.name.clone(),
                 name: name.to_owned(),
                 value: value.to_owned(),
@@ -174,7 +174,8 @@ impl Reader<'_, '_> {
                 at: Place {
                     line: node.line,
                     ..self.at.clone()
-                },
+                }
+                .into(),
                 element: node.name.clone(),
                 name: name.to_owned(),
             })
@@ -285,7 +286,7 @@ impl Reader<'_, '_> {
 
     fn unknown(&self, node: &Node, name: &str) -> LoadError {
         LoadError::UnknownElement {
-            at: Place { line: node.line, ..self.at.clone() },
+            at: Place { line: node.line, ..self.at.clone() }.into(),
             name: name.to_owned(),
             parent: "preConditions".to_owned(),
             known: "and, or, not, dbms, runningAs, changeSetExecuted, tableExists, viewExists, columnExists, \
