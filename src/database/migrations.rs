@@ -90,7 +90,7 @@ pub async fn status(database: &Database, patience: Duration) -> Result<String, E
     let mut text = String::new();
     // Writing to a String cannot fail.
     for row in liquibase_compat::history(&client).await.map_err(changelog_error)? {
-        let _ = writeln!(text, "applied  {}::{}::{}", row.filename, row.id, row.author);
+        let _ = writeln!(text, "applied  {}::{}::{}", row.file, row.id, row.author);
     }
     for pending in liquibase_compat::status(&client, &changelog, &options).await.map_err(changelog_error)? {
         let _ = writeln!(text, "pending  {}", pending.changeset);
@@ -118,10 +118,9 @@ fn changelog_error(error: liquibase_compat::Error) -> Error {
 }
 
 fn runner() -> Runner {
-    appliance::migrations::runner()
-        .set_migration_table_name(APPLIANCE_HISTORY)
-        .set_abort_divergent(true)
-        .set_abort_missing(true)
+    let mut runner = appliance::migrations::runner().set_abort_divergent(true).set_abort_missing(true);
+    runner.set_migration_table_name(APPLIANCE_HISTORY);
+    runner
 }
 
 /// The applied migrations of the appliance's own tables; none where there are none.
