@@ -131,3 +131,63 @@ impl Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn limits() -> config::Server {
+        config::Server {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            max_connections: 1,
+            max_body: 1,
+            max_head: 8192,
+            head_timeout: Duration::from_secs(1),
+            body_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(3),
+            write_timeout: Duration::from_secs(4),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn one_thing_is_due_at_any_moment() {
+        let (activity, limits) = (Activity::new(), limits());
+        let due = || activity.due(&limits).map(|(_, overdue)| overdue);
+        assert_eq!(due(), Some(Overdue::Head));
+        activity.request_began();
+        assert_eq!(due(), None);
+        activity.wrote(false);
+        assert_eq!(due(), Some(Overdue::Write));
+        activity.wrote(true);
+        activity.request_ended();
+        assert_eq!(due(), Some(Overdue::Idle));
+        activity.received();
+        assert_eq!(due(), Some(Overdue::Head));
+    }
+
+    #[test]
+    fn a_stalled_client_gets_no_more_time_by_being_asked_again() {
+        let (activity, limits) = (Activity::new(), limits());
+        activity.request_began();
+        activity.wrote(false);
+        let due = activity.due(&limits);
+        activity.wrote(false);
+        assert_eq!(activity.due(&limits), due);
+    }
+
+    #[test]
+    fn an_answer_is_owed_until_it_has_left() {
+        let activity = Activity::new();
+        assert!(!activity.is_answering());
+        activity.request_began();
+        activity.flushed();
+        assert!(activity.is_answering());
+        activity.request_ended();
+        assert!(activity.is_answering());
+        activity.flushed();
+        assert!(!activity.is_answering());
+    }
+}

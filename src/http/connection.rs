@@ -2,7 +2,8 @@
 //!
 //! Policy: one timer a connection watches whatever is due (`activity.rs`). It is set later only when it has rung: a request
 //! normally costs no timer operation. A connection ends in one of three ways: the protocol's own end, a client
-//! that is overdue (a stalled one is reset, so that the kernel does not keep its data), or the server's stop.
+//! that is overdue (a stalled one is reset, so that the kernel does not keep its data), or the server's stop. A client that has
+//! only stopped sending still gets its answer, and one that has gone does not undo a create half-way.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
     let exchanges = Exchanges::new(Arc::clone(&app), peer, Arc::clone(&activity));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
+        .half_close(true)
         .max_header_size(app.server.max_head)
         .max_buf_size(app.server.max_head.max(SMALLEST_BUFFER))
         .serve_connection(TokioIo::new(socket), exchanges);

@@ -46,7 +46,7 @@ impl ErrorStatus {
     }
 }
 
-/// An error as it is sent.
+/// Why a request failed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error, example = json!({
     "error": "Validation Error",
@@ -60,11 +60,11 @@ pub struct ErrorBody<'a> {
     pub message: &'a str,
     /// Everything that is wrong, by field; only where fields are at fault.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(value_type = Option<Vec<FieldProblem>>)]
+    #[schema(value_type = Vec<FieldProblem>, required = false)]
     pub details: &'a [Problem],
 }
 
-/// One thing that is wrong with one field, as [`Problem`] is sent.
+/// One thing that is wrong with one field.
 #[derive(Debug, ToSchema)]
 #[schema(as = Problem)]
 #[expect(dead_code, reason = "documents the domain's `Problem`, which knows nothing of OpenAPI")]

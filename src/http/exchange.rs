@@ -1,7 +1,7 @@
 //! One request and its answer: everything that is the same for all of them.
 //!
-//! Policy: a request is observed exactly once, when its answer has been handed over for writing, or when the client
-//! left before that (status 499, as nginx calls it): one log line, one observation. A panic in a handler is that
+//! Policy: a request is observed exactly once, when its answer has been handed over for writing, or when its connection
+//! ended before that (status 499, as nginx calls it): one log line, one observation. A panic in a handler is that
 //! request's 500 and nothing else's. While the server drains, requests on open connections are refused.
 
 use std::any::Any;
@@ -29,8 +29,8 @@ use crate::attendance::{Cached, Interrupted};
 use crate::config::Access;
 
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
-/// The client left before its answer.
-const CLIENT_LEFT: u16 = 499;
+/// The connection ended before the answer.
+const CONNECTION_ENDED: u16 = 499;
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Exchange {
             uri: request.uri().clone(),
             version: request.version(),
             route: router::UNMATCHED,
-            status: CLIENT_LEFT,
+            status: CONNECTION_ENDED,
             cached: Cached::Bypass,
         }
     }
@@ -224,4 +224,22 @@ fn observe(app: &App, method: &str, route: &str, status: u16, seconds: f64) {
 fn method_label(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_its_message() {
+        let panic = unless_panicking(async { panic!("number {}", 5) }).await.unwrap_err();
+        assert_eq!(panic_text(&*panic), "number 5");
+        assert_eq!(unless_panicking(async { 5 }).await.ok(), Some(5));
+    }
+
+    #[test]
+    fn invented_methods_share_a_label() {
+        assert_eq!(method_label(&Method::PATCH), "PATCH");
+        assert_eq!(method_label(&Method::from_bytes(b"X-17").unwrap()), "OTHER");
+    }
 }

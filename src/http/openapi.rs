@@ -18,11 +18,11 @@ use super::response::Message;
 /// Path of the listing, for its links.
 pub const SEARCH_ALL: &str = "/api/v1/attendance/search/all";
 
-/// One employee's status on one day. Records made by other programs may have `null` in any field.
+/// One employee's status on one day, to be stored.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31"}))]
-#[expect(dead_code, reason = "documents the domain's record, which knows nothing of OpenAPI")]
-pub struct Record {
+#[expect(dead_code, reason = "documents the domain's `Draft`, which knows nothing of OpenAPI")]
+pub struct NewRecord {
     /// Employee. No control characters, no white space at its ends.
     #[schema(min_length = 1, max_length = 128, example = "1")]
     id: String,
@@ -32,10 +32,31 @@ pub struct Record {
     /// Status. No control characters, no white space at its ends.
     #[schema(min_length = 1, max_length = 64, example = "Present")]
     status: String,
-    /// Day, of the years 0001 to 9999. Accepted are `YYYY-MM-DD` (an ISO 8601 time may follow and is ignored), `YYYYMMDD`, `YYYY/MM/DD`
-    /// and `Tue, 01 Aug 2023 00:00:00 GMT`; answered is `YYYY-MM-DD`, or the last form with `api.date_format: http`.
+    /// Day, of the years 0001 to 9999: `YYYY-MM-DD` (an ISO 8601 time may follow and is ignored), `YYYYMMDD`,
+    /// `YYYY/MM/DD` or `Tue, 01 Aug 2023 00:00:00 GMT`.
     #[schema(example = "2026-01-31")]
     date: String,
+}
+
+/// One employee's status on one day, as it is stored. Other programs may write to the table, too: what they left
+/// empty is `null`.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31"}))]
+#[expect(dead_code, reason = "documents the domain's record, which knows nothing of OpenAPI")]
+pub struct Record {
+    /// Employee.
+    #[schema(required = true, example = "1")]
+    id: Option<String>,
+    /// Name.
+    #[schema(required = true, example = "Asha")]
+    name: Option<String>,
+    /// Status.
+    #[schema(required = true, example = "Present")]
+    status: Option<String>,
+    /// Day: `YYYY-MM-DD`, or `Tue, 01 Aug 2023 00:00:00 GMT` where `api.date_format` is `http`. A day no client could
+    /// have sent (`infinity`, before the year 1, after 9999) is written as PostgreSQL does.
+    #[schema(required = true, example = "2026-01-31")]
+    date: Option<String>,
 }
 
 #[derive(OpenApi)]
@@ -63,7 +84,7 @@ pub struct Record {
         metrics::metrics,
         docs::openapi
     ),
-    components(schemas(Record, Message, ErrorBody, FieldProblem, HealthDetail)),
+    components(schemas(NewRecord, Record, Message, ErrorBody, FieldProblem, HealthDetail)),
     modifiers(&Common)
 )]
 struct Document;

@@ -28,7 +28,7 @@ pub struct Search {
     #[param(min_length = 1, example = "1")]
     pub id: String,
     /// Day; without it, the employee's latest record is answered. The forms of a record's date are accepted.
-    #[param(value_type = Option<String>, format = Date, example = "2023-08-01")]
+    #[param(value_type = Option<String>, format = Date)]
     pub date: Option<Date>,
 }
 
@@ -38,7 +38,6 @@ pub struct Search {
 #[expect(dead_code, reason = "documents the domain's `ListQuery`, which knows nothing of OpenAPI")]
 pub struct SearchAll {
     /// Only this employee's records (exact match; empty: all).
-    #[param(example = "1")]
     id: Option<String>,
     /// Only records with this status (exact match; empty: all).
     status: Option<String>,

@@ -110,7 +110,7 @@ fn record(body: &[u8]) -> Result<NewRecord, Failure> {
             .because(vec![Problem::new("body", problem)])
     };
     if body.is_empty() {
-        return Err(unusable("is empty: it must be a JSON object, byte 0".to_owned()));
+        return Err(unusable("is empty: at byte 0 a JSON object must begin".to_owned()));
     }
     let text = encoding::text(body).map_err(|fault| unusable(fault.to_string()))?;
     let draft: Draft =

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use crate::http::error::{ErrorBody, Failure};
-use crate::http::openapi::Record;
+use crate::http::openapi::NewRecord;
 use crate::http::request::Call;
 use crate::http::response::{Message, Reply};
 
@@ -16,7 +16,7 @@ use crate::http::response::{Message, Reply};
     path = "/api/v1/attendance/create",
     tag = "attendance",
     operation_id = "createRecord",
-    request_body(content = Record, description = "The record; no field may be missing and no other be there"),
+    request_body(content = NewRecord, description = "The record; no field may be missing and no other be there"),
     responses(
         (status = 200, description = "Stored", body = Message,
             example = json!({"message": "Successfully created the record for the employee id: $1"})),

@@ -44,6 +44,7 @@ struct Details {
     postgresql: DependencyDetail,
     /// Absent where no cache is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     redis: Option<DependencyDetail>,
 }
 
@@ -60,6 +61,7 @@ struct DependencyDetail {
     latency_ms: f64,
     /// Why it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
 }
 
