@@ -203,7 +203,7 @@ pub fn embedded_postgres() -> Option<String> {
 
 /// The OpenAPI document.
 pub fn openapi() -> String {
-    http::openapi::document_json()
+    http::openapi::json()
 }
 
 /// Started as root: becomes an unprivileged user. Before any thread is started.

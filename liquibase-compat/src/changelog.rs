@@ -42,16 +42,8 @@ impl Changelog {
     }
 
     fn new(changesets: Vec<ChangeSet>, preconditions: Vec<(String, Preconditions)>) -> Self {
-        let by_key = changesets
-            .iter()
-            .enumerate()
-            .map(|(index, one)| (one.key(), index))
-            .collect();
-        Self {
-            changesets,
-            preconditions,
-            by_key,
-        }
+        let by_key = changesets.iter().enumerate().map(|(index, one)| (one.key(), index)).collect();
+        Self { changesets, preconditions, by_key }
     }
 
     /// The changeset of that identity.

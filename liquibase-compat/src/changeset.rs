@@ -33,11 +33,7 @@ pub(crate) struct Key(String, String, String);
 
 impl Key {
     pub(crate) fn new(file: &str, id: &str, author: &str) -> Self {
-        Self(
-            path::normalise(file).to_lowercase(),
-            id.to_lowercase(),
-            author.to_lowercase(),
-        )
+        Self(path::normalise(file).to_lowercase(), id.to_lowercase(), author.to_lowercase())
     }
 }
 
@@ -98,16 +94,13 @@ impl ChangeSet {
 
     /// Whether its contexts and labels are asked for.
     pub(crate) fn is_selected(&self, options: &Options) -> bool {
-        self.contexts
-            .iter()
-            .all(|expression| expression::matches(expression, &options.contexts))
+        self.contexts.iter().all(|expression| expression::matches(expression, &options.contexts))
             && self.passes_labels(&options.label_filter)
     }
 
     fn passes_labels(&self, filter: &str) -> bool {
-        let labels: Vec<String> = self.stored_labels().map_or_else(Vec::new, |labels| {
-            labels.split(',').map(str::to_owned).collect()
-        });
+        let labels: Vec<String> =
+            self.stored_labels().map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
         // Without labels it passes any filter, even one that only a label marked with @ would pass.
         labels.is_empty() || expression::matches(filter, &labels)
     }
@@ -126,11 +119,7 @@ impl ChangeSet {
     /// Its checksum by the rules and under the number of a stored one.
     pub(crate) fn checksum_like(&self, stored: &Checksum) -> Checksum {
         let sum = self.checksum(stored.rules());
-        if stored.version() < ChecksumVersion::V8.number() {
-            sum.numbered(stored.version())
-        } else {
-            sum
-        }
+        if stored.version() < ChecksumVersion::V8.number() { sum.numbered(stored.version()) } else { sum }
     }
 
     /// Whether a row with this checksum is of this changeset as it is now.
@@ -138,10 +127,7 @@ impl ChangeSet {
         let Some(stored) = stored else { return true };
         let current = self.checksum_like(stored);
         current == *stored
-            || self
-                .valid_checksums
-                .iter()
-                .any(|valid| valid.is_any() || *valid == current || valid == stored)
+            || self.valid_checksums.iter().any(|valid| valid.is_any() || *valid == current || valid == stored)
     }
 
     /// What DESCRIPTION stores.
@@ -161,11 +147,7 @@ impl ChangeSet {
     /// What CONTEXTS stores.
     pub(crate) fn stored_contexts(&self) -> Option<String> {
         let wrapped = |part: &String| {
-            if part.contains([',', ' ']) {
-                format!("({part})")
-            } else {
-                part.clone()
-            }
+            if part.contains([',', ' ']) { format!("({part})") } else { part.clone() }
         };
         let parts: Vec<String> = self.contexts.iter().map(wrapped).collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
@@ -190,19 +172,13 @@ impl ChangeSet {
 
     /// The dialect its SQL is written in.
     pub(crate) fn dialect(&self, schema: &str) -> Dialect {
-        Dialect {
-            schema: schema.to_owned(),
-            quoting: self.quoting,
-        }
+        Dialect { schema: schema.to_owned(), quoting: self.quoting }
     }
 
     /// The SQL of all its changes.
     pub(crate) fn statements(&self, schema: &str) -> Vec<String> {
         let dialect = self.dialect(schema);
-        self.changes
-            .iter()
-            .flat_map(|change| change.statements(&dialect))
-            .collect()
+        self.changes.iter().flat_map(|change| change.statements(&dialect)).collect()
     }
 
     /// The SQL that undoes it; `others` finds the changesets it may refer to.
@@ -225,26 +201,15 @@ impl ChangeSet {
         for part in parts {
             match part {
                 RollbackPart::Sql(text) => {
-                    out.extend(split(
-                        text,
-                        Splitting {
-                            split: true,
-                            strip_comments: true,
-                            delimiter: None,
-                        },
-                    ));
+                    out.extend(split(text, Splitting { split: true, strip_comments: true, delimiter: None }));
                 }
                 RollbackPart::Change(change) => out.extend(change.statements(&dialect)),
-                RollbackPart::Reference(id) => {
-                    match others(&Key::new(&id.file, &id.id, &id.author)) {
-                        Some(other) => out.extend(other.statements(schema)),
-                        None => {
-                            return Err(format!(
-                                "its rollback refers to {id}, which is not in the changelog"
-                            ));
-                        }
+                RollbackPart::Reference(id) => match others(&Key::new(&id.file, &id.id, &id.author)) {
+                    Some(other) => out.extend(other.statements(schema)),
+                    None => {
+                        return Err(format!("its rollback refers to {id}, which is not in the changelog"));
                     }
-                }
+                },
             }
         }
         Ok(out)
@@ -256,8 +221,5 @@ fn shortened(text: &str) -> String {
     if text.chars().count() <= MAX_TEXT {
         return text.to_owned();
     }
-    text.chars()
-        .take(MAX_TEXT - 3)
-        .chain("...".chars())
-        .collect()
+    text.chars().take(MAX_TEXT - 3).chain("...".chars()).collect()
 }

@@ -41,20 +41,12 @@ impl Checksum {
     /// Reads a stored or hand-written checksum. What has no version counts as version 1, as in Liquibase.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
-        let of = |version, digest: &str| Self {
-            version,
-            digest: digest.to_owned(),
-        };
+        let of = |version, digest: &str| Self { version, digest: digest.to_owned() };
         match text.split_once(':') {
             Some((version, digest))
-                if !digest.is_empty()
-                    && digest
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'*') =>
+                if !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*') =>
             {
-                version
-                    .parse()
-                    .map_or_else(|_| of(1, text), |version| of(version, digest))
+                version.parse().map_or_else(|_| of(1, text), |version| of(version, digest))
             }
             _ => of(1, text),
         }
@@ -67,19 +59,12 @@ impl Checksum {
 
     /// Whether it stands for every checksum (`1:any`, `any`, `1:all`, `1:*`).
     pub(crate) fn is_any(&self) -> bool {
-        self.version == 1
-            && ["any", "all", "*"]
-                .iter()
-                .any(|word| self.digest.eq_ignore_ascii_case(word))
+        self.version == 1 && ["any", "all", "*"].iter().any(|word| self.digest.eq_ignore_ascii_case(word))
     }
 
     /// The rules this checksum was made by; older ones than 8 are tried with the rules of 8.
     pub(crate) fn rules(&self) -> ChecksumVersion {
-        if self.version >= ChecksumVersion::V9.number() {
-            ChecksumVersion::V9
-        } else {
-            ChecksumVersion::V8
-        }
+        if self.version >= ChecksumVersion::V9.number() { ChecksumVersion::V9 } else { ChecksumVersion::V8 }
     }
 
     /// The same digest under another version number.
@@ -89,10 +74,7 @@ impl Checksum {
 
     /// The sum of a text: line ends unified, composed to NFC.
     pub(crate) fn of_text(version: ChecksumVersion, text: &str) -> Self {
-        let unified = text
-            .replace("\r\n", "\n")
-            .replace('\r', "\n")
-            .replace('\u{fffd}', "");
+        let unified = text.replace("\r\n", "\n").replace('\r', "\n").replace('\u{fffd}', "");
         Self::of_bytes(version, unified.nfc().collect::<String>().as_bytes())
     }
 
@@ -103,10 +85,7 @@ impl Checksum {
             digest.push(char::from(HEX[usize::from(byte >> 4)]));
             digest.push(char::from(HEX[usize::from(byte & 15)]));
         }
-        Self {
-            version: version.number(),
-            digest,
-        }
+        Self { version: version.number(), digest }
     }
 }
 
@@ -127,11 +106,7 @@ pub(crate) fn serialise(name: &str, object: &Object, excluded: &[&str]) -> Strin
 fn object_text(object: &Object, excluded: &[&str], level: usize) -> String {
     let indent = " ".repeat(4 * level);
     let mut lines = BTreeSet::new();
-    for (name, value) in object
-        .fields
-        .iter()
-        .filter(|(name, _)| !excluded.contains(name))
-    {
+    for (name, value) in object.fields.iter().filter(|(name, _)| !excluded.contains(name)) {
         lines.insert(match value {
             Value::Text(text) => format!("{indent}{name}=\"{text}\""),
             Value::Flag(flag) => format!("{indent}{name}=\"{flag}\""),
@@ -146,10 +121,7 @@ fn object_text(object: &Object, excluded: &[&str], level: usize) -> String {
     if lines.is_empty() {
         return format!("[{close}]");
     }
-    format!(
-        "[\n{}\n{close}]",
-        lines.into_iter().collect::<Vec<_>>().join("\n")
-    )
+    format!("[\n{}\n{close}]", lines.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
 fn list_text(list: &[Object], excluded: &[&str], level: usize) -> String {
@@ -157,10 +129,8 @@ fn list_text(list: &[Object], excluded: &[&str], level: usize) -> String {
         return "[]".to_owned();
     }
     let indent = " ".repeat(4 * (level + 1));
-    let items: Vec<String> = list
-        .iter()
-        .map(|item| format!("{indent}{}", object_text(item, excluded, level + 2)))
-        .collect();
+    let items: Vec<String> =
+        list.iter().map(|item| format!("{indent}{}", object_text(item, excluded, level + 2))).collect();
     format!("[\n{}\n{}]", items.join(",\n"), " ".repeat(4 * level))
 }
 
@@ -170,12 +140,9 @@ mod tests {
 
     #[test]
     fn stored_texts_are_read_leniently() {
-        for (text, version, shown) in [
-            ("9:ab12", 9, "9:ab12"),
-            ("7:abc", 7, "7:abc"),
-            ("any", 1, "1:any"),
-            ("1:*", 1, "1:*"),
-        ] {
+        for (text, version, shown) in
+            [("9:ab12", 9, "9:ab12"), ("7:abc", 7, "7:abc"), ("any", 1, "1:any"), ("1:*", 1, "1:*")]
+        {
             let sum = Checksum::parse(text);
             assert_eq!((sum.version(), sum.to_string().as_str()), (version, shown));
         }
@@ -195,12 +162,8 @@ mod tests {
     #[test]
     fn attribute_order_does_not_count() {
         let text = |value: &str| Value::Text(value.to_owned());
-        let one = Object {
-            fields: vec![("a", text("1")), ("b", text("2"))],
-        };
-        let other = Object {
-            fields: vec![("b", text("2")), ("a", text("1"))],
-        };
+        let one = Object { fields: vec![("a", text("1")), ("b", text("2"))] };
+        let other = Object { fields: vec![("b", text("2")), ("a", text("1"))] };
         assert_eq!(serialise("x", &one, &[]), serialise("x", &other, &[]));
         assert_eq!(serialise("x", &one, &["a", "b"]), "x:[]");
     }

@@ -83,9 +83,7 @@ pub enum LoadError {
         limit: usize,
     },
     /// `includeAll` found nothing.
-    #[error(
-        "{at}: there is no changelog below {directory}; set errorIfMissingOrEmpty=\"false\" if that is right"
-    )]
+    #[error("{at}: there is no changelog below {directory}; set errorIfMissingOrEmpty=\"false\" if that is right")]
     IncludeAllEmpty {
         /// Where the includeAll is.
         at: Box<Place>,
@@ -212,34 +210,18 @@ impl fmt::Display for ValidationError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Validation Failed:")?;
         section(out, "changesets check sum", &self.checksums, |one, out| {
-            write!(
-                out,
-                "{} was: {} but is now: {}",
-                one.changeset, one.stored, one.current
-            )
+            write!(out, "{} was: {} but is now: {}", one.changeset, one.stored, one.current)
         })?;
         if !self.preconditions.is_empty() {
-            write!(
-                out,
-                "\n     {} preconditions failed\n     Preconditions Failed",
-                self.preconditions.len()
-            )?;
+            write!(out, "\n     {} preconditions failed\n     Preconditions Failed", self.preconditions.len())?;
             for message in &self.preconditions {
                 write!(out, "\n     {message}")?;
             }
         }
-        section(
-            out,
-            "changesets had duplicate identifiers",
-            &self.duplicates,
-            |one, out| write!(out, "{one}"),
-        )?;
-        section(
-            out,
-            "changes have validation failures",
-            &self.invalid,
-            |(message, changeset), out| write!(out, "{message}, {changeset}"),
-        )
+        section(out, "changesets had duplicate identifiers", &self.duplicates, |one, out| write!(out, "{one}"))?;
+        section(out, "changes have validation failures", &self.invalid, |(message, changeset), out| {
+            write!(out, "{message}, {changeset}")
+        })
     }
 }
 
@@ -288,9 +270,7 @@ pub enum Error {
         after: Duration,
     },
     /// The connection has no schema to create tables in.
-    #[error(
-        "the search_path of the connection names no existing schema; create it or correct the search_path"
-    )]
+    #[error("the search_path of the connection names no existing schema; create it or correct the search_path")]
     NoSchema,
     /// Another process holds the lock and did not release it in time.
     #[error(

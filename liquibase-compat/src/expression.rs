@@ -9,24 +9,13 @@ const FALSE: &str = ":false";
 /// Whether `expression` holds for `items`, ignoring case. An empty expression always holds.
 pub(crate) fn matches(expression: &str, items: &[String]) -> bool {
     let expression = expression.to_lowercase();
-    let items: Vec<String> = items
-        .iter()
-        .map(|item| item.trim().to_lowercase())
-        .filter(|i| !i.is_empty())
-        .collect();
-    expression.trim().is_empty()
-        || expression
-            .split(',')
-            .any(|alternative| holds(alternative, &items))
+    let items: Vec<String> = items.iter().map(|item| item.trim().to_lowercase()).filter(|i| !i.is_empty()).collect();
+    expression.trim().is_empty() || expression.split(',').any(|alternative| holds(alternative, &items))
 }
 
 /// Whether a changeset with this dbms list is meant for PostgreSQL. An empty list is meant for all.
 pub(crate) fn for_postgresql(list: &str) -> bool {
-    let terms: Vec<&str> = list
-        .split(',')
-        .map(str::trim)
-        .filter(|term| !term.is_empty())
-        .collect();
+    let terms: Vec<&str> = list.split(',').map(str::trim).filter(|term| !term.is_empty()).collect();
     if terms.is_empty() || terms.contains(&"all") {
         return true;
     }
@@ -43,11 +32,7 @@ fn holds(alternative: &str, items: &[String]) -> bool {
         let Some(open) = text[..close].rfind('(') else {
             break;
         };
-        let outcome = if any_of(&text[open + 1..close], items) {
-            TRUE
-        } else {
-            FALSE
-        };
+        let outcome = if any_of(&text[open + 1..close], items) { TRUE } else { FALSE };
         text.replace_range(open..=close, &format!(" {outcome} "));
     }
     // A comma inside parentheses leaves halves of them behind.
@@ -56,10 +41,7 @@ fn holds(alternative: &str, items: &[String]) -> bool {
 
 fn any_of(text: &str, items: &[String]) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.split(|word| *word == "or").any(|part| {
-        part.split(|word| *word == "and")
-            .all(|term| term_holds(term, items))
-    })
+    words.split(|word| *word == "or").any(|part| part.split(|word| *word == "and").all(|term| term_holds(term, items)))
 }
 
 fn term_holds(words: &[&str], items: &[String]) -> bool {
@@ -88,13 +70,7 @@ mod tests {
     use super::*;
 
     fn on(expression: &str, items: &[&str]) -> bool {
-        matches(
-            expression,
-            &items
-                .iter()
-                .map(|item| (*item).to_owned())
-                .collect::<Vec<_>>(),
-        )
+        matches(expression, &items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]

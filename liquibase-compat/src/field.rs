@@ -36,11 +36,7 @@ pub(crate) struct Field {
 
 impl Field {
     const fn of(name: &'static str, kind: FieldKind) -> Self {
-        Self {
-            name,
-            kind,
-            required: false,
-        }
+        Self { name, kind, required: false }
     }
 
     /// An optional string.
@@ -106,10 +102,7 @@ pub(crate) struct Object {
 
 impl Object {
     fn get(&self, name: &str) -> Option<&Value> {
-        self.fields
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.fields.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// A string field, as spelled.
@@ -165,10 +158,7 @@ impl Object {
 /// # Errors
 /// When it holds an attribute or element that the table does not know.
 pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<Object, LoadError> {
-    let at = Place {
-        line: node.line,
-        ..at.clone()
-    };
+    let at = Place { line: node.line, ..at.clone() };
     let mut object = Object::default();
     for (name, value) in &node.attributes {
         let Some(field) = scalar(fields, name) else {
@@ -185,17 +175,12 @@ pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<
         read_child(&mut object, node, child, fields, &at)?;
     }
     if let Some(text) = &node.text {
-        match fields
-            .iter()
-            .find(|field| matches!(field.kind, FieldKind::Body))
-        {
+        match fields.iter().find(|field| matches!(field.kind, FieldKind::Body)) {
             Some(body) => set(&mut object, body.name, Value::Text(text.clone())),
             None => return Err(unknown_element(at, "text", node, fields)),
         }
     }
-    if fields
-        .iter()
-        .any(|field| matches!(field.kind, FieldKind::Columns(_)) && field.required)
+    if fields.iter().any(|field| matches!(field.kind, FieldKind::Columns(_)) && field.required)
         && object.get("columns").is_none()
     {
         set(&mut object, "columns", Value::List(Vec::new()));
@@ -214,11 +199,7 @@ fn read_child(
         match field.kind {
             FieldKind::Columns(columns) if child.name == "column" => {
                 let column = read(child, columns, at)?;
-                match object
-                    .fields
-                    .iter_mut()
-                    .find(|(name, _)| *name == field.name)
-                {
+                match object.fields.iter_mut().find(|(name, _)| *name == field.name) {
                     Some((_, Value::List(list))) => list.push(column),
                     _ => object.fields.push((field.name, Value::List(vec![column]))),
                 }
@@ -238,41 +219,26 @@ fn read_child(
             Ok(())
         }
         None => {
-            let at = Place {
-                line: child.line,
-                ..at.clone()
-            };
+            let at = Place { line: child.line, ..at.clone() };
             Err(unknown_element(at, &child.name, node, fields))
         }
     }
 }
 
 fn scalar(fields: &'static [Field], name: &str) -> Option<&'static Field> {
-    let structured =
-        |field: &Field| matches!(field.kind, FieldKind::Columns(_) | FieldKind::Nested(_));
-    fields
-        .iter()
-        .find(|field| field.name == name && !structured(field))
+    let structured = |field: &Field| matches!(field.kind, FieldKind::Columns(_) | FieldKind::Nested(_));
+    fields.iter().find(|field| field.name == name && !structured(field))
 }
 
 fn unknown_element(at: Place, name: &str, node: &Node, fields: &[Field]) -> LoadError {
-    LoadError::UnknownElement {
-        at: at.into(),
-        name: name.to_owned(),
-        parent: node.name.clone(),
-        known: known(fields),
-    }
+    LoadError::UnknownElement { at: at.into(), name: name.to_owned(), parent: node.name.clone(), known: known(fields) }
 }
 
 fn known(fields: &[Field]) -> String {
     if fields.is_empty() {
         return "none".to_owned();
     }
-    fields
-        .iter()
-        .map(|field| field.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
 fn set(object: &mut Object, name: &'static str, value: Value) {
@@ -282,11 +248,7 @@ fn set(object: &mut Object, name: &'static str, value: Value) {
 
 fn set_scalar(object: &mut Object, field: &Field, text: &str) {
     match field.kind {
-        FieldKind::Flag => set(
-            object,
-            field.name,
-            Value::Flag(text.eq_ignore_ascii_case("true")),
-        ),
+        FieldKind::Flag => set(object, field.name, Value::Flag(text.eq_ignore_ascii_case("true"))),
         FieldKind::Number(computed) => set_number(object, field.name, computed, text),
         FieldKind::Date(computed) => {
             let name = if is_date(text) { field.name } else { computed };
@@ -304,17 +266,10 @@ fn set_number(object: &mut Object, name: &'static str, computed: &'static str, t
     if text.eq_ignore_ascii_case("GENERATED_BY_DEFAULT") {
         return set(object, "autoIncrement", Value::Flag(true));
     }
-    let inner = text
-        .strip_prefix('(')
-        .and_then(|text| text.strip_suffix(')'))
-        .unwrap_or(text);
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
     let digits = inner.strip_prefix('-').unwrap_or(inner);
     let digits = digits.strip_prefix('.').unwrap_or(digits);
-    let name = if digits.starts_with(|c: char| c.is_ascii_digit()) {
-        name
-    } else {
-        computed
-    };
+    let name = if digits.starts_with(|c: char| c.is_ascii_digit()) { name } else { computed };
     set(object, name, Value::Text(inner.to_owned()));
 }
 
@@ -332,21 +287,15 @@ fn is_date(text: &str) -> bool {
         return false;
     };
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    date(day)
-        && time(clock)
-        && !fraction.is_empty()
-        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+    date(day) && time(clock) && !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len()
-        && text
-            .bytes()
-            .zip(shape.bytes())
-            .all(|(byte, kind)| match kind {
-                b'd' => byte.is_ascii_digit(),
-                other => byte == other,
-            })
+        && text.bytes().zip(shape.bytes()).all(|(byte, kind)| match kind {
+            b'd' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
 }
 
 /// The spelling that checksums use: `T` between date and time, no trailing zeros in the fraction.

@@ -38,10 +38,7 @@ pub struct LockOptions {
 impl Default for LockOptions {
     /// Five minutes, looking once a second.
     fn default() -> Self {
-        Self {
-            wait: Duration::from_secs(300),
-            poll: Duration::from_secs(1),
-        }
+        Self { wait: Duration::from_secs(300), poll: Duration::from_secs(1) }
     }
 }
 
@@ -70,16 +67,9 @@ impl<'c> Lock<'c> {
         let mut waiting = Waiting::new(options);
         loop {
             let sql = "SELECT pg_try_advisory_lock($1)";
-            let row = answer(
-                "taking the migration lock",
-                client.query_one(sql, &[&ADVISORY_KEY]),
-            )
-            .await?;
+            let row = answer("taking the migration lock", client.query_one(sql, &[&ADVISORY_KEY])).await?;
             if row.get(0) {
-                return Ok(Self {
-                    client,
-                    options: options.clone(),
-                });
+                return Ok(Self { client, options: options.clone() });
             }
             let holder = session_holder(client).await?;
             waiting.next(holder).await?;
@@ -97,11 +87,7 @@ impl<'c> Lock<'c> {
     /// When the connection is broken, in which case PostgreSQL has released the lock or will do so.
     pub async fn release(self) -> Result<(), Error> {
         let sql = "SELECT pg_advisory_unlock($1)";
-        answer(
-            "releasing the migration lock",
-            self.client.execute(sql, &[&ADVISORY_KEY]),
-        )
-        .await?;
+        answer("releasing the migration lock", self.client.execute(sql, &[&ADVISORY_KEY])).await?;
         Ok(())
     }
 
@@ -114,13 +100,7 @@ impl<'c> Lock<'c> {
         );
         let mut waiting = Waiting::new(&self.options);
         loop {
-            if answer(
-                "taking databasechangeloglock",
-                self.client.execute(&take, &[&me]),
-            )
-            .await?
-                == 1
-            {
+            if answer("taking databasechangeloglock", self.client.execute(&take, &[&me])).await? == 1 {
                 return Ok(());
             }
             let Some(holder) = self.row_holder(tables).await? else {
@@ -138,15 +118,9 @@ impl<'c> Lock<'c> {
 
     /// Gives the row back.
     pub(crate) async fn release_row(&mut self, tables: &Tables) -> Result<(), Error> {
-        let sql = format!(
-            "UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL WHERE id = 1",
-            tables.lock
-        );
-        answer(
-            "releasing databasechangeloglock",
-            self.client.execute(&sql, &[]),
-        )
-        .await?;
+        let sql =
+            format!("UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL WHERE id = 1", tables.lock);
+        answer("releasing databasechangeloglock", self.client.execute(&sql, &[])).await?;
         Ok(())
     }
 
@@ -156,16 +130,9 @@ impl<'c> Lock<'c> {
             "SELECT locked, COALESCE(lockedby, 'UNKNOWN'), COALESCE(lockgranted::text, 'an unknown time') FROM {} WHERE id = 1",
             tables.lock
         );
-        let row = answer(
-            "reading databasechangeloglock",
-            self.client.query_opt(&sql, &[]),
-        )
-        .await?;
+        let row = answer("reading databasechangeloglock", self.client.query_opt(&sql, &[])).await?;
         match row {
-            Some(row) if row.get(0) => Ok(Some(Holder {
-                name: row.get(1),
-                since: row.get(2),
-            })),
+            Some(row) if row.get(0) => Ok(Some(Holder { name: row.get(1), since: row.get(2) })),
             Some(_) => Ok(None),
             None => {
                 tables.prepare(&*self.client).await?;
@@ -184,11 +151,8 @@ impl<'c> Lock<'c> {
             "UPDATE {} SET lockedby = $1, lockgranted = NOW() WHERE id = 1 AND locked AND lockedby = $2",
             tables.lock
         );
-        let changed = answer(
-            "taking over databasechangeloglock",
-            self.client.execute(&sql, &[&me, &holder.name]),
-        )
-        .await?;
+        let changed =
+            answer("taking over databasechangeloglock", self.client.execute(&sql, &[&me, &holder.name])).await?;
         Ok(changed == 1)
     }
 }
@@ -203,33 +167,18 @@ struct Waiting {
 
 impl Waiting {
     fn new(options: &LockOptions) -> Self {
-        Self {
-            started: Instant::now(),
-            logged: None,
-            wait: options.wait,
-            poll: options.poll,
-        }
+        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll }
     }
 
     /// Sleeps until the next attempt.
     async fn next(&mut self, holder: Option<Holder>) -> Result<(), Error> {
-        let unknown = || Holder {
-            name: "a session that just ended".to_owned(),
-            since: "now".to_owned(),
-        };
+        let unknown = || Holder { name: "a session that just ended".to_owned(), since: "now".to_owned() };
         let holder = holder.unwrap_or_else(unknown);
         let waited = self.started.elapsed();
         if waited >= self.wait {
-            return Err(Error::Locked {
-                holder: holder.name,
-                since: holder.since,
-                waited,
-            });
+            return Err(Error::Locked { holder: holder.name, since: holder.since, waited });
         }
-        if self
-            .logged
-            .is_none_or(|logged| logged.elapsed() >= REPEAT_LOG_AFTER)
-        {
+        if self.logged.is_none_or(|logged| logged.elapsed() >= REPEAT_LOG_AFTER) {
             self.logged = Some(Instant::now());
             tracing::info!(
                 holder = holder.name,
@@ -252,15 +201,8 @@ async fn session_holder(client: &Client) -> Result<Option<Holder>, Error> {
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                AND ((l.classid::bigint << 32) | l.objid::bigint) = $1";
-    let row = answer(
-        "asking who holds the migration lock",
-        client.query_opt(sql, &[&ADVISORY_KEY]),
-    )
-    .await?;
-    Ok(row.map(|row| Holder {
-        name: row.get(0),
-        since: row.get::<_, Option<String>>(1).unwrap_or_default(),
-    }))
+    let row = answer("asking who holds the migration lock", client.query_opt(sql, &[&ADVISORY_KEY])).await?;
+    Ok(row.map(|row| Holder { name: row.get(0), since: row.get::<_, Option<String>>(1).unwrap_or_default() }))
 }
 
 /// An answer of the database, bounded in time.
@@ -270,10 +212,7 @@ async fn answer<T>(
 ) -> Result<T, Error> {
     match timeout(ANSWER_WITHIN, question).await {
         Ok(answer) => answer.map_err(Error::database(doing)),
-        Err(_) => Err(Error::NoAnswer {
-            doing,
-            after: ANSWER_WITHIN,
-        }),
+        Err(_) => Err(Error::NoAnswer { doing, after: ANSWER_WITHIN }),
     }
 }
 
@@ -292,8 +231,5 @@ fn own_address() -> String {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
     });
-    chosen.map_or_else(
-        |_| "127.0.0.1".to_owned(),
-        |address| address.ip().to_string(),
-    )
+    chosen.map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
 }

@@ -25,10 +25,7 @@ pub(crate) struct Node {
 impl Node {
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The same tree with every `${}` in attribute values and text replaced.
@@ -44,11 +41,7 @@ impl Node {
                 .iter()
                 .map(|(name, value)| Ok((name.clone(), expand(value)?)))
                 .collect::<Result<_, LoadError>>()?,
-            children: self
-                .children
-                .iter()
-                .map(|child| child.expanded(properties, file))
-                .collect::<Result<_, _>>()?,
+            children: self.children.iter().map(|child| child.expanded(properties, file)).collect::<Result<_, _>>()?,
             text: self.text.as_deref().map(expand).transpose()?,
             line: self.line,
         })

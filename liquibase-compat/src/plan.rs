@@ -36,11 +36,7 @@ pub struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Run the changeset of that index, or only record it.
-    Run {
-        index: usize,
-        reason: Reason,
-        mark_ran: bool,
-    },
+    Run { index: usize, reason: Reason, mark_ran: bool },
     /// Write the checksum into the row of the changeset of that index.
     Upgrade { index: usize, checksum: Checksum },
 }
@@ -80,11 +76,7 @@ impl Plan {
 ///
 /// # Errors
 /// When the changelog must not be run on it: a changeset changed after it was run, occurs twice, or lacks something.
-pub fn plan(
-    changelog: &Changelog,
-    history: &History,
-    options: &Options,
-) -> Result<Plan, ValidationError> {
+pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Result<Plan, ValidationError> {
     let mut errors = ValidationError::default();
     let mut plan = Plan::default();
     let mut seen: HashSet<Key> = HashSet::new();
@@ -103,24 +95,13 @@ pub fn plan(
         let mark_ran = !validate(set, row, &mut errors);
         match should_run(set, row) {
             Some(reason) => {
-                plan.steps.push(Step::Run {
-                    index,
-                    reason,
-                    mark_ran,
-                });
-                plan.pending.push(Pending {
-                    changeset: set.id.clone(),
-                    reason,
-                });
+                plan.steps.push(Step::Run { index, reason, mark_ran });
+                plan.pending.push(Pending { changeset: set.id.clone(), reason });
             }
             None => plan.previously_run += 1,
         }
     }
-    if errors.is_empty() {
-        Ok(plan)
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
 fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
@@ -136,32 +117,21 @@ fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
 
 /// Raises the stored sum to version 9, unless the changeset runs again and gets a new one anyway.
 fn upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<Step> {
-    let current = row
-        .parsed_checksum()
-        .is_some_and(|stored| stored.version() >= ChecksumVersion::V9.number());
+    let current = row.parsed_checksum().is_some_and(|stored| stored.version() >= ChecksumVersion::V9.number());
     if current || should_run(set, Some(row)).is_some() {
         return None;
     }
-    Some(Step::Upgrade {
-        index,
-        checksum: set.checksum(ChecksumVersion::V9),
-    })
+    Some(Step::Upgrade { index, checksum: set.checksum(ChecksumVersion::V9) })
 }
 
 /// Collects what is wrong with a changeset; false if it is to be marked as run because of it.
 fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> bool {
-    let invalid: Vec<String> = set
-        .changes
-        .iter()
-        .flat_map(crate::change::Change::invalid)
-        .collect();
+    let invalid: Vec<String> = set.changes.iter().flat_map(crate::change::Change::invalid).collect();
     if !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return false;
         }
-        errors
-            .invalid
-            .extend(invalid.into_iter().map(|message| (message, set.id.clone())));
+        errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
     }
     let stored = row.and_then(HistoryRow::parsed_checksum);
     if set.run_always || set.run_on_change || set.accepts(stored.as_ref()) {
@@ -235,15 +205,9 @@ pub(crate) fn rollback_steps<'a>(
 
 fn after_tag<'a>(rows: &'a [HistoryRow], tag: &str) -> Result<&'a [HistoryRow], Error> {
     let wanted = tag.to_lowercase();
-    let tagged = |row: &HistoryRow| {
-        row.tag
-            .as_deref()
-            .is_some_and(|tag| tag.to_lowercase() == wanted)
-    };
+    let tagged = |row: &HistoryRow| row.tag.as_deref().is_some_and(|tag| tag.to_lowercase() == wanted);
     let Some(last) = rows.iter().rposition(tagged) else {
-        return Err(Error::UnknownTag {
-            tag: tag.to_owned(),
-        });
+        return Err(Error::UnknownTag { tag: tag.to_owned() });
     };
     let only_tag = rows[last].description.as_deref() == Some("tagDatabase");
     Ok(&rows[if only_tag { last } else { last + 1 }..])

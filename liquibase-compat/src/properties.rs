@@ -29,11 +29,7 @@ impl Properties {
 
     /// Adds a definition, unless there is one in that scope already.
     pub(crate) fn define(&mut self, name: &str, value: &str, global: bool) {
-        let scope = if global {
-            &mut self.global
-        } else {
-            &mut self.local
-        };
+        let scope = if global { &mut self.global } else { &mut self.local };
         if !scope.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)) {
             scope.push((name.to_owned(), value.to_owned()));
         }
@@ -47,8 +43,7 @@ impl Properties {
     /// The value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut both = self.global.iter().chain(&self.local);
-        both.find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        both.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// `text` with every known `${name}` replaced, inside out.
@@ -74,11 +69,7 @@ impl Properties {
             replaced += 1;
             if replaced > MAX_REPLACEMENTS || text.len() > MAX_EXPANDED {
                 let name = name.unwrap_or_default();
-                return Err(LoadError::EndlessProperty {
-                    file: file.to_owned(),
-                    line,
-                    name,
-                });
+                return Err(LoadError::EndlessProperty { file: file.to_owned(), line, name });
             }
         }
         Ok(text)
@@ -132,11 +123,7 @@ fn unescape(text: &str) -> String {
             Some('r') => out.push('\r'),
             Some('u') => {
                 let digits: String = rest.by_ref().take(4).collect();
-                out.extend(
-                    u32::from_str_radix(&digits, 16)
-                        .ok()
-                        .and_then(char::from_u32),
-                );
+                out.extend(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32));
             }
             Some(other) => out.push(other),
             None => {}
@@ -150,8 +137,7 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> String {
-        let mut properties =
-            Properties::given(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
+        let mut properties = Properties::given(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
         properties.define("A", "two", true);
         properties.define("nest", "<${a}>", false);
         properties.expand(text, "f", 1).unwrap()
@@ -175,12 +161,8 @@ mod tests {
 
     #[test]
     fn a_circle_is_an_error() {
-        let properties =
-            Properties::given(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
-        assert!(matches!(
-            properties.expand("${a}", "f", 3),
-            Err(LoadError::EndlessProperty { line: 3, .. })
-        ));
+        let properties = Properties::given(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
+        assert!(matches!(properties.expand("${a}", "f", 3), Err(LoadError::EndlessProperty { line: 3, .. })));
     }
 
     #[test]

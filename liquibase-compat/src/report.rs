@@ -43,15 +43,7 @@ pub struct Report {
 impl Report {
     /// How many changesets ran or were marked so.
     pub fn run(&self) -> usize {
-        let counts = |outcome: &Outcome| {
-            matches!(
-                outcome,
-                Outcome::Executed | Outcome::Reran | Outcome::MarkedRan
-            )
-        };
-        self.changesets
-            .iter()
-            .filter(|(_, outcome)| counts(outcome))
-            .count()
+        let counts = |outcome: &Outcome| matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan);
+        self.changesets.iter().filter(|(_, outcome)| counts(outcome)).count()
     }
 }

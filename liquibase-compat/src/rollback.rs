@@ -13,8 +13,7 @@ use crate::options::Options;
 use crate::plan::{RollbackStep, RollbackTarget, rollback_steps};
 use crate::report::{Outcome, Report};
 use crate::update::{
-    check_changelog, prepare, released, restore_search_path, run_statements, search_path,
-    set_search_path,
+    check_changelog, prepare, released, restore_search_path, run_statements, search_path, set_search_path,
 };
 
 /// Undoes the newest `count` changesets of the changelog.
@@ -40,13 +39,7 @@ pub async fn rollback_to_tag(
     options: &Options,
     tag: &str,
 ) -> Result<Report, Error> {
-    rollback(
-        lock,
-        changelog,
-        options,
-        &RollbackTarget::Tag(tag.to_owned()),
-    )
-    .await
+    rollback(lock, changelog, options, &RollbackTarget::Tag(tag.to_owned())).await
 }
 
 async fn rollback(
@@ -81,18 +74,12 @@ async fn rollback_locked(
             failure = Some((step.set.id.clone(), reason));
             break;
         }
-        report
-            .changesets
-            .push((step.set.id.clone(), Outcome::RolledBack));
+        report.changesets.push((step.set.id.clone(), Outcome::RolledBack));
     }
     restore_search_path(client, &original).await;
     match failure {
         None => Ok(report),
-        Some((changeset, reason)) => Err(Error::RollbackImpossible {
-            changeset,
-            reason,
-            report: Box::new(report),
-        }),
+        Some((changeset, reason)) => Err(Error::RollbackImpossible { changeset, reason, report: Box::new(report) }),
     }
 }
 
@@ -105,10 +92,7 @@ async fn undo(
 ) -> Result<(), String> {
     let told = |error: tokio_postgres::Error| postgres_message(&error);
     let mut statements = vec![set_search_path(tables, original_path)];
-    statements.extend(
-        step.set
-            .rollback_statements(&tables.schema, |key| changelog.find(key))?,
-    );
+    statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key))?);
     if step.set.run_in_transaction {
         let transaction = client.transaction().await.map_err(told)?;
         run_statements(&transaction, &statements).await?;

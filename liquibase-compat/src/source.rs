@@ -19,9 +19,7 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// There is no such file.
-    #[error(
-        "the file {path} was not found in {searched}; check the spelling, or add its directory to the search path"
-    )]
+    #[error("the file {path} was not found in {searched}; check the spelling, or add its directory to the search path")]
     NotFound {
         /// The path asked for.
         path: String,
@@ -29,9 +27,7 @@ pub enum SourceError {
         searched: String,
     },
     /// The path leads out of the search path.
-    #[error(
-        "the file {path} lies outside of the search path {searched}; move it there or widen the search path"
-    )]
+    #[error("the file {path} lies outside of the search path {searched}; move it there or widen the search path")]
     Outside {
         /// The path asked for.
         path: String,
@@ -84,10 +80,7 @@ impl DirectorySource {
         let root = root.as_ref();
         let canonical = root
             .canonicalize()
-            .map_err(|source| SourceError::Unreadable {
-                path: root.display().to_string(),
-                source,
-            })?;
+            .map_err(|source| SourceError::Unreadable { path: root.display().to_string(), source })?;
         Ok(Self { root: canonical })
     }
 
@@ -95,25 +88,14 @@ impl DirectorySource {
     fn resolve(&self, path: &str) -> Result<PathBuf, SourceError> {
         let searched = self.root.display().to_string();
         let wanted = self.root.join(path::normalise(path));
-        let found = wanted
-            .canonicalize()
-            .map_err(|source| match source.kind() {
-                std::io::ErrorKind::NotFound => SourceError::NotFound {
-                    path: path.to_owned(),
-                    searched: searched.clone(),
-                },
-                _ => SourceError::Unreadable {
-                    path: path.to_owned(),
-                    source,
-                },
-            })?;
+        let found = wanted.canonicalize().map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => SourceError::NotFound { path: path.to_owned(), searched: searched.clone() },
+            _ => SourceError::Unreadable { path: path.to_owned(), source },
+        })?;
         if found.starts_with(&self.root) {
             Ok(found)
         } else {
-            Err(SourceError::Outside {
-                path: path.to_owned(),
-                searched,
-            })
+            Err(SourceError::Outside { path: path.to_owned(), searched })
         }
     }
 }
@@ -121,19 +103,12 @@ impl DirectorySource {
 impl Source for DirectorySource {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, SourceError> {
         let place = self.resolve(path)?;
-        let unreadable = |source| SourceError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source };
         let file = std::fs::File::open(place).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(SourceError::TooLarge {
-                path: path.to_owned(),
-            });
+            return Err(SourceError::TooLarge { path: path.to_owned() });
         }
         Ok(Cow::Owned(bytes))
     }
@@ -142,16 +117,10 @@ impl Source for DirectorySource {
         let mut found = Vec::new();
         let mut open = vec![path::normalise(directory)];
         while let Some(directory) = open.pop() {
-            let unreadable = |source| SourceError::Unreadable {
-                path: directory.clone(),
-                source,
-            };
+            let unreadable = |source| SourceError::Unreadable { path: directory.clone(), source };
             for entry in std::fs::read_dir(self.resolve(&directory)?).map_err(unreadable)? {
                 let entry = entry.map_err(unreadable)?;
-                let name = path::normalise(&format!(
-                    "{directory}/{}",
-                    entry.file_name().to_string_lossy()
-                ));
+                let name = path::normalise(&format!("{directory}/{}", entry.file_name().to_string_lossy()));
                 // A link to a directory is not followed: it could lead round in a circle.
                 if entry.file_type().map_err(unreadable)?.is_dir() {
                     open.push(name);
@@ -183,63 +152,35 @@ impl EmbeddedSource {
         N::Item: Into<String>,
         R: Fn(&str) -> Option<Cow<'static, [u8]>> + Send + Sync + 'static,
     {
-        let paths = names
-            .into_iter()
-            .map(|name| format!("{prefix}{}", name.into()))
-            .collect();
-        Self {
-            prefix: prefix.to_owned(),
-            paths,
-            read: Box::new(read),
-        }
+        let paths = names.into_iter().map(|name| format!("{prefix}{}", name.into())).collect();
+        Self { prefix: prefix.to_owned(), paths, read: Box::new(read) }
     }
 
     /// A source of a few files given as (path, text).
     pub fn of_texts(files: &[(&str, &str)]) -> Self {
-        let files: std::collections::BTreeMap<String, String> = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect();
+        let files: std::collections::BTreeMap<String, String> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let names: Vec<String> = files.keys().cloned().collect();
-        Self::new("", names, move |name| {
-            files
-                .get(name)
-                .map(|text| Cow::Owned(text.clone().into_bytes()))
-        })
+        Self::new("", names, move |name| files.get(name).map(|text| Cow::Owned(text.clone().into_bytes())))
     }
 }
 
 impl fmt::Debug for EmbeddedSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("EmbeddedSource")
-            .field("prefix", &self.prefix)
-            .field("paths", &self.paths)
-            .finish()
+        out.debug_struct("EmbeddedSource").field("prefix", &self.prefix).field("paths", &self.paths).finish()
     }
 }
 
 impl Source for EmbeddedSource {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, SourceError> {
         let wanted = path::normalise(path);
-        let bytes = if self.paths.contains(&wanted) {
-            (self.read)(&wanted[self.prefix.len()..])
-        } else {
-            None
-        };
-        bytes.ok_or_else(|| SourceError::NotFound {
-            path: path.to_owned(),
-            searched: "the embedded files".to_owned(),
-        })
+        let bytes = if self.paths.contains(&wanted) { (self.read)(&wanted[self.prefix.len()..]) } else { None };
+        bytes.ok_or_else(|| SourceError::NotFound { path: path.to_owned(), searched: "the embedded files".to_owned() })
     }
 
     fn list(&self, directory: &str) -> Result<Vec<String>, SourceError> {
         let below = format!("{}/", path::normalise(directory));
-        let found: Vec<String> = self
-            .paths
-            .iter()
-            .filter(|path| path.starts_with(&below))
-            .cloned()
-            .collect();
+        let found: Vec<String> = self.paths.iter().filter(|path| path.starts_with(&below)).cloned().collect();
         if found.is_empty() {
             return Err(SourceError::NotFound {
                 path: directory.to_owned(),
@@ -256,8 +197,7 @@ mod tests {
 
     #[test]
     fn a_directory_source_does_not_leave_its_root() {
-        let base =
-            std::env::temp_dir().join(format!("liquibase-compat-source-{}", std::process::id()));
+        let base = std::env::temp_dir().join(format!("liquibase-compat-source-{}", std::process::id()));
         let root = base.join("root");
         std::fs::create_dir_all(root.join("sub")).unwrap();
         std::fs::write(base.join("secret"), "no").unwrap();
@@ -265,18 +205,9 @@ mod tests {
         std::os::unix::fs::symlink("../secret", root.join("link")).unwrap();
         let source = DirectorySource::new(&root).unwrap();
         assert_eq!(&*source.read("sub/a.xml").unwrap(), b"yes");
-        assert!(matches!(
-            source.read("../secret"),
-            Err(SourceError::Outside { .. })
-        ));
-        assert!(matches!(
-            source.read("link"),
-            Err(SourceError::Outside { .. })
-        ));
-        assert!(matches!(
-            source.read("gone"),
-            Err(SourceError::NotFound { .. })
-        ));
+        assert!(matches!(source.read("../secret"), Err(SourceError::Outside { .. })));
+        assert!(matches!(source.read("link"), Err(SourceError::Outside { .. })));
+        assert!(matches!(source.read("gone"), Err(SourceError::NotFound { .. })));
         assert_eq!(source.list("sub").unwrap(), ["sub/a.xml"]);
         std::fs::remove_dir_all(base).unwrap();
     }

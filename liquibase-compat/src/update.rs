@@ -26,20 +26,13 @@ use crate::sql::{Quoting, literal};
 ///
 /// # Errors
 /// [`Error::Validation`] before anything ran; [`Error::ChangeSet`] with the report of what ran before the one that failed.
-pub async fn update(
-    lock: &mut Lock<'_>,
-    changelog: &Changelog,
-    options: &Options,
-) -> Result<Report, Error> {
+pub async fn update(lock: &mut Lock<'_>, changelog: &Changelog, options: &Options) -> Result<Report, Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
     let filled = fill_missing_checksums(lock.client(), &tables, changelog).await?;
     let (first, _) = validated(lock.client(), &tables, changelog, options).await?;
     if first.is_empty() {
-        return Ok(Report {
-            checksums_upgraded: filled,
-            ..report_of(&first)
-        });
+        return Ok(Report { checksums_upgraded: filled, ..report_of(&first) });
     }
     lock.take_row(&tables).await?;
     let done = update_locked(lock.client(), &tables, changelog, options, filled).await;
@@ -50,11 +43,7 @@ pub async fn update(
 ///
 /// # Errors
 /// [`Error::Validation`] when the changelog must not be run on this database.
-pub async fn status(
-    client: &Client,
-    changelog: &Changelog,
-    options: &Options,
-) -> Result<Vec<Pending>, Error> {
+pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -> Result<Vec<Pending>, Error> {
     let tables = Tables::locate(client).await?;
     let history = tables.read(client).await?;
     Ok(plan(changelog, &history, options)?.pending().to_vec())
@@ -95,18 +84,12 @@ pub(crate) async fn prepare(client: &mut Client, tables: &Tables) -> Result<(), 
 }
 
 /// Fills in checksums that were cleared: the content of today is taken for what was run.
-async fn fill_missing_checksums(
-    client: &Client,
-    tables: &Tables,
-    changelog: &Changelog,
-) -> Result<usize, Error> {
+async fn fill_missing_checksums(client: &Client, tables: &Tables, changelog: &Changelog) -> Result<usize, Error> {
     let history = tables.read(client).await?;
     let mut filled = 0;
     for row in history.rows().iter().filter(|row| row.checksum.is_none()) {
         if let Some(set) = changelog.find(&row.key()) {
-            tables
-                .set_checksum(client, row, &set.checksum(ChecksumVersion::V9))
-                .await?;
+            tables.set_checksum(client, row, &set.checksum(ChecksumVersion::V9)).await?;
             filled += 1;
         }
     }
@@ -135,13 +118,8 @@ pub(crate) async fn check_changelog(
     for (file, preconditions) in &changelog.preconditions {
         let failed = Error::database("checking the preconditions of the changelog");
         let transaction = client.transaction().await.map_err(&failed)?;
-        let context = CheckContext {
-            transaction: &transaction,
-            history,
-            schema: &tables.schema,
-            quoting: Quoting::Legacy,
-            file,
-        };
+        let context =
+            CheckContext { transaction: &transaction, history, schema: &tables.schema, quoting: Quoting::Legacy, file };
         let verdict = preconditions.check(&context).await;
         transaction.rollback().await.map_err(&failed)?;
         match verdict {
@@ -150,11 +128,7 @@ pub(crate) async fn check_changelog(
                 tracing::warn!(%message, "a precondition of the changelog fails; going on, as it says");
             }
             Verdict::Fails(_, message) => {
-                return Err(ValidationError {
-                    preconditions: vec![message],
-                    ..ValidationError::default()
-                }
-                .into());
+                return Err(ValidationError { preconditions: vec![message], ..ValidationError::default() }.into());
             }
         }
     }
@@ -162,11 +136,7 @@ pub(crate) async fn check_changelog(
 }
 
 fn report_of(plan: &Plan) -> Report {
-    Report {
-        previously_run: plan.previously_run(),
-        filtered_out: plan.filtered_out(),
-        ..Report::default()
-    }
+    Report { previously_run: plan.previously_run(), filtered_out: plan.filtered_out(), ..Report::default() }
 }
 
 /// The run proper. Planned anew: another tool may have finished while the row was waited for.
@@ -184,20 +154,10 @@ async fn update_locked(
         tables,
         changelog,
         search_path: &search_path,
-        next_order: history
-            .rows()
-            .iter()
-            .map(|row| row.order_executed)
-            .max()
-            .unwrap_or(0)
-            .max(0)
-            .saturating_add(1),
+        next_order: history.rows().iter().map(|row| row.order_executed).max().unwrap_or(0).max(0).saturating_add(1),
         history,
         deployment_id: deployment_id(),
-        report: Report {
-            checksums_upgraded: filled,
-            ..report_of(&plan)
-        },
+        report: Report { checksums_upgraded: filled, ..report_of(&plan) },
     };
     let done = run.all(&plan.steps).await;
     let report = run.report;
@@ -215,10 +175,7 @@ pub(crate) async fn search_path(client: &impl GenericClient) -> Result<String, E
 
 /// A changeset may have changed it; what comes after on this connection is not to notice.
 pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
-    let set = format!(
-        "SELECT set_config('search_path', {}, false)",
-        literal(search_path)
-    );
+    let set = format!("SELECT set_config('search_path', {}, false)", literal(search_path));
     if let Err(error) = client.batch_execute(&set).await {
         tracing::warn!(%error, "the search_path of the migration connection could not be restored");
     }
@@ -227,17 +184,12 @@ pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
 /// What makes unqualified names in raw SQL mean the default schema, whatever the changeset before did.
 pub(crate) fn set_search_path(tables: &Tables, original: &str) -> String {
     let schema = tables.schema.replace('"', "\"\"");
-    format!(
-        "SELECT set_config('search_path', {}, false)",
-        literal(&format!("\"{schema}\", {original}"))
-    )
+    format!("SELECT set_config('search_path', {}, false)", literal(&format!("\"{schema}\", {original}")))
 }
 
 /// The last ten digits of the time in milliseconds.
 fn deployment_id() -> String {
-    let millis = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!("{:010}", millis % 10_000_000_000)
 }
 
@@ -261,15 +213,11 @@ impl Run<'_> {
                     let set = &self.changelog.changesets[*index];
                     if let Some(row) = self.history.find_key(&set.key()) {
                         tracing::info!(changeset = %set.id, "upgrading checksum");
-                        self.tables
-                            .set_checksum(&*self.client, row, checksum)
-                            .await?;
+                        self.tables.set_checksum(&*self.client, row, checksum).await?;
                         self.report.checksums_upgraded += 1;
                     }
                 }
-                Step::Run {
-                    index, mark_ran, ..
-                } => {
+                Step::Run { index, mark_ran, .. } => {
                     let changelog = self.changelog;
                     self.one(&changelog.changesets[*index], *mark_ran).await?;
                 }
@@ -280,11 +228,7 @@ impl Run<'_> {
 
     async fn one(&mut self, set: &ChangeSet, mark_ran: bool) -> Result<(), Error> {
         tracing::info!(changeset = %set.id, "running changeset");
-        let outcome = if mark_ran {
-            self.record_only(set).await
-        } else {
-            self.checked(set).await
-        };
+        let outcome = if mark_ran { self.record_only(set).await } else { self.checked(set).await };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(reason) if !set.fail_on_error && !self.client.is_closed() => {
@@ -293,17 +237,10 @@ impl Run<'_> {
             }
             Err(reason) => {
                 let report = Box::new(std::mem::take(&mut self.report));
-                return Err(Error::ChangeSet {
-                    changeset: set.id.clone(),
-                    reason,
-                    report,
-                });
+                return Err(Error::ChangeSet { changeset: set.id.clone(), reason, report });
             }
         };
-        if matches!(
-            outcome,
-            Outcome::Executed | Outcome::Reran | Outcome::MarkedRan
-        ) {
+        if matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan) {
             self.report.deployment_id = Some(self.deployment_id.clone());
         }
         self.report.changesets.push((set.id.clone(), outcome));
@@ -334,11 +271,7 @@ impl Run<'_> {
         let Some(preconditions) = &set.preconditions else {
             return Ok(Verdict::Holds);
         };
-        let transaction = self
-            .client
-            .transaction()
-            .await
-            .map_err(|error| postgres_message(&error))?;
+        let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
         transaction
             .batch_execute(&set_search_path(self.tables, self.search_path))
             .await
@@ -351,10 +284,7 @@ impl Run<'_> {
             file: &set.id.file,
         };
         let verdict = preconditions.check(&context).await;
-        transaction
-            .rollback()
-            .await
-            .map_err(|error| postgres_message(&error))?;
+        transaction.rollback().await.map_err(|error| postgres_message(&error))?;
         Ok(verdict)
     }
 
@@ -363,29 +293,13 @@ impl Run<'_> {
         let mut statements = vec![set_search_path(self.tables, self.search_path)];
         statements.extend(set.statements(&self.tables.schema));
         let ran_before = self.history.find_key(&set.key()).cloned();
-        let exec_type = if ran_before.is_some() {
-            "RERAN"
-        } else {
-            "EXECUTED"
-        };
-        let entry = Entry {
-            order: self.next_order,
-            exec_type,
-            deployment_id: &self.deployment_id,
-        };
+        let exec_type = if ran_before.is_some() { "RERAN" } else { "EXECUTED" };
+        let entry = Entry { order: self.next_order, exec_type, deployment_id: &self.deployment_id };
         let written = if set.run_in_transaction {
-            let transaction = self
-                .client
-                .transaction()
-                .await
-                .map_err(|error| postgres_message(&error))?;
+            let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
             run_statements(&transaction, &statements).await?;
-            let written =
-                record(&transaction, self.tables, set, ran_before.as_ref(), &entry).await?;
-            transaction
-                .commit()
-                .await
-                .map_err(|error| postgres_message(&error))?;
+            let written = record(&transaction, self.tables, set, ran_before.as_ref(), &entry).await?;
+            transaction.commit().await.map_err(|error| postgres_message(&error))?;
             written
         } else {
             run_statements(&*self.client, &statements).await?;
@@ -403,11 +317,7 @@ impl Run<'_> {
 
     /// Records a changeset as run. Also one that has a row already: so does Liquibase.
     async fn record_only(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
-        let entry = Entry {
-            order: self.next_order,
-            exec_type: "MARK_RAN",
-            deployment_id: &self.deployment_id,
-        };
+        let entry = Entry { order: self.next_order, exec_type: "MARK_RAN", deployment_id: &self.deployment_id };
         if let Some(row) = record(&*self.client, self.tables, set, None, &entry).await? {
             self.history.add(row);
         }
@@ -428,19 +338,11 @@ async fn record(
         Some(row) => tables.rerun(client, set, row, entry).await.map(|()| None),
         None => tables.insert(client, set, entry).await.map(Some),
     };
-    written.map_err(|error| {
-        format!(
-            "{} [while writing its row of databasechangelog]",
-            postgres_message(&error)
-        )
-    })
+    written.map_err(|error| format!("{} [while writing its row of databasechangelog]", postgres_message(&error)))
 }
 
 /// Runs statements one after the other; a failure names the statement.
-pub(crate) async fn run_statements(
-    client: &impl GenericClient,
-    statements: &[String],
-) -> Result<(), String> {
+pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), String> {
     for statement in statements {
         client
             .batch_execute(statement)

@@ -133,7 +133,8 @@ async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Erro
 
 /// What a managed PostgreSQL is told; none if it is external.
 pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
-    let PostgresService::Managed { bin_dir, init_timeout, start_timeout, stop_timeout } = &config.postgres.service else {
+    let PostgresService::Managed { bin_dir, init_timeout, start_timeout, stop_timeout } = &config.postgres.service
+    else {
         return None;
     };
     Some(PostgresOptions {
@@ -149,8 +150,7 @@ pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
 
 async fn start_redis(config: &Config) -> Result<Option<ManagedRedis>, Error> {
     let RedisService::Managed { program, max_memory } = &config.redis.service else { return Ok(None) };
-    let options =
-        RedisOptions { data_dir: config.data_dir.clone(), program: program.clone(), max_memory: *max_memory };
+    let options = RedisOptions { data_dir: config.data_dir.clone(), program: program.clone(), max_memory: *max_memory };
     Ok(Some(ManagedRedis::start(options).await?))
 }
 

@@ -67,8 +67,12 @@ pub enum Error {
 
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has the port: stop it, or choose another with --listen or server.listen",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose another with --listen or server.listen",
+        io::ErrorKind::AddrInUse => {
+            "another program has the port: stop it, or choose another with --listen or server.listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: choose another with --listen or server.listen"
+        }
         io::ErrorKind::AddrNotAvailable => "this machine has no such address: correct --listen or server.listen",
         _ => "choose another with --listen or server.listen",
     }

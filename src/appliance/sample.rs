@@ -21,7 +21,8 @@ pub struct Sample {
 pub(super) async fn store(attendance: &Attendance, samples: Vec<Sample>) -> Result<(), Error> {
     let count = samples.len();
     for Sample { id, name, status, date } in samples {
-        let date = Date::parse(&date).ok_or_else(|| Error::Samples(DomainError::Refused(format!("no date: {date}"))))?;
+        let date =
+            Date::parse(&date).ok_or_else(|| Error::Samples(DomainError::Refused(format!("no date: {date}"))))?;
         attendance.create(&NewRecord { id, name, status, date }).await.map_err(Error::Samples)?;
     }
     if count > 0 {

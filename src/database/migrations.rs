@@ -152,10 +152,10 @@ async fn refuse_newer(client: &mut Client, runner: &Runner) -> Result<(), Error>
             .map_or_else(|| "version unknown".to_owned(), |row| row.get(0));
         return Err(Error::Newer { newest, migration: migration.to_string(), ours: VERSION });
     }
-    client
-        .batch_execute("CREATE SCHEMA IF NOT EXISTS attendance_api")
-        .await
-        .map_err(|source| Error::Statement { what: "make the schema attendance_api (its user needs CREATE on the database)", source })
+    client.batch_execute("CREATE SCHEMA IF NOT EXISTS attendance_api").await.map_err(|source| Error::Statement {
+        what: "make the schema attendance_api (its user needs CREATE on the database)",
+        source,
+    })
 }
 
 async fn note_version(client: &Client) -> Result<(), Error> {

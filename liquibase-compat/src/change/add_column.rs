@@ -29,20 +29,11 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let columns = || Column::all(fields);
     let mut out = Vec::new();
     for column in columns() {
-        let key = if column.is_primary_key() {
-            " PRIMARY KEY"
-        } else {
-            ""
-        };
-        out.push(format!(
-            "ALTER TABLE {table} ADD {}{key}",
-            column.definition(dialect)
-        ));
+        let key = if column.is_primary_key() { " PRIMARY KEY" } else { "" };
+        out.push(format!("ALTER TABLE {table} ADD {}{key}", column.definition(dialect)));
     }
     out.extend(
-        columns()
-            .filter_map(|column| column.unique(dialect))
-            .map(|part| format!("ALTER TABLE {table} ADD {part}")),
+        columns().filter_map(|column| column.unique(dialect)).map(|part| format!("ALTER TABLE {table} ADD {part}")),
     );
     out.extend(
         columns()
@@ -51,10 +42,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     );
     for column in columns() {
         if let Some(value) = column.value() {
-            out.push(format!(
-                "UPDATE {table} SET {} = {value}",
-                dialect.name(column.name())
-            ));
+            out.push(format!("UPDATE {table} SET {} = {value}", dialect.name(column.name())));
         }
     }
     out.extend(columns().filter_map(|column| column.comment(&table, dialect)));
@@ -65,17 +53,8 @@ fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
     let table = table(fields, dialect);
     let defaults = Column::all(fields)
         .filter(Column::has_default)
-        .map(|column| {
-            format!(
-                "ALTER TABLE {table} ALTER COLUMN {} DROP DEFAULT",
-                dialect.name(column.name())
-            )
-        });
-    let drops = Column::all(fields).map(|column| {
-        format!(
-            "ALTER TABLE {table} DROP COLUMN {}",
-            dialect.name(column.name())
-        )
-    });
+        .map(|column| format!("ALTER TABLE {table} ALTER COLUMN {} DROP DEFAULT", dialect.name(column.name())));
+    let drops =
+        Column::all(fields).map(|column| format!("ALTER TABLE {table} DROP COLUMN {}", dialect.name(column.name())));
     Some(defaults.chain(drops).collect())
 }

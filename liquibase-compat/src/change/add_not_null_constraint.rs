@@ -30,23 +30,13 @@ fn table(fields: &Object, dialect: &Dialect) -> String {
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = table(fields, dialect);
     let column = dialect.name(fields.required("columnName"));
-    let fill = fields.filled("defaultNullValue").map(|value| {
-        format!(
-            "UPDATE {table} SET {column} = {} WHERE {column} IS NULL",
-            literal(value)
-        )
-    });
-    fill.into_iter()
-        .chain([format!(
-            "ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL"
-        )])
-        .collect()
+    let fill = fields
+        .filled("defaultNullValue")
+        .map(|value| format!("UPDATE {table} SET {column} = {} WHERE {column} IS NULL", literal(value)));
+    fill.into_iter().chain([format!("ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL")]).collect()
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
     let column = dialect.name(fields.required("columnName"));
-    Some(vec![format!(
-        "ALTER TABLE {} ALTER COLUMN  {column} DROP NOT NULL",
-        table(fields, dialect)
-    )])
+    Some(vec![format!("ALTER TABLE {} ALTER COLUMN  {column} DROP NOT NULL", table(fields, dialect))])
 }

@@ -38,9 +38,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
         .filled("tablespace")
         .map(|name| format!(" USING INDEX TABLESPACE {}", dialect.name(name)))
         .unwrap_or_default();
-    vec![format!(
-        "ALTER TABLE {table} ADD {name}PRIMARY KEY {key}{tablespace}"
-    )]
+    vec![format!("ALTER TABLE {table} ADD {name}PRIMARY KEY {key}{tablespace}")]
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {

@@ -40,17 +40,11 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
         Some(index) => format!("USING INDEX {}", dialect.name(index)),
         None => format!("({})", dialect.names(fields.required("columnNames"))),
     };
-    let mut sql = format!(
-        "ALTER TABLE {} ADD {name}UNIQUE {key}",
-        table(fields, dialect)
-    );
+    let mut sql = format!("ALTER TABLE {} ADD {name}UNIQUE {key}", table(fields, dialect));
     if let Some(name) = fields.filled("tablespace") {
         sql.push_str(&format!(" USING INDEX TABLESPACE {}", dialect.name(name)));
     }
-    for (flag, words) in [
-        ("deferrable", " DEFERRABLE"),
-        ("initiallyDeferred", " INITIALLY DEFERRED"),
-    ] {
+    for (flag, words) in [("deferrable", " DEFERRABLE"), ("initiallyDeferred", " INITIALLY DEFERRED")] {
         if fields.is(flag) {
             sql.push_str(words);
         }
@@ -61,19 +55,9 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
 /// Without a name PostgreSQL made one up, of the table and the columns.
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
     let made_up = || {
-        let columns: Vec<&str> = fields
-            .required("columnNames")
-            .split(',')
-            .map(str::trim)
-            .collect();
+        let columns: Vec<&str> = fields.required("columnNames").split(',').map(str::trim).collect();
         format!("{}_{}_key", fields.required("tableName"), columns.join("_"))
     };
-    let name = fields
-        .filled("constraintName")
-        .map_or_else(made_up, str::to_owned);
-    Some(vec![format!(
-        "ALTER TABLE {} DROP CONSTRAINT {}",
-        table(fields, dialect),
-        dialect.name(&name)
-    )])
+    let name = fields.filled("constraintName").map_or_else(made_up, str::to_owned);
+    Some(vec![format!("ALTER TABLE {} DROP CONSTRAINT {}", table(fields, dialect), dialect.name(&name))])
 }

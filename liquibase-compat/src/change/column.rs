@@ -68,11 +68,8 @@ macro_rules! column_fields {
 pub(crate) const COLUMN: &[Field] = column_fields!();
 
 /// What a `<column>` may hold where its place in the table can be said (which PostgreSQL ignores).
-pub(crate) const ADD_COLUMN: &[Field] = column_fields!(
-    Field::text("afterColumn"),
-    Field::text("beforeColumn"),
-    Field::text("position")
-);
+pub(crate) const ADD_COLUMN: &[Field] =
+    column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
 
 /// A column with the questions that SQL asks of it.
 pub(crate) struct Column<'a> {
@@ -121,15 +118,11 @@ impl<'a> Column<'a> {
     }
 
     fn constraint_flag(&self, name: &str) -> Option<bool> {
-        self.fields
-            .nested("constraints")
-            .and_then(|constraints| constraints.flag(name))
+        self.fields.nested("constraints").and_then(|constraints| constraints.flag(name))
     }
 
     fn constraint_text(&self, name: &str) -> Option<&'a str> {
-        self.fields
-            .nested("constraints")
-            .and_then(|constraints| constraints.filled(name))
+        self.fields.nested("constraints").and_then(|constraints| constraints.filled(name))
     }
 
     /// Whether it is (part of) the primary key.
@@ -149,11 +142,7 @@ impl<'a> Column<'a> {
 
     /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
     pub(crate) fn definition(&self, dialect: &Dialect) -> String {
-        let mut sql = format!(
-            "{} {}",
-            dialect.name(self.name()),
-            column_type(self.fields.required("type"))
-        );
+        let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
         if let Some(default) = self.default() {
             sql.push_str(&format!(" DEFAULT {default}"));
         }
@@ -174,17 +163,9 @@ impl<'a> Column<'a> {
         let generation = self.fields.filled("generationType").unwrap_or("BY DEFAULT");
         let options: Vec<String> = [("startWith", "START WITH"), ("incrementBy", "INCREMENT BY")]
             .into_iter()
-            .filter_map(|(field, word)| {
-                self.fields
-                    .filled(field)
-                    .map(|value| format!("{word} {value}"))
-            })
+            .filter_map(|(field, word)| self.fields.filled(field).map(|value| format!("{word} {value}")))
             .collect();
-        let options = if options.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", options.join(" "))
-        };
+        let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(" ")) };
         format!(" GENERATED {generation} AS IDENTITY{options}")
     }
 
@@ -204,9 +185,7 @@ impl<'a> Column<'a> {
         if let Some(expression) = self.fields.filled("defaultValueComputed") {
             return Some(computed(expression));
         }
-        self.fields
-            .filled("defaultValueSequenceNext")
-            .map(|sequence| format!("nextval({})", literal(sequence)))
+        self.fields.filled("defaultValueSequenceNext").map(|sequence| format!("nextval({})", literal(sequence)))
     }
 
     /// The value that addColumn gives to the rows that are there.
@@ -232,35 +211,22 @@ impl<'a> Column<'a> {
             return None;
         }
         let name = self.constraint_text("uniqueConstraintName");
-        Some(format!(
-            "{}UNIQUE ({})",
-            constraint(name, dialect),
-            dialect.name(self.name())
-        ))
+        Some(format!("{}UNIQUE ({})", constraint(name, dialect), dialect.name(self.name())))
     }
 
     /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another.
     pub(crate) fn foreign_key(&self, dialect: &Dialect) -> Option<String> {
-        let target = match (
-            self.constraint_text("references"),
-            self.constraint_text("referencedTableName"),
-        ) {
+        let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
             (Some(references), _) => self.reference(references, dialect),
             (None, Some(table)) => {
                 let schema = self.constraint_text("referencedTableSchemaName");
-                let columns = dialect.names(
-                    self.constraint_text("referencedColumnNames")
-                        .unwrap_or_default(),
-                );
+                let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
                 format!("{}({columns})", dialect.object(schema, table))
             }
             (None, None) => return None,
         };
         let name = constraint(self.constraint_text("foreignKeyName"), dialect);
-        let mut sql = format!(
-            "{name}FOREIGN KEY ({}) REFERENCES {target}",
-            dialect.name(self.name())
-        );
+        let mut sql = format!("{name}FOREIGN KEY ({}) REFERENCES {target}", dialect.name(self.name()));
         for (flag, words) in [
             ("deleteCascade", " ON DELETE CASCADE"),
             ("deferrable", " DEFERRABLE"),
@@ -278,30 +244,19 @@ impl<'a> Column<'a> {
         let (table, columns) = written.split_once('(').unwrap_or((written, ""));
         let (schema, table) = match table.trim().rsplit_once('.') {
             Some((schema, table)) => (Some(schema), table),
-            None => (
-                self.constraint_text("referencedTableSchemaName"),
-                table.trim(),
-            ),
+            None => (self.constraint_text("referencedTableSchemaName"), table.trim()),
         };
         let columns = columns.trim_end().trim_end_matches(')');
         match columns.is_empty() {
             true => dialect.object(schema, table),
-            false => format!(
-                "{}({})",
-                dialect.object(schema, table),
-                dialect.names(columns)
-            ),
+            false => format!("{}({})", dialect.object(schema, table), dialect.names(columns)),
         }
     }
 
     /// `COMMENT ON COLUMN ..`, if it has a comment.
     pub(crate) fn comment(&self, table: &str, dialect: &Dialect) -> Option<String> {
         let remarks = self.remarks()?;
-        Some(format!(
-            "COMMENT ON COLUMN {table}.{} IS {}",
-            dialect.name(self.name()),
-            literal(remarks.trim())
-        ))
+        Some(format!("COMMENT ON COLUMN {table}.{} IS {}", dialect.name(self.name()), literal(remarks.trim())))
     }
 }
 
@@ -321,16 +276,11 @@ pub(crate) fn invalid_definitions(change: &Object) -> Vec<String> {
 
 /// `CONSTRAINT name `, or nothing without a name.
 pub(crate) fn constraint(name: Option<&str>, dialect: &Dialect) -> String {
-    name.map(|name| format!("CONSTRAINT {} ", dialect.name(name)))
-        .unwrap_or_default()
+    name.map(|name| format!("CONSTRAINT {} ", dialect.name(name))).unwrap_or_default()
 }
 
 fn string(text: &str) -> String {
-    if text.eq_ignore_ascii_case("null") {
-        "NULL".to_owned()
-    } else {
-        literal(text)
-    }
+    if text.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { literal(text) }
 }
 
 fn boolean(flag: bool) -> String {
@@ -343,9 +293,5 @@ fn number(written: &str) -> String {
 
 fn computed(expression: &str) -> String {
     let lower = expression.to_lowercase();
-    if lower == "now()" || lower.starts_with("current_timestamp") {
-        "NOW()".to_owned()
-    } else {
-        expression.to_owned()
-    }
+    if lower == "now()" || lower.starts_with("current_timestamp") { "NOW()".to_owned() } else { expression.to_owned() }
 }

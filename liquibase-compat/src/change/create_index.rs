@@ -19,9 +19,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tablespace"),
         Field::flag("unique"),
     ],
-    hashing: Hashing::Fields {
-        excluded: &["associatedWith"],
-    },
+    hashing: Hashing::Fields { excluded: &["associatedWith"] },
     invalid: nothing_invalid,
     statements,
     inverse,
@@ -30,22 +28,12 @@ pub(crate) const KIND: Kind = Kind {
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let unique = if fields.is("unique") { "UNIQUE " } else { "" };
     // The index is made in the table's schema; PostgreSQL refuses a schema before its name.
-    let name = fields
-        .filled("indexName")
-        .map(|name| format!("{} ", dialect.name(name)))
-        .unwrap_or_default();
+    let name = fields.filled("indexName").map(|name| format!("{} ", dialect.name(name))).unwrap_or_default();
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    let columns: Vec<String> = Column::all(fields)
-        .map(|column| part(&column, dialect))
-        .collect();
-    let tablespace = fields
-        .filled("tablespace")
-        .map(|name| format!(" TABLESPACE {}", dialect.name(name)))
-        .unwrap_or_default();
-    let mut out = vec![format!(
-        "CREATE {unique}INDEX {name}ON {table}({}){tablespace}",
-        columns.join(", ")
-    )];
+    let columns: Vec<String> = Column::all(fields).map(|column| part(&column, dialect)).collect();
+    let tablespace =
+        fields.filled("tablespace").map(|name| format!(" TABLESPACE {}", dialect.name(name))).unwrap_or_default();
+    let mut out = vec![format!("CREATE {unique}INDEX {name}ON {table}({}){tablespace}", columns.join(", "))];
     if let (true, Some(index)) = (fields.is("clustered"), fields.filled("indexName")) {
         out.push(format!("CLUSTER {table} USING {}", dialect.name(index)));
     }
@@ -53,22 +41,11 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
 }
 
 fn part(column: &Column<'_>, dialect: &Dialect) -> String {
-    let name = if column.is_computed() {
-        column.name().to_owned()
-    } else {
-        dialect.name(column.name())
-    };
-    if column.is_descending() {
-        format!("{name} DESC")
-    } else {
-        name
-    }
+    let name = if column.is_computed() { column.name().to_owned() } else { dialect.name(column.name()) };
+    if column.is_descending() { format!("{name} DESC") } else { name }
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
     let name = fields.filled("indexName")?;
-    Some(vec![format!(
-        "DROP INDEX {}",
-        dialect.object(fields.text("schemaName"), name)
-    )])
+    Some(vec![format!("DROP INDEX {}", dialect.object(fields.text("schemaName"), name))])
 }

@@ -20,8 +20,5 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    vec![format!(
-        "DROP INDEX {}",
-        dialect.object(fields.text("schemaName"), fields.required("indexName"))
-    )]
+    vec![format!("DROP INDEX {}", dialect.object(fields.text("schemaName"), fields.required("indexName")))]
 }

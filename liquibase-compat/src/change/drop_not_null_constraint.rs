@@ -23,10 +23,7 @@ pub(crate) const KIND: Kind = Kind {
 
 fn alter(fields: &Object, dialect: &Dialect, what: &str) -> String {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    format!(
-        "ALTER TABLE {table} ALTER COLUMN  {} {what} NOT NULL",
-        dialect.name(fields.required("columnName"))
-    )
+    format!("ALTER TABLE {table} ALTER COLUMN  {} {what} NOT NULL", dialect.name(fields.required("columnName")))
 }
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {

@@ -24,10 +24,7 @@ pub(crate) const KIND: Kind = Kind {
 pub(super) fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
     match fields.filled("constraintName") {
-        Some(name) => vec![format!(
-            "ALTER TABLE {table} DROP CONSTRAINT {}",
-            dialect.name(name)
-        )],
+        Some(name) => vec![format!("ALTER TABLE {table} DROP CONSTRAINT {}", dialect.name(name))],
         None => vec![drop_by_lookup(&table)],
     }
 }

@@ -20,13 +20,6 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let cascade = if fields.is("cascadeConstraints") {
-        " CASCADE"
-    } else {
-        ""
-    };
-    vec![format!(
-        "DROP TABLE {}{cascade}",
-        dialect.object(fields.text("schemaName"), fields.required("tableName"))
-    )]
+    let cascade = if fields.is("cascadeConstraints") { " CASCADE" } else { "" };
+    vec![format!("DROP TABLE {}{cascade}", dialect.object(fields.text("schemaName"), fields.required("tableName")))]
 }

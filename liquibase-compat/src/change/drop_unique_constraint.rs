@@ -22,8 +22,5 @@ pub(crate) const KIND: Kind = Kind {
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    vec![format!(
-        "ALTER TABLE {table} DROP CONSTRAINT {}",
-        dialect.name(fields.required("constraintName"))
-    )]
+    vec![format!("ALTER TABLE {table} DROP CONSTRAINT {}", dialect.name(fields.required("constraintName")))]
 }

@@ -103,53 +103,33 @@ impl Change {
     /// # Errors
     /// When the type is unknown, or holds what it may not.
     pub(crate) fn read(node: &Node, at: &Place) -> Result<Self, LoadError> {
-        let at = Place {
-            line: node.line,
-            ..at.clone()
-        };
+        let at = Place { line: node.line, ..at.clone() };
         match node.name.as_str() {
             "customChange" | "executeCommand" => Err(LoadError::Unsupported {
                 at: at.into(),
                 what: format!("<{}>", node.name),
-                remedy: "it would run a program of its own; write it as <sql>, or run it apart"
-                    .to_owned(),
+                remedy: "it would run a program of its own; write it as <sql>, or run it apart".to_owned(),
             }),
             name => match KINDS.iter().find(|kind| kind.name == name) {
-                Some(kind) => Ok(Self {
-                    kind,
-                    fields: field::read(node, kind.fields, &at)?,
-                }),
-                None => Err(LoadError::UnknownChange {
-                    at: at.into(),
-                    name: name.to_owned(),
-                }),
+                Some(kind) => Ok(Self { kind, fields: field::read(node, kind.fields, &at)? }),
+                None => Err(LoadError::UnknownChange { at: at.into(), name: name.to_owned() }),
             },
         }
     }
 
     /// Whether it is a tag, and which.
     pub(crate) fn tag(&self) -> Option<&str> {
-        if self.kind.name == tag_database::KIND.name {
-            self.fields.text("tag")
-        } else {
-            None
-        }
+        if self.kind.name == tag_database::KIND.name { self.fields.text("tag") } else { None }
     }
 
     /// Whether it is meant for PostgreSQL.
     pub(crate) fn applies(&self) -> bool {
-        self.fields
-            .text("dbms")
-            .is_none_or(expression::for_postgresql)
+        self.fields.text("dbms").is_none_or(expression::for_postgresql)
     }
 
     /// The SQL to run; none if it is not meant for PostgreSQL.
     pub(crate) fn statements(&self, dialect: &Dialect) -> Vec<String> {
-        if self.applies() {
-            (self.kind.statements)(&self.fields, dialect)
-        } else {
-            Vec::new()
-        }
+        if self.applies() { (self.kind.statements)(&self.fields, dialect) } else { Vec::new() }
     }
 
     /// The SQL that undoes it.
@@ -157,12 +137,8 @@ impl Change {
     /// # Errors
     /// When nothing can: Liquibase's message.
     pub(crate) fn inverse(&self, dialect: &Dialect) -> Result<Vec<String>, String> {
-        (self.kind.inverse)(&self.fields, dialect).ok_or_else(|| {
-            format!(
-                "No inverse to liquibase.change.core.{} created",
-                self.kind.class
-            )
-        })
+        (self.kind.inverse)(&self.fields, dialect)
+            .ok_or_else(|| format!("No inverse to liquibase.change.core.{} created", self.kind.class))
     }
 
     /// What validation finds wrong.
@@ -170,18 +146,11 @@ impl Change {
         if !self.applies() {
             return Vec::new();
         }
-        let missing = self
-            .kind
-            .fields
-            .iter()
-            .filter(|field| field.required)
-            .filter(|field| match field.kind {
-                FieldKind::Columns(_) => self.fields.columns().is_empty(),
-                _ => self.fields.filled(field.name).is_none(),
-            });
-        let mut found: Vec<String> = missing
-            .map(|field| format!("{} is required", field.name))
-            .collect();
+        let missing = self.kind.fields.iter().filter(|field| field.required).filter(|field| match field.kind {
+            FieldKind::Columns(_) => self.fields.columns().is_empty(),
+            _ => self.fields.filled(field.name).is_none(),
+        });
+        let mut found: Vec<String> = missing.map(|field| format!("{} is required", field.name)).collect();
         found.extend((self.kind.invalid)(&self.fields));
         found
     }
@@ -192,9 +161,7 @@ impl Change {
             Hashing::Fields { excluded } => {
                 Checksum::of_text(version, &serialise(self.kind.name, &self.fields, excluded))
             }
-            Hashing::Bytes(bytes) => {
-                Checksum::of_bytes(version, bytes(&self.fields, version).as_bytes())
-            }
+            Hashing::Bytes(bytes) => Checksum::of_bytes(version, bytes(&self.fields, version).as_bytes()),
         }
     }
 
@@ -203,19 +170,14 @@ impl Change {
         let mut named: Vec<String> = Vec::new();
         for (name, value) in &self.fields.fields {
             let lower = name.to_lowercase();
-            let counts = (lower == "path" || lower.ends_with("name"))
-                && !lower.contains("schema")
-                && !lower.contains("catalog");
+            let counts =
+                (lower == "path" || lower.ends_with("name")) && !lower.contains("schema") && !lower.contains("catalog");
             if let (true, Value::Text(text)) = (counts, value) {
                 named.push(format!("{name}={text}"));
             }
         }
         named.sort();
-        if named.is_empty() {
-            self.kind.name.to_owned()
-        } else {
-            format!("{} {}", self.kind.name, named.join(", "))
-        }
+        if named.is_empty() { self.kind.name.to_owned() } else { format!("{} {}", self.kind.name, named.join(", ")) }
     }
 }
 

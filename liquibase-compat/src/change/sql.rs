@@ -34,10 +34,7 @@ fn hashed(fields: &Object, version: ChecksumVersion) -> String {
             fields.text("endDelimiter").unwrap_or("null"),
             flag_or(fields, "splitStatements", true),
             flag_or(fields, "stripComments", false),
-            text.split(blank)
-                .filter(|word| !word.is_empty())
-                .collect::<Vec<_>>()
-                .join(" ")
+            text.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
         ),
     }
 }

@@ -53,11 +53,7 @@ pub(super) enum RunOrder {
 
 /// Refuses attributes that are not known.
 pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Result<(), LoadError> {
-    match node
-        .attributes
-        .iter()
-        .find(|(name, _)| !known.contains(&name.as_str()))
-    {
+    match node.attributes.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some((name, _)) => Err(LoadError::UnknownAttribute {
             at: at.clone().into(),
@@ -70,22 +66,15 @@ pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Resul
 
 /// An attribute that must be there and not be empty.
 pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Place) -> Result<&'n str, LoadError> {
-    node.attribute(name)
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| LoadError::Missing {
-            at: at.clone().into(),
-            element: node.name.clone(),
-            name: name.to_owned(),
-        })
+    node.attribute(name).filter(|value| !value.is_empty()).ok_or_else(|| LoadError::Missing {
+        at: at.clone().into(),
+        element: node.name.clone(),
+        name: name.to_owned(),
+    })
 }
 
 /// A boolean attribute: `true` or `false` in any case.
-pub(super) fn boolean(
-    node: &Node,
-    name: &str,
-    default: bool,
-    at: &Place,
-) -> Result<bool, LoadError> {
+pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Place) -> Result<bool, LoadError> {
     match node.attribute(name).map(str::to_lowercase).as_deref() {
         None | Some("") => Ok(default),
         Some("true" | "1") => Ok(true),
@@ -106,20 +95,13 @@ fn bad(node: &Node, name: &str, value: &str, allowed: &str, at: &Place) -> LoadE
 
 /// The context expression of an element, if it has one.
 pub(super) fn context(node: &Node) -> Option<String> {
-    let written = node
-        .attribute("contextFilter")
-        .or_else(|| node.attribute("context"));
-    written
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    let written = node.attribute("contextFilter").or_else(|| node.attribute("context"));
+    written.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The labels of an element, if it has any.
 pub(super) fn labels(node: &Node) -> Option<String> {
-    node.attribute("labels")
-        .filter(|text| !text.trim().is_empty())
-        .map(str::to_owned)
+    node.attribute("labels").filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 /// The quoting strategy of an element, or that of the element around it.
@@ -127,13 +109,7 @@ pub(super) fn quoting(node: &Node, around: Quoting, at: &Place) -> Result<Quotin
     match node.attribute("objectQuotingStrategy") {
         None => Ok(around),
         Some(name) => Quoting::named(name).ok_or_else(|| {
-            bad(
-                node,
-                "objectQuotingStrategy",
-                name,
-                "LEGACY, QUOTE_ALL_OBJECTS, QUOTE_ONLY_RESERVED_WORDS",
-                at,
-            )
+            bad(node, "objectQuotingStrategy", name, "LEGACY, QUOTE_ALL_OBJECTS, QUOTE_ONLY_RESERVED_WORDS", at)
         }),
     }
 }
@@ -145,14 +121,8 @@ pub(super) fn read(
     around: &Inherited,
     properties: &Properties,
 ) -> Result<(RunOrder, ChangeSet), LoadError> {
-    let (id, author) = (
-        needed(node, "id", at)?.to_owned(),
-        needed(node, "author", at)?.to_owned(),
-    );
-    let at = &Place {
-        changeset: Some(format!("{id}::{author}")),
-        ..at.clone()
-    };
+    let (id, author) = (needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned());
+    let at = &Place { changeset: Some(format!("{id}::{author}")), ..at.clone() };
     if node.attribute("runWith").is_some_and(|with| with != "jdbc") {
         return Err(LoadError::Unsupported {
             at: at.clone().into(),
@@ -160,27 +130,11 @@ pub(super) fn read(
             remedy: "remove it, the SQL runs on the connection".to_owned(),
         });
     }
-    check_attributes(
-        node,
-        at,
-        &[ATTRIBUTES, &["runWith", "runWithSpoolFile"]].concat(),
-    )?;
-    let file = node
-        .attribute("logicalFilePath")
-        .filter(|path| !path.is_empty())
-        .unwrap_or(&around.file);
+    check_attributes(node, at, &[ATTRIBUTES, &["runWith", "runWithSpoolFile"]].concat())?;
+    let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&around.file);
     let mut set = ChangeSet {
-        id: ChangeSetId {
-            file: path::normalise(file),
-            id,
-            author,
-        },
-        contexts: around
-            .contexts
-            .iter()
-            .cloned()
-            .chain(context(node))
-            .collect(),
+        id: ChangeSetId { file: path::normalise(file), id, author },
+        contexts: around.contexts.iter().cloned().chain(context(node)).collect(),
         labels: around.labels.iter().cloned().chain(labels(node)).collect(),
         dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
         ignore: around.ignore || boolean(node, "ignore", false, at)?,
@@ -202,12 +156,7 @@ pub(super) fn read(
     Ok((run_order(node, at)?, set))
 }
 
-fn read_child(
-    set: &mut ChangeSet,
-    child: &Node,
-    at: &Place,
-    properties: &Properties,
-) -> Result<(), LoadError> {
+fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Properties) -> Result<(), LoadError> {
     let text = child.text.as_deref().unwrap_or_default();
     match child.name.as_str() {
         "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
@@ -215,9 +164,7 @@ fn read_child(
         "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
         "preConditions" => {
             let file = set.id.file.clone();
-            set.preconditions = Some(Preconditions::read(child, at, &file, &|name| {
-                properties.get(name)
-            })?);
+            set.preconditions = Some(Preconditions::read(child, at, &file, &|name| properties.get(name))?);
         }
         "rollback" => {
             let parts = rollback(child, at, &set.id.file)?;
@@ -225,11 +172,7 @@ fn read_child(
         }
         "modifySql" => {
             return Err(LoadError::Unsupported {
-                at: Place {
-                    line: child.line,
-                    ..at.clone()
-                }
-                .into(),
+                at: Place { line: child.line, ..at.clone() }.into(),
                 what: "<modifySql>".to_owned(),
                 remedy: "write the statement as <sql>".to_owned(),
             });

@@ -4,9 +4,7 @@
 //! definition on. An include sees the properties of the file around it and gives back only global ones.
 
 use super::Changelog;
-use super::attributes::{
-    self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed,
-};
+use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
 use crate::changeset::ChangeSet;
 use crate::error::{LoadError, Place};
 use crate::expression;
@@ -25,19 +23,9 @@ const MAX_INCLUDES: usize = 32;
 const MAX_FILES: usize = 10_000;
 
 /// Reads the changelog at `file` and all it includes.
-pub(super) fn load(
-    source: &dyn Source,
-    file: &str,
-    options: &Options,
-) -> Result<Changelog, LoadError> {
+pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result<Changelog, LoadError> {
     let file = path::normalise(file);
-    let mut loader = Loader {
-        source,
-        options,
-        ordered: Vec::new(),
-        preconditions: Vec::new(),
-        files: 0,
-    };
+    let mut loader = Loader { source, options, ordered: Vec::new(), preconditions: Vec::new(), files: 0 };
     let mut properties = Properties::given(&options.properties);
     loader.file(&file, None, Inherited::default(), &mut properties, 0)?;
     // A stable sort: within first, middle and last the order is that of the files.
@@ -65,11 +53,7 @@ struct Current<'a> {
 
 impl Current<'_> {
     fn place(&self, node: &Node) -> Place {
-        Place {
-            file: self.physical.to_owned(),
-            line: node.line,
-            changeset: None,
-        }
+        Place { file: self.physical.to_owned(), line: node.line, changeset: None }
     }
 }
 
@@ -82,19 +66,9 @@ impl Loader<'_> {
         properties: &mut Properties,
         depth: usize,
     ) -> Result<(), LoadError> {
-        let bytes = self
-            .source
-            .read(physical)
-            .map_err(|source| LoadError::File {
-                at: named_at.cloned(),
-                source,
-            })?;
+        let bytes = self.source.read(physical).map_err(|source| LoadError::File { at: named_at.cloned(), source })?;
         let root = format::parse(physical, &bytes)?;
-        let place = Place {
-            file: physical.to_owned(),
-            line: root.line,
-            changeset: None,
-        };
+        let place = Place { file: physical.to_owned(), line: root.line, changeset: None };
         if root.name != "databaseChangeLog" {
             return Err(LoadError::UnknownElement {
                 at: place.into(),
@@ -106,30 +80,15 @@ impl Loader<'_> {
         check_attributes(
             &root,
             &place,
-            &[
-                "logicalFilePath",
-                "objectQuotingStrategy",
-                "context",
-                "contextFilter",
-                "changeLogId",
-            ],
+            &["logicalFilePath", "objectQuotingStrategy", "context", "contextFilter", "changeLogId"],
         )?;
-        let logical = root
-            .attribute("logicalFilePath")
-            .filter(|path| !path.is_empty())
-            .unwrap_or(physical);
+        let logical = root.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(physical);
         around.file = path::normalise(&properties.expand(logical, physical, root.line)?);
         around.quoting = attributes::quoting(&root, around.quoting, &place)?;
         if let Some(own) = context(&root) {
-            around
-                .contexts
-                .insert(0, properties.expand(&own, physical, root.line)?);
+            around.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
-        let current = Current {
-            physical,
-            around,
-            depth,
-        };
+        let current = Current { physical, around, depth };
         for child in &root.children {
             let child = child.expanded(properties, physical)?;
             self.child(&child, &current, properties)?;
@@ -137,12 +96,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn child(
-        &mut self,
-        node: &Node,
-        current: &Current<'_>,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn child(&mut self, node: &Node, current: &Current<'_>, properties: &mut Properties) -> Result<(), LoadError> {
         let at = current.place(node);
         match node.name.as_str() {
             "property" => self.property(node, &at, properties),
@@ -153,8 +107,7 @@ impl Loader<'_> {
                 Ok(())
             }
             "changeSet" => {
-                self.ordered
-                    .push(attributes::read(node, &at, &current.around, properties)?);
+                self.ordered.push(attributes::read(node, &at, &current.around, properties)?);
                 Ok(())
             }
             "include" => self.include(node, &at, current, properties),
@@ -168,12 +121,7 @@ impl Loader<'_> {
         }
     }
 
-    fn property(
-        &self,
-        node: &Node,
-        at: &Place,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn property(&self, node: &Node, at: &Place, properties: &mut Properties) -> Result<(), LoadError> {
         let known = [
             "name",
             "value",
@@ -197,11 +145,7 @@ impl Loader<'_> {
             return Ok(());
         };
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let file = if relative {
-            path::beside(&at.file, file)
-        } else {
-            file.to_owned()
-        };
+        let file = if relative { path::beside(&at.file, file) } else { file.to_owned() };
         match self.source.read(&file) {
             Ok(bytes) => {
                 for (name, value) in properties::parse_file(&String::from_utf8_lossy(&bytes)) {
@@ -215,12 +159,10 @@ impl Loader<'_> {
 
     /// Whether a definition is meant for this run.
     fn property_counts(&self, node: &Node) -> bool {
-        let labels: Vec<String> = labels(node).map_or_else(Vec::new, |labels| {
-            labels.split(',').map(str::to_owned).collect()
-        });
+        let labels: Vec<String> =
+            labels(node).map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
         expression::for_postgresql(node.attribute("dbms").unwrap_or_default())
-            && context(node)
-                .is_none_or(|expression| expression::matches(&expression, &self.options.contexts))
+            && context(node).is_none_or(|expression| expression::matches(&expression, &self.options.contexts))
             && (labels.is_empty() || expression::matches(&self.options.label_filter, &labels))
     }
 
@@ -231,10 +173,7 @@ impl Loader<'_> {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
             return Ok(());
         }
-        Err(LoadError::File {
-            at: Some(at.clone()),
-            source,
-        })
+        Err(LoadError::File { at: Some(at.clone()), source })
     }
 
     fn include(
@@ -244,23 +183,12 @@ impl Loader<'_> {
         current: &Current<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
-        let known = [
-            "file",
-            "relativeToChangelogFile",
-            "errorIfMissing",
-            "context",
-            "contextFilter",
-            "labels",
-            "ignore",
-        ];
+        let known =
+            ["file", "relativeToChangelogFile", "errorIfMissing", "context", "contextFilter", "labels", "ignore"];
         check_attributes(node, at, &known)?;
         let file = needed(node, "file", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let file = if relative {
-            path::beside(current.physical, file)
-        } else {
-            path::normalise(file)
-        };
+        let file = if relative { path::beside(current.physical, file) } else { path::normalise(file) };
         if let Err(source) = self.source.read(&file) {
             return self.missing(node, at, source);
         }
@@ -289,26 +217,16 @@ impl Loader<'_> {
         check_attributes(node, at, &known)?;
         let directory = needed(node, "path", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let directory = if relative {
-            path::beside(current.physical, directory)
-        } else {
-            path::normalise(directory)
-        };
+        let directory = if relative { path::beside(current.physical, directory) } else { path::normalise(directory) };
         let files = match self.source.list(&directory) {
             Ok(files) => selected(files, &directory, node, at)?,
             Err(SourceError::NotFound { .. }) => Vec::new(),
             Err(source) => {
-                return Err(LoadError::File {
-                    at: Some(at.clone()),
-                    source,
-                });
+                return Err(LoadError::File { at: Some(at.clone()), source });
             }
         };
         if files.is_empty() && boolean(node, "errorIfMissingOrEmpty", true, at)? {
-            return Err(LoadError::IncludeAllEmpty {
-                at: at.clone().into(),
-                directory,
-            });
+            return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory });
         }
         for file in files {
             self.included(&file, node, at, current, properties)?;
@@ -346,12 +264,7 @@ impl Loader<'_> {
 }
 
 /// The changelogs among `files` that an `includeAll` means, in the order of their paths.
-fn selected(
-    files: Vec<String>,
-    directory: &str,
-    node: &Node,
-    at: &Place,
-) -> Result<Vec<String>, LoadError> {
+fn selected(files: Vec<String>, directory: &str, node: &Node, at: &Place) -> Result<Vec<String>, LoadError> {
     let depth_bound = |name: &str, default: usize| match node.attribute(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| LoadError::BadValue {
@@ -362,20 +275,11 @@ fn selected(
             allowed: "a whole number".to_owned(),
         }),
     };
-    let (min, max) = (
-        depth_bound("minDepth", 0)?,
-        depth_bound("maxDepth", usize::MAX)?,
-    );
-    let ending = node
-        .attribute("endsWithFilter")
-        .unwrap_or_default()
-        .to_lowercase();
+    let (min, max) = (depth_bound("minDepth", 0)?, depth_bound("maxDepth", usize::MAX)?);
+    let ending = node.attribute("endsWithFilter").unwrap_or_default().to_lowercase();
     let mut chosen: Vec<String> = Vec::new();
     for file in files {
-        let below = file
-            .strip_prefix(directory)
-            .unwrap_or(&file)
-            .trim_start_matches('/');
+        let below = file.strip_prefix(directory).unwrap_or(&file).trim_start_matches('/');
         let depth = below.matches('/').count() + 1;
         if !(min..=max).contains(&depth) || !file.to_lowercase().ends_with(&ending) {
             continue;

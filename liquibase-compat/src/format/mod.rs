@@ -18,9 +18,7 @@ pub(crate) fn is_changelog(file: &str) -> bool {
 /// When the ending names no known syntax, or the file does not follow it.
 pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, LoadError> {
     if !is_changelog(file) {
-        return Err(LoadError::UnknownFormat {
-            file: file.to_owned(),
-        });
+        return Err(LoadError::UnknownFormat { file: file.to_owned() });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| LoadError::Syntax {
         file: file.to_owned(),
@@ -32,10 +30,6 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, LoadError> {
 }
 
 fn line_at(bytes: &[u8], offset: usize) -> u32 {
-    let lines = bytes
-        .iter()
-        .take(offset)
-        .filter(|byte| **byte == b'\n')
-        .count();
+    let lines = bytes.iter().take(offset).filter(|byte| **byte == b'\n').count();
     u32::try_from(lines).map_or(u32::MAX, |lines| lines.saturating_add(1))
 }

@@ -17,17 +17,9 @@ const MAX_NODES: u32 = 1_000_000;
 /// # Errors
 /// When it is not well-formed, has a document type, or is nested deeper than [`MAX_DEPTH`].
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
-    let document =
-        Document::parse_with_options(text, options).map_err(|error| syntax(file, &error))?;
-    let reader = Reader {
-        file,
-        line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect(),
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options).map_err(|error| syntax(file, &error))?;
+    let reader = Reader { file, line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect() };
     reader.convert(document.root_element(), 1)
 }
 
@@ -46,23 +38,11 @@ impl Reader<'_> {
     fn convert(&self, element: Element<'_, '_>, depth: usize) -> Result<Node, LoadError> {
         let line = self.line(element.range().start);
         if depth > MAX_DEPTH {
-            return Err(LoadError::TooDeep {
-                file: self.file.to_owned(),
-                line,
-                limit: MAX_DEPTH,
-            });
+            return Err(LoadError::TooDeep { file: self.file.to_owned(), line, limit: MAX_DEPTH });
         }
-        let mut node = Node {
-            name: element.tag_name().name().to_owned(),
-            line,
-            ..Node::default()
-        };
-        for attribute in element
-            .attributes()
-            .filter(|attribute| attribute.namespace().is_none())
-        {
-            node.attributes
-                .push((attribute.name().to_owned(), attribute.value().to_owned()));
+        let mut node = Node { name: element.tag_name().name().to_owned(), line, ..Node::default() };
+        for attribute in element.attributes().filter(|attribute| attribute.namespace().is_none()) {
+            node.attributes.push((attribute.name().to_owned(), attribute.value().to_owned()));
         }
         let mut text = String::new();
         for child in element.children() {
@@ -81,17 +61,10 @@ impl Reader<'_> {
 fn syntax(file: &str, error: &Error) -> LoadError {
     let position = error.pos();
     let reason = match error {
-        Error::DtdDetected => {
-            "a document type is not allowed; remove the <!DOCTYPE ...>".to_owned()
-        }
+        Error::DtdDetected => "a document type is not allowed; remove the <!DOCTYPE ...>".to_owned(),
         error => error.to_string(),
     };
-    LoadError::Syntax {
-        file: file.to_owned(),
-        line: position.row,
-        column: position.col,
-        reason,
-    }
+    LoadError::Syntax { file: file.to_owned(), line: position.row, column: position.col, reason }
 }
 
 #[cfg(test)]
@@ -101,28 +74,18 @@ mod tests {
     #[test]
     fn entities_are_refused() {
         let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><x>&a;</x>";
-        assert!(matches!(
-            parse("a.xml", bomb),
-            Err(LoadError::Syntax { line: 1, .. })
-        ));
+        assert!(matches!(parse("a.xml", bomb), Err(LoadError::Syntax { line: 1, .. })));
     }
 
     #[test]
     fn nesting_is_bounded() {
         let deep = format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000));
-        assert!(matches!(
-            parse("a.xml", &deep),
-            Err(LoadError::TooDeep { .. })
-        ));
+        assert!(matches!(parse("a.xml", &deep), Err(LoadError::TooDeep { .. })));
     }
 
     #[test]
     fn text_is_that_of_the_element_itself() {
-        let node = parse(
-            "a.xml",
-            "<sql a='1'>\n <comment>c</comment> select <![CDATA[1 < 2]]>\n</sql>",
-        )
-        .unwrap();
+        let node = parse("a.xml", "<sql a='1'>\n <comment>c</comment> select <![CDATA[1 < 2]]>\n</sql>").unwrap();
         assert_eq!(node.text.as_deref(), Some("select 1 < 2"));
         assert_eq!(node.children[0].text.as_deref(), Some("c"));
         assert_eq!(node.attribute("a"), Some("1"));

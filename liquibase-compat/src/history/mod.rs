@@ -64,11 +64,7 @@ pub struct History {
 impl History {
     /// A history of these rows, which must be in the order they were run.
     pub fn new(rows: Vec<HistoryRow>) -> Self {
-        let latest = rows
-            .iter()
-            .enumerate()
-            .map(|(index, row)| (row.key(), index))
-            .collect();
+        let latest = rows.iter().enumerate().map(|(index, row)| (row.key(), index)).collect();
         Self { rows, latest }
     }
 

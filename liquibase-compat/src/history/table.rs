@@ -35,12 +35,7 @@ const LATER_COLUMNS: &[(&str, &str, Option<&str>)] = &[
 ];
 
 /// Columns that older versions had narrower.
-const WIDENED_COLUMNS: &[(&str, i32)] = &[
-    ("md5sum", 35),
-    ("liquibase", 20),
-    ("contexts", 255),
-    ("labels", 255),
-];
+const WIDENED_COLUMNS: &[(&str, i32)] = &[("md5sum", 35), ("liquibase", 20), ("contexts", 255), ("labels", 255)];
 
 /// The columns that are read, as text but for the order.
 const READ_COLUMNS: &[&str] = &[
@@ -78,10 +73,7 @@ impl Tables {
             .map_err(Error::database("asking for the current schema"))?;
         let schema: Option<String> = row.get(0);
         let schema = schema.ok_or(Error::NoSchema)?;
-        let dialect = Dialect {
-            schema,
-            quoting: Quoting::Legacy,
-        };
+        let dialect = Dialect { schema, quoting: Quoting::Legacy };
         Ok(Self {
             changelog: dialect.object(None, "databasechangelog"),
             lock: dialect.object(None, "databasechangeloglock"),
@@ -90,42 +82,30 @@ impl Tables {
     }
 
     /// The columns of DATABASECHANGELOG with their widths; none if there is no such table.
-    async fn columns(
-        &self,
-        client: &impl GenericClient,
-    ) -> Result<Vec<(String, Option<i32>)>, Error> {
+    async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
         let sql = "SELECT column_name::text, character_maximum_length::int FROM information_schema.columns \
                    WHERE table_schema = $1 AND table_name = 'databasechangelog'";
-        let rows = client
-            .query(sql, &[&self.schema])
-            .await
-            .map_err(Error::database("looking for databasechangelog"))?;
+        let rows =
+            client.query(sql, &[&self.schema]).await.map_err(Error::database("looking for databasechangelog"))?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Makes what is missing of both tables.
     pub(crate) async fn prepare(&self, client: &impl GenericClient) -> Result<(), Error> {
-        let Self {
-            changelog, lock, ..
-        } = self;
+        let Self { changelog, lock, .. } = self;
         let mut sql = format!(
             "CREATE TABLE IF NOT EXISTS {lock} ({LOCK_COLUMNS}); \
              INSERT INTO {lock} (id, locked) VALUES (1, FALSE) ON CONFLICT DO NOTHING; "
         );
         let columns = self.columns(client).await?;
         if columns.is_empty() {
-            sql.push_str(&format!(
-                "CREATE TABLE IF NOT EXISTS {changelog} ({CHANGELOG_COLUMNS}); "
-            ));
+            sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {changelog} ({CHANGELOG_COLUMNS}); "));
         } else {
             sql.push_str(&upgrade(changelog, &columns));
         }
         // A notice that a table exists already would come out as noise on every start.
         let sql = format!("SET LOCAL client_min_messages = warning; {sql}");
-        client
-            .batch_execute(&sql)
-            .await
-            .map_err(Error::database("creating the Liquibase tables"))
+        client.batch_execute(&sql).await.map_err(Error::database("creating the Liquibase tables"))
     }
 
     /// All rows; an absent table is an empty history.
@@ -144,20 +124,9 @@ impl Tables {
                 _ => "NULL::text".to_owned(),
             })
             .collect();
-        let order = if has(&columns, "orderexecuted") {
-            ", orderexecuted"
-        } else {
-            ""
-        };
-        let sql = format!(
-            "SELECT {} FROM {} ORDER BY dateexecuted{order}",
-            expressions.join(", "),
-            self.changelog
-        );
-        let rows = client
-            .query(&sql, &[])
-            .await
-            .map_err(Error::database("reading databasechangelog"))?;
+        let order = if has(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
+        let sql = format!("SELECT {} FROM {} ORDER BY dateexecuted{order}", expressions.join(", "), self.changelog);
+        let rows = client.query(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
         Ok(History::new(rows.iter().map(history_row).collect()))
     }
 
@@ -168,10 +137,7 @@ impl Tables {
         row: &HistoryRow,
         checksum: &Checksum,
     ) -> Result<(), Error> {
-        let sql = format!(
-            "UPDATE {} SET md5sum = $1 WHERE id = $2 AND author = $3 AND filename = $4",
-            self.changelog
-        );
+        let sql = format!("UPDATE {} SET md5sum = $1 WHERE id = $2 AND author = $3 AND filename = $4", self.changelog);
         let sum = checksum.to_string();
         client
             .execute(&sql, &[&sum, &row.id, &row.author, &row.file])
@@ -277,13 +243,8 @@ impl Tables {
         client: &impl GenericClient,
         row: &HistoryRow,
     ) -> Result<(), tokio_postgres::Error> {
-        let sql = format!(
-            "DELETE FROM {} WHERE id = $1 AND author = $2 AND filename = $3",
-            self.changelog
-        );
-        client
-            .execute(&sql, &[&row.id, &row.author, &row.file])
-            .await?;
+        let sql = format!("DELETE FROM {} WHERE id = $1 AND author = $2 AND filename = $3", self.changelog);
+        client.execute(&sql, &[&row.id, &row.author, &row.file]).await?;
         Ok(())
     }
 }
@@ -306,10 +267,7 @@ fn has(columns: &[(String, Option<i32>)], name: &str) -> bool {
 /// The SQL that brings a table of an older version up to date.
 fn upgrade(table: &str, columns: &[(String, Option<i32>)]) -> String {
     let mut sql = String::new();
-    for (name, kind, fill) in LATER_COLUMNS
-        .iter()
-        .filter(|(name, ..)| !has(columns, name))
-    {
+    for (name, kind, fill) in LATER_COLUMNS.iter().filter(|(name, ..)| !has(columns, name)) {
         sql.push_str(&format!("ALTER TABLE {table} ADD {name} {kind}; "));
         if let Some(fill) = fill {
             sql.push_str(&format!(
@@ -318,13 +276,8 @@ fn upgrade(table: &str, columns: &[(String, Option<i32>)]) -> String {
         }
     }
     for (name, width) in WIDENED_COLUMNS {
-        if columns
-            .iter()
-            .any(|(column, now)| column == name && now.is_some_and(|now| now < *width))
-        {
-            sql.push_str(&format!(
-                "ALTER TABLE {table} ALTER COLUMN {name} TYPE VARCHAR({width}); "
-            ));
+        if columns.iter().any(|(column, now)| column == name && now.is_some_and(|now| now < *width)) {
+            sql.push_str(&format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE VARCHAR({width}); "));
         }
     }
     sql

@@ -53,14 +53,12 @@ impl Preconditions {
         let named = |message: &str| format!("{} : {message}", context.file);
         match context.all(&self.conditions).await {
             Ok(()) => Verdict::Holds,
-            Err(Failure::Failed(message)) => Verdict::Fails(
-                self.on_fail,
-                named(self.on_fail_message.as_deref().unwrap_or(&message)),
-            ),
-            Err(Failure::Errored(message)) => Verdict::Fails(
-                self.on_error,
-                named(self.on_error_message.as_deref().unwrap_or(&message)),
-            ),
+            Err(Failure::Failed(message)) => {
+                Verdict::Fails(self.on_fail, named(self.on_fail_message.as_deref().unwrap_or(&message)))
+            }
+            Err(Failure::Errored(message)) => {
+                Verdict::Fails(self.on_error, named(self.on_error_message.as_deref().unwrap_or(&message)))
+            }
         }
     }
 }
@@ -101,74 +99,28 @@ impl CheckContext<'_> {
             Condition::Or(inner) => self.any(inner).await,
             Condition::Not(inner) => self.none(inner).await,
             Condition::Dbms(list) if expression::for_postgresql(list) => Ok(()),
-            Condition::Dbms(list) => failed(format!(
-                "DBMS Precondition failed: expected {list}, got postgresql"
-            )),
+            Condition::Dbms(list) => failed(format!("DBMS Precondition failed: expected {list}, got postgresql")),
             Condition::RunningAs(user) => self.running_as(user).await,
-            Condition::ChangeSetExecuted(id) => {
-                match self.history.find(&id.file, &id.id, &id.author) {
-                    Some(_) => Ok(()),
-                    None => failed(format!("Changeset '{id}' has not been run")),
-                }
+            Condition::ChangeSetExecuted(id) => match self.history.find(&id.file, &id.id, &id.author) {
+                Some(_) => Ok(()),
+                None => failed(format!("Changeset '{id}' has not been run")),
+            },
+            Condition::Relation { kind, schema, name } => self.relation(*kind, schema.as_deref(), name).await,
+            Condition::Column { schema, table, column } => self.column(schema.as_deref(), table, column).await,
+            Condition::Index { schema, table, index, columns } => {
+                self.index(schema.as_deref(), table.as_deref(), index.as_deref(), columns.as_deref()).await
             }
-            Condition::Relation { kind, schema, name } => {
-                self.relation(*kind, schema.as_deref(), name).await
+            Condition::Constraint { kind, schema, table, name, columns } => {
+                self.constraint(*kind, schema.as_deref(), table.as_deref(), name.as_deref(), columns.as_deref()).await
             }
-            Condition::Column {
-                schema,
-                table,
-                column,
-            } => self.column(schema.as_deref(), table, column).await,
-            Condition::Index {
-                schema,
-                table,
-                index,
-                columns,
-            } => {
-                self.index(
-                    schema.as_deref(),
-                    table.as_deref(),
-                    index.as_deref(),
-                    columns.as_deref(),
-                )
-                .await
-            }
-            Condition::Constraint {
-                kind,
-                schema,
-                table,
-                name,
-                columns,
-            } => {
-                self.constraint(
-                    *kind,
-                    schema.as_deref(),
-                    table.as_deref(),
-                    name.as_deref(),
-                    columns.as_deref(),
-                )
-                .await
-            }
-            Condition::RowCount {
-                schema,
-                table,
-                expected,
-            } => {
-                let count = self
-                    .value(&format!(
-                        "SELECT count(*) FROM {}",
-                        self.table(schema.as_deref(), table)
-                    ))
-                    .await?;
+            Condition::RowCount { schema, table, expected } => {
+                let count =
+                    self.value(&format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table))).await?;
                 self.equal(&count, expected, "RowCount Precondition failed")
             }
             Condition::TableIsEmpty { schema, table } => {
                 let table = self.table(schema.as_deref(), table);
-                match self
-                    .value(&format!("SELECT EXISTS (SELECT FROM {table})"))
-                    .await?
-                    .as_str()
-                {
+                match self.value(&format!("SELECT EXISTS (SELECT FROM {table})")).await?.as_str() {
                     "f" => Ok(()),
                     _ => failed(format!("Table {table} is not empty.")),
                 }
@@ -188,19 +140,11 @@ impl CheckContext<'_> {
     }
 
     fn equal(&self, got: &str, expected: &str, what: &str) -> Checked {
-        if got == expected {
-            Ok(())
-        } else {
-            failed(format!("{what}.  Expected '{expected}' got '{got}'"))
-        }
+        if got == expected { Ok(()) } else { failed(format!("{what}.  Expected '{expected}' got '{got}'")) }
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> String {
-        Dialect {
-            schema: self.schema.to_owned(),
-            quoting: self.quoting,
-        }
-        .object(schema, table)
+        Dialect { schema: self.schema.to_owned(), quoting: self.quoting }.object(schema, table)
     }
 
     fn schema<'a>(&'a self, schema: Option<&'a str>) -> &'a str {
@@ -212,9 +156,7 @@ impl CheckContext<'_> {
         if current.eq_ignore_ascii_case(user) {
             return Ok(());
         }
-        failed(format!(
-            "RunningAs Precondition failed: expected {user}, was {current}"
-        ))
+        failed(format!("RunningAs Precondition failed: expected {user}, was {current}"))
     }
 
     /// The single value a query gives, as text.
@@ -227,22 +169,9 @@ impl CheckContext<'_> {
         row.ok_or_else(|| Failure::Failed("No rows returned from SQL Precondition".to_owned()))
     }
 
-    async fn exists(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-        missing: String,
-    ) -> Checked {
-        let row = self
-            .transaction
-            .query_opt(sql, parameters)
-            .await
-            .map_err(errored)?;
-        if row.is_some() {
-            Ok(())
-        } else {
-            failed(missing)
-        }
+    async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
+        let row = self.transaction.query_opt(sql, parameters).await.map_err(errored)?;
+        if row.is_some() { Ok(()) } else { failed(missing) }
     }
 
     async fn relation(&self, kind: Relation, schema: Option<&str>, name: &str) -> Checked {
@@ -255,12 +184,7 @@ impl CheckContext<'_> {
         let sql = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
                    AND strpos($3, c.relkind::text) > 0 LIMIT 1";
-        self.exists(
-            sql,
-            &[&schema, &name, &kinds],
-            format!("{word} {schema}.{name} does not exist"),
-        )
-        .await
+        self.exists(sql, &[&schema, &name, &kinds], format!("{word} {schema}.{name} does not exist")).await
     }
 
     async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
@@ -289,12 +213,8 @@ impl CheckContext<'_> {
                    AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY k.ord) \
                      FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
                      JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num)) LIMIT 1";
-        let missing = format!(
-            "Index {schema}.{} does not exist",
-            index.or(table).unwrap_or_default()
-        );
-        self.exists(sql, &[&schema, &table, &index, &columns], missing)
-            .await
+        let missing = format!("Index {schema}.{} does not exist", index.or(table).unwrap_or_default());
+        self.exists(sql, &[&schema, &table, &index, &columns], missing).await
     }
 
     async fn constraint(
@@ -320,19 +240,12 @@ impl CheckContext<'_> {
                    AND ($5::text IS NULL OR $5 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
                      FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
                      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1";
-        let missing = format!(
-            "{word} {schema}.{} does not exist",
-            name.or(table).unwrap_or_default()
-        );
-        self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing)
-            .await
+        let missing = format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default());
+        self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing).await
     }
 }
 
 /// `a,b` from `A, b`.
 fn plain_list(list: &str) -> String {
-    list.split(',')
-        .map(|name| name.trim().to_lowercase())
-        .collect::<Vec<_>>()
-        .join(",")
+    list.split(',').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>().join(",")
 }

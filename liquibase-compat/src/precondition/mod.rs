@@ -114,14 +114,7 @@ impl Preconditions {
         file: &str,
         property: &dyn Fn(&str) -> Option<&'p str>,
     ) -> Result<Self, LoadError> {
-        let reader = Reader {
-            at: Place {
-                line: node.line,
-                ..at.clone()
-            },
-            file,
-            property,
-        };
+        let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
         Ok(Self {
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,
@@ -157,25 +150,14 @@ impl Reader<'_, '_> {
     }
 
     fn conditions(&self, node: &Node) -> Result<Vec<Condition>, LoadError> {
-        node.children
-            .iter()
-            .map(|child| self.condition(child))
-            .collect()
+        node.children.iter().map(|child| self.condition(child)).collect()
     }
 
     fn condition(&self, node: &Node) -> Result<Condition, LoadError> {
-        let optional = |name: &str| {
-            node.attribute(name)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
+        let optional = |name: &str| node.attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
         let needed = |name: &str| {
             optional(name).ok_or_else(|| LoadError::Missing {
-                at: Place {
-                    line: node.line,
-                    ..self.at.clone()
-                }
-                .into(),
+                at: Place { line: node.line, ..self.at.clone() }.into(),
                 element: node.name.clone(),
                 name: name.to_owned(),
             })
@@ -188,32 +170,14 @@ impl Reader<'_, '_> {
             "dbms" => Condition::Dbms(needed("type")?),
             "runningAs" => Condition::RunningAs(needed("username")?),
             "changeSetExecuted" => Condition::ChangeSetExecuted(ChangeSetId {
-                file: path::normalise(
-                    &optional("changeLogFile").unwrap_or_else(|| self.file.to_owned()),
-                ),
+                file: path::normalise(&optional("changeLogFile").unwrap_or_else(|| self.file.to_owned())),
                 id: needed("id")?,
                 author: needed("author")?,
             }),
-            "tableExists" => Condition::Relation {
-                kind: Relation::Table,
-                schema,
-                name: needed("tableName")?,
-            },
-            "viewExists" => Condition::Relation {
-                kind: Relation::View,
-                schema,
-                name: needed("viewName")?,
-            },
-            "sequenceExists" => Condition::Relation {
-                kind: Relation::Sequence,
-                schema,
-                name: needed("sequenceName")?,
-            },
-            "columnExists" => Condition::Column {
-                schema,
-                table: needed("tableName")?,
-                column: needed("columnName")?,
-            },
+            "tableExists" => Condition::Relation { kind: Relation::Table, schema, name: needed("tableName")? },
+            "viewExists" => Condition::Relation { kind: Relation::View, schema, name: needed("viewName")? },
+            "sequenceExists" => Condition::Relation { kind: Relation::Sequence, schema, name: needed("sequenceName")? },
+            "columnExists" => Condition::Column { schema, table: needed("tableName")?, column: needed("columnName")? },
             "indexExists" => Condition::Index {
                 schema,
                 table: optional("tableName"),
@@ -241,26 +205,15 @@ impl Reader<'_, '_> {
                 name: optional("constraintName"),
                 columns: optional("columnNames"),
             },
-            "rowCount" => Condition::RowCount {
-                schema,
-                table: needed("tableName")?,
-                expected: needed("expectedRows")?,
-            },
-            "tableIsEmpty" => Condition::TableIsEmpty {
-                schema,
-                table: needed("tableName")?,
-            },
+            "rowCount" => {
+                Condition::RowCount { schema, table: needed("tableName")?, expected: needed("expectedRows")? }
+            }
+            "tableIsEmpty" => Condition::TableIsEmpty { schema, table: needed("tableName")? },
             "sqlCheck" => Condition::Sql {
-                sql: node
-                    .text
-                    .clone()
-                    .or_else(|| optional("sql"))
-                    .unwrap_or_default(),
+                sql: node.text.clone().or_else(|| optional("sql")).unwrap_or_default(),
                 expected: needed("expectedResult")?,
             },
-            "changeLogPropertyDefined" => {
-                self.property_condition(&needed("property")?, optional("value").as_deref())
-            }
+            "changeLogPropertyDefined" => self.property_condition(&needed("property")?, optional("value").as_deref()),
             "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
             other => return Err(self.unknown(node, other)),
         })
@@ -269,16 +222,10 @@ impl Reader<'_, '_> {
     fn property_condition(&self, name: &str, expected: Option<&str>) -> Condition {
         let value = (self.property)(name);
         let (holds, message) = match (value, expected) {
-            (None, _) => (
-                false,
-                format!("Changelog property '{name}' was not defined"),
-            ),
-            (Some(value), Some(expected)) if value != expected => (
-                false,
-                format!(
-                    "Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"
-                ),
-            ),
+            (None, _) => (false, format!("Changelog property '{name}' was not defined")),
+            (Some(value), Some(expected)) if value != expected => {
+                (false, format!("Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"))
+            }
             _ => (true, String::new()),
         };
         Condition::Property { holds, message }

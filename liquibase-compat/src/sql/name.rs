@@ -131,9 +131,7 @@ impl Quoting {
 
     /// The strategy of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Legacy, Self::All, Self::Reserved]
-            .into_iter()
-            .find(|one| one.name() == name)
+        [Self::Legacy, Self::All, Self::Reserved].into_iter().find(|one| one.name() == name)
     }
 }
 
@@ -155,39 +153,28 @@ impl Dialect {
             Quoting::Reserved => RESERVED.contains(&lower.as_str()),
             Quoting::Legacy => RESERVED.contains(&lower.as_str()) || !is_plain(name),
         };
-        if quoted {
-            format!("\"{}\"", name.replace('"', "\"\""))
-        } else {
-            name.to_owned()
-        }
+        if quoted { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
     }
 
     /// A table, index or other object with its schema.
     pub(crate) fn object(&self, schema: Option<&str>, name: &str) -> String {
-        let schema = schema
-            .filter(|schema| !schema.is_empty())
-            .unwrap_or(&self.schema);
+        let schema = schema.filter(|schema| !schema.is_empty()).unwrap_or(&self.schema);
         format!("{}.{}", self.name(schema), self.name(name))
     }
 
     /// A list of names: `a, "B"` from `a,B`.
     pub(crate) fn names(&self, list: &str) -> String {
-        list.split(',')
-            .map(|name| self.name(name.trim()))
-            .collect::<Vec<_>>()
-            .join(", ")
+        list.split(',').map(|name| self.name(name.trim())).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Whether a name may stand bare: one case, starting with a letter or underscore.
 fn is_plain(name: &str) -> bool {
-    let one_case = !(name.contains(|c: char| c.is_ascii_lowercase())
-        && name.contains(|c: char| c.is_ascii_uppercase()));
+    let one_case =
+        !(name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase()));
     one_case
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// A string literal.
@@ -202,13 +189,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_where_needed() {
-        let name = |quoting, name: &str| {
-            Dialect {
-                schema: "public".into(),
-                quoting,
-            }
-            .name(name)
-        };
+        let name = |quoting, name: &str| Dialect { schema: "public".into(), quoting }.name(name);
         for (bare, legacy) in [
             ("records", "records"),
             ("RECORDS", "RECORDS"),

@@ -32,35 +32,18 @@ pub(crate) fn split(sql: &str, how: Splitting<'_>) -> Vec<String> {
 }
 
 fn trimmed(pieces: impl IntoIterator<Item = String>) -> Vec<String> {
-    pieces
-        .into_iter()
-        .map(|piece| piece.trim().to_owned())
-        .filter(|piece| !piece.is_empty())
-        .collect()
+    pieces.into_iter().map(|piece| piece.trim().to_owned()).filter(|piece| !piece.is_empty()).collect()
 }
 
 fn cut(tokens: &[String], delimiter: Option<&str>) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().enumerate() {
-        let before = index
-            .checked_sub(1)
-            .and_then(|index| tokens.get(index))
-            .map(String::as_str);
-        let transaction = tokens[index + 1..]
-            .iter()
-            .find(|next| !is_blank(next))
-            .is_some_and(|next| {
-                let words = [
-                    "transaction",
-                    "tran",
-                    "trans",
-                    "dialog",
-                    "conversation",
-                    "distributed",
-                ];
-                words.contains(&next.to_lowercase().as_str())
-            });
+        let before = index.checked_sub(1).and_then(|index| tokens.get(index)).map(String::as_str);
+        let transaction = tokens[index + 1..].iter().find(|next| !is_blank(next)).is_some_and(|next| {
+            let words = ["transaction", "tran", "trans", "dialog", "conversation", "distributed"];
+            words.contains(&next.to_lowercase().as_str())
+        });
         match token.to_lowercase().as_str() {
             "begin" if !transaction => depth += 1,
             "end" if !transaction => depth = depth.saturating_sub(1),
@@ -158,43 +141,20 @@ mod tests {
     use super::*;
 
     fn by(sql: &str, delimiter: Option<&str>) -> Vec<String> {
-        split(
-            sql,
-            Splitting {
-                split: true,
-                strip_comments: false,
-                delimiter,
-            },
-        )
+        split(sql, Splitting { split: true, strip_comments: false, delimiter })
     }
 
     #[test]
     fn statements_are_cut_as_liquibase_cuts_them() {
         for (sql, delimiter, statements) in [
             ("a; b;\n;c", None, vec!["a", "b", "c"]),
-            (
-                "insert 'x;y'; \"a;b\"",
-                None,
-                vec!["insert 'x;y'", "\"a;b\""],
-            ),
-            (
-                "select 'it''s; ok'; b",
-                None,
-                vec!["select 'it''s; ok'", "b"],
-            ),
+            ("insert 'x;y'; \"a;b\"", None, vec!["insert 'x;y'", "\"a;b\""]),
+            ("select 'it''s; ok'; b", None, vec!["select 'it''s; ok'", "b"]),
             ("a -- no; cut\n; b", None, vec!["a -- no; cut", "b"]),
             ("a /* no; */; b", None, vec!["a /* no; */", "b"]),
-            (
-                "do $$ begin a; b; end $$; c",
-                None,
-                vec!["do $$ begin a; b; end $$", "c"],
-            ),
+            ("do $$ begin a; b; end $$; c", None, vec!["do $$ begin a; b; end $$", "c"]),
             ("$$a;b$$", None, vec!["$$a", "b$$"]),
-            (
-                "begin transaction; a; end transaction;",
-                None,
-                vec!["begin transaction", "a", "end transaction"],
-            ),
+            ("begin transaction; a; end transaction;", None, vec!["begin transaction", "a", "end transaction"]),
             ("a\ngo\nb\n/\nc / d", None, vec!["a", "b", "c / d"]),
             ("a;b//c", Some("//"), vec!["a;b", "c"]),
             ("a / b", Some("/"), vec!["a / b"]),
@@ -206,11 +166,7 @@ mod tests {
 
     #[test]
     fn comments_are_stripped_on_demand_and_one_piece_stays_one() {
-        let how = Splitting {
-            split: false,
-            strip_comments: true,
-            delimiter: None,
-        };
+        let how = Splitting { split: false, strip_comments: true, delimiter: None };
         assert_eq!(split("a; -- c\nb;", how), ["a; \nb;"]);
         assert!(split("-- only a comment", how).is_empty());
     }

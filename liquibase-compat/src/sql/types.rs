@@ -32,24 +32,19 @@ pub(crate) fn column_type(written: &str) -> String {
         "bool" | "boolean" => "BOOLEAN".to_owned(),
         "char" | "character" => with("CHAR"),
         "varchar" | "varchar2" | "nvarchar" | "nvarchar2" | "character varying" => with("VARCHAR"),
-        "text" | "clob" | "nclob" | "longtext" | "mediumtext" | "tinytext" | "ntext"
-        | "longvarchar" | "longnvarchar" => "TEXT".to_owned(),
+        "text" | "clob" | "nclob" | "longtext" | "mediumtext" | "tinytext" | "ntext" | "longvarchar"
+        | "longnvarchar" => "TEXT".to_owned(),
         "uuid" | "uniqueidentifier" => "UUID".to_owned(),
         "blob" | "oid" => "OID".to_owned(),
-        "bytea" | "longblob" | "mediumblob" | "tinyblob" | "binary" | "varbinary"
-        | "longvarbinary" | "image" => "BYTEA".to_owned(),
+        "bytea" | "longblob" | "mediumblob" | "tinyblob" | "binary" | "varbinary" | "longvarbinary" | "image" => {
+            "BYTEA".to_owned()
+        }
         "date" => "date".to_owned(),
         "time" | "timetz" => zoned("time", lower, &parameters, &rest),
-        "timestamp" | "timestamptz" | "timestamp_with_timezone" => {
-            zoned("TIMESTAMP", lower, &parameters, &rest)
-        }
+        "timestamp" | "timestamptz" | "timestamp_with_timezone" => zoned("TIMESTAMP", lower, &parameters, &rest),
         "datetime" | "datetime2" | "smalldatetime" => with("TIMESTAMP") + " WITHOUT TIME ZONE",
         _ => {
-            let tail = if rest.is_empty() {
-                String::new()
-            } else {
-                format!(" {rest}")
-            };
+            let tail = if rest.is_empty() { String::new() } else { format!(" {rest}") };
             format!("{}{parameters}{tail}", name.to_uppercase())
         }
     }
@@ -57,10 +52,7 @@ pub(crate) fn column_type(written: &str) -> String {
 
 /// A time type with what is said about its zone; without is the default, as in SQL.
 fn zoned(target: &str, lower: &str, parameters: &str, rest: &str) -> String {
-    let zone = match (
-        rest.is_empty(),
-        lower.ends_with("tz") || lower.ends_with("_with_timezone"),
-    ) {
+    let zone = match (rest.is_empty(), lower.ends_with("tz") || lower.ends_with("_with_timezone")) {
         (false, _) if target == "time" => rest.to_uppercase(),
         (false, _) => rest.to_owned(),
         (true, true) => "WITH TIME ZONE".to_owned(),
@@ -74,20 +66,12 @@ fn parts(written: &str) -> (&str, String, String) {
     if let Some((name, rest)) = written.split_once('(') {
         let (inner, rest) = rest.split_once(')').unwrap_or((rest, ""));
         let list: Vec<&str> = inner.split(',').map(|one| length(one.trim())).collect();
-        return (
-            name.trim(),
-            format!("({})", list.join(", ")),
-            rest.trim().to_owned(),
-        );
+        return (name.trim(), format!("({})", list.join(", ")), rest.trim().to_owned());
     }
     let lower = written.to_lowercase();
     for head in ["timestamp ", "time "] {
         if lower.starts_with(head) {
-            return (
-                written[..head.len()].trim(),
-                String::new(),
-                written[head.len()..].trim().to_owned(),
-            );
+            return (written[..head.len()].trim(), String::new(), written[head.len()..].trim().to_owned());
         }
     }
     (written, String::new(), String::new())
@@ -95,7 +79,5 @@ fn parts(written: &str) -> (&str, String, String) {
 
 /// Oracle's `15 char` is a length of 15.
 fn length(written: &str) -> &str {
-    written
-        .split_once(' ')
-        .map_or(written, |(number, _)| number)
+    written.split_once(' ').map_or(written, |(number, _)| number)
 }
