@@ -227,3 +227,12 @@ pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Erro
 pub fn mini_redis_child() -> Result<(), Error> {
     Ok(mini_redis::run_mini_redis()?)
 }
+
+/// Downloads PostgreSQL or makes a cluster with pg-embed.
+///
+/// # Errors
+/// What pg-embed says.
+#[cfg(feature = "download")]
+pub async fn pg_embed_child(words: &[OsString]) -> Result<(), Error> {
+    Ok(crate::managed::pg_embed::run_pg_embed_child(words).await?)
+}

@@ -36,3 +36,18 @@ pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
 pub fn mini_redis() -> Result<(), Failure> {
     Ok(appliance::mini_redis_child()?)
 }
+
+/// The process in which pg-embed works.
+#[cfg(feature = "download")]
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub struct PgEmbed {
+    /// What to do.
+    pub words: Vec<OsString>,
+}
+
+/// Does what pg-embed is needed for.
+#[cfg(feature = "download")]
+pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
+    super::runtime::run_here(appliance::pg_embed_child(&arguments.words))
+}
