@@ -18,6 +18,8 @@ pub enum Error {
 /// What to do besides serving.
 #[derive(Debug)]
 pub struct Options {
+    /// The configuration file that was read, for the log.
+    pub config_file: Option<PathBuf>,
     /// Records to store once the schema is up to date, before anybody is served.
     pub samples: Vec<Sample>,
     /// Told once, when the first request can be answered.

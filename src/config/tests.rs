@@ -231,7 +231,8 @@ fn wrong_shapes_are_told() {
     assert!(problem("server: {listen: [::]:8080}\n").starts_with("FILE:1:"));
     assert!(problem("server:\n  listen: [a, b]\n").contains("server.listen is a list, expected an IP address"));
     assert!(problem("log: {level: {a: b}}\n").contains("log.level is a mapping, expected one of error"));
-    assert!(problem("a: *b\n").starts_with("FILE:1:4: not valid YAML"));
+    assert!(problem("a: *b\n").starts_with("FILE:1:4: aliases and merge keys are not taken"));
+    assert!(problem("a: \"b\n").starts_with("FILE:2:1: not valid YAML"));
     assert!(problem("log: {level: info}\nlog: {}\n").contains("FILE:2:1: the key log is given a second time"));
 }
 
