@@ -1,6 +1,5 @@
 //! Start order and stop order of the whole.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,8 @@ pub enum Error {
 pub struct Options {
     /// The configuration file that was read, for the log.
     pub config_file: Option<PathBuf>,
+    /// The user the process became because it was started as root, for the log.
+    pub user: Option<String>,
     /// Records to store once the schema is up to date, before anybody is served.
     pub samples: Vec<Sample>,
     /// Told once, when the first request can be answered.
@@ -86,17 +87,23 @@ pub fn openapi() -> String {
     "{}".to_owned()
 }
 
-/// Started as root: becomes an unprivileged user. Before any thread is started.
-pub fn drop_privileges(_data_dir: &Path) -> Result<(), Error> {
-    Ok(())
+/// Started as root: becomes an unprivileged user and returns its name. Before any thread is started.
+pub fn drop_to_unprivileged(_data_dir: &Path) -> Result<Option<String>, Error> {
+    Ok(None)
 }
 
-/// Becomes a supervised child: does not return unless it fails.
-pub fn supervised_child(_args: Vec<OsString>) -> Result<Infallible, Error> {
-    Err(Error::NotJoined)
+/// Becomes a supervised child; returns only when that fails.
+pub fn run_supervised_child(_parent: i32, _signal: &str, _command: &[OsString]) -> Error {
+    Error::NotJoined
 }
 
 /// Serves mini-redis on the socket passed as standard input.
-pub fn mini_redis_child() -> Result<(), Error> {
+pub fn run_mini_redis() -> Result<(), Error> {
+    Err(Error::NotJoined)
+}
+
+/// What pg-embed does, in a process of its own.
+#[cfg(feature = "download")]
+pub async fn run_pg_embed_child(_words: &[OsString]) -> Result<(), Error> {
     Err(Error::NotJoined)
 }

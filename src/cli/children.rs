@@ -7,13 +7,19 @@ use clap::Args;
 use super::Failure;
 use crate::appliance;
 
-/// The process that prepares itself and then becomes a supervised child.
+/// The process that asks for its death signal and then becomes the supervised program.
 #[derive(Debug, Args)]
-#[command(hide = true, disable_help_flag = true)]
+#[command(hide = true)]
 pub struct Supervised {
-    /// Passed on as they are.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<OsString>,
+    /// The process id of the appliance.
+    #[arg(long)]
+    pub parent: i32,
+    /// The signal to die by when the appliance does.
+    #[arg(long)]
+    pub signal: String,
+    /// The program and its arguments, as they are.
+    #[arg(last = true)]
+    pub command: Vec<OsString>,
 }
 
 /// The process that serves mini-redis.
@@ -21,12 +27,28 @@ pub struct Supervised {
 #[command(hide = true)]
 pub struct MiniRedis {}
 
-/// Becomes the child; returns only when that fails.
-pub fn supervised(arguments: Supervised) -> Result<(), Failure> {
-    match appliance::supervised_child(arguments.words)? {}
+/// The process in which pg-embed does its part.
+#[cfg(feature = "download")]
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct PgEmbed {
+    /// Passed on as they are.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
-/// Serves mini-redis until its parent ends it.
+/// Becomes the program; returns only when that fails.
+pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
+    Err(appliance::run_supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
+}
+
+/// Serves mini-redis until the appliance ends it.
 pub fn mini_redis() -> Result<(), Failure> {
-    Ok(appliance::mini_redis_child()?)
+    Ok(appliance::run_mini_redis()?)
+}
+
+/// Does pg-embed's part and ends.
+#[cfg(feature = "download")]
+pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
+    super::runtime::run_here(appliance::run_pg_embed_child(&arguments.words))
 }

@@ -60,6 +60,8 @@ enum Command {
     Version(version::Arguments),
     SupervisedChild(children::Supervised),
     MiniRedisChild(children::MiniRedis),
+    #[cfg(feature = "download")]
+    PgEmbedChild(children::PgEmbed),
 }
 
 /// Parses the command line.
@@ -87,8 +89,10 @@ pub fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Version(_) => version::run(),
-        Command::SupervisedChild(arguments) => children::supervised(arguments),
+        Command::SupervisedChild(arguments) => children::supervised(&arguments),
         Command::MiniRedisChild(_) => children::mini_redis(),
+        #[cfg(feature = "download")]
+        Command::PgEmbedChild(arguments) => children::pg_embed(&arguments),
     }
 }
 
@@ -131,7 +135,8 @@ mod tests {
         let words = ["--parent", "1", "--signal", "SIGINT", "--", "/bin/sh", "-c", "exit", "--help"];
         let line = parsed(&[&["supervised-child"][..], &words].concat());
         let Some(Command::SupervisedChild(child)) = line.command else { panic!("{line:?}") };
-        assert_eq!(child.words, words);
+        assert_eq!((child.parent, child.signal.as_str()), (1, "SIGINT"));
+        assert_eq!(child.command, words[5..]);
     }
 
     #[test]
