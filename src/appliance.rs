@@ -88,22 +88,22 @@ pub fn openapi() -> String {
 }
 
 /// Started as root: becomes an unprivileged user and returns its name. Before any thread is started.
-pub fn drop_to_unprivileged(_data_dir: &Path) -> Result<Option<String>, Error> {
+pub fn drop_privileges(_data_dir: &Path) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
 /// Becomes a supervised child; returns only when that fails.
-pub fn run_supervised_child(_parent: i32, _signal: &str, _command: &[OsString]) -> Error {
+pub fn supervised_child(_parent: i32, _signal: &str, _command: &[OsString]) -> Error {
     Error::NotJoined
 }
 
 /// Serves mini-redis on the socket passed as standard input.
-pub fn run_mini_redis() -> Result<(), Error> {
+pub fn mini_redis_child() -> Result<(), Error> {
     Err(Error::NotJoined)
 }
 
 /// What pg-embed does, in a process of its own.
 #[cfg(feature = "download")]
-pub async fn run_pg_embed_child(_words: &[OsString]) -> Result<(), Error> {
+pub async fn pg_embed_child(_words: &[OsString]) -> Result<(), Error> {
     Err(Error::NotJoined)
 }

@@ -7,17 +7,17 @@ use clap::Args;
 use super::Failure;
 use crate::appliance;
 
-/// The process that asks for its death signal and then becomes the supervised program.
+/// The process that prepares itself and then becomes a supervised child.
 #[derive(Debug, Args)]
-#[command(hide = true)]
+#[command(hide = true, disable_help_flag = true)]
 pub struct Supervised {
-    /// The process id of the appliance.
+    /// The appliance's process id; the child must not outlive it.
     #[arg(long)]
     pub parent: i32,
-    /// The signal to die by when the appliance does.
+    /// What the kernel sends the child when the appliance is gone.
     #[arg(long)]
     pub signal: String,
-    /// The program and its arguments, as they are.
+    /// The program and its arguments.
     #[arg(last = true)]
     pub command: Vec<OsString>,
 }
@@ -32,23 +32,23 @@ pub struct MiniRedis {}
 #[derive(Debug, Args)]
 #[command(hide = true)]
 pub struct PgEmbed {
-    /// Passed on as they are.
+    /// What to do, as `managed::pg_embed` words it.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
 
-/// Becomes the program; returns only when that fails.
+/// Becomes the child; returns only when that fails.
 pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
-    Err(appliance::run_supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
+    Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
 }
 
-/// Serves mini-redis until the appliance ends it.
+/// Serves mini-redis until its parent ends it.
 pub fn mini_redis() -> Result<(), Failure> {
-    Ok(appliance::run_mini_redis()?)
+    Ok(appliance::mini_redis_child()?)
 }
 
 /// Does pg-embed's part and ends.
 #[cfg(feature = "download")]
 pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
-    super::runtime::run_here(appliance::run_pg_embed_child(&arguments.words))
+    super::runtime::run_here(appliance::pg_embed_child(&arguments.words))
 }

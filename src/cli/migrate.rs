@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Status(flags) => (flags, Migration::Status),
     };
     let config = flags.load()?.config;
-    appliance::drop_to_unprivileged(&config.data_dir)?;
+    appliance::drop_privileges(&config.data_dir)?;
     let report = runtime::run_on_all_processors(appliance::migrate(config, migration))?;
     output::print(&report)
 }
