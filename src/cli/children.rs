@@ -27,6 +27,16 @@ pub struct Supervised {
 #[command(hide = true)]
 pub struct MiniRedis {}
 
+/// The process in which pg-embed does its part.
+#[cfg(feature = "download")]
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct PgEmbed {
+    /// What to do, as `managed::pg_embed` words it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
 /// Becomes the child; returns only when that fails.
 pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
     Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
@@ -37,16 +47,7 @@ pub fn mini_redis() -> Result<(), Failure> {
     Ok(appliance::mini_redis_child()?)
 }
 
-/// The process in which pg-embed works.
-#[cfg(feature = "download")]
-#[derive(Debug, Args)]
-#[command(hide = true, disable_help_flag = true)]
-pub struct PgEmbed {
-    /// What to do.
-    pub words: Vec<OsString>,
-}
-
-/// Does what pg-embed is needed for.
+/// Does pg-embed's part and ends.
 #[cfg(feature = "download")]
 pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
     super::runtime::run_here(appliance::pg_embed_child(&arguments.words))

@@ -31,10 +31,7 @@ fn data() -> PathBuf {
 }
 
 fn strings<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
-    value[name]
-        .as_array()
-        .map(|all| all.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default()
+    value[name].as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
 /// The options that a command's arguments say.
@@ -49,10 +46,8 @@ fn options(case: &Value, arguments: &[&str]) -> Options {
         }
     }
     if let Some(parameters) = case["params"].as_object() {
-        options.properties = parameters
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
-            .collect();
+        options.properties =
+            parameters.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
     }
     options
 }
@@ -69,51 +64,26 @@ impl Case {
     async fn command(&self, step: &Value) -> bool {
         let arguments = strings(step, "args");
         let options = options(&self.golden["meta"], &arguments);
-        let loaded = Changelog::load(
-            &DirectorySource::new(&self.directory).unwrap(),
-            "changelog.xml",
-            &options,
-        );
+        let loaded = Changelog::load(&DirectorySource::new(&self.directory).unwrap(), "changelog.xml", &options);
         let changelog = loaded.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        let value = |prefix: &str| {
-            arguments
-                .iter()
-                .find_map(|argument| argument.strip_prefix(prefix))
-                .unwrap_or_default()
-        };
+        let value =
+            |prefix: &str| arguments.iter().find_map(|argument| argument.strip_prefix(prefix)).unwrap_or_default();
         let done = match arguments.first() {
-            Some(&"update") => self
-                .database
-                .update_with(&changelog, &options)
-                .await
-                .map(drop),
-            Some(&"rollback-count") => self
-                .database
-                .rollback(&changelog, value("--count=").parse().unwrap())
-                .await
-                .map(drop),
-            Some(&"rollback") => self
-                .database
-                .rollback_to_tag(&changelog, value("--tag="))
-                .await
-                .map(drop),
+            Some(&"update") => self.database.update_with(&changelog, &options).await.map(drop),
+            Some(&"rollback-count") => {
+                self.database.rollback(&changelog, value("--count=").parse().unwrap()).await.map(drop)
+            }
+            Some(&"rollback") => self.database.rollback_to_tag(&changelog, value("--tag=")).await.map(drop),
             Some(&("status" | "validate")) => {
                 let client = self.database.connect().await;
-                liquibase_compat::status(&client, &changelog, &options)
-                    .await
-                    .map(drop)
+                liquibase_compat::status(&client, &changelog, &options).await.map(drop)
             }
             _ => return false,
         };
         self.compare_outcome(step, done);
         self.compare_history(step).await;
         if let Some(schema) = step["schema"].as_str() {
-            assert_eq!(
-                pg_dump(&self.database.name),
-                schema,
-                "{}: schema after {arguments:?}",
-                self.name
-            );
+            assert_eq!(pg_dump(&self.database.name), schema, "{}: schema after {arguments:?}", self.name);
         }
         true
     }
@@ -130,12 +100,7 @@ impl Case {
             }
             (Err(error), Some(expected)) => {
                 let first = expected.lines().next().unwrap();
-                assert_eq!(
-                    error.to_string().lines().next().unwrap(),
-                    first,
-                    "{}",
-                    self.name
-                );
+                assert_eq!(error.to_string().lines().next().unwrap(), first, "{}", self.name);
             }
             (done, expected) => panic!("{}: {done:?}, Liquibase: {expected:?}", self.name),
         }
@@ -145,27 +110,10 @@ impl Case {
         let Some(expected) = step["databasechangelog"].as_array() else {
             return;
         };
-        let list = COMPARED
-            .iter()
-            .map(|name| format!("{name}::text"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let sql =
-            format!("SELECT {list} FROM databasechangelog ORDER BY dateexecuted, orderexecuted");
-        let rows = self
-            .database
-            .connect()
-            .await
-            .query(&sql, &[])
-            .await
-            .unwrap();
-        assert_eq!(
-            rows.len(),
-            expected.len(),
-            "{}: rows after {:?}",
-            self.name,
-            step["args"]
-        );
+        let list = COMPARED.iter().map(|name| format!("{name}::text")).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT {list} FROM databasechangelog ORDER BY dateexecuted, orderexecuted");
+        let rows = self.database.connect().await.query(&sql, &[]).await.unwrap();
+        assert_eq!(rows.len(), expected.len(), "{}: rows after {:?}", self.name, step["args"]);
         for (row, expected) in rows.iter().zip(expected) {
             for (index, name) in COMPARED.iter().enumerate() {
                 let wanted = match &expected[name] {
@@ -173,13 +121,7 @@ impl Case {
                     Value::String(text) => Some(text.clone()),
                     other => Some(other.to_string()),
                 };
-                assert_eq!(
-                    row.get::<_, Option<String>>(index),
-                    wanted,
-                    "{}: {name} of {}",
-                    self.name,
-                    expected["id"]
-                );
+                assert_eq!(row.get::<_, Option<String>>(index), wanted, "{}: {name} of {}", self.name, expected["id"]);
             }
         }
     }
@@ -188,12 +130,7 @@ impl Case {
         if let Some(sql) = self.golden["meta"]["pre_sql"].as_str() {
             self.database.run(sql).await;
         }
-        assert!(
-            self.command(&self.golden["update"]).await,
-            "{}: {}",
-            self.name,
-            self.golden["update"]["args"]
-        );
+        assert!(self.command(&self.golden["update"]).await, "{}: {}", self.name, self.golden["update"]["args"]);
         for step in self.golden["steps"].as_array().into_iter().flatten() {
             if let Some(overlay) = step["overlay"].as_str() {
                 copy(&self.directory.join(overlay), &self.directory);
@@ -233,17 +170,9 @@ async fn every_recorded_case_ends_as_it_did_in_liquibase() {
         eprintln!("{name}");
         let directory = work.join(&name);
         copy(&data().join("corpus").join(&name), &directory);
-        let golden =
-            std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
+        let golden = std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
         let golden = serde_json::from_str(&golden).unwrap();
-        Case {
-            name,
-            directory,
-            database: Database::new().await,
-            golden,
-        }
-        .follow()
-        .await;
+        Case { name, directory, database: Database::new().await, golden }.follow().await;
     }
     std::fs::remove_dir_all(work).unwrap();
 }

@@ -6,10 +6,7 @@ use liquibase_compat::{Error, Lock, LockOptions};
 
 use crate::support::{Database, log, records};
 
-const IMPATIENT: LockOptions = LockOptions {
-    wait: Duration::from_millis(300),
-    poll: Duration::from_millis(50),
-};
+const IMPATIENT: LockOptions = LockOptions { wait: Duration::from_millis(300), poll: Duration::from_millis(50) };
 
 async fn with_lock_row(locked_by: &str) -> Database {
     let database = Database::new().await;
@@ -25,10 +22,7 @@ async fn with_lock_row(locked_by: &str) -> Database {
 async fn a_row_left_by_a_killed_process_of_ours_heals_itself() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
     assert_eq!(database.update(&records()).await.unwrap().run(), 2);
-    assert_eq!(
-        database.rows("SELECT * FROM databasechangeloglock").await,
-        ["1|false|-|-"]
-    );
+    assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
 #[tokio::test]
@@ -36,33 +30,13 @@ async fn a_foreign_lock_is_waited_for_and_named() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     let mut client = database.connect().await;
     let mut lock = Lock::acquire(&mut client, &IMPATIENT).await.unwrap();
-    let error = liquibase_compat::update(&mut lock, &records(), &Default::default())
-        .await
-        .unwrap_err();
-    let Error::Locked { holder, since, .. } = &error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (holder.as_str(), since.as_str()),
-        ("otherhost (10.0.0.9)", "2026-01-02 03:04:05")
-    );
-    assert_eq!(
-        database
-            .rows("SELECT lockedby FROM databasechangeloglock")
-            .await,
-        ["otherhost (10.0.0.9)"]
-    );
+    let error = liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap_err();
+    let Error::Locked { holder, since, .. } = &error else { panic!("{error}") };
+    assert_eq!((holder.as_str(), since.as_str()), ("otherhost (10.0.0.9)", "2026-01-02 03:04:05"));
+    assert_eq!(database.rows("SELECT lockedby FROM databasechangeloglock").await, ["otherhost (10.0.0.9)"]);
     // Released meanwhile: the next attempt gets it.
-    database
-        .run("UPDATE databasechangeloglock SET locked = FALSE, lockedby = NULL, lockgranted = NULL")
-        .await;
-    assert_eq!(
-        liquibase_compat::update(&mut lock, &records(), &Default::default())
-            .await
-            .unwrap()
-            .run(),
-        2
-    );
+    database.run("UPDATE databasechangeloglock SET locked = FALSE, lockedby = NULL, lockgranted = NULL").await;
+    assert_eq!(liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run(), 2);
     lock.release().await.unwrap();
 }
 
@@ -78,20 +52,10 @@ async fn a_second_migrator_waits_and_is_told_for_whom() {
     let (mut one, mut other) = (database.connect().await, database.connect().await);
     let held = Lock::acquire(&mut one, &IMPATIENT).await.unwrap();
     let error = Lock::acquire(&mut other, &IMPATIENT).await.unwrap_err();
-    let Error::Locked { holder, .. } = &error else {
-        panic!("{error}")
-    };
-    assert!(
-        holder.contains("database session") && holder.contains("of postgres"),
-        "{holder}"
-    );
+    let Error::Locked { holder, .. } = &error else { panic!("{error}") };
+    assert!(holder.contains("database session") && holder.contains("of postgres"), "{holder}");
     held.release().await.unwrap();
-    Lock::acquire(&mut other, &IMPATIENT)
-        .await
-        .unwrap()
-        .release()
-        .await
-        .unwrap();
+    Lock::acquire(&mut other, &IMPATIENT).await.unwrap().release().await.unwrap();
 }
 
 #[tokio::test]
@@ -101,17 +65,9 @@ async fn the_lock_of_a_broken_connection_is_free() {
     let held = Lock::acquire(&mut one, &IMPATIENT).await.unwrap();
     drop(held);
     drop(one);
-    let patient = LockOptions {
-        wait: Duration::from_secs(30),
-        poll: Duration::from_millis(20),
-    };
+    let patient = LockOptions { wait: Duration::from_secs(30), poll: Duration::from_millis(20) };
     let mut other = database.connect().await;
-    Lock::acquire(&mut other, &patient)
-        .await
-        .unwrap()
-        .release()
-        .await
-        .unwrap();
+    Lock::acquire(&mut other, &patient).await.unwrap().release().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -122,22 +78,9 @@ async fn of_concurrent_updates_one_works_and_the_others_find_nothing_to_do() {
         let database = database.clone();
         running.spawn(async move { database.update(&records()).await.map(|report| report.run()) });
     }
-    let mut runs: Vec<usize> = running
-        .join_all()
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
+    let mut runs: Vec<usize> = running.join_all().await.into_iter().map(Result::unwrap).collect();
     runs.sort_unstable();
     assert_eq!(runs, [0, 0, 0, 0, 2]);
-    assert_eq!(
-        database
-            .rows("SELECT count(*), count(DISTINCT id) FROM databasechangelog")
-            .await,
-        ["2|2"]
-    );
-    assert_eq!(
-        database.rows("SELECT * FROM databasechangeloglock").await,
-        ["1|false|-|-"]
-    );
+    assert_eq!(database.rows("SELECT count(*), count(DISTINCT id) FROM databasechangelog").await, ["2|2"]);
+    assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }

@@ -23,10 +23,7 @@ impl Database {
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let admin = connect("postgres").await;
         // From template0: template1 cannot be copied while another test is connected to it.
-        admin
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
-            .await
-            .unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
         Self { name }
     }
 
@@ -46,13 +43,7 @@ impl Database {
         let wrapped = format!(
             "SELECT concat_ws('|', VARIADIC ARRAY(SELECT COALESCE(value, '-') FROM json_each_text(to_json(q)))) FROM ({sql}) q"
         );
-        client
-            .query(&wrapped, &[])
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.get(0))
-            .collect()
+        client.query(&wrapped, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
     /// Brings it up to date, under the lock.
@@ -60,11 +51,7 @@ impl Database {
         self.update_with(changelog, &Options::default()).await
     }
 
-    pub(crate) async fn update_with(
-        &self,
-        changelog: &Changelog,
-        options: &Options,
-    ) -> Result<Report, Error> {
+    pub(crate) async fn update_with(&self, changelog: &Changelog, options: &Options) -> Result<Report, Error> {
         let mut client = self.connect().await;
         let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
         let done = liquibase_compat::update(&mut lock, changelog, options).await;
@@ -73,29 +60,18 @@ impl Database {
     }
 
     /// Rolls back the newest changesets, under the lock.
-    pub(crate) async fn rollback(
-        &self,
-        changelog: &Changelog,
-        count: usize,
-    ) -> Result<Report, Error> {
+    pub(crate) async fn rollback(&self, changelog: &Changelog, count: usize) -> Result<Report, Error> {
         let mut client = self.connect().await;
         let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
-        let done =
-            liquibase_compat::rollback_count(&mut lock, changelog, &Options::default(), count)
-                .await;
+        let done = liquibase_compat::rollback_count(&mut lock, changelog, &Options::default(), count).await;
         lock.release().await?;
         done
     }
 
-    pub(crate) async fn rollback_to_tag(
-        &self,
-        changelog: &Changelog,
-        tag: &str,
-    ) -> Result<Report, Error> {
+    pub(crate) async fn rollback_to_tag(&self, changelog: &Changelog, tag: &str) -> Result<Report, Error> {
         let mut client = self.connect().await;
         let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
-        let done =
-            liquibase_compat::rollback_to_tag(&mut lock, changelog, &Options::default(), tag).await;
+        let done = liquibase_compat::rollback_to_tag(&mut lock, changelog, &Options::default(), tag).await;
         lock.release().await?;
         done
     }
@@ -103,10 +79,7 @@ impl Database {
 
 async fn connect(database: &str) -> Client {
     let mut config = tokio_postgres::Config::new();
-    config
-        .host_path(server::socket_directory())
-        .user("postgres")
-        .dbname(database);
+    config.host_path(server::socket_directory()).user("postgres").dbname(database);
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
@@ -125,11 +98,5 @@ pub(crate) fn load(files: &[(&str, &str)], root: &str) -> Changelog {
 
 /// A changelog `log.xml` of these changesets.
 pub(crate) fn log(changesets: &str) -> Changelog {
-    load(
-        &[(
-            "log.xml",
-            &format!("<databaseChangeLog>{changesets}</databaseChangeLog>"),
-        )],
-        "log.xml",
-    )
+    load(&[("log.xml", &format!("<databaseChangeLog>{changesets}</databaseChangeLog>"))], "log.xml")
 }

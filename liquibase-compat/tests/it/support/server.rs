@@ -9,10 +9,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-const PACKED: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../target/postgres/postgres.tar.zst"
-);
+const PACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres/postgres.tar.zst");
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 struct Server {
@@ -45,11 +42,7 @@ pub(crate) fn pg_dump(database: &str) -> String {
         .arg(database)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let noise = |line: &&str| {
         let line = line.trim();
         !(line.is_empty()
@@ -59,11 +52,7 @@ pub(crate) fn pg_dump(database: &str) -> String {
             || line.starts_with('\\'))
     };
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .filter(noise)
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().filter(noise).map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn server() -> &'static Server {
@@ -81,49 +70,24 @@ fn start() -> Server {
     }
     let data = directory.join("data");
     let initialised = unprivileged(&programs.join("initdb"))
-        .args([
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-            "-D",
-        ])
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
         .arg(&data)
         .output()
         .unwrap();
-    assert!(
-        initialised.status.success(),
-        "initdb: {}",
-        String::from_utf8_lossy(&initialised.stderr)
-    );
+    assert!(initialised.status.success(), "initdb: {}", String::from_utf8_lossy(&initialised.stderr));
     let alive = launch(&programs, &directory, &data);
     let socket = directory.join(".s.PGSQL.5432");
     let started = Instant::now();
-    while std::os::unix::net::UnixStream::connect(&socket).is_err()
-        || !answers(&programs, &directory)
-    {
-        assert!(
-            started.elapsed() < STARTS_WITHIN,
-            "PostgreSQL does not start, see {}/log",
-            directory.display()
-        );
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() || !answers(&programs, &directory) {
+        assert!(started.elapsed() < STARTS_WITHIN, "PostgreSQL does not start, see {}/log", directory.display());
         std::thread::sleep(Duration::from_millis(50));
     }
-    Server {
-        programs,
-        directory,
-        _alive: alive,
-    }
+    Server { programs, directory, _alive: alive }
 }
 
 fn answers(programs: &Path, directory: &Path) -> bool {
     let mut ready = Command::new(programs.join("pg_isready"));
-    ready
-        .args(["-q", "-U", "postgres", "-h"])
-        .arg(directory)
-        .status()
-        .is_ok_and(|status| status.success())
+    ready.args(["-q", "-U", "postgres", "-h"]).arg(directory).status().is_ok_and(|status| status.success())
 }
 
 fn launch(programs: &Path, directory: &Path, data: &Path) -> ChildStdin {
@@ -131,34 +95,12 @@ fn launch(programs: &Path, directory: &Path, data: &Path) -> ChildStdin {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).arg(directory);
     let postgres = unprivileged(&programs.join("postgres"));
-    command
-        .arg(postgres.get_program())
-        .args(postgres.get_args());
-    command.args([
-        "-c",
-        "listen_addresses=",
-        "-c",
-        "fsync=off",
-        "-c",
-        "max_connections=200",
-        "-k",
-    ]);
-    command
-        .arg(directory)
-        .arg("-D")
-        .arg(data)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg(postgres.get_program()).args(postgres.get_args());
+    command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-k"]);
+    command.arg(directory).arg("-D").arg(data).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // Its own group: Ctrl-C reaches the tests, and the end of the tests reaches the server.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command
-        .env("LC_ALL", "C")
-        .spawn()
-        .unwrap()
-        .stdin
-        .take()
-        .unwrap()
+    command.env("LC_ALL", "C").spawn().unwrap().stdin.take().unwrap()
 }
 
 /// A command that does not run as root, which PostgreSQL refuses.
@@ -167,9 +109,7 @@ fn unprivileged(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
-        .arg(program);
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
     command
 }
 
@@ -179,10 +119,7 @@ fn is_root() -> bool {
 
 fn nobody() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
-    let line = users
-        .lines()
-        .find(|line| line.starts_with("nobody:"))
-        .expect("a user nobody in /etc/passwd");
+    let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody in /etc/passwd");
     let fields: Vec<&str> = line.split(':').collect();
     (fields[2].parse().unwrap(), fields[3].parse().unwrap())
 }
@@ -215,15 +152,6 @@ fn holding_initdb(directory: &Path) -> Option<PathBuf> {
     if directory.join("initdb").is_file() {
         return Some(directory.to_owned());
     }
-    let mut entries = std::fs::read_dir(directory)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path());
-    entries.find_map(|path| {
-        if path.is_dir() {
-            holding_initdb(&path)
-        } else {
-            None
-        }
-    })
+    let mut entries = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
+    entries.find_map(|path| if path.is_dir() { holding_initdb(&path) } else { None })
 }
