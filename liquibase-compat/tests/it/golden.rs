@@ -263,7 +263,6 @@ async fn every_recorded_case_ends_as_it_did_in_liquibase() {
         .collect();
     names.sort();
     for name in names {
-        eprintln!("{name}");
         let directory = work.join(&name);
         copy(&data().join("corpus").join(&name), &directory);
         let golden =
