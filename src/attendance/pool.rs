@@ -1,8 +1,9 @@
 //! Database connections, shared among requests.
 //!
-//! Policy: every request has one deadline for getting a connection and its answer; a connection that missed it is
-//! thrown away with whatever it was doing. A read is tried once more when its connection turns out to have been
-//! closed, as after a restart of the server; a write never is, since nobody knows how far it came.
+//! Policy: every request has one deadline for getting a connection and its answer; a connection that missed it, or
+//! whose request was given up, is thrown away with whatever it was doing. A read is tried once more when its connection
+//! turns out to have been closed, as after a restart of the server, or when the table was altered under its prepared
+//! statement; a write never is, since nobody knows how far it came.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -25,16 +26,19 @@ pub(super) struct Connections {
     metrics: Arc<Metrics>,
 }
 
-/// A connection on loan; it goes back when dropped.
+/// A connection on loan. It goes back when its statement has ended ([`Lease::settle`]); dropped before that, it is
+/// closed: whoever got it next would wait for the end of a statement that nobody wants.
 pub(super) struct Lease<'a> {
-    client: Object,
+    /// There until the loan ends.
+    client: Option<Object>,
+    pool: &'a Pool,
     _in_use: Count<'a>,
 }
 
 /// Why a statement did not answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection was closed under it: a read may be tried again.
+    /// The connection was closed under it, or forgot or outdated its prepared statements: a read may be tried again.
     Closed(Error),
     /// Anything else.
     Final(Error),
@@ -65,7 +69,10 @@ impl Connections {
         drop(waiting);
         self.metrics.pool_wait.observe(started.elapsed().as_secs_f64());
         let reason = match client {
-            Ok(Ok(client)) => return Ok(Lease { client, _in_use: Count::up(&self.metrics.pool_in_use) }),
+            Ok(Ok(client)) => {
+                let in_use = Count::up(&self.metrics.pool_in_use);
+                return Ok(Lease { client: Some(client), pool: &self.pool, _in_use: in_use });
+            }
             Ok(Err(PoolError::Backend(error))) => text(&error),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no connection in time".to_owned(),
@@ -81,14 +88,26 @@ impl Connections {
 
 impl Lease<'_> {
     /// Ends the loan with what came of the statement. A connection whose statement did not end is closed, not returned.
-    pub(super) fn settle<T>(self, outcome: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, Failure> {
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(classify(&error)),
-            Err(_) => {
-                drop(Object::take(self.client));
-                Err(Failure::Final(Error::Unavailable("no answer in time".to_owned())))
-            }
+    pub(super) fn settle<T>(
+        mut self,
+        outcome: Result<Result<T, tokio_postgres::Error>, Elapsed>,
+    ) -> Result<T, Failure> {
+        let Ok(outcome) = outcome else {
+            return Err(Failure::Final(Error::Unavailable("no answer in time".to_owned())));
+        };
+        if outcome.as_ref().is_err_and(is_outdated) {
+            // Every connection has prepared the same statements.
+            self.pool.manager().statement_caches.clear();
+        }
+        drop(self.client.take());
+        outcome.map_err(|error| classify(&error))
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
         }
     }
 }
@@ -97,7 +116,7 @@ impl Deref for Lease<'_> {
     type Target = Object;
 
     fn deref(&self) -> &Object {
-        &self.client
+        self.client.as_ref().expect("a lease has its connection until it is settled, which consumes it")
     }
 }
 
@@ -120,6 +139,7 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
         };
     };
     match *state {
+        _ if is_outdated(error) => Failure::Closed(Error::Unavailable(text(error))),
         SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Failure::Closed(Error::Unavailable(text(error))),
         SqlState::CANNOT_CONNECT_NOW
         | SqlState::READ_ONLY_SQL_TRANSACTION
@@ -133,6 +153,14 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
         }
         _ => Failure::Final(Error::Refused(text(error))),
     }
+}
+
+/// Whether a prepared statement has outlived what it was prepared for: a column's type was altered ("cached plan must
+/// not change result type"), or the session it belonged to was exchanged by a proxy.
+fn is_outdated(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|state| [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME].contains(state))
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
