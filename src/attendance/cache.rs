@@ -152,6 +152,11 @@ impl Cache {
         self.shared.tell(&[(id.to_owned(), mark)]).await;
     }
 
+    /// The same for a change that may not have happened and is not acknowledged: Redis is told later.
+    pub(super) fn suspected(&self, id: &str) {
+        self.shared.untold.note(id);
+    }
+
     /// Whether Redis answers, or why not.
     pub async fn ping(&self) -> Result<(), String> {
         let mut pipeline = redis::pipe();

@@ -56,9 +56,11 @@ impl Attendance {
     /// Stores a record; returns when it is durable and every read will see it.
     pub async fn create(&self, record: &NewRecord) -> Result<(), Error> {
         let outcome = self.store.create(record).await;
-        if let Some(cache) = &self.cache {
-            // Also after a failure: without an answer from the database nobody knows whether it was stored.
-            cache.changed(&record.id).await;
+        match (&self.cache, &outcome) {
+            (None, _) => {}
+            (Some(cache), Ok(()) | Err(Error::Conflict)) => cache.changed(&record.id).await,
+            // Without an answer from the database nobody knows whether it was stored; the client has waited long enough.
+            (Some(cache), Err(_)) => cache.suspected(&record.id),
         }
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
