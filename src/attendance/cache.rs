@@ -5,6 +5,10 @@
 //! reader that loaded the old row can store it whenever it likes: nobody will believe it. Only GET and SET are
 //! needed, which the built-in server has. A cache that is down, slow or answers nonsense is a miss, never an error.
 //! What Redis could not be told is read from PostgreSQL until it has been told (`untold.rs`).
+//!
+//! A generation has two parts: the scope's own, and the epoch, which all scopes share and every new connection replaces.
+//! A Redis that restarts from an older snapshot, or is replaced by a replica that lags behind, would otherwise bring
+//! back generations, and answers under them, that a create had already replaced.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +21,15 @@ use redis::{FromRedisValue, Pipeline};
 
 use super::answer::{Answer, Cached};
 use super::link::{Fault, Link};
-use super::untold::Untold;
+use super::untold::{SLOWEST_READER, Untold};
 use crate::telemetry::metrics::Metrics;
 
 /// A create waits this long for Redis to take its new generations; a read has its own, shorter time.
 const TELLING: Duration = Duration::from_millis(500);
 /// A generation outlives the answers stored under it by this factor.
 const GENERATION_LIFE: u32 = 15;
+/// The epoch lives this long; when it is gone, the next read begins another one.
+const EPOCH_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Longer keys come from rows that others wrote; they are not worth the memory.
 const LONGEST_KEY: usize = 1024;
 /// The keeper looks after a missing connection, and after what Redis was not told, this often.
@@ -77,6 +83,8 @@ pub(super) enum Lookup {
 pub(super) struct Ticket {
     key: String,
     generation: String,
+    /// Before the generation was asked for.
+    asked: Instant,
 }
 
 /// Whose change makes an answer invalid.
@@ -93,7 +101,7 @@ impl Cache {
     pub fn new(options: CacheOptions, client: redis::Client, seed: u64, metrics: Arc<Metrics>) -> Self {
         let timing = |operation| metrics.cache_duration.with_label_values(&[operation]);
         let (get, set) = (timing("get"), timing("set"));
-        let untold = Untold::new(options.ttl);
+        let untold = Untold::new(options.ttl + options.timeout);
         let tokens = Tokens { seed, next: AtomicU64::new(0) };
         let shared = Arc::new(Shared { options, link: Link::new(client), untold, tokens, metrics, get, set });
         tokio::spawn(keep(Arc::downgrade(&shared)));
@@ -111,34 +119,37 @@ impl Cache {
         if key.len() > LONGEST_KEY || shared.untold.concerns(scope) {
             return Lookup::Bypass;
         }
+        let asked = Instant::now();
         let generation_key = shared.generation_key(scope);
         let key = format!("{}{key}", shared.options.prefix);
         let mut pipeline = redis::pipe();
-        pipeline.get(&generation_key).get(&key);
+        pipeline.get(shared.epoch_key()).get(&generation_key).get(&key);
         let bound = shared.options.timeout;
-        let Some((generation, stored)) =
-            shared.ask::<(Option<Vec<u8>>, Option<Vec<u8>>)>(&pipeline, bound, &shared.get).await
+        let Some((epoch, own, stored)) =
+            shared.ask::<(Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>)>(&pipeline, bound, &shared.get).await
         else {
             return Lookup::Bypass;
         };
-        let generation = generation.and_then(|bytes| String::from_utf8(bytes).ok());
-        if let (Some(generation), Some(stored)) = (&generation, stored)
-            && let Some(answer) = decode(stored, generation)
+        let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let (epoch, own) = (text(epoch), text(own));
+        if let (Some(epoch), Some(own), Some(stored)) = (&epoch, &own, stored)
+            && let Some(answer) = decode(stored, &generation(epoch, own))
         {
             shared.metrics.cache_hits.inc();
             return Lookup::Hit(answer);
         }
         shared.metrics.cache_misses.inc();
-        match generation {
-            Some(generation) => Lookup::Miss(Ticket { key, generation }),
-            None => shared.begin(generation_key, key).await,
+        match shared.begin(epoch, &generation_key, own).await {
+            Some(generation) => Lookup::Miss(Ticket { key, generation, asked }),
+            None => Lookup::Bypass,
         }
     }
 
-    /// Stores an answer that was read after the ticket was given.
+    /// Stores an answer that was read after the ticket was given. One that took long to read is not stored: a change
+    /// that Redis was not told of may have been forgotten by now (`untold.rs`).
     pub(super) async fn store(&self, ticket: Ticket, answer: &Answer) {
         let shared = &*self.shared;
-        if answer.body.len() <= shared.options.max_value {
+        if answer.body.len() <= shared.options.max_value && ticket.asked.elapsed() < SLOWEST_READER {
             let mut pipeline = redis::pipe();
             set(&mut pipeline, &ticket.key, &encode(&ticket.generation, answer), shared.options.ttl);
             shared.ask::<()>(&pipeline, shared.options.timeout, &shared.set).await;
@@ -183,15 +194,28 @@ impl Shared {
         outcome.ok()
     }
 
-    /// Gives a scope without a generation a new one, before PostgreSQL is read.
-    async fn begin(&self, generation_key: String, key: String) -> Lookup {
-        let generation = self.tokens.next();
-        let mut pipeline = redis::pipe();
-        set(&mut pipeline, &generation_key, generation.as_bytes(), self.generation_life());
-        match self.ask::<()>(&pipeline, self.options.timeout, &self.set).await {
-            Some(()) => Lookup::Miss(Ticket { key, generation }),
-            None => Lookup::Bypass,
+    /// The generation of a scope, its missing parts made before PostgreSQL is read.
+    async fn begin(&self, epoch: Option<String>, generation_key: &str, own: Option<String>) -> Option<String> {
+        if let (Some(epoch), Some(own)) = (&epoch, &own) {
+            return Some(generation(epoch, own));
         }
+        let mut pipeline = redis::pipe();
+        let mut made = |key: &str, life| {
+            let token = self.tokens.next();
+            set(&mut pipeline, key, token.as_bytes(), life);
+            token
+        };
+        let epoch = epoch.unwrap_or_else(|| made(&self.epoch_key(), EPOCH_LIFE));
+        let own = own.unwrap_or_else(|| made(generation_key, self.generation_life()));
+        self.ask::<()>(&pipeline, self.options.timeout, &self.set).await?;
+        Some(generation(&epoch, &own))
+    }
+
+    /// What a new connection says first: nothing that was stored before it is valid.
+    fn greeting(&self) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        set(&mut pipeline, &self.epoch_key(), self.tokens.next().as_bytes(), EPOCH_LIFE);
+        pipeline
     }
 
     /// Replaces the generations of changed employees and of all lists.
@@ -213,6 +237,10 @@ impl Shared {
             Scope::Employee(id) => format!("{}g:e:{id}", self.options.prefix),
             Scope::All => format!("{}g:a", self.options.prefix),
         }
+    }
+
+    fn epoch_key(&self) -> String {
+        format!("{}epoch", self.options.prefix)
     }
 
     fn generation_life(&self) -> Duration {
@@ -240,7 +268,7 @@ async fn keep(cache: Weak<Shared>) {
     while let Some(shared) = cache.upgrade() {
         if !connected {
             number += 1;
-            match shared.link.connect(number, shared.options.timeout).await {
+            match shared.link.connect(number, &shared.greeting(), shared.options.timeout).await {
                 Ok(()) => {
                     tracing::info!("the cache is connected");
                     connected = true;
@@ -263,6 +291,11 @@ async fn keep(cache: Weak<Shared>) {
             () = tokio::time::sleep(KEEPING) => {}
         }
     }
+}
+
+/// Both parts as one text, which begins what is stored.
+fn generation(epoch: &str, own: &str) -> String {
+    format!("{epoch}.{own}")
 }
 
 fn set(pipeline: &mut Pipeline, key: &str, value: &[u8], life: Duration) {

@@ -74,19 +74,16 @@ impl Link {
         }
     }
 
-    /// Makes a connection and sees that it answers within `bound`; it is in use from then on.
-    pub(super) async fn connect(&self, number: u64, bound: Duration) -> Result<(), String> {
+    /// Makes a connection and sees that it takes the greeting within `bound`; it is in use from then on.
+    pub(super) async fn connect(&self, number: u64, greeting: &Pipeline, bound: Duration) -> Result<(), String> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let outcome = match timeout(CONNECTING, connecting).await {
-            Ok(Ok(mut connection)) => {
-                let probe = redis::cmd("GET").arg("attendance:probe").to_owned();
-                match timeout(bound, probe.query_async::<Option<Vec<u8>>>(&mut connection)).await {
-                    Ok(Ok(_)) => Ok(connection),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err(format!("no answer within {} ms", bound.as_millis())),
-                }
-            }
+            Ok(Ok(mut connection)) => match timeout(bound, greeting.query_async::<()>(&mut connection)).await {
+                Ok(Ok(())) => Ok(connection),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("no answer within {} ms", bound.as_millis())),
+            },
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no connection within {} ms", CONNECTING.as_millis())),
         };

@@ -13,8 +13,8 @@ use super::cache::Scope;
 
 /// At most this many employees are remembered.
 const MOST: usize = 10_000;
-/// A reader that began before the change has stored its answer by then (its deadlines are shorter).
-const SLOWEST_READER: Duration = Duration::from_secs(5);
+/// A reader stores no answer when it took longer than this.
+pub(super) const SLOWEST_READER: Duration = Duration::from_secs(5);
 
 /// The employees whose changes Redis does not know.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Untold {
-    /// `ttl` is the time to live of a stored answer.
+    /// `ttl` is the time to live of a stored answer, the time it may take to store it included.
     pub(super) fn new(ttl: Duration) -> Self {
         Self { life: ttl + SLOWEST_READER, any: AtomicBool::new(false), state: Mutex::default() }
     }
