@@ -1,4 +1,7 @@
 //! Where asynchronous work runs.
+//!
+//! Policy: what is still running in the background when the work is done ends with the process. Waiting for it has no
+//! bound: a name that no resolver answers holds a thread for half a minute.
 
 use std::future::Future;
 
@@ -13,7 +16,9 @@ where
     Failure: From<E>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    Ok(runtime.block_on(work)?)
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(outcome?)
 }
 
 /// Runs a future on this thread alone, and waits for it.
@@ -25,5 +30,7 @@ where
     Failure: From<E>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-    Ok(runtime.block_on(work)?)
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(outcome?)
 }
