@@ -5,6 +5,7 @@
 
 mod backends;
 mod children;
+mod descriptors;
 mod error;
 mod migrate;
 mod sample;
@@ -124,7 +125,9 @@ async fn serve(
 
     let listener = listen(config.server.listen)?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
-    let app = Arc::new(App::new(attendance, health, metrics, config.server.clone(), config.log.access));
+    let mut limits = config.server.clone();
+    limits.max_connections = descriptors::affordable(limits.max_connections, config.postgres.pool_size);
+    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, app, async {
         // A sender that is gone means the same.
@@ -141,7 +144,10 @@ async fn serve(
     systemd::ready(&format!("listening on {address}"));
     (options.ready)(&ready);
 
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        ended = &mut server => return Err(Error::Server(ended.err())),
+    };
     systemd::stopping();
     tracing::info!(signal, "stopping: requests in flight are finished");
     // Dropping it would do as well; nobody listens only if the server is gone.

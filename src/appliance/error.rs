@@ -45,6 +45,9 @@ pub enum Error {
     /// A managed backend is missing after its start: a bug of ours.
     #[error("{0} is to be managed and was not started; this is a bug, please report it")]
     NoBackend(&'static str),
+    /// The accept loop is gone: a bug of ours, and a restart is the remedy.
+    #[error("the HTTP server ended by itself ({0:?}); this is a bug, please report it")]
+    Server(Option<tokio::task::JoinError>),
     /// PostgreSQL cannot be used.
     #[error(transparent)]
     Database(#[from] database::Error),
