@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError};
+use deadpool_postgres::{HookError, Object, Pool, PoolError};
 use prometheus::IntGauge;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
@@ -73,7 +73,7 @@ impl Connections {
                 let in_use = Count::up(&self.metrics.pool_in_use);
                 return Ok(Lease { client: Some(client), pool: &self.pool, _in_use: in_use });
             }
-            Ok(Err(PoolError::Backend(error))) => text(&error),
+            Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)))) => text(&error),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no connection in time".to_owned(),
         };

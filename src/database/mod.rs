@@ -10,7 +10,7 @@ mod tls;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::SslMode as WireSslMode;
 use tokio_postgres::{Client, Config};
@@ -29,6 +29,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// One attempt to connect while serving: the request's own deadline is shorter or cuts it.
 const CONNECT: Duration = Duration::from_millis(1_500);
+/// What a new connection of the pool says. The server ends a statement that nobody can be waiting for any more: ours give
+/// up after 30 s at the latest, and closing a connection alone does not end what it was doing.
+const SESSION: &str = "SET statement_timeout = '35s'";
 
 /// A database and how to reach it.
 #[derive(Clone)]
@@ -146,8 +149,12 @@ impl Database {
         config.connect_timeout(CONNECT);
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, self.tls.clone(), settings);
+        let session = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        });
         Pool::builder(manager)
             .max_size(size)
+            .post_create(session)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Pool(error.to_string()))

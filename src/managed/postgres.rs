@@ -274,6 +274,8 @@ fn command(options: &PostgresOptions, choice: &Choice, cluster: &Path, socket_di
         "full_page_writes=on",
         "synchronous_commit=on",
         "jit=off",
+        // A statement whose client has gone is ended, not finished for nobody.
+        "client_connection_check_interval=1s",
         "ssl=off",
         "timezone=UTC",
         "log_timezone=UTC",
