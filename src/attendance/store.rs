@@ -2,7 +2,8 @@
 //!
 //! Policy: every statement is prepared, parameterised and its own transaction; nothing is ever left open. A
 //! statement that may rightly take long (a filter over a large table) may do so for as long as the server answers
-//! others meanwhile. How connections are shared and bounded is in `pool.rs`.
+//! others meanwhile; such statements have half of the connections at most, so that creates and searches always find
+//! one. How connections are shared and bounded is in `pool.rs`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use deadpool_postgres::Pool;
 use futures_util::TryStreamExt as _;
 use prometheus::Histogram;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -37,6 +39,8 @@ const OF_DAY: &str = "SELECT id, name, status, date FROM records WHERE id = $1 A
 #[derive(Debug)]
 pub struct Store {
     connections: Connections,
+    /// Connections that `search/all` may use.
+    lists: Semaphore,
     format: DateFormat,
     timings: Timings,
 }
@@ -75,7 +79,8 @@ impl Store {
             search_all: timing("search_all"),
             ping: timing("ping"),
         };
-        Self { connections: Connections::new(pool, patience, metrics), format, timings }
+        let lists = Semaphore::new((pool.status().max_size / 2).max(1));
+        Self { connections: Connections::new(pool, patience, metrics), lists, format, timings }
     }
 
     /// Inserts a record; returns once it is durable. `Conflict` if the employee has one of that day.
@@ -169,7 +174,11 @@ impl Store {
         size: PageSize,
         out: &mut Vec<u8>,
     ) -> Result<Part, Failure> {
-        let lease = self.connections.lease(self.connections.deadline()).await?;
+        let deadline = self.connections.deadline();
+        let Ok(Ok(_turn)) = timeout_at(deadline, self.lists.acquire()).await else {
+            return Err(Failure::Final(Error::Unavailable("too many lists are being read".to_owned())));
+        };
+        let lease = self.connections.lease(deadline).await?;
         let _timer = self.timings.search_all.start_timer();
         // One more than wanted tells whether there is more.
         let limit = i64::try_from(size.rows).map_or(i64::MAX, |rows| rows.saturating_add(1));
