@@ -90,8 +90,8 @@ fn remove_others(dist: &Path, keep: &str) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let leftover = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
-        if leftover && let Err(e) = fs::remove_dir_all(entry.path()) {
+        let unwanted = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
+        if unwanted && let Err(e) = fs::remove_dir_all(entry.path()) {
             warn!("cannot remove the leftover {}: {e}", entry.path().display());
         }
     }
