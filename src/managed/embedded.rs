@@ -116,5 +116,6 @@ mod tests {
         fs::write(bin_dir.join("mark"), "").unwrap();
         assert_eq!(distribution.unpack(&dist).unwrap(), bin_dir);
         assert!(bin_dir.join("mark").exists(), "a complete distribution is not unpacked again");
+        fs::remove_dir_all(dist).unwrap();
     }
 }
