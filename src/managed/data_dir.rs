@@ -138,9 +138,9 @@ mod tests {
     fn one_of_ours_in_use_for_something_else_keeps_its_mode() {
         let dir = scratch("data-shared");
         fs::write(dir.join("letters.txt"), "").unwrap();
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&*dir, fs::Permissions::from_mode(0o755)).unwrap();
         prepare(&dir).unwrap();
-        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o755);
+        assert_eq!(fs::metadata(&*dir).unwrap().mode() & 0o777, 0o755);
     }
 
     #[test]
