@@ -90,8 +90,8 @@ fn remove_others(dist: &Path, keep: &str) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let leftover = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
-        if leftover && let Err(e) = fs::remove_dir_all(entry.path()) {
+        let unwanted = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
+        if unwanted && let Err(e) = fs::remove_dir_all(entry.path()) {
             warn!("cannot remove the leftover {}: {e}", entry.path().display());
         }
     }
@@ -105,7 +105,8 @@ mod tests {
     fn unpacks_once_and_clears_leftovers() {
         let distribution =
             Distribution::embedded().expect("run packaging/postgres/fetch.sh first: this build embeds no PostgreSQL");
-        let dist = crate::managed::testing::scratch("dist").join("dist");
+        let dir = crate::managed::testing::scratch("dist");
+        let dist = dir.join("dist");
         let half = dist.join("embedded-16.14-000000000000.partial-1");
         let other = dist.join("embedded-15.1-000000000000");
         fs::create_dir_all(half.join("bin")).unwrap();
@@ -116,5 +117,6 @@ mod tests {
         fs::write(bin_dir.join("mark"), "").unwrap();
         assert_eq!(distribution.unpack(&dist).unwrap(), bin_dir);
         assert!(bin_dir.join("mark").exists(), "a complete distribution is not unpacked again");
+        fs::remove_dir_all(dist).unwrap();
     }
 }

@@ -1,6 +1,5 @@
 //! The supervision, with `sh` in the place of the real programs.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,12 +12,12 @@ use super::command::ChildCommand;
 use super::output::Dialect;
 use super::process::{Failure, Illness, Policy, Program, Supervised};
 use super::status::{ChildState, ChildStatus};
-use super::testing::scratch;
+use super::testing::{Scratch, scratch};
 
 /// A shell script that answers once it has made the file `ready` in its directory.
 struct Fake {
     script: &'static str,
-    dir: PathBuf,
+    dir: Scratch,
     /// So many checks succeed; the ones after that do not.
     healthy_checks: AtomicU32,
     retry_on: &'static str,
@@ -32,7 +31,7 @@ impl Fake {
 
 impl Program for Fake {
     fn command(&self) -> ChildCommand {
-        ChildCommand::new("/bin/sh", Signal::SIGKILL).args(["-c", self.script]).env("DIR", &self.dir).direct()
+        ChildCommand::new("/bin/sh", Signal::SIGKILL).args(["-c", self.script]).env("DIR", &*self.dir).direct()
     }
 
     async fn prepare(&self) -> Result<(), String> {
@@ -159,13 +158,13 @@ async fn a_child_that_fails_its_checks_is_restarted() {
 async fn a_stop_goes_on_to_sigkill_for_the_whole_group() {
     let script = "trap '' TERM; sleep 61 & echo $! > $DIR/grandchild; touch $DIR/ready; while :; do sleep 0.1; done";
     let fake = Fake::new("stubborn", script);
-    let grandchild = fake.dir.join("grandchild");
+    let recorded = fake.dir.join("grandchild");
     let (child, first) = Supervised::start(fake, quick()).unwrap();
     first.await.unwrap().unwrap();
     let pid = child.status().borrow().pid.unwrap();
+    let grandchild: u32 = std::fs::read_to_string(recorded).unwrap().trim().parse().unwrap();
     child.stop().await;
     assert!(!is_alive(pid));
-    let grandchild: u32 = std::fs::read_to_string(grandchild).unwrap().trim().parse().unwrap();
     let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "the grandchild lives: {state}");
 }
