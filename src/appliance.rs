@@ -191,9 +191,12 @@ fn form(format: LogFormat) -> Form {
 
 /// The lock that keeps two appliances with children apart; one without children keeps no data.
 fn lock(config: &Config) -> Result<Option<DataDirLock>, Error> {
-    let managed = matches!(config.postgres.service, PostgresService::Managed { .. })
-        || matches!(config.redis.service, RedisService::Managed { .. });
-    Ok(if managed { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
+    Ok(if keeps_data(config) { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
+}
+
+fn keeps_data(config: &Config) -> bool {
+    matches!(config.postgres.service, PostgresService::Managed { .. })
+        || matches!(config.redis.service, RedisService::Managed { .. })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -233,7 +236,15 @@ pub fn openapi() -> String {
 /// # Errors
 /// When there is no such user or it cannot use the data directory.
 pub fn drop_privileges(data_dir: &Path) -> Result<Option<String>, Error> {
-    Ok(privileges::drop_to_unprivileged(data_dir)?)
+    Ok(privileges::drop_to_unprivileged(Some(data_dir))?)
+}
+
+/// The same for a configuration: where everything is external, no data directory is made or needed.
+///
+/// # Errors
+/// When there is no such user or it cannot use the data directory.
+pub fn drop_privileges_for(config: &Config) -> Result<Option<String>, Error> {
+    Ok(privileges::drop_to_unprivileged(keeps_data(config).then_some(config.data_dir.as_path()))?)
 }
 
 /// Becomes a supervised child; returns only when that fails.

@@ -1,8 +1,8 @@
 //! Nothing runs as root.
 //!
 //! Policy: started as root, the process becomes `attendance-api` if there is such a user, else `nobody`, and for good:
-//! groups, group and user, in this order. Before that it gives the data directory to that user. It must happen before
-//! the process has a second thread. PostgreSQL refuses to run as root, and initdb needs a name for its user, hence a
+//! groups, group and user, in this order. Before that it gives the data directory, where there is to be one, to that
+//! user. It must happen before the process has a second thread. PostgreSQL refuses to run as root, and initdb needs a name for its user, hence a
 //! user with a passwd entry.
 
 use std::path::{Path, PathBuf};
@@ -53,20 +53,22 @@ pub enum Error {
 }
 
 /// As root: makes and hands over `data_dir`, becomes an unprivileged user and returns its name. As another user: makes
-/// `data_dir` and returns `None`.
+/// `data_dir` and returns `None`. Without a `data_dir` only the user changes.
 ///
 /// # Errors
 /// When there is no such user, the kernel refuses, or the user cannot reach the directory.
-pub fn drop_to_unprivileged(data_dir: &Path) -> Result<Option<String>, Error> {
+pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, Error> {
     if !Uid::effective().is_root() {
-        data_dir::prepare(data_dir)?;
+        data_dir.map_or(Ok(()), data_dir::prepare)?;
         return Ok(None);
     }
     let user = USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).ok_or(Error::NoUser)?;
-    data_dir::take_over(data_dir, user.uid, user.gid)?;
+    data_dir.map_or(Ok(()), |dir| data_dir::take_over(dir, user.uid, user.gid))?;
     become_user(&user).map_err(|errno| Error::Become { user: user.name.clone(), errno })?;
-    access(data_dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|errno| Error::Unreachable { user: user.name.clone(), dir: data_dir.to_owned(), errno })?;
+    if let Some(dir) = data_dir {
+        access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
+            .map_err(|errno| Error::Unreachable { user: user.name.clone(), dir: dir.to_owned(), errno })?;
+    }
     Ok(Some(user.name))
 }
 
