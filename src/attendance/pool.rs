@@ -167,8 +167,11 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
 }
 
-/// The error with its causes, on one line.
+/// The error with its causes, on one line. Of the server's words only the message: its details quote the row.
 fn text(error: &tokio_postgres::Error) -> String {
+    if let Some(theirs) = error.as_db_error() {
+        return format!("{} {}: {}", theirs.severity(), theirs.code().code(), theirs.message());
+    }
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -284,6 +284,8 @@ fn command(options: &PostgresOptions, choice: &Choice, cluster: &Path, socket_di
         "logging_collector=off",
         "log_line_prefix=",
         "log_min_error_statement=panic",
+        // Details quote the row that was refused.
+        "log_error_verbosity=terse",
     ];
     let mut command = ChildCommand::new(choice.program("postgres"), Signal::SIGINT).arg("-D").arg(cluster);
     for setting in settings {
