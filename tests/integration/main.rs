@@ -9,4 +9,17 @@
     reason = "a helper of a test fails the test, and says on stderr why"
 )]
 
+mod caching;
+mod defects;
+mod freshness;
+mod logs;
+mod metrics;
+mod reference_replay;
 mod support;
+mod wire_create;
+mod wire_dates;
+mod wire_errors;
+mod wire_health;
+mod wire_methods;
+mod wire_search;
+mod wire_search_all;

@@ -291,9 +291,22 @@ impl Appliance {
         Sql::connect(&config).expect("the managed PostgreSQL answers")
     }
 
-    /// Its child with that program's name, for example `postgres`.
-    pub(crate) fn child(&self, name: &str) -> Option<Seen> {
+    fn child(&self, name: &str) -> Option<Seen> {
         super::children_of(self.pid()).into_iter().find(|seen| seen.name == name)
+    }
+
+    /// The postmaster it manages.
+    pub(crate) fn postgres_child(&self) -> Option<Seen> {
+        self.child("postgres")
+    }
+
+    /// The built-in Redis: the child that runs the appliance's own program.
+    pub(crate) fn redis_child(&self) -> Option<Seen> {
+        let is_redis = |seen: &Seen| {
+            let command = std::fs::read(format!("/proc/{}/cmdline", seen.pid)).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains("mini-redis-child")
+        };
+        super::children_of(self.pid()).into_iter().find(is_redis)
     }
 
     /// Asks it to stop.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{API, Appliance, Response};
+use super::{API, Appliance, Response, eventually};
 
 /// A record as JSON.
 pub(crate) fn record(id: &str, name: &str, status: &str, date: &str) -> Value {
@@ -18,4 +18,11 @@ pub(crate) fn create(appliance: &Appliance, record: &Value) -> Response {
 pub(crate) fn records(appliance: &Appliance, query: &str) -> Vec<Value> {
     let answer = appliance.get(&format!("{API}/search/all{query}")).expect(200).json();
     answer.as_array().expect("search/all answers an array").clone()
+}
+
+/// Waits until the appliance sees its Redis.
+pub(crate) fn cache_is_up(appliance: &Appliance) {
+    eventually("redis is up", || {
+        (appliance.get(&format!("{API}/health/detail")).json()["redis"] == "up").then_some(())
+    });
 }

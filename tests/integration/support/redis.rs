@@ -78,16 +78,28 @@ impl RedisServer {
     }
 
     fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        let address = redis::ConnectionAddr::Tcp("127.0.0.1".into(), self.port);
-        let settings = redis::RedisConnectionInfo::default().set_password(self.password.clone());
-        let info = redis::IntoConnectionInfo::into_connection_info(address)?.set_redis_settings(settings);
-        let mut connection = redis::Client::open(info)?.get_connection_with_timeout(Duration::from_secs(5))?;
-        connection.set_read_timeout(Some(Duration::from_secs(10)))?;
         let mut command = redis::cmd(words[0]);
         words[1..].iter().for_each(|word| {
             command.arg(word);
         });
-        command.query(&mut connection)
+        command.query(&mut self.connection()?)
+    }
+
+    fn connection(&self) -> redis::RedisResult<redis::Connection> {
+        let address = redis::ConnectionAddr::Tcp("127.0.0.1".into(), self.port);
+        let settings = redis::RedisConnectionInfo::default().set_password(self.password.clone());
+        let info = redis::IntoConnectionInfo::into_connection_info(address)?.set_redis_settings(settings);
+        let connection = redis::Client::open(info)?.get_connection_with_timeout(Duration::from_secs(5))?;
+        connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(connection)
+    }
+
+    /// Writes bytes that are no text, for a minute.
+    pub(crate) fn set_bytes(&self, key: &str, value: &[u8]) {
+        let mut connection = self.connection().expect("the server answers");
+        let mut command = redis::cmd("SET");
+        command.arg(key).arg(value).arg("EX").arg(60);
+        command.query::<String>(&mut connection).expect("Redis takes it");
     }
 
     /// Every key that matches a pattern, sorted.
