@@ -9,13 +9,23 @@
     reason = "a helper of a test fails the test, and says on stderr why"
 )]
 
+mod bad_input;
 mod caching;
+mod cli;
 mod defects;
+mod external;
 mod freshness;
+mod leftovers;
 mod logs;
+mod main_job;
 mod metrics;
+mod migrations;
+mod openapi;
 mod reference_replay;
+mod stop;
+mod supervision;
 mod support;
+mod swagger;
 mod wire_create;
 mod wire_dates;
 mod wire_errors;

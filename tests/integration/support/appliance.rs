@@ -28,6 +28,9 @@ pub(crate) struct Builder {
     command: Vec<String>,
     args: Vec<String>,
     data_dir: Option<PathBuf>,
+    listen: String,
+    limits: Option<String>,
+    bare: bool,
     scratch: Arc<Scratch>,
 }
 
@@ -62,6 +65,18 @@ impl Builder {
         self
     }
 
+    /// Another address than a free port of 127.0.0.1.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Limits of the shell (`ulimit` arguments) that it and its children run under.
+    pub(crate) fn limits(mut self, ulimit: &str) -> Self {
+        self.limits = Some(ulimit.into());
+        self
+    }
+
     /// Another data directory than one of its own.
     pub(crate) fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -79,7 +94,10 @@ impl Builder {
     }
 
     fn to_command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match &self.limits {
+            None => Command::new(PROGRAM),
+            Some(limits) => under(limits),
+        };
         command
             .args(&self.command)
             .env_clear()
@@ -93,11 +111,24 @@ impl Builder {
         if let Some(text) = &self.config {
             command.arg("--config").arg(self.scratch.file("settings.yaml", text));
         }
-        if self.command.first().is_some_and(|word| word == "serve") {
-            command.args(["--listen", "127.0.0.1:0"]).arg("--data-dir").arg(self.data());
+        if self.bare {
+            return command;
+        }
+        let word = self.command.first().map(String::as_str).unwrap_or_default();
+        if word == "serve" || word == "demo" {
+            command.args(["--listen", &self.listen]);
+        }
+        if word == "serve" {
+            command.arg("--data-dir").arg(self.data());
         }
         command.args(&self.args);
         command
+    }
+
+    /// Runs the command to its end with no argument of ours added.
+    pub(crate) fn run_as_is(mut self) -> Finished {
+        self.bare = true;
+        self.finish()
     }
 
     /// Starts it and returns at once.
@@ -129,6 +160,13 @@ impl Builder {
         };
         Finished { status, stdout: text(&appliance.said), stderr: text(&appliance.complaints) }
     }
+}
+
+/// The appliance with the limits of a shell. A write beyond a limit on file sizes is an error and not a signal.
+fn under(limits: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("trap '' XFSZ; ulimit {limits} && exec \"$0\" \"$@\""), PROGRAM]);
+    command
 }
 
 /// How a run ended.
@@ -197,6 +235,9 @@ impl Appliance {
             command: vec!["serve".into()],
             args: Vec::new(),
             data_dir: None,
+            listen: "127.0.0.1:0".into(),
+            limits: None,
+            bare: false,
             scratch: Arc::new(Scratch::new("app")),
         }
     }
@@ -287,7 +328,7 @@ impl Appliance {
         let data = self.data();
         let password = std::fs::read_to_string(data.join("postgres/password")).expect("the password is kept");
         let run = data.join("run");
-        let config = Sql::on_socket(&run, 5432, "attendance_api", password.trim(), "attendance_db");
+        let config = Sql::on_socket(&run, 5432, "postgres", password.trim(), "attendance_db");
         Sql::connect(&config).expect("the managed PostgreSQL answers")
     }
 

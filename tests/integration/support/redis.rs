@@ -21,12 +21,17 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> Self {
-        let mut server = Self {
-            child: None,
-            directory: Scratch::new("redis"),
-            port: free_port(),
-            password: "r3dis secret/ü".replace(' ', "-"),
-        };
+        Self::with_password("r3dis-secret/ü")
+    }
+
+    /// Starts one that lets everybody in.
+    pub(crate) fn without_password() -> Self {
+        Self::with_password("")
+    }
+
+    fn with_password(password: &str) -> Self {
+        let directory = Scratch::new("redis");
+        let mut server = Self { child: None, directory, port: free_port(), password: password.to_owned() };
         server.revive();
         server
     }
@@ -87,7 +92,10 @@ impl RedisServer {
 
     fn connection(&self) -> redis::RedisResult<redis::Connection> {
         let address = redis::ConnectionAddr::Tcp("127.0.0.1".into(), self.port);
-        let settings = redis::RedisConnectionInfo::default().set_password(self.password.clone());
+        let mut settings = redis::RedisConnectionInfo::default();
+        if !self.password.is_empty() {
+            settings = settings.set_password(self.password.clone());
+        }
         let info = redis::IntoConnectionInfo::into_connection_info(address)?.set_redis_settings(settings);
         let connection = redis::Client::open(info)?.get_connection_with_timeout(Duration::from_secs(5))?;
         connection.set_read_timeout(Some(Duration::from_secs(10)))?;
