@@ -86,7 +86,7 @@ fn stray_slashes_lead_to_the_clean_path() {
         ("GET", format!("{API}/search/all//"), format!("{API}/search/all")),
         ("GET", format!("{API}/health/detail/"), format!("{API}/health/detail")),
         ("POST", format!("{API}/create/"), format!("{API}/create")),
-        ("POST", format!("/api/v1//attendance/create?x=1"), format!("{API}/create?x=1")),
+        ("POST", "/api/v1//attendance/create?x=1".to_string(), format!("{API}/create?x=1")),
         ("GET", "/metrics/".into(), "/metrics".into()),
         ("GET", "/openapi.json/".into(), "/openapi.json".into()),
         ("GET", "/apidocs".into(), "/apidocs/".into()),

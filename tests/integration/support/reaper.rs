@@ -40,6 +40,7 @@ fn tell(what: &str, pid: u32) {
     writeln!(pipe, "{what} {pid}").expect("the reaper lives as long as we do");
 }
 
+#[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
 fn launch() -> ChildStdin {
     let mut reaper = Command::new("sh")
         .args(["-c", SCRIPT, "reaper"])
