@@ -1,1 +1,80 @@
-//! x
+//! Liquibase changelogs on PostgreSQL, without Liquibase.
+//!
+//! Reads a changelog, compares it with the history in DATABASECHANGELOG, and brings the database up to date: with the same tables,
+//! the same rows and the same checksums as Liquibase 4.28, so that both can be used on one database in turn.
+//!
+//! Three stages, each of them usable alone: [`Changelog::load`] reads (no database), [`plan()`] decides (no database, no side effect),
+//! [`update`] carries out. What is done is done under a [`Lock`], which also lends out its connection for other migrations.
+//!
+//! ```no_run
+//! use liquibase_compat::{Changelog, DirectorySource, Lock, LockOptions, Options, update};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = DirectorySource::new("migrations")?;
+//! let options = Options { contexts: vec!["prod".to_owned()], ..Options::default() };
+//! let changelog = Changelog::load(&source, "db.changelog-master.xml", &options)?;
+//!
+//! let (mut client, connection) =
+//!     tokio_postgres::connect("host=localhost user=postgres", tokio_postgres::NoTls).await?;
+//! tokio::spawn(connection);
+//!
+//! let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
+//! let report = update(&mut lock, &changelog, &options).await?;
+//! lock.release().await?;
+//! println!("{} changesets ran, {} had run before", report.run(), report.previously_run);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A plan can be looked at without a database:
+//!
+//! ```
+//! use liquibase_compat::{Changelog, EmbeddedSource, History, Options, Reason, plan};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = EmbeddedSource::of_texts(&[(
+//!     "log.xml",
+//!     r#"<databaseChangeLog><changeSet id="1" author="me"><sql>select 1</sql></changeSet></databaseChangeLog>"#,
+//! )]);
+//! let changelog = Changelog::load(&source, "log.xml", &Options::default())?;
+//! let plan = plan(&changelog, &History::default(), &Options::default())?;
+//! assert_eq!(plan.pending()[0].changeset.to_string(), "log.xml::1::me");
+//! assert_eq!(plan.pending()[0].reason, Reason::New);
+//! # Ok(())
+//! # }
+//! ```
+
+mod change;
+mod changelog;
+mod changeset;
+mod checksum;
+mod error;
+mod expression;
+mod field;
+mod format;
+mod history;
+mod lock;
+mod node;
+mod options;
+mod path;
+mod plan;
+mod precondition;
+mod properties;
+mod report;
+mod rollback;
+mod source;
+mod sql;
+mod update;
+
+pub use changelog::Changelog;
+pub use changeset::ChangeSetId;
+pub use checksum::{Checksum, ChecksumVersion};
+pub use error::{ChecksumMismatch, Error, LoadError, Place, ValidationError};
+pub use history::{History, HistoryRow};
+pub use lock::{Lock, LockOptions};
+pub use options::Options;
+pub use plan::{Pending, Plan, Reason, RollbackTarget, plan, plan_rollback};
+pub use report::{Outcome, Report};
+pub use rollback::{rollback_count, rollback_to_tag};
+pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
+pub use update::{history, status, update};

@@ -3,13 +3,35 @@
 //! Policy: everything is checked before anything is started. A `Config` that exists is valid; whoever
 //! holds one never checks it again. Times are `Duration`, sizes are bytes, secrets are [`Secret`] and never print.
 
+mod build;
+mod data_dir;
+mod external_postgres;
+mod external_redis;
+mod file;
+mod keys;
+mod kind;
+mod load;
+mod origin;
+mod problem;
 mod secret;
+mod settings;
+mod show;
+mod sources;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+mod url;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use load::{Loaded, load, template};
+pub use problem::Errors;
 pub use secret::Secret;
+pub use sources::{Flags, Surroundings};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]

@@ -1,1 +1,34 @@
-//! Children the appliance runs: PostgreSQL and Redis. Knows nothing of attendance or HTTP.
+//! PostgreSQL and Redis as children of the appliance.
+//!
+//! Policy: the appliance brings what it needs, and looks after it. A child dies with the appliance, is restarted when it
+//! dies alone, is never root, and is reachable only from this machine's own user. `postgres` and `redis` are the two
+//! children; `process` is the supervision they share; `bundle` decides which PostgreSQL it is and `cluster` where its
+//! data is. The modules know nothing of attendance, HTTP or the configuration file.
+
+pub mod bundle;
+mod cluster;
+mod command;
+pub mod data_dir;
+mod embedded;
+pub mod lock;
+pub mod mini_redis;
+mod oneshot;
+mod output;
+#[cfg(feature = "download")]
+pub mod pg_embed;
+pub mod postgres;
+pub mod privileges;
+mod process;
+#[cfg(test)]
+mod process_tests;
+pub mod redis;
+mod run_dir;
+pub mod shim;
+mod spawner;
+mod status;
+mod survivors;
+#[cfg(test)]
+mod testing;
+
+pub use process::Failure;
+pub use status::{ChildState, ChildStatus};

@@ -1,0 +1,37 @@
+# Thin on purpose: the scripts and cargo do the work.
+CARGO ?= cargo
+PG    := target/postgres/postgres.tar.zst
+
+.PHONY: run build test lint bench-start postgres deny clean
+
+run: build                      ## build and start the appliance with nothing configured
+	scripts/run.sh
+
+build: postgres                 ## the release binary with everything embedded
+	$(CARGO) build --release --locked
+
+test: postgres                  ## format, lints and every test
+	scripts/require.sh test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --workspace --locked
+
+lint:                           ## format and lints alone
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny:                           ## licences, sources and duplicate crates (cargo install cargo-deny)
+	$(CARGO) deny check bans licenses sources
+
+bench-start: postgres           ## time to the first answer, idle memory, binary size
+	$(CARGO) bench --locked --bench start
+
+postgres: $(PG)                 ## fetch, check and trim the PostgreSQL distribution that is embedded
+
+$(PG): packaging/postgres/pin.env packaging/postgres/fetch.sh
+	scripts/require.sh build
+	packaging/postgres/fetch.sh
+	touch $@
+
+clean:
+	$(CARGO) clean

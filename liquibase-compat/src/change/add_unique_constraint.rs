@@ -1,0 +1,63 @@
+//! addUniqueConstraint.
+
+use super::column::constraint;
+use super::{ALL_FIELDS, Kind, nothing_invalid};
+use crate::field::{Field, Object};
+use crate::sql::Dialect;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "addUniqueConstraint",
+    class: "AddUniqueConstraintChange",
+    fields: &[
+        Field::text("catalogName"),
+        Field::flag("clustered"),
+        Field::text("columnNames").required(),
+        Field::text("constraintName"),
+        Field::flag("deferrable"),
+        Field::flag("disabled"),
+        Field::text("forIndexCatalogName"),
+        Field::text("forIndexName"),
+        Field::text("forIndexSchemaName"),
+        Field::flag("initiallyDeferred"),
+        Field::text("schemaName"),
+        Field::text("tableName").required(),
+        Field::text("tablespace"),
+        Field::flag("validate"),
+    ],
+    hashing: ALL_FIELDS,
+    invalid: nothing_invalid,
+    statements,
+    inverse,
+};
+
+fn table(fields: &Object, dialect: &Dialect) -> String {
+    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+}
+
+fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    let name = constraint(fields.filled("constraintName"), dialect);
+    let key = match fields.filled("forIndexName") {
+        Some(index) => format!("USING INDEX {}", dialect.name(index)),
+        None => format!("({})", dialect.names(fields.required("columnNames"))),
+    };
+    let mut sql = format!("ALTER TABLE {} ADD {name}UNIQUE {key}", table(fields, dialect));
+    if let Some(name) = fields.filled("tablespace") {
+        sql.push_str(&format!(" USING INDEX TABLESPACE {}", dialect.name(name)));
+    }
+    for (flag, words) in [("deferrable", " DEFERRABLE"), ("initiallyDeferred", " INITIALLY DEFERRED")] {
+        if fields.is(flag) {
+            sql.push_str(words);
+        }
+    }
+    vec![sql]
+}
+
+/// Without a name PostgreSQL made one up, of the table and the columns.
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    let made_up = || {
+        let columns: Vec<&str> = fields.required("columnNames").split(',').map(str::trim).collect();
+        format!("{}_{}_key", fields.required("tableName"), columns.join("_"))
+    };
+    let name = fields.filled("constraintName").map_or_else(made_up, str::to_owned);
+    Some(vec![format!("ALTER TABLE {} DROP CONSTRAINT {}", table(fields, dialect), dialect.name(&name))])
+}

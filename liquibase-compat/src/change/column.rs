@@ -1,0 +1,297 @@
+//! Columns and their constraints, as createTable and addColumn have them.
+
+use crate::field::{Field, Object};
+use crate::sql::{Dialect, column_type, is_serial, literal};
+
+/// What a `<constraints>` may hold.
+const CONSTRAINTS: &[Field] = &[
+    Field::text("checkConstraint"),
+    Field::flag("deferrable"),
+    Field::flag("deleteCascade"),
+    Field::text("foreignKeyName"),
+    Field::flag("initiallyDeferred"),
+    Field::text("notNullConstraintName"),
+    Field::flag("nullable"),
+    Field::flag("primaryKey"),
+    Field::text("primaryKeyName"),
+    Field::text("primaryKeyTablespace"),
+    Field::text("referencedColumnNames"),
+    Field::text("referencedTableCatalogName"),
+    Field::text("referencedTableName"),
+    Field::text("referencedTableSchemaName"),
+    Field::text("references"),
+    Field::flag("unique"),
+    Field::text("uniqueConstraintName"),
+    Field::flag("validateForeignKey"),
+    Field::flag("validateNullable"),
+    Field::flag("validatePrimaryKey"),
+    Field::flag("validateUnique"),
+];
+
+macro_rules! column_fields {
+    ($($more:expr),*) => {
+        &[
+            Field::flag("autoIncrement"),
+            Field::flag("computed"),
+            Field::nested("constraints", CONSTRAINTS),
+            Field::flag("defaultOnNull"),
+            Field::text("defaultValue"),
+            Field::flag("defaultValueBoolean"),
+            Field::text("defaultValueComputed"),
+            Field::text("defaultValueConstraintName"),
+            Field::date("defaultValueDate", "defaultValueComputed"),
+            Field::number("defaultValueNumeric", "defaultValueComputed"),
+            Field::text("defaultValueSequenceNext"),
+            Field::flag("descending"),
+            Field::text("encoding"),
+            Field::text("generationType"),
+            Field::text("incrementBy"),
+            Field::text("name"),
+            Field::text("remarks"),
+            Field::text("startWith"),
+            Field::text("type"),
+            Field::body("value"),
+            Field::text("valueBlobFile"),
+            Field::flag("valueBoolean"),
+            Field::text("valueClobFile"),
+            Field::text("valueComputed"),
+            Field::date("valueDate", "valueComputed"),
+            Field::number("valueNumeric", "valueComputed"),
+            Field::text("valueSequenceCurrent"),
+            Field::text("valueSequenceNext"),
+            $($more),*
+        ]
+    };
+}
+
+/// What a `<column>` may hold.
+pub(crate) const COLUMN: &[Field] = column_fields!();
+
+/// What a `<column>` may hold where its place in the table can be said (which PostgreSQL ignores).
+pub(crate) const ADD_COLUMN: &[Field] =
+    column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
+
+/// A column with the questions that SQL asks of it.
+pub(crate) struct Column<'a> {
+    fields: &'a Object,
+}
+
+impl<'a> Column<'a> {
+    /// The columns of a change.
+    pub(crate) fn all(change: &'a Object) -> impl Iterator<Item = Column<'a>> {
+        change.columns().iter().map(|fields| Column { fields })
+    }
+
+    /// Its name as written.
+    pub(crate) fn name(&self) -> &'a str {
+        self.fields.required("name")
+    }
+
+    /// Its comment.
+    pub(crate) fn remarks(&self) -> Option<&'a str> {
+        self.fields.filled("remarks")
+    }
+
+    /// Whether it says a name.
+    pub(crate) fn has_name(&self) -> bool {
+        self.fields.filled("name").is_some()
+    }
+
+    /// Whether it says a type.
+    pub(crate) fn has_type(&self) -> bool {
+        self.fields.filled("type").is_some()
+    }
+
+    /// Whether its name is an expression, for an index.
+    pub(crate) fn is_computed(&self) -> bool {
+        self.fields.is("computed")
+    }
+
+    /// Whether an index goes down it.
+    pub(crate) fn is_descending(&self) -> bool {
+        self.fields.is("descending")
+    }
+
+    /// Whether it has a default value of any kind.
+    pub(crate) fn has_default(&self) -> bool {
+        self.default().is_some()
+    }
+
+    fn constraint_flag(&self, name: &str) -> Option<bool> {
+        self.fields.nested("constraints").and_then(|constraints| constraints.flag(name))
+    }
+
+    fn constraint_text(&self, name: &str) -> Option<&'a str> {
+        self.fields.nested("constraints").and_then(|constraints| constraints.filled(name))
+    }
+
+    /// Whether it is (part of) the primary key.
+    pub(crate) fn is_primary_key(&self) -> bool {
+        self.constraint_flag("primaryKey") == Some(true)
+    }
+
+    /// The name of the primary key, if said.
+    pub(crate) fn primary_key_name(&self) -> Option<&'a str> {
+        self.constraint_text("primaryKeyName")
+    }
+
+    /// The tablespace of the primary key's index, if said.
+    pub(crate) fn primary_key_tablespace(&self) -> Option<&'a str> {
+        self.constraint_text("primaryKeyTablespace")
+    }
+
+    /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
+    pub(crate) fn definition(&self, dialect: &Dialect) -> String {
+        let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
+        if let Some(default) = self.default() {
+            sql.push_str(&format!(" DEFAULT {default}"));
+        }
+        sql.push_str(&self.identity());
+        if self.is_primary_key() || self.constraint_flag("nullable") == Some(false) {
+            if let Some(name) = self.constraint_text("notNullConstraintName") {
+                sql.push_str(&format!(" CONSTRAINT {}", dialect.name(name)));
+            }
+            sql.push_str(" NOT NULL");
+        }
+        sql
+    }
+
+    fn identity(&self) -> String {
+        if !self.fields.is("autoIncrement") && !is_serial(self.fields.required("type")) {
+            return String::new();
+        }
+        let generation = self.fields.filled("generationType").unwrap_or("BY DEFAULT");
+        let options: Vec<String> = [("startWith", "START WITH"), ("incrementBy", "INCREMENT BY")]
+            .into_iter()
+            .filter_map(|(field, word)| self.fields.filled(field).map(|value| format!("{word} {value}")))
+            .collect();
+        let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(" ")) };
+        format!(" GENERATED {generation} AS IDENTITY{options}")
+    }
+
+    fn default(&self) -> Option<String> {
+        if let Some(text) = self.fields.text("defaultValue") {
+            return Some(string(text));
+        }
+        if let Some(flag) = self.fields.flag("defaultValueBoolean") {
+            return Some(boolean(flag));
+        }
+        if let Some(number) = self.fields.filled("defaultValueNumeric") {
+            return Some(self::number(number));
+        }
+        if let Some(date) = self.fields.filled("defaultValueDate") {
+            return Some(literal(&date.replace('T', " ")));
+        }
+        if let Some(expression) = self.fields.filled("defaultValueComputed") {
+            return Some(computed(expression));
+        }
+        self.fields.filled("defaultValueSequenceNext").map(|sequence| format!("nextval({})", literal(sequence)))
+    }
+
+    /// The value that addColumn gives to the rows that are there.
+    pub(crate) fn value(&self) -> Option<String> {
+        if let Some(text) = self.fields.text("value") {
+            return Some(string(text));
+        }
+        if let Some(flag) = self.fields.flag("valueBoolean") {
+            return Some(boolean(flag));
+        }
+        if let Some(number) = self.fields.filled("valueNumeric") {
+            return Some(self::number(number));
+        }
+        if let Some(date) = self.fields.filled("valueDate") {
+            return Some(literal(&date.replace('T', " ")));
+        }
+        self.fields.filled("valueComputed").map(computed)
+    }
+
+    /// `[CONSTRAINT name] UNIQUE (column)`, if it is to be unique.
+    pub(crate) fn unique(&self, dialect: &Dialect) -> Option<String> {
+        if self.constraint_flag("unique") != Some(true) {
+            return None;
+        }
+        let name = self.constraint_text("uniqueConstraintName");
+        Some(format!("{}UNIQUE ({})", constraint(name, dialect), dialect.name(self.name())))
+    }
+
+    /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another.
+    pub(crate) fn foreign_key(&self, dialect: &Dialect) -> Option<String> {
+        let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
+            (Some(references), _) => self.reference(references, dialect),
+            (None, Some(table)) => {
+                let schema = self.constraint_text("referencedTableSchemaName");
+                let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
+                format!("{}({columns})", dialect.object(schema, table))
+            }
+            (None, None) => return None,
+        };
+        let name = constraint(self.constraint_text("foreignKeyName"), dialect);
+        let mut sql = format!("{name}FOREIGN KEY ({}) REFERENCES {target}", dialect.name(self.name()));
+        for (flag, words) in [
+            ("deleteCascade", " ON DELETE CASCADE"),
+            ("deferrable", " DEFERRABLE"),
+            ("initiallyDeferred", " INITIALLY DEFERRED"),
+        ] {
+            if self.constraint_flag(flag) == Some(true) {
+                sql.push_str(words);
+            }
+        }
+        Some(sql)
+    }
+
+    /// `schema.table(columns)` from the one attribute that says all.
+    fn reference(&self, written: &str, dialect: &Dialect) -> String {
+        let (table, columns) = written.split_once('(').unwrap_or((written, ""));
+        let (schema, table) = match table.trim().rsplit_once('.') {
+            Some((schema, table)) => (Some(schema), table),
+            None => (self.constraint_text("referencedTableSchemaName"), table.trim()),
+        };
+        let columns = columns.trim_end().trim_end_matches(')');
+        match columns.is_empty() {
+            true => dialect.object(schema, table),
+            false => format!("{}({})", dialect.object(schema, table), dialect.names(columns)),
+        }
+    }
+
+    /// `COMMENT ON COLUMN ..`, if it has a comment.
+    pub(crate) fn comment(&self, table: &str, dialect: &Dialect) -> Option<String> {
+        let remarks = self.remarks()?;
+        Some(format!("COMMENT ON COLUMN {table}.{} IS {}", dialect.name(self.name()), literal(remarks.trim())))
+    }
+}
+
+/// What validation asks of columns that are made.
+pub(crate) fn invalid_definitions(change: &Object) -> Vec<String> {
+    let mut found = Vec::new();
+    for column in Column::all(change) {
+        if !column.has_name() {
+            found.push("columnName is required".to_owned());
+        }
+        if !column.has_type() {
+            found.push("columnType is required".to_owned());
+        }
+    }
+    found
+}
+
+/// `CONSTRAINT name `, or nothing without a name.
+pub(crate) fn constraint(name: Option<&str>, dialect: &Dialect) -> String {
+    name.map(|name| format!("CONSTRAINT {} ", dialect.name(name))).unwrap_or_default()
+}
+
+fn string(text: &str) -> String {
+    if text.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { literal(text) }
+}
+
+fn boolean(flag: bool) -> String {
+    if flag { "TRUE" } else { "FALSE" }.to_owned()
+}
+
+fn number(written: &str) -> String {
+    written.strip_suffix(".0").unwrap_or(written).to_owned()
+}
+
+fn computed(expression: &str) -> String {
+    let lower = expression.to_lowercase();
+    if lower == "now()" || lower.starts_with("current_timestamp") { "NOW()".to_owned() } else { expression.to_owned() }
+}

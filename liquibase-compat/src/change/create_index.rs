@@ -1,0 +1,51 @@
+//! createIndex.
+
+use super::column::{ADD_COLUMN, Column};
+use super::{Hashing, Kind, nothing_invalid};
+use crate::field::{Field, Object};
+use crate::sql::Dialect;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "createIndex",
+    class: "CreateIndexChange",
+    fields: &[
+        Field::text("associatedWith"),
+        Field::text("catalogName"),
+        Field::flag("clustered"),
+        Field::columns(ADD_COLUMN).required(),
+        Field::text("indexName"),
+        Field::text("schemaName"),
+        Field::text("tableName").required(),
+        Field::text("tablespace"),
+        Field::flag("unique"),
+    ],
+    hashing: Hashing::Fields { excluded: &["associatedWith"] },
+    invalid: nothing_invalid,
+    statements,
+    inverse,
+};
+
+fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    let unique = if fields.is("unique") { "UNIQUE " } else { "" };
+    // The index is made in the table's schema; PostgreSQL refuses a schema before its name.
+    let name = fields.filled("indexName").map(|name| format!("{} ", dialect.name(name))).unwrap_or_default();
+    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+    let columns: Vec<String> = Column::all(fields).map(|column| part(&column, dialect)).collect();
+    let tablespace =
+        fields.filled("tablespace").map(|name| format!(" TABLESPACE {}", dialect.name(name))).unwrap_or_default();
+    let mut out = vec![format!("CREATE {unique}INDEX {name}ON {table}({}){tablespace}", columns.join(", "))];
+    if let (true, Some(index)) = (fields.is("clustered"), fields.filled("indexName")) {
+        out.push(format!("CLUSTER {table} USING {}", dialect.name(index)));
+    }
+    out
+}
+
+fn part(column: &Column<'_>, dialect: &Dialect) -> String {
+    let name = if column.is_computed() { column.name().to_owned() } else { dialect.name(column.name()) };
+    if column.is_descending() { format!("{name} DESC") } else { name }
+}
+
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    let name = fields.filled("indexName")?;
+    Some(vec![format!("DROP INDEX {}", dialect.object(fields.text("schemaName"), name))])
+}

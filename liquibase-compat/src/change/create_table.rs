@@ -1,0 +1,78 @@
+//! createTable.
+
+use super::column::{COLUMN, Column, invalid_definitions};
+use super::{Hashing, Kind};
+use crate::field::{Field, Object};
+use crate::sql::{Dialect, literal};
+
+/// The longest name PostgreSQL keeps, in bytes.
+const MAX_NAME: usize = 63;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "createTable",
+    class: "CreateTableChange",
+    fields: &[
+        Field::text("catalogName"),
+        Field::columns(COLUMN).required(),
+        Field::flag("ifNotExists"),
+        Field::text("remarks"),
+        Field::text("schemaName"),
+        Field::text("tableName").required(),
+        Field::text("tableType"),
+        Field::text("tablespace"),
+    ],
+    hashing: Hashing::Fields { excluded: &["ifNotExists"] },
+    invalid: invalid_definitions,
+    statements,
+    inverse,
+};
+
+fn table(fields: &Object, dialect: &Dialect) -> String {
+    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+}
+
+fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    let table = table(fields, dialect);
+    let mut parts: Vec<String> = Column::all(fields).map(|column| column.definition(dialect)).collect();
+    parts.extend(primary_key(fields, dialect));
+    parts.extend(Column::all(fields).filter_map(|column| column.foreign_key(dialect)));
+    parts.extend(Column::all(fields).filter_map(|column| column.unique(dialect)));
+    let guard = if fields.is("ifNotExists") { "IF NOT EXISTS " } else { "" };
+    let kind = match fields.filled("tableType") {
+        Some(kind) => format!("CREATE {} TABLE", kind.to_uppercase()),
+        None => "CREATE TABLE".to_owned(),
+    };
+    let tablespace =
+        fields.filled("tablespace").map(|name| format!(" TABLESPACE {}", dialect.name(name))).unwrap_or_default();
+    let mut out = vec![format!("{kind} {guard}{table} ({}){tablespace}", parts.join(", "))];
+    if let Some(remarks) = fields.filled("remarks") {
+        out.push(format!("COMMENT ON TABLE {table} IS {}", literal(remarks.trim())));
+    }
+    out.extend(Column::all(fields).filter_map(|column| column.comment(&table, dialect)));
+    out
+}
+
+fn primary_key(fields: &Object, dialect: &Dialect) -> Option<String> {
+    let key: Vec<Column<'_>> = Column::all(fields).filter(Column::is_primary_key).collect();
+    let first = key.first()?;
+    let name = key.iter().find_map(Column::primary_key_name);
+    let name = name.map_or_else(|| default_key_name(fields.required("tableName")), str::to_owned);
+    let columns: Vec<String> = key.iter().map(|column| dialect.name(column.name())).collect();
+    let tablespace = first
+        .primary_key_tablespace()
+        .map(|name| format!(" USING INDEX TABLESPACE {}", dialect.name(name)))
+        .unwrap_or_default();
+    Some(format!("CONSTRAINT {} PRIMARY KEY ({}){tablespace}", dialect.name(&name), columns.join(", ")))
+}
+
+fn default_key_name(table: &str) -> String {
+    let mut name = format!("{table}_pkey");
+    while name.len() > MAX_NAME {
+        name.pop();
+    }
+    name
+}
+
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    Some(vec![format!("DROP TABLE {}", table(fields, dialect))])
+}

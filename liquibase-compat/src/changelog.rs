@@ -1,0 +1,53 @@
+//! A changelog: the changesets of a file and of all it includes, in the order they run.
+//!
+//! Loading touches no database. Order: runOrder="first" ones, the others, runOrder="last" ones, each as written.
+
+mod attributes;
+mod loader;
+
+use std::collections::HashMap;
+
+use crate::changeset::{ChangeSet, Key};
+use crate::error::LoadError;
+use crate::options::Options;
+use crate::precondition::Preconditions;
+use crate::source::Source;
+
+/// A changelog that has been read and understood.
+#[derive(Debug)]
+pub struct Changelog {
+    pub(crate) changesets: Vec<ChangeSet>,
+    /// Those of the root file and of every included one.
+    pub(crate) preconditions: Vec<(String, Preconditions)>,
+    by_key: HashMap<Key, usize>,
+}
+
+impl Changelog {
+    /// Reads the changelog at `path`, and all it includes, from `source`.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or holds something this crate does not know. Nothing has been done then.
+    pub fn load(source: &dyn Source, path: &str, options: &Options) -> Result<Self, LoadError> {
+        loader::load(source, path, options)
+    }
+
+    /// How many changesets it has.
+    pub fn len(&self) -> usize {
+        self.changesets.len()
+    }
+
+    /// Whether it has no changesets.
+    pub fn is_empty(&self) -> bool {
+        self.changesets.is_empty()
+    }
+
+    fn new(changesets: Vec<ChangeSet>, preconditions: Vec<(String, Preconditions)>) -> Self {
+        let by_key = changesets.iter().enumerate().map(|(index, one)| (one.key(), index)).collect();
+        Self { changesets, preconditions, by_key }
+    }
+
+    /// The changeset of that identity.
+    pub(crate) fn find(&self, key: &Key) -> Option<&ChangeSet> {
+        self.by_key.get(key).map(|index| &self.changesets[*index])
+    }
+}

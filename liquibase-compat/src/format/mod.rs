@@ -1,0 +1,35 @@
+//! Changelog syntaxes, chosen by the file's ending.
+//!
+//! Each syntax is one file with one function from bytes to [`Node`]; adding one is adding it to [`parse`].
+
+mod xml;
+
+use crate::error::LoadError;
+use crate::node::Node;
+
+/// The endings that `includeAll` picks up.
+pub(crate) fn is_changelog(file: &str) -> bool {
+    file.to_lowercase().ends_with(".xml")
+}
+
+/// Reads one changelog file into a tree.
+///
+/// # Errors
+/// When the ending names no known syntax, or the file does not follow it.
+pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, LoadError> {
+    if !is_changelog(file) {
+        return Err(LoadError::UnknownFormat { file: file.to_owned() });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| LoadError::Syntax {
+        file: file.to_owned(),
+        line: line_at(bytes, error.valid_up_to()),
+        column: 1,
+        reason: "it is not UTF-8; save it as UTF-8".to_owned(),
+    })?;
+    xml::parse(file, text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn line_at(bytes: &[u8], offset: usize) -> u32 {
+    let lines = bytes.iter().take(offset).filter(|byte| **byte == b'\n').count();
+    u32::try_from(lines).map_or(u32::MAX, |lines| lines.saturating_add(1))
+}

@@ -1,0 +1,90 @@
+//! The history of a database: the rows of DATABASECHANGELOG, in the order they were run.
+//!
+//! This file is the pure part, which plans are made from; `table.rs` reads and writes the tables.
+
+pub(crate) mod table;
+
+use std::collections::HashMap;
+
+use crate::changeset::Key;
+use crate::checksum::Checksum;
+
+/// One row of DATABASECHANGELOG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// ID.
+    pub id: String,
+    /// AUTHOR.
+    pub author: String,
+    /// FILENAME, as stored.
+    pub file: String,
+    /// DATEEXECUTED as `2026-01-31 10:00:00.000000`, in the time zone of the session that wrote it.
+    pub date_executed: String,
+    /// ORDEREXECUTED.
+    pub order_executed: i32,
+    /// EXECTYPE: EXECUTED, RERAN or MARK_RAN.
+    pub exec_type: String,
+    /// MD5SUM; none if it was cleared.
+    pub checksum: Option<String>,
+    /// DESCRIPTION.
+    pub description: Option<String>,
+    /// COMMENTS.
+    pub comments: Option<String>,
+    /// TAG.
+    pub tag: Option<String>,
+    /// LIQUIBASE: the version of the writer.
+    pub liquibase: Option<String>,
+    /// CONTEXTS.
+    pub contexts: Option<String>,
+    /// LABELS.
+    pub labels: Option<String>,
+    /// DEPLOYMENT_ID.
+    pub deployment_id: Option<String>,
+}
+
+impl HistoryRow {
+    pub(crate) fn key(&self) -> Key {
+        Key::new(&self.file, &self.id, &self.author)
+    }
+
+    /// The stored checksum.
+    pub(crate) fn parsed_checksum(&self) -> Option<Checksum> {
+        self.checksum.as_deref().map(Checksum::parse)
+    }
+}
+
+/// All rows, in the order they were run.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    rows: Vec<HistoryRow>,
+    /// The latest row of each changeset.
+    latest: HashMap<Key, usize>,
+}
+
+impl History {
+    /// A history of these rows, which must be in the order they were run.
+    pub fn new(rows: Vec<HistoryRow>) -> Self {
+        let latest = rows.iter().enumerate().map(|(index, row)| (row.key(), index)).collect();
+        Self { rows, latest }
+    }
+
+    /// The rows, oldest first.
+    pub fn rows(&self) -> &[HistoryRow] {
+        &self.rows
+    }
+
+    /// The latest row of a changeset, found by any spelling of its file and in any case.
+    pub fn find(&self, file: &str, id: &str, author: &str) -> Option<&HistoryRow> {
+        self.find_key(&Key::new(file, id, author))
+    }
+
+    pub(crate) fn find_key(&self, key: &Key) -> Option<&HistoryRow> {
+        self.latest.get(key).map(|index| &self.rows[*index])
+    }
+
+    /// Adds the row of a changeset that has just been run.
+    pub(crate) fn add(&mut self, row: HistoryRow) {
+        self.latest.insert(row.key(), self.rows.len());
+        self.rows.push(row);
+    }
+}

@@ -1,0 +1,305 @@
+//! DATABASECHANGELOG and DATABASECHANGELOGLOCK as tables, exactly as Liquibase 4.28 makes them.
+//!
+//! They live under lower-case names in the connection's default schema. Tables of older versions get the columns they lack.
+
+use tokio_postgres::{GenericClient, Row};
+
+use super::{History, HistoryRow};
+use crate::changeset::{ChangeSet, ChangeSetId};
+use crate::checksum::{Checksum, ChecksumVersion};
+use crate::error::Error;
+use crate::sql::{Dialect, Quoting};
+
+/// What the LIQUIBASE column says: the version whose behaviour this crate has.
+const LIQUIBASE: &str = "4.28.0";
+
+const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
+    dateexecuted TIMESTAMP WITHOUT TIME ZONE NOT NULL, orderexecuted INTEGER NOT NULL, exectype VARCHAR(10) NOT NULL, \
+    md5sum VARCHAR(35), description VARCHAR(255), comments VARCHAR(255), tag VARCHAR(255), liquibase VARCHAR(20), \
+    contexts VARCHAR(255), labels VARCHAR(255), deployment_id VARCHAR(10)";
+
+const LOCK_COLUMNS: &str = "id INTEGER NOT NULL, locked BOOLEAN NOT NULL, lockgranted TIMESTAMP WITHOUT TIME ZONE, \
+    lockedby VARCHAR(255), CONSTRAINT databasechangeloglock_pkey PRIMARY KEY (id)";
+
+/// Columns that older versions did not have: name, type, and what old rows get where it must not be NULL.
+const LATER_COLUMNS: &[(&str, &str, Option<&str>)] = &[
+    ("description", "VARCHAR(255)", None),
+    ("tag", "VARCHAR(255)", None),
+    ("comments", "VARCHAR(255)", None),
+    ("liquibase", "VARCHAR(20)", None),
+    ("orderexecuted", "INTEGER", Some("-1")),
+    ("exectype", "VARCHAR(10)", Some("'EXECUTED'")),
+    ("contexts", "VARCHAR(255)", None),
+    ("labels", "VARCHAR(255)", None),
+    ("deployment_id", "VARCHAR(10)", None),
+];
+
+/// Columns that older versions had narrower.
+const WIDENED_COLUMNS: &[(&str, i32)] = &[("md5sum", 35), ("liquibase", 20), ("contexts", 255), ("labels", 255)];
+
+/// The columns that are read, as text but for the order.
+const READ_COLUMNS: &[&str] = &[
+    "id",
+    "author",
+    "filename",
+    "dateexecuted",
+    "orderexecuted",
+    "exectype",
+    "md5sum",
+    "description",
+    "comments",
+    "tag",
+    "liquibase",
+    "contexts",
+    "labels",
+    "deployment_id",
+];
+
+/// The two tables of one schema.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    /// The connection's default schema.
+    pub(crate) schema: String,
+    pub(crate) changelog: String,
+    pub(crate) lock: String,
+}
+
+impl Tables {
+    /// The tables' places in the connection's default schema, whether or not they are there.
+    pub(crate) async fn locate(client: &impl GenericClient) -> Result<Self, Error> {
+        let row = client
+            .query_one("SELECT current_schema()::text", &[])
+            .await
+            .map_err(Error::database("asking for the current schema"))?;
+        let schema: Option<String> = row.get(0);
+        let schema = schema.ok_or(Error::NoSchema)?;
+        let dialect = Dialect { schema, quoting: Quoting::Legacy };
+        Ok(Self {
+            changelog: dialect.object(None, "databasechangelog"),
+            lock: dialect.object(None, "databasechangeloglock"),
+            schema: dialect.schema,
+        })
+    }
+
+    /// The columns of DATABASECHANGELOG with their widths; none if there is no such table.
+    async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
+        let sql = "SELECT column_name::text, character_maximum_length::int FROM information_schema.columns \
+                   WHERE table_schema = $1 AND table_name = 'databasechangelog'";
+        let rows =
+            client.query(sql, &[&self.schema]).await.map_err(Error::database("looking for databasechangelog"))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Makes what is missing of both tables.
+    pub(crate) async fn prepare(&self, client: &impl GenericClient) -> Result<(), Error> {
+        let Self { changelog, lock, .. } = self;
+        let mut sql = format!(
+            "CREATE TABLE IF NOT EXISTS {lock} ({LOCK_COLUMNS}); \
+             INSERT INTO {lock} (id, locked) VALUES (1, FALSE) ON CONFLICT DO NOTHING; "
+        );
+        let columns = self.columns(client).await?;
+        if columns.is_empty() {
+            sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {changelog} ({CHANGELOG_COLUMNS}); "));
+        } else {
+            sql.push_str(&upgrade(changelog, &columns));
+        }
+        // A notice that a table exists already would come out as noise on every start.
+        let sql = format!("SET LOCAL client_min_messages = warning; {sql}");
+        client.batch_execute(&sql).await.map_err(Error::database("creating the Liquibase tables"))
+    }
+
+    /// All rows; an absent table is an empty history.
+    pub(crate) async fn read(&self, client: &impl GenericClient) -> Result<History, Error> {
+        let columns = self.columns(client).await?;
+        if columns.is_empty() {
+            return Ok(History::default());
+        }
+        let expressions: Vec<String> = READ_COLUMNS
+            .iter()
+            .map(|name| match *name {
+                "dateexecuted" => "to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')".to_owned(),
+                "orderexecuted" if has(&columns, name) => "orderexecuted::int".to_owned(),
+                "orderexecuted" => "-1".to_owned(),
+                name if has(&columns, name) => format!("{name}::text"),
+                _ => "NULL::text".to_owned(),
+            })
+            .collect();
+        let order = if has(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
+        let sql = format!("SELECT {} FROM {} ORDER BY dateexecuted{order}", expressions.join(", "), self.changelog);
+        let rows = client.query(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
+        Ok(History::new(rows.iter().map(history_row).collect()))
+    }
+
+    /// Writes a checksum into all rows of a changeset.
+    pub(crate) async fn set_checksum(
+        &self,
+        client: &impl GenericClient,
+        row: &HistoryRow,
+        checksum: &Checksum,
+    ) -> Result<(), Error> {
+        let sql = format!("UPDATE {} SET md5sum = $1 WHERE id = $2 AND author = $3 AND filename = $4", self.changelog);
+        let sum = checksum.to_string();
+        client
+            .execute(&sql, &[&sum, &row.id, &row.author, &row.file])
+            .await
+            .map_err(Error::database("upgrading a checksum in databasechangelog"))?;
+        Ok(())
+    }
+
+    /// Adds the row of a changeset that ran, or was marked so.
+    pub(crate) async fn insert(
+        &self,
+        client: &impl GenericClient,
+        set: &ChangeSet,
+        entry: &Entry<'_>,
+    ) -> Result<HistoryRow, tokio_postgres::Error> {
+        let sql = format!(
+            "INSERT INTO {} (id, author, filename, dateexecuted, orderexecuted, md5sum, description, comments, exectype, \
+             contexts, labels, liquibase, deployment_id, tag) \
+             VALUES ($1, $2, $3, NOW(), $4, $5, $6, $7, $8, $9, $10, '{LIQUIBASE}', $11, $12) \
+             RETURNING to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')",
+            self.changelog
+        );
+        let ChangeSetId { file, id, author } = &set.id;
+        let mut row = HistoryRow {
+            id: id.clone(),
+            author: author.clone(),
+            file: file.clone(),
+            date_executed: String::new(),
+            order_executed: entry.order,
+            exec_type: entry.exec_type.to_owned(),
+            checksum: Some(set.checksum(ChecksumVersion::V9).to_string()),
+            description: Some(set.description()),
+            comments: Some(set.stored_comments()),
+            tag: set.tag().map(str::to_owned),
+            liquibase: Some(LIQUIBASE.to_owned()),
+            contexts: set.stored_contexts(),
+            labels: set.stored_labels(),
+            deployment_id: Some(entry.deployment_id.to_owned()),
+        };
+        let written = client
+            .query_one(
+                &sql,
+                &[
+                    &row.id,
+                    &row.author,
+                    &row.file,
+                    &row.order_executed,
+                    &row.checksum,
+                    &row.description,
+                    &row.comments,
+                    &row.exec_type,
+                    &row.contexts,
+                    &row.labels,
+                    &row.deployment_id,
+                    &row.tag,
+                ],
+            )
+            .await?;
+        row.date_executed = written.get(0);
+        Ok(row)
+    }
+
+    /// Rewrites the row, or rows, of a changeset that ran again.
+    pub(crate) async fn rerun(
+        &self,
+        client: &impl GenericClient,
+        set: &ChangeSet,
+        row: &HistoryRow,
+        entry: &Entry<'_>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let sql = format!(
+            "UPDATE {} SET dateexecuted = NOW(), orderexecuted = $4, md5sum = $5, description = $6, comments = $7, \
+             exectype = $8, contexts = $9, labels = $10, liquibase = '{LIQUIBASE}', deployment_id = $11, \
+             tag = COALESCE($12, tag) WHERE id = $1 AND author = $2 AND filename = $3",
+            self.changelog
+        );
+        let sum = set.checksum(ChecksumVersion::V9).to_string();
+        client
+            .execute(
+                &sql,
+                &[
+                    &row.id,
+                    &row.author,
+                    &row.file,
+                    &entry.order,
+                    &sum,
+                    &set.description(),
+                    &set.stored_comments(),
+                    &entry.exec_type,
+                    &set.stored_contexts(),
+                    &set.stored_labels(),
+                    &entry.deployment_id,
+                    &set.tag(),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Removes the row, or rows, of a changeset that was rolled back.
+    pub(crate) async fn delete(
+        &self,
+        client: &impl GenericClient,
+        row: &HistoryRow,
+    ) -> Result<(), tokio_postgres::Error> {
+        let sql = format!("DELETE FROM {} WHERE id = $1 AND author = $2 AND filename = $3", self.changelog);
+        client.execute(&sql, &[&row.id, &row.author, &row.file]).await?;
+        Ok(())
+    }
+}
+
+/// What a row says besides the changeset itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    /// ORDEREXECUTED.
+    pub(crate) order: i32,
+    /// EXECTYPE.
+    pub(crate) exec_type: &'a str,
+    /// DEPLOYMENT_ID.
+    pub(crate) deployment_id: &'a str,
+}
+
+fn has(columns: &[(String, Option<i32>)], name: &str) -> bool {
+    columns.iter().any(|(column, _)| column == name)
+}
+
+/// The SQL that brings a table of an older version up to date.
+fn upgrade(table: &str, columns: &[(String, Option<i32>)]) -> String {
+    let mut sql = String::new();
+    for (name, kind, fill) in LATER_COLUMNS.iter().filter(|(name, ..)| !has(columns, name)) {
+        sql.push_str(&format!("ALTER TABLE {table} ADD {name} {kind}; "));
+        if let Some(fill) = fill {
+            sql.push_str(&format!(
+                "UPDATE {table} SET {name} = {fill}; ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL; "
+            ));
+        }
+    }
+    for (name, width) in WIDENED_COLUMNS {
+        if columns.iter().any(|(column, now)| column == name && now.is_some_and(|now| now < *width)) {
+            sql.push_str(&format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE VARCHAR({width}); "));
+        }
+    }
+    sql
+}
+
+fn history_row(row: &Row) -> HistoryRow {
+    let text = |index: usize| row.get::<_, Option<String>>(index);
+    let filled = |index: usize| text(index).unwrap_or_default();
+    HistoryRow {
+        id: filled(0),
+        author: filled(1),
+        file: filled(2),
+        date_executed: filled(3),
+        order_executed: row.get(4),
+        exec_type: filled(5),
+        checksum: text(6),
+        description: text(7),
+        comments: text(8),
+        tag: text(9),
+        liquibase: text(10),
+        contexts: text(11),
+        labels: text(12),
+        deployment_id: text(13),
+    }
+}

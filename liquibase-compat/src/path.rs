@@ -1,0 +1,60 @@
+//! One spelling for one file.
+//!
+//! Histories hold paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Everything that is
+//! stored or compared goes through [`normalise`]; comparison (`changeset::Key`) ignores case on top.
+
+/// The spelling of `path` that is stored: no `classpath:`, forward slashes, no drive, no leading slash, no `.` or `..`.
+///
+/// `..` at the very start is kept, so that a path that leaves the search path stays recognisable as one.
+pub(crate) fn normalise(path: &str) -> String {
+    let path = path.strip_prefix("classpath:").unwrap_or(path).replace('\\', "/");
+    let path = without_drive(&path);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The path `file` has when it is written in `including` and meant relative to it.
+pub(crate) fn beside(including: &str, file: &str) -> String {
+    match including.rsplit_once('/') {
+        Some((directory, _)) => normalise(&format!("{directory}/{file}")),
+        None => normalise(file),
+    }
+}
+
+fn without_drive(path: &str) -> &str {
+    match path.as_bytes() {
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => &path[2..],
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_the_same_file() {
+        for spelling in
+            ["a/b.xml", "classpath:a/b.xml", "/a/b.xml", "./a/b.xml", "a\\b.xml", "C:\\a\\b.xml", "a/x/../b.xml"]
+        {
+            assert_eq!(normalise(spelling), "a/b.xml", "{spelling}");
+        }
+        assert_eq!(normalise("../etc/passwd"), "../etc/passwd");
+    }
+
+    #[test]
+    fn relative_files_are_found_beside_the_including_one() {
+        assert_eq!(beside("a/b/master.xml", "sub/one.xml"), "a/b/sub/one.xml");
+        assert_eq!(beside("a/b/master.xml", "../one.xml"), "a/one.xml");
+        assert_eq!(beside("master.xml", "one.xml"), "one.xml");
+    }
+}

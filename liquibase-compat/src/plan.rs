@@ -1,0 +1,214 @@
+//! Deciding what to do, without doing it.
+//!
+//! [`plan`] and [`plan_rollback`] are pure: a changelog, a history and options in, steps out. All validation that needs no
+//! database is here.
+
+use std::collections::HashSet;
+
+use crate::changelog::Changelog;
+use crate::changeset::{ChangeSet, ChangeSetId, Key, OnValidationFail};
+use crate::checksum::{Checksum, ChecksumVersion};
+use crate::error::{ChecksumMismatch, Error, ValidationError};
+use crate::history::{History, HistoryRow};
+use crate::options::Options;
+
+/// Why a changeset is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The history does not know it.
+    New,
+    /// `runAlways`.
+    RunAlways,
+    /// `runOnChange`, and it changed.
+    Changed,
+}
+
+/// A changeset that is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The changeset.
+    pub changeset: ChangeSetId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Run the changeset of that index, or only record it.
+    Run { index: usize, reason: Reason, mark_ran: bool },
+    /// Write the checksum into the row of the changeset of that index.
+    Upgrade { index: usize, checksum: Checksum },
+}
+
+/// What an update would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pending: Vec<Pending>,
+    previously_run: usize,
+    filtered_out: usize,
+}
+
+impl Plan {
+    /// Whether there is nothing to do, not even a checksum to raise to version 9.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The changesets to run, in order.
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
+    }
+
+    /// Changesets that ran before and are left alone.
+    pub fn previously_run(&self) -> usize {
+        self.previously_run
+    }
+
+    /// Changesets left out because of contexts, labels, dbms or ignore.
+    pub fn filtered_out(&self) -> usize {
+        self.filtered_out
+    }
+}
+
+/// What an update of a database with this history would do.
+///
+/// # Errors
+/// When the changelog must not be run on it: a changeset changed after it was run, occurs twice, or lacks something.
+pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Result<Plan, ValidationError> {
+    let mut errors = ValidationError::default();
+    let mut plan = Plan::default();
+    let mut seen: HashSet<Key> = HashSet::new();
+    for (index, set) in changelog.changesets.iter().enumerate() {
+        let row = history.find_key(&set.key());
+        if set.is_visible() && !seen.insert(set.key()) {
+            errors.duplicates.push(set.id.clone());
+        }
+        if let Some(upgrade) = row.and_then(|row| upgrade(index, set, row)) {
+            plan.steps.push(upgrade);
+        }
+        if !set.is_visible() || !set.is_selected(options) {
+            plan.filtered_out += 1;
+            continue;
+        }
+        let mark_ran = !validate(set, row, &mut errors);
+        match should_run(set, row) {
+            Some(reason) => {
+                plan.steps.push(Step::Run { index, reason, mark_ran });
+                plan.pending.push(Pending { changeset: set.id.clone(), reason });
+            }
+            None => plan.previously_run += 1,
+        }
+    }
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
+}
+
+fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
+    let Some(row) = row else {
+        return Some(Reason::New);
+    };
+    if set.run_always {
+        return Some(Reason::RunAlways);
+    }
+    let changed = set.run_on_change && !set.accepts(row.parsed_checksum().as_ref());
+    changed.then_some(Reason::Changed)
+}
+
+/// Raises the stored sum to version 9, unless the changeset runs again and gets a new one anyway.
+fn upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<Step> {
+    let current = row.parsed_checksum().is_some_and(|stored| stored.version() >= ChecksumVersion::V9.number());
+    if current || should_run(set, Some(row)).is_some() {
+        return None;
+    }
+    Some(Step::Upgrade { index, checksum: set.checksum(ChecksumVersion::V9) })
+}
+
+/// Collects what is wrong with a changeset; false if it is to be marked as run because of it.
+fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> bool {
+    let invalid: Vec<String> = set.changes.iter().flat_map(crate::change::Change::invalid).collect();
+    if !invalid.is_empty() {
+        if set.on_validation_fail == OnValidationFail::MarkRan {
+            return false;
+        }
+        errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
+    }
+    let stored = row.and_then(HistoryRow::parsed_checksum);
+    if set.run_always || set.run_on_change || set.accepts(stored.as_ref()) {
+        return true;
+    }
+    if set.on_validation_fail == OnValidationFail::MarkRan {
+        return false;
+    }
+    if let Some(stored) = stored {
+        errors.checksums.push(ChecksumMismatch {
+            changeset: set.id.clone(),
+            current: set.checksum_like(&stored).to_string(),
+            stored: stored.to_string(),
+        });
+    }
+    true
+}
+
+/// How far to roll back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RollbackTarget {
+    /// The newest so many changesets.
+    Count(usize),
+    /// Everything after the newest row with that tag, in any case; the row itself too if it is nothing but a tag.
+    Tag(String),
+}
+
+/// One changeset to be rolled back, with its row.
+#[derive(Debug, Clone)]
+pub(crate) struct RollbackStep<'a> {
+    pub(crate) set: &'a ChangeSet,
+    pub(crate) row: &'a HistoryRow,
+}
+
+/// What a rollback would undo, newest first.
+///
+/// # Errors
+/// When the changelog does not fit the history, or no row has the tag.
+pub fn plan_rollback(
+    changelog: &Changelog,
+    history: &History,
+    options: &Options,
+    target: &RollbackTarget,
+) -> Result<Vec<ChangeSetId>, Error> {
+    let steps = rollback_steps(changelog, history, options, target)?;
+    Ok(steps.iter().map(|step| step.set.id.clone()).collect())
+}
+
+pub(crate) fn rollback_steps<'a>(
+    changelog: &'a Changelog,
+    history: &'a History,
+    options: &Options,
+    target: &RollbackTarget,
+) -> Result<Vec<RollbackStep<'a>>, Error> {
+    plan(changelog, history, options)?;
+    let rows = match target {
+        RollbackTarget::Count(_) => history.rows(),
+        RollbackTarget::Tag(tag) => after_tag(history.rows(), tag)?,
+    };
+    let mut seen = HashSet::new();
+    let steps = rows.iter().rev().filter_map(|row| {
+        let set = changelog.find(&row.key())?;
+        let meant = set.is_visible() && set.is_selected(options) && seen.insert(row.key());
+        meant.then_some(RollbackStep { set, row })
+    });
+    Ok(match target {
+        RollbackTarget::Count(count) => steps.take(*count).collect(),
+        RollbackTarget::Tag(_) => steps.collect(),
+    })
+}
+
+fn after_tag<'a>(rows: &'a [HistoryRow], tag: &str) -> Result<&'a [HistoryRow], Error> {
+    let wanted = tag.to_lowercase();
+    let tagged = |row: &HistoryRow| row.tag.as_deref().is_some_and(|tag| tag.to_lowercase() == wanted);
+    let Some(last) = rows.iter().rposition(tagged) else {
+        return Err(Error::UnknownTag { tag: tag.to_owned() });
+    };
+    let only_tag = rows[last].description.as_deref() == Some("tagDatabase");
+    Ok(&rows[if only_tag { last } else { last + 1 }..])
+}

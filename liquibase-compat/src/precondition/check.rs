@@ -1,0 +1,251 @@
+//! Asking the database whether preconditions hold.
+//!
+//! Names are compared ignoring case, whatever the quoting, as Liquibase does. Everything is asked inside a transaction of the caller,
+//! who rolls it back: a check leaves no trace.
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{SimpleQueryMessage, Transaction};
+
+use super::{Condition, Consequence, Key, Preconditions, Relation};
+use crate::error::postgres_message;
+use crate::expression;
+use crate::history::History;
+use crate::sql::{Dialect, Quoting};
+
+/// What a check can look at.
+pub(crate) struct CheckContext<'a> {
+    pub(crate) transaction: &'a Transaction<'a>,
+    pub(crate) history: &'a History,
+    pub(crate) schema: &'a str,
+    pub(crate) quoting: Quoting,
+    /// The changelog, for messages.
+    pub(crate) file: &'a str,
+}
+
+/// What came of checking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All hold.
+    Holds,
+    /// They do not hold, or could not be checked: what to do, and the message.
+    Fails(Consequence, String),
+}
+
+/// A condition that does not hold (its message), or could not be checked (PostgreSQL's).
+enum Failure {
+    Failed(String),
+    Errored(String),
+}
+
+type Checked = Result<(), Failure>;
+
+fn failed(message: String) -> Checked {
+    Err(Failure::Failed(message))
+}
+
+fn errored(error: tokio_postgres::Error) -> Failure {
+    Failure::Errored(postgres_message(&error))
+}
+
+impl Preconditions {
+    /// Checks all conditions.
+    pub(crate) async fn check(&self, context: &CheckContext<'_>) -> Verdict {
+        let named = |message: &str| format!("{} : {message}", context.file);
+        match context.all(&self.conditions).await {
+            Ok(()) => Verdict::Holds,
+            Err(Failure::Failed(message)) => {
+                Verdict::Fails(self.on_fail, named(self.on_fail_message.as_deref().unwrap_or(&message)))
+            }
+            Err(Failure::Errored(message)) => {
+                Verdict::Fails(self.on_error, named(self.on_error_message.as_deref().unwrap_or(&message)))
+            }
+        }
+    }
+}
+
+impl CheckContext<'_> {
+    async fn all(&self, conditions: &[Condition]) -> Checked {
+        for condition in conditions {
+            Box::pin(self.check(condition)).await?;
+        }
+        Ok(())
+    }
+
+    async fn any(&self, conditions: &[Condition]) -> Checked {
+        let mut first = None;
+        for condition in conditions {
+            match Box::pin(self.check(condition)).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => first = first.or(Some(failure)),
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    async fn none(&self, conditions: &[Condition]) -> Checked {
+        for condition in conditions {
+            match Box::pin(self.check(condition)).await {
+                Ok(()) => return failed("Not precondition failed".to_owned()),
+                Err(Failure::Failed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, condition: &Condition) -> Checked {
+        match condition {
+            Condition::And(inner) => self.all(inner).await,
+            Condition::Or(inner) => self.any(inner).await,
+            Condition::Not(inner) => self.none(inner).await,
+            Condition::Dbms(list) if expression::for_postgresql(list) => Ok(()),
+            Condition::Dbms(list) => failed(format!("DBMS Precondition failed: expected {list}, got postgresql")),
+            Condition::RunningAs(user) => self.running_as(user).await,
+            Condition::ChangeSetExecuted(id) => match self.history.find(&id.file, &id.id, &id.author) {
+                Some(_) => Ok(()),
+                None => failed(format!("Changeset '{id}' has not been run")),
+            },
+            Condition::Relation { kind, schema, name } => self.relation(*kind, schema.as_deref(), name).await,
+            Condition::Column { schema, table, column } => self.column(schema.as_deref(), table, column).await,
+            Condition::Index { schema, table, index, columns } => {
+                self.index(schema.as_deref(), table.as_deref(), index.as_deref(), columns.as_deref()).await
+            }
+            Condition::Constraint { kind, schema, table, name, columns } => {
+                self.constraint(*kind, schema.as_deref(), table.as_deref(), name.as_deref(), columns.as_deref()).await
+            }
+            Condition::RowCount { schema, table, expected } => {
+                let count =
+                    self.value(&format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table))).await?;
+                self.equal(&count, expected, "RowCount Precondition failed")
+            }
+            Condition::TableIsEmpty { schema, table } => {
+                let table = self.table(schema.as_deref(), table);
+                match self.value(&format!("SELECT EXISTS (SELECT FROM {table})")).await?.as_str() {
+                    "f" => Ok(()),
+                    _ => failed(format!("Table {table} is not empty.")),
+                }
+            }
+            Condition::Sql { sql, expected } => {
+                let got = self.value(sql.trim().trim_end_matches(';')).await?;
+                self.equal(&got, expected, "SQL Precondition failed")
+            }
+            Condition::Property { holds: true, .. } => Ok(()),
+            Condition::Property { message, .. } => failed(message.clone()),
+            Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
+            Condition::QuotingStrategy(strategy) => failed(format!(
+                "Quoting strategy Precondition failed: expected {strategy}, got {}",
+                self.quoting.name()
+            )),
+        }
+    }
+
+    fn equal(&self, got: &str, expected: &str, what: &str) -> Checked {
+        if got == expected { Ok(()) } else { failed(format!("{what}.  Expected '{expected}' got '{got}'")) }
+    }
+
+    fn table(&self, schema: Option<&str>, table: &str) -> String {
+        Dialect { schema: self.schema.to_owned(), quoting: self.quoting }.object(schema, table)
+    }
+
+    fn schema<'a>(&'a self, schema: Option<&'a str>) -> &'a str {
+        schema.unwrap_or(self.schema)
+    }
+
+    async fn running_as(&self, user: &str) -> Checked {
+        let current = self.value("SELECT current_user").await?;
+        if current.eq_ignore_ascii_case(user) {
+            return Ok(());
+        }
+        failed(format!("RunningAs Precondition failed: expected {user}, was {current}"))
+    }
+
+    /// The single value a query gives, as text.
+    async fn value(&self, sql: &str) -> Result<String, Failure> {
+        let messages = self.transaction.simple_query(sql).await.map_err(errored)?;
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("null").to_owned()),
+            _ => None,
+        });
+        row.ok_or_else(|| Failure::Failed("No rows returned from SQL Precondition".to_owned()))
+    }
+
+    async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
+        let row = self.transaction.query_opt(sql, parameters).await.map_err(errored)?;
+        if row.is_some() { Ok(()) } else { failed(missing) }
+    }
+
+    async fn relation(&self, kind: Relation, schema: Option<&str>, name: &str) -> Checked {
+        let schema = self.schema(schema);
+        let (word, kinds) = match kind {
+            Relation::Table => ("Table", "rp"),
+            Relation::View => ("View", "vm"),
+            Relation::Sequence => ("Sequence", "S"),
+        };
+        let sql = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
+                   AND strpos($3, c.relkind::text) > 0 LIMIT 1";
+        self.exists(sql, &[&schema, &name, &kinds], format!("{word} {schema}.{name} does not exist")).await
+    }
+
+    async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
+        let schema = self.schema(schema);
+        let sql = "SELECT 1 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                   JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
+                   AND lower(a.attname) = lower($3) AND a.attnum > 0 AND NOT a.attisdropped LIMIT 1";
+        let missing = format!("Column {schema}.{table}.{column} does not exist");
+        self.exists(sql, &[&schema, &table, &column], missing).await
+    }
+
+    async fn index(
+        &self,
+        schema: Option<&str>,
+        table: Option<&str>,
+        index: Option<&str>,
+        columns: Option<&str>,
+    ) -> Checked {
+        let schema = self.schema(schema);
+        let columns = columns.map(plain_list);
+        let sql = "SELECT 1 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
+                   JOIN pg_namespace n ON n.oid = t.relnamespace \
+                   WHERE lower(n.nspname) = lower($1) AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
+                   AND ($3::text IS NULL OR lower(i.relname) = lower($3)) \
+                   AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY k.ord) \
+                     FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
+                     JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num)) LIMIT 1";
+        let missing = format!("Index {schema}.{} does not exist", index.or(table).unwrap_or_default());
+        self.exists(sql, &[&schema, &table, &index, &columns], missing).await
+    }
+
+    async fn constraint(
+        &self,
+        kind: Key,
+        schema: Option<&str>,
+        table: Option<&str>,
+        name: Option<&str>,
+        columns: Option<&str>,
+    ) -> Checked {
+        let schema = self.schema(schema);
+        let (word, letter) = match kind {
+            Key::Primary => ("Primary Key", "p"),
+            Key::Foreign => ("Foreign Key", "f"),
+            Key::Unique => ("Unique Constraint", "u"),
+        };
+        let columns = columns.map(plain_list);
+        let sql = "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
+                   JOIN pg_namespace n ON n.oid = t.relnamespace \
+                   WHERE lower(n.nspname) = lower($1) AND k.contype::text = $2 \
+                   AND ($3::text IS NULL OR lower(t.relname) = lower($3)) \
+                   AND ($4::text IS NULL OR lower(k.conname) = lower($4)) \
+                   AND ($5::text IS NULL OR $5 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
+                     FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
+                     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1";
+        let missing = format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default());
+        self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing).await
+    }
+}
+
+/// `a,b` from `A, b`.
+fn plain_list(list: &str) -> String {
+    list.split(',').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,246 @@
+//! Preconditions: what must hold on the database before a changelog or changeset runs.
+//!
+//! Here they are read into a tree; `check.rs` asks the database.
+
+mod check;
+
+use crate::changeset::ChangeSetId;
+use crate::error::{LoadError, Place};
+use crate::node::Node;
+use crate::path;
+
+pub(crate) use check::{CheckContext, Verdict};
+
+/// What happens when preconditions fail, or cannot be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    Halt,
+    Continue,
+    MarkRan,
+    Warn,
+}
+
+/// A `<preConditions>` element.
+#[derive(Debug, Clone)]
+pub(crate) struct Preconditions {
+    pub(crate) on_fail: Consequence,
+    pub(crate) on_error: Consequence,
+    pub(crate) on_fail_message: Option<String>,
+    pub(crate) on_error_message: Option<String>,
+    /// All must hold.
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// One condition.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    And(Vec<Condition>),
+    Or(Vec<Condition>),
+    /// Each of these must fail.
+    Not(Vec<Condition>),
+    Dbms(String),
+    RunningAs(String),
+    ChangeSetExecuted(ChangeSetId),
+    /// A table, view or sequence.
+    Relation {
+        kind: Relation,
+        schema: Option<String>,
+        name: String,
+    },
+    Column {
+        schema: Option<String>,
+        table: String,
+        column: String,
+    },
+    Index {
+        schema: Option<String>,
+        table: Option<String>,
+        index: Option<String>,
+        columns: Option<String>,
+    },
+    /// A primary key, foreign key or unique constraint.
+    Constraint {
+        kind: Key,
+        schema: Option<String>,
+        table: Option<String>,
+        name: Option<String>,
+        columns: Option<String>,
+    },
+    RowCount {
+        schema: Option<String>,
+        table: String,
+        expected: String,
+    },
+    TableIsEmpty {
+        schema: Option<String>,
+        table: String,
+    },
+    Sql {
+        sql: String,
+        expected: String,
+    },
+    /// Already decided when the changelog was read.
+    Property {
+        holds: bool,
+        message: String,
+    },
+    QuotingStrategy(String),
+}
+
+/// Relations a precondition can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Table,
+    View,
+    Sequence,
+}
+
+/// Constraints a precondition can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    Primary,
+    Foreign,
+    Unique,
+}
+
+impl Preconditions {
+    /// Reads a `<preConditions>` element; `property` looks up `${}` names.
+    ///
+    /// # Errors
+    /// When a condition is unknown or lacks something.
+    pub(crate) fn read<'p>(
+        node: &Node,
+        at: &Place,
+        file: &str,
+        property: &dyn Fn(&str) -> Option<&'p str>,
+    ) -> Result<Self, LoadError> {
+        let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
+        Ok(Self {
+            on_fail: reader.consequence(node, "onFail")?,
+            on_error: reader.consequence(node, "onError")?,
+            on_fail_message: node.attribute("onFailMessage").map(str::to_owned),
+            on_error_message: node.attribute("onErrorMessage").map(str::to_owned),
+            conditions: reader.conditions(node)?,
+        })
+    }
+}
+
+/// Where conditions are read, and what they can look up.
+struct Reader<'a, 'p> {
+    at: Place,
+    file: &'a str,
+    property: &'a dyn Fn(&str) -> Option<&'p str>,
+}
+
+impl Reader<'_, '_> {
+    fn consequence(&self, node: &Node, name: &str) -> Result<Consequence, LoadError> {
+        match node.attribute(name) {
+            None | Some("HALT") => Ok(Consequence::Halt),
+            Some("CONTINUE") => Ok(Consequence::Continue),
+            Some("MARK_RAN") => Ok(Consequence::MarkRan),
+            Some("WARN") => Ok(Consequence::Warn),
+            Some(value) => Err(LoadError::BadValue {
+                at: self.at.clone().into(),
+                element: node.name.clone(),
+                name: name.to_owned(),
+                value: value.to_owned(),
+                allowed: "HALT, CONTINUE, MARK_RAN, WARN".to_owned(),
+            }),
+        }
+    }
+
+    fn conditions(&self, node: &Node) -> Result<Vec<Condition>, LoadError> {
+        node.children.iter().map(|child| self.condition(child)).collect()
+    }
+
+    fn condition(&self, node: &Node) -> Result<Condition, LoadError> {
+        let optional = |name: &str| node.attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let needed = |name: &str| {
+            optional(name).ok_or_else(|| LoadError::Missing {
+                at: Place { line: node.line, ..self.at.clone() }.into(),
+                element: node.name.clone(),
+                name: name.to_owned(),
+            })
+        };
+        let schema = optional("schemaName");
+        Ok(match node.name.as_str() {
+            "and" => Condition::And(self.conditions(node)?),
+            "or" => Condition::Or(self.conditions(node)?),
+            "not" => Condition::Not(self.conditions(node)?),
+            "dbms" => Condition::Dbms(needed("type")?),
+            "runningAs" => Condition::RunningAs(needed("username")?),
+            "changeSetExecuted" => Condition::ChangeSetExecuted(ChangeSetId {
+                file: path::normalise(&optional("changeLogFile").unwrap_or_else(|| self.file.to_owned())),
+                id: needed("id")?,
+                author: needed("author")?,
+            }),
+            "tableExists" => Condition::Relation { kind: Relation::Table, schema, name: needed("tableName")? },
+            "viewExists" => Condition::Relation { kind: Relation::View, schema, name: needed("viewName")? },
+            "sequenceExists" => Condition::Relation { kind: Relation::Sequence, schema, name: needed("sequenceName")? },
+            "columnExists" => Condition::Column { schema, table: needed("tableName")?, column: needed("columnName")? },
+            "indexExists" => Condition::Index {
+                schema,
+                table: optional("tableName"),
+                index: optional("indexName"),
+                columns: optional("columnNames"),
+            },
+            "primaryKeyExists" => Condition::Constraint {
+                kind: Key::Primary,
+                schema,
+                table: optional("tableName"),
+                name: optional("primaryKeyName"),
+                columns: None,
+            },
+            "foreignKeyConstraintExists" => Condition::Constraint {
+                kind: Key::Foreign,
+                schema: optional("foreignKeyTableSchemaName").or(schema),
+                table: optional("foreignKeyTableName"),
+                name: optional("foreignKeyName"),
+                columns: None,
+            },
+            "uniqueConstraintExists" => Condition::Constraint {
+                kind: Key::Unique,
+                schema,
+                table: optional("tableName"),
+                name: optional("constraintName"),
+                columns: optional("columnNames"),
+            },
+            "rowCount" => {
+                Condition::RowCount { schema, table: needed("tableName")?, expected: needed("expectedRows")? }
+            }
+            "tableIsEmpty" => Condition::TableIsEmpty { schema, table: needed("tableName")? },
+            "sqlCheck" => Condition::Sql {
+                sql: node.text.clone().or_else(|| optional("sql")).unwrap_or_default(),
+                expected: needed("expectedResult")?,
+            },
+            "changeLogPropertyDefined" => self.property_condition(&needed("property")?, optional("value").as_deref()),
+            "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
+            other => return Err(self.unknown(node, other)),
+        })
+    }
+
+    fn property_condition(&self, name: &str, expected: Option<&str>) -> Condition {
+        let value = (self.property)(name);
+        let (holds, message) = match (value, expected) {
+            (None, _) => (false, format!("Changelog property '{name}' was not defined")),
+            (Some(value), Some(expected)) if value != expected => {
+                (false, format!("Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"))
+            }
+            _ => (true, String::new()),
+        };
+        Condition::Property { holds, message }
+    }
+
+    fn unknown(&self, node: &Node, name: &str) -> LoadError {
+        LoadError::UnknownElement {
+            at: Place { line: node.line, ..self.at.clone() }.into(),
+            name: name.to_owned(),
+            parent: "preConditions".to_owned(),
+            known: "and, or, not, dbms, runningAs, changeSetExecuted, tableExists, viewExists, columnExists, \
+                    sequenceExists, indexExists, primaryKeyExists, foreignKeyConstraintExists, \
+                    uniqueConstraintExists, rowCount, tableIsEmpty, sqlCheck, changeLogPropertyDefined, \
+                    expectedQuotingStrategy"
+                .to_owned(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Writing SQL for PostgreSQL: names, types, and cutting raw SQL into statements.
+
+mod name;
+mod split;
+mod types;
+
+pub(crate) use name::{Dialect, Quoting, literal};
+pub(crate) use split::{Splitting, split};
+pub(crate) use types::{column_type, is_serial};

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Fetches the PostgreSQL distribution that the binary embeds, and leaves in target/postgres/:
+#   postgres.tar.zst   the trimmed distribution, packed reproducibly
+#   manifest           version and checksums; names the directory the appliance unpacks into
+#   LICENSE            the licence texts of what is packed, for the .deb
+# Does nothing when the result of this pin and this recipe is already there. An already downloaded wheel
+# can be given: POSTGRES_WHEEL=FILE packaging/postgres/fetch.sh
+set -euo pipefail
+export LC_ALL=C
+
+here=$(cd "$(dirname "$0")" && pwd)
+out=${POSTGRES_OUT:-$here/../../target/postgres}
+# shellcheck source=pin.env
+. "$here/pin.env"
+
+fail() { echo "fetch.sh: $*" >&2; exit 1; }
+
+need() { # PROGRAM DEBIAN-PACKAGE
+    command -v "$1" >/dev/null || fail "the program '$1' is missing; install it: apt-get install $2"
+}
+
+sha256() { sha256sum "$1" | cut -d' ' -f1; }
+
+recipe=$(cat "$here/fetch.sh" "$here/pin.env" "$here/LICENSE.postgresql" | sha256sum | cut -d' ' -f1)
+if [ -f "$out/postgres.tar.zst" ] && [ -f "$out/LICENSE" ] && grep -qx "recipe_sha256=$recipe" "$out/manifest" 2>/dev/null &&
+    grep -qx "archive_sha256=$(sha256 "$out/postgres.tar.zst")" "$out/manifest"; then
+    exit 0
+fi
+
+[ "$(uname -m)" = x86_64 ] || fail "the embedded PostgreSQL exists for x86_64 only, this is $(uname -m); build without it, the appliance then uses an installed PostgreSQL"
+need python3 python3
+need sha256sum coreutils
+need strip binutils
+need tar tar
+need zstd zstd
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+wheel=${POSTGRES_WHEEL:-}
+if [ -z "$wheel" ]; then
+    python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip; install it: apt-get install python3-pip"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
+        --dest "$work/wheel" "$WHEEL_PACKAGE" || fail "cannot download $WHEEL_PACKAGE; is the package index reachable (pip config list)?"
+    wheel=$(echo "$work"/wheel/*.whl)
+fi
+found=$(sha256 "$wheel")
+[ "$found" = "$WHEEL_SHA256" ] || fail "$wheel has SHA-256 $found, expected $WHEEL_SHA256 (packaging/postgres/pin.env); not using it"
+
+python3 -m zipfile -e "$wheel" "$work/all"
+from=$work/all/$POSTGRES_PREFIX
+tree=$work/tree
+to=$tree/$POSTGRES_PREFIX
+
+# The programs find their libraries by $ORIGIN/../../../NAME.libs, so the two top directories keep their names and depth.
+mkdir -p "$to/bin" "$to/lib/postgresql" "$to/share/postgresql/extension"
+for program in initdb postgres pg_ctl pg_isready psql pg_dump pg_restore pg_checksums pg_controldata pgbench; do
+    cp "$from/bin/$program" "$to/bin/"
+done
+libs=${POSTGRES_PREFIX%%/*}.libs
+mkdir -p "$tree/$libs"
+# shellcheck disable=SC2086 # the pattern is meant to expand
+(cd "$work/all/$libs" && cp $POSTGRES_LIBPQ libreadline-*.so.* libtinfo-*.so.* "$tree/$libs/")
+
+# Server modules, without the encoding conversions (everything is UTF-8) and pgvector.
+find "$from/lib/postgresql" -maxdepth 1 -name '*.so' ! -name '*_and_*.so' ! -name 'euc2004_sjis2004.so' ! -name 'vector.so' \
+    -exec cp -t "$to/lib/postgresql" {} +
+cp "$from"/share/postgresql/*.{bki,sql,sample,txt} "$to/share/postgresql/"
+rm -f "$to/share/postgresql/errcodes.txt" "$to"/share/postgresql/fix-CVE-*.sql
+cp -r "$from"/share/postgresql/{timezone,timezonesets,tsearch_data} "$to/share/postgresql/"
+cp "$from"/share/postgresql/extension/plpgsql* "$to/share/postgresql/extension/"
+
+# Only the server and its modules: initdb crashes when stripped.
+strip --strip-unneeded "$to/bin/postgres" "$to"/lib/postgresql/*.so
+
+find "$tree" -type d -exec chmod 0755 {} +
+find "$tree" -type f -exec chmod 0644 {} +
+chmod 0755 "$to"/bin/*
+
+reported=$("$to/bin/postgres" --version) || fail "the unpacked postgres does not run here: is libz (apt-get install zlib1g) installed?"
+[ "$reported" = "postgres (PostgreSQL) $POSTGRES_VERSION" ] || fail "the wheel carries '$reported', packaging/postgres/pin.env names $POSTGRES_VERSION"
+
+tar --directory "$tree" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar -cf "$work/postgres.tar" .
+zstd --quiet --ultra -22 --single-thread "$work/postgres.tar" -o "$work/postgres.tar.zst"
+
+{
+    cat "$here/LICENSE.postgresql"
+    echo
+    echo "The binaries were built by the Python package $WHEEL_PACKAGE, whose licence follows. They carry libreadline 7 (GPL-3+)"
+    echo "and libtinfo (MIT/X11) for psql, as AlmaLinux 8 ships them (source: readline-7.0-10.el8, ncurses-6.1-10.20180224.el8)."
+    echo
+    cat "$work"/all/*.dist-info/LICENSE
+} >"$work/LICENSE"
+{
+    echo "version=$POSTGRES_VERSION"
+    echo "bin_dir=$POSTGRES_PREFIX/bin"
+    echo "wheel_sha256=$WHEEL_SHA256"
+    echo "archive_sha256=$(sha256 "$work/postgres.tar.zst")"
+    echo "recipe_sha256=$recipe"
+} >"$work/manifest"
+
+# The manifest goes last: it is what says that the rest is complete.
+mkdir -p "$out"
+rm -f "$out/manifest"
+chmod 0644 "$work"/{postgres.tar.zst,LICENSE,manifest}
+cp "$work"/{postgres.tar.zst,LICENSE} "$out/"
+cp "$work/manifest" "$out/"
+echo "PostgreSQL $POSTGRES_VERSION packed: $(cd "$out" && pwd)/postgres.tar.zst, $(stat -c %s "$out/postgres.tar.zst") bytes"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Sees that the tools of a task are there: installs Debian's packages when root, else says what to install.
+#   scripts/require.sh build|test
+set -euo pipefail
+
+task=${1:?which task: build or test}
+# command=package
+build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
+test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver"
+case $task in
+  build) wanted=$build ;;
+  test) wanted="$build $test" ;;
+  *) echo "$0: unknown task '$task'; there are build and test" >&2; exit 64 ;;
+esac
+
+missing=()
+for pair in $wanted; do
+  command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  # The tests run servers of their own: none is to be started by its package.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
+    trap 'rm -f $policy' EXIT
+  fi
+  apt-get update -q
+  apt-get install -y -q --no-install-recommends "${missing[@]}"
+else
+  echo "missing: ${missing[*]}. Install them: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi

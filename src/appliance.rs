@@ -1,0 +1,229 @@
+//! Start order and stop order of the whole.
+//!
+//! Policy: each step is one log line and has a bound. What was started is stopped again, in the opposite order,
+//! however the run ends; and should this process be killed, the children's death signals do it.
+
+mod backends;
+mod children;
+mod error;
+mod migrate;
+mod sample;
+mod signals;
+mod systemd;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::attendance::{Attendance, Store};
+use crate::config::{Config, LogFormat, PostgresService, RedisService};
+use crate::database::migrations;
+use crate::http::{self, App};
+use crate::managed::lock::DataDirLock;
+use crate::managed::{bundle, mini_redis, privileges, shim};
+use crate::telemetry::log::{Form, Logging};
+use crate::telemetry::metrics::Metrics;
+
+use backends::Backends;
+use signals::Signals;
+
+pub use error::Error;
+pub use migrate::{Migration, migrate};
+pub use sample::Sample;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Connections the kernel keeps waiting while all permits are taken.
+const LISTEN_QUEUE: u32 = 1024;
+/// Past the drain time-out, the server gets this long to cut off what is left.
+const CUT_OFF: Duration = Duration::from_secs(2);
+
+/// What to do besides serving.
+#[derive(Debug)]
+pub struct Options {
+    /// Records to store once the schema is up to date, before anybody is served.
+    pub samples: Vec<Sample>,
+    /// Told once, when the first request can be answered.
+    pub ready: fn(&Ready),
+}
+
+/// What a started appliance can say about itself.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The address it listens on, with the real port.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// PostgreSQL: origin and version.
+    pub postgres: String,
+    /// Redis: kind and address.
+    pub redis: String,
+}
+
+/// Runs the appliance until it is told to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// One variant for each step of the start; everything that was started has been stopped by then.
+pub async fn run(config: Config, options: Options) -> Result<(), Error> {
+    let started = Instant::now();
+    let logging = Logging::start(form(config.log.format), config.log.level)?;
+    let mut signals = Signals::catch().map_err(Error::Signals)?;
+    tracing::info!(version = VERSION, pid = std::process::id(), data_dir = %config.data_dir.display(), "starting");
+    drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
+    let _lock = lock(&config)?;
+    systemd::status("starting PostgreSQL and Redis");
+    let backends = tokio::select! {
+        backends = Backends::start(&config) => backends?,
+        signal = signals.next() => return interrupted(signal),
+    };
+    let outcome = serve(&config, options, &backends, &logging, started, &mut signals).await;
+    tokio::select! {
+        () = backends.stop() => {}
+        signal = signals.next() => tracing::warn!(signal, "stopping at once; the children are left to their death signal"),
+    }
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Everything between the start of the backends and their stop.
+async fn serve(
+    config: &Config,
+    options: Options,
+    backends: &Backends,
+    logging: &Logging,
+    started: Instant,
+    signals: &mut Signals,
+) -> Result<(), Error> {
+    let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
+    let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
+    systemd::status("bringing the schema up to date");
+    let migrated = tokio::select! {
+        migrated = migrations::run(&backends.database, config.postgres.connect_timeout) => migrated?,
+        signal = signals.next() => return interrupted(signal),
+    };
+    metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
+    metrics.migration_duration.set(migrated.duration.as_secs_f64());
+
+    let pool = backends.database.pool(config.postgres.pool_size)?;
+    let format = config.api.date_format;
+    let store = Arc::new(Store::new(pool, config.postgres.request_timeout, format, metrics.clone()));
+    let cache = backends.cache(&config.redis, &metrics)?.map(Arc::new);
+    let health = Arc::new(backends.health(store.clone(), cache.clone()));
+    let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));
+    let _watch = children::Watch::start(backends.children(), logging.dropped(), metrics.clone());
+    sample::store(&attendance, options.samples).await?;
+
+    let listener = listen(config.server.listen)?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
+    let app = Arc::new(App::new(attendance, health, metrics, config.server.clone(), config.log.access));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut server = tokio::spawn(http::serve(listener, app, async {
+        // A sender that is gone means the same.
+        let _ = stopped.await;
+    }));
+    let ready = Ready {
+        listen: address,
+        data_dir: config.data_dir.clone(),
+        postgres: backends.postgres_kind(),
+        redis: backends.redis_kind(),
+    };
+    let start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%address, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
+    systemd::ready(&format!("listening on {address}"));
+    (options.ready)(&ready);
+
+    let signal = signals.next().await;
+    systemd::stopping();
+    tracing::info!(signal, "stopping: requests in flight are finished");
+    // Dropping it would do as well; nobody listens only if the server is gone.
+    let _ = stop.send(());
+    tokio::select! {
+        drained = timeout(config.server.drain_timeout + CUT_OFF, &mut server) => match drained {
+            Ok(_) => tracing::info!("all requests are finished"),
+            Err(_) => tracing::warn!("some requests did not finish and are cut off"),
+        },
+        signal = signals.next() => tracing::warn!(signal, "stopping at once"),
+    }
+    server.abort();
+    store.close();
+    Ok(())
+}
+
+fn interrupted(signal: &str) -> Result<(), Error> {
+    tracing::info!(signal, "told to stop while starting");
+    Ok(())
+}
+
+fn form(format: LogFormat) -> Form {
+    match format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text,
+        LogFormat::Auto => Form::fitting_stdout(),
+    }
+}
+
+/// The lock that keeps two appliances with children apart; one without children keeps no data.
+fn lock(config: &Config) -> Result<Option<DataDirLock>, Error> {
+    let managed = matches!(config.postgres.service, PostgresService::Managed { .. })
+        || matches!(config.redis.service, RedisService::Managed { .. });
+    Ok(if managed { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_QUEUE)
+    };
+    bind().map_err(|source| Error::Listen { address, source })
+}
+
+/// Which managed PostgreSQL would be used: origin and version. Starts and writes nothing.
+///
+/// # Errors
+/// When there is none.
+pub fn describe_postgres(config: &Config) -> Result<String, Error> {
+    let configured = match &config.postgres.service {
+        PostgresService::Managed { bin_dir, .. } => bin_dir.as_deref(),
+        PostgresService::External(_) => None,
+    };
+    Ok(bundle::Candidate::find(configured)?.to_string())
+}
+
+/// The version of the embedded PostgreSQL, where one is embedded.
+pub fn embedded_postgres() -> Option<String> {
+    bundle::embedded_version()
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> String {
+    http::openapi::json()
+}
+
+/// Started as root: becomes an unprivileged user. Before any thread is started.
+///
+/// # Errors
+/// When there is no such user or it cannot use the data directory.
+pub fn drop_privileges(data_dir: &Path) -> Result<(), Error> {
+    privileges::drop_to_unprivileged(data_dir)?;
+    Ok(())
+}
+
+/// Becomes a supervised child; returns only when that fails.
+pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Error {
+    shim::run_supervised_child(parent, signal, command).into()
+}
+
+/// Serves mini-redis on the socket passed as standard input.
+///
+/// # Errors
+/// When standard input is no listening socket.
+pub fn mini_redis_child() -> Result<(), Error> {
+    Ok(mini_redis::run_mini_redis()?)
+}

@@ -1,0 +1,167 @@
+//! PostgreSQL and Redis, whoever runs them.
+
+use std::sync::Arc;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use tokio::sync::watch;
+
+use super::Error;
+use crate::attendance::{Cache, CacheOptions, Dependency, HealthBoard, Store};
+use crate::config::{Config, ExternalRedis, PostgresService, Redis, RedisService};
+use crate::database::Database;
+use crate::managed::ChildStatus;
+use crate::managed::postgres::{ManagedPostgres, PostgresOptions};
+use crate::managed::redis::{ManagedRedis, RedisOptions};
+use crate::telemetry::metrics::Metrics;
+
+/// The database an appliance makes for itself; the name the reference uses.
+pub(super) const DATABASE: &str = "attendance_db";
+/// Connections beside the pool's: migrations, supervision, and a person with psql.
+const SPARE_CONNECTIONS: usize = 12;
+
+/// What the domain rests on.
+#[derive(Debug)]
+pub(super) struct Backends {
+    /// How to reach PostgreSQL.
+    pub(super) database: Database,
+    postgres: Option<ManagedPostgres>,
+    redis: Option<ManagedRedis>,
+    redis_info: Option<ConnectionInfo>,
+}
+
+impl Backends {
+    /// Starts what is managed. Redis comes up beside PostgreSQL, and may come up later.
+    pub(super) async fn start(config: &Config) -> Result<Self, Error> {
+        let redis = start_redis(config).await?;
+        let postgres = match start_postgres(config).await {
+            Ok(postgres) => postgres,
+            Err(error) => {
+                if let Some(redis) = redis {
+                    redis.stop().await;
+                }
+                return Err(error);
+            }
+        };
+        let database = match (&postgres, &config.postgres.service) {
+            (Some(postgres), _) => Database::managed(postgres.endpoint())?,
+            (None, PostgresService::External(external)) => Database::external(external)?,
+            (None, PostgresService::Managed { .. }) => return Err(Error::NoBackend("PostgreSQL")),
+        };
+        let redis_info = match (&redis, &config.redis.service) {
+            (Some(redis), _) => Some(redis.endpoint().connection_info().map_err(Error::RedisAddress)?),
+            (None, RedisService::External(external)) => Some(external_redis(external)?),
+            (None, RedisService::Off | RedisService::Managed { .. }) => None,
+        };
+        Ok(Self { database, postgres, redis, redis_info })
+    }
+
+    /// The cache over Redis, unless there is none.
+    pub(super) fn cache(&self, config: &Redis, metrics: &Arc<Metrics>) -> Result<Option<Cache>, Error> {
+        let Some(info) = self.redis_info.clone() else { return Ok(None) };
+        let client = redis::Client::open(info).map_err(Error::RedisAddress)?;
+        let seed = getrandom::u64().map_err(Error::Random)?;
+        let prefix = match &config.service {
+            // Other users of this machine can reach the built-in Redis, but not guess its keys.
+            RedisService::Managed { program: None, .. } => {
+                let token = (getrandom::u64().map_err(Error::Random)?, getrandom::u64().map_err(Error::Random)?);
+                format!("attendance:{:016x}{:016x}:", token.0, token.1)
+            }
+            _ => "attendance:".to_owned(),
+        };
+        let options = CacheOptions { prefix, timeout: config.timeout, ttl: config.ttl, max_value: config.max_value };
+        Ok(Some(Cache::new(options, client, seed, metrics.clone())))
+    }
+
+    /// How to see whether they work.
+    pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache>>) -> HealthBoard {
+        let postgresql = Dependency::new(self.postgres.is_some(), move || {
+            let store = store.clone();
+            async move { store.ping().await.map_err(|error| error.to_string()) }
+        });
+        let redis = cache.map(|cache| {
+            Dependency::new(self.redis.is_some(), move || {
+                let cache = cache.clone();
+                async move { cache.ping().await }
+            })
+        });
+        HealthBoard { postgresql, redis }
+    }
+
+    /// The managed children, by name.
+    pub(super) fn children(&self) -> Vec<(&'static str, watch::Receiver<ChildStatus>)> {
+        let postgres = self.postgres.as_ref().map(|child| ("postgres", child.status()));
+        let redis = self.redis.as_ref().map(|child| ("redis", child.status()));
+        postgres.into_iter().chain(redis).collect()
+    }
+
+    /// PostgreSQL for a person.
+    pub(super) fn postgres_kind(&self) -> String {
+        match &self.postgres {
+            Some(managed) => managed.choice().to_string(),
+            None => format!("external, {}", self.database.address()),
+        }
+    }
+
+    /// Redis for a person.
+    pub(super) fn redis_kind(&self) -> String {
+        match (&self.redis, &self.redis_info) {
+            (Some(managed), _) => format!("managed, {}", managed.endpoint()),
+            (None, Some(info)) => format!("external, {}", info.addr()),
+            (None, None) => "off".to_owned(),
+        }
+    }
+
+    /// Stops what is managed: PostgreSQL first, so that nothing is left that could still write to the cache.
+    pub(super) async fn stop(self) {
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+            tracing::info!("PostgreSQL is stopped");
+        }
+        if let Some(redis) = self.redis {
+            redis.stop().await;
+            tracing::info!("Redis is stopped");
+        }
+    }
+}
+
+async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Error> {
+    Ok(match postgres_options(config) {
+        Some(options) => Some(ManagedPostgres::start(options).await?),
+        None => None,
+    })
+}
+
+/// What a managed PostgreSQL is told; none if it is external.
+pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
+    let PostgresService::Managed { bin_dir, init_timeout, start_timeout, stop_timeout } = &config.postgres.service
+    else {
+        return None;
+    };
+    Some(PostgresOptions {
+        data_dir: config.data_dir.clone(),
+        bin_dir: bin_dir.clone(),
+        database: DATABASE.to_owned(),
+        max_connections: config.postgres.pool_size + SPARE_CONNECTIONS,
+        init_timeout: *init_timeout,
+        start_timeout: *start_timeout,
+        stop_timeout: *stop_timeout,
+    })
+}
+
+async fn start_redis(config: &Config) -> Result<Option<ManagedRedis>, Error> {
+    let RedisService::Managed { program, max_memory } = &config.redis.service else { return Ok(None) };
+    let options = RedisOptions { data_dir: config.data_dir.clone(), program: program.clone(), max_memory: *max_memory };
+    Ok(Some(ManagedRedis::start(options).await?))
+}
+
+fn external_redis(external: &ExternalRedis) -> Result<ConnectionInfo, Error> {
+    let mut settings = RedisConnectionInfo::default().set_db(external.database).set_skip_set_lib_name();
+    if let Some(username) = &external.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &external.password {
+        settings = settings.set_password(password.expose());
+    }
+    let address = ConnectionAddr::Tcp(external.host.clone(), external.port);
+    Ok(address.into_connection_info().map_err(Error::RedisAddress)?.set_redis_settings(settings))
+}

@@ -1,0 +1,55 @@
+//! Keeps the metrics of children and of the log up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::managed::{ChildState, ChildStatus};
+use crate::telemetry::log::Dropped;
+use crate::telemetry::metrics::Metrics;
+
+/// How old a gauge may be.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The task that looks; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Begins to look at the children and at the log.
+    pub(super) fn start(
+        children: Vec<(&'static str, watch::Receiver<ChildStatus>)>,
+        dropped: Dropped,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let task = tokio::spawn(async move {
+            loop {
+                for (name, status) in &children {
+                    report(name, &status.borrow(), &metrics);
+                }
+                metrics.log_lines_dropped.inc_by(dropped.count().saturating_sub(metrics.log_lines_dropped.get()));
+                tokio::time::sleep(PERIOD).await;
+            }
+        });
+        Self { task }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn report(name: &str, status: &ChildStatus, metrics: &Metrics) {
+    metrics.child_up.with_label_values(&[name]).set(i64::from(status.state == ChildState::Running));
+    let restarts = metrics.child_restarts.with_label_values(&[name]);
+    restarts.inc_by(status.restarts.saturating_sub(restarts.get()));
+    if let Some(duration) = status.start_duration {
+        metrics.child_start.with_label_values(&[name]).set(duration.as_secs_f64());
+    }
+}

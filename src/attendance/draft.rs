@@ -1,0 +1,318 @@
+//! What a client sent as a record, before anyone believes it.
+//!
+//! Policy: every fault of every field is found and told at once. A key given twice counts by its last
+//! value, as in the reference; a key that is not a field is a fault.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::date::{ACCEPTED_FORMS, Date};
+use super::record::NewRecord;
+
+/// At most this many characters of a client's input are repeated to it.
+const ECHO: usize = 64;
+/// Unknown keys beyond this many are counted, not listed.
+const UNKNOWN_LISTED: usize = 8;
+
+/// One thing that is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The field, as the client spelt it (cut to 64 characters).
+    pub field: String,
+    /// What is wrong and what is expected.
+    pub problem: String,
+}
+
+impl Problem {
+    /// A problem with a field; the field's name is cut to what may be echoed.
+    pub fn new(field: &str, problem: impl Into<String>) -> Self {
+        Self { field: echo(field), problem: problem.into() }
+    }
+}
+
+/// A JSON value where a field's string is expected.
+#[derive(Debug, Default)]
+enum Sent {
+    #[default]
+    Missing,
+    Text(String),
+    Other(&'static str),
+}
+
+/// A JSON document that may or may not be a record.
+#[derive(Debug, Default)]
+pub struct Draft {
+    not_an_object: Option<&'static str>,
+    id: Sent,
+    name: Sent,
+    status: Sent,
+    date: Sent,
+    unknown: Vec<String>,
+    unknown_unlisted: usize,
+}
+
+impl Draft {
+    fn note_unknown(&mut self, key: String) {
+        if self.unknown.len() == UNKNOWN_LISTED {
+            self.unknown_unlisted += 1;
+        } else if !self.unknown.contains(&key) {
+            self.unknown.push(key);
+        }
+    }
+
+    /// The record, or everything that is wrong with it. Without any fault of a field (the document is no
+    /// object) there is one problem, of the field `body`.
+    pub fn check(self) -> Result<NewRecord, Vec<Problem>> {
+        if let Some(kind) = self.not_an_object {
+            let problem = format!("must be a JSON object with id, name, status and date, not {kind}");
+            return Err(vec![Problem::new("body", problem)]);
+        }
+        let mut problems = Vec::new();
+        let id = text("id", self.id, 128, &mut problems);
+        let name = text("name", self.name, 256, &mut problems);
+        let status = text("status", self.status, 64, &mut problems);
+        let date = date(self.date, &mut problems);
+        problems.extend(self.unknown.iter().map(|key| Problem::new(key, "is not a field of a record")));
+        if self.unknown_unlisted > 0 {
+            problems.push(Problem::new("body", format!("has {} more keys that are no fields", self.unknown_unlisted)));
+        }
+        match (id, name, status, date) {
+            (Some(id), Some(name), Some(status), Some(date)) if problems.is_empty() => {
+                Ok(NewRecord { id, name, status, date })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+fn text(field: &str, sent: Sent, longest: usize, problems: &mut Vec<Problem>) -> Option<String> {
+    let text = string(field, sent, problems)?;
+    let problem = if text.is_empty() {
+        "must not be empty".to_owned()
+    } else if text.chars().nth(longest).is_some() {
+        format!("must have at most {longest} characters")
+    } else if text.chars().any(char::is_control) {
+        "must not contain control characters".to_owned()
+    } else if text.trim().len() != text.len() {
+        "must not begin or end with white space".to_owned()
+    } else {
+        return Some(text);
+    };
+    problems.push(Problem::new(field, problem));
+    None
+}
+
+fn date(sent: Sent, problems: &mut Vec<Problem>) -> Option<Date> {
+    let text = string("date", sent, problems)?;
+    let date = Date::parse(&text);
+    if date.is_none() {
+        problems.push(Problem::new("date", format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(&text))));
+    }
+    date
+}
+
+fn string(field: &str, sent: Sent, problems: &mut Vec<Problem>) -> Option<String> {
+    let problem = match sent {
+        Sent::Text(text) => return Some(text),
+        Sent::Missing => "is required".to_owned(),
+        Sent::Other(kind) => format!("must be a string, not {kind}"),
+    };
+    problems.push(Problem::new(field, problem));
+    None
+}
+
+/// The beginning of a client's text, safe to repeat to it.
+pub fn echo(text: &str) -> String {
+    if text.chars().nth(ECHO).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(ECHO - 1).chain(['…']).collect()
+}
+
+impl<'de> Deserialize<'de> for Draft {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DraftVisitor)
+    }
+}
+
+struct DraftVisitor;
+
+impl DraftVisitor {
+    fn not_an_object<E>(kind: &'static str) -> Result<Draft, E> {
+        Ok(Draft { not_an_object: Some(kind), ..Draft::default() })
+    }
+}
+
+impl<'de> Visitor<'de> for DraftVisitor {
+    type Value = Draft;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
+        let mut draft = Draft::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "id" => draft.id = map.next_value()?,
+                "name" => draft.name = map.next_value()?,
+                "status" => draft.status = map.next_value()?,
+                "date" => draft.date = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    draft.note_unknown(key);
+                }
+            }
+        }
+        Ok(draft)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Draft, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Self::not_an_object("an array")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Draft, E> {
+        Self::not_an_object("a string")
+    }
+
+    fn visit_unit<E>(self) -> Result<Draft, E> {
+        Self::not_an_object("null")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Draft, E> {
+        Self::not_an_object("a boolean")
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Draft, E> {
+        Self::not_an_object("a number")
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Draft, E> {
+        Self::not_an_object("a number")
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Draft, E> {
+        Self::not_an_object("a number")
+    }
+}
+
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SentVisitor)
+    }
+}
+
+struct SentVisitor;
+
+impl<'de> Visitor<'de> for SentVisitor {
+    type Value = Sent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Sent, E> {
+        Ok(Sent::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Sent, E> {
+        Ok(Sent::Text(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sent, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Sent::Other("an object"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sent, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Sent::Other("an array"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Sent, E> {
+        Ok(Sent::Other("null"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Sent, E> {
+        Ok(Sent::Other("a boolean"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Sent, E> {
+        Ok(Sent::Other("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Sent, E> {
+        Ok(Sent::Other("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Sent, E> {
+        Ok(Sent::Other("a number"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: &str) -> Vec<String> {
+        let draft: Draft = serde_json::from_str(json).unwrap();
+        draft.check().err().unwrap_or_default().into_iter().map(|p| format!("{} {}", p.field, p.problem)).collect()
+    }
+
+    #[test]
+    fn a_record_is_a_record_in_any_order_and_the_last_of_two_keys_counts() {
+        let draft: Draft =
+            serde_json::from_str(r#"{"date":"2023-08-01","id":"k1","status":"s","name":"ü n","id":"k2"}"#).unwrap();
+        let record = draft.check().unwrap();
+        assert_eq!((record.id.as_str(), record.name.as_str(), record.status.as_str()), ("k2", "ü n", "s"));
+        assert_eq!(record.date.to_string(), "2023-08-01");
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let found = problems(r#"{"id":1,"name":null,"status":" x","date":"01/08/2023","extra":{"a":[1]}}"#);
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert_eq!(found[0], "id must be a string, not a number");
+        assert_eq!(found[1], "name must be a string, not null");
+        assert_eq!(found[2], "status must not begin or end with white space");
+        assert!(found[3].starts_with("date `01/08/2023` is not a date: accepted are"));
+        assert_eq!(found[4], "extra is not a field of a record");
+        assert_eq!(problems("{}").len(), 4);
+    }
+
+    #[test]
+    fn limits_are_in_characters_and_inclusive() {
+        let json = |id: &str| format!(r#"{{"id":"{id}","name":"n","status":"s","date":"2023-08-01"}}"#);
+        assert!(problems(&json(&"ü".repeat(128))).is_empty());
+        assert_eq!(problems(&json(&"ü".repeat(129))), ["id must have at most 128 characters"]);
+        assert_eq!(problems(&json("")), ["id must not be empty"]);
+        assert_eq!(problems(&json("a\\u0000b")), ["id must not contain control characters"]);
+        assert_eq!(problems(&json("a\\u0085b")), ["id must not contain control characters"]);
+        assert_eq!(problems(&json("\\u00a0b")), ["id must not begin or end with white space"]);
+    }
+
+    #[test]
+    fn other_documents_say_what_they_are() {
+        for (json, kind) in [
+            ("[{}]", "an array"),
+            ("null", "null"),
+            ("\"x\"", "a string"),
+            ("5", "a number"),
+            ("-1.5", "a number"),
+            ("true", "a boolean"),
+        ] {
+            assert!(problems(json)[0].ends_with(&format!("not {kind}")), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_huge_body_of_unknown_keys_answers_briefly() {
+        let keys: Vec<String> = (0..1000).map(|i| format!("\"{}{i}\":0", "k".repeat(200))).collect();
+        let found = problems(&format!("{{{}}}", keys.join(",")));
+        assert_eq!(found.len(), 4 + UNKNOWN_LISTED + 1);
+        assert!(found.iter().all(|p| p.chars().count() < 150));
+    }
+}

@@ -1,0 +1,48 @@
+//! JSON as the Python service writes it: compact, and ASCII only.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+/// Escapes everything outside printable ASCII (`\u00fc`), so that answers are equal to the reference's byte for byte.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|c: char| !(' '..='~').contains(&c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            let mut units = [0; 2];
+            let character = rest[at..].chars().next().unwrap_or_default();
+            for unit in character.encode_utf16(&mut units) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + character.len_utf8()..];
+        }
+        CompactFormatter.write_string_fragment(writer, rest)
+    }
+}
+
+/// Appends a value as compact ASCII JSON, without a newline.
+pub fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(out, Ascii));
+    debug_assert!(written.is_ok(), "our own types have string keys and a Vec takes every byte");
+}
+
+/// A value as one line of compact ASCII JSON, newline included.
+pub fn line<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    append(&mut out, value);
+    out.push(b'\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn strings_are_escaped_as_pythons_json_does() {
+        let text = "ü अ 😀 \"q\" \\ </x>&\t\u{7f}\u{1}";
+        assert_eq!(super::line(text), b"\"\\u00fc \\u0905 \\ud83d\\ude00 \\\"q\\\" \\\\ </x>&\\t\\u007f\\u0001\"\n");
+    }
+}

@@ -1,0 +1,219 @@
+//! `search/all`: which records, in which order, and where the next page begins.
+//!
+//! Policy: the order is employee (the database's text order), then date, nulls last. Pages are found by key,
+//! never by offset: a page costs what it holds, however deep it lies. Rows that only others can have written
+//! (null dates, null ids) have no unique key; among them the row's physical address decides.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::types::ToSql;
+
+use super::date::Date;
+
+/// Which records `search/all` lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Only this employee.
+    pub id: Option<String>,
+    /// Only this status.
+    pub status: Option<String>,
+    /// Only this name.
+    pub name: Option<String>,
+    /// Not before this day.
+    pub from: Option<Date>,
+    /// Not after this day.
+    pub to: Option<Date>,
+    /// At most this many records (1 to 10,000); without it, all.
+    pub limit: Option<u32>,
+    /// Only what comes after this record.
+    pub after: Option<Cursor>,
+}
+
+/// The last record of a page, as the address of the next one. Opaque to clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    #[serde(rename = "i")]
+    pub(super) id: Option<String>,
+    /// Days since 2000-01-01.
+    #[serde(rename = "d", with = "days")]
+    pub(super) date: Option<Date>,
+    /// `(block,row)`, where id and date do not identify the row.
+    #[serde(rename = "t")]
+    pub(super) address: Option<String>,
+}
+
+impl Cursor {
+    /// The form in a URL.
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Reads what [`Cursor::encode`] wrote; `None` if it is not one of ours.
+    pub fn decode(text: &str) -> Option<Self> {
+        let cursor: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let address_is_right = match &cursor.address {
+            Some(address) => is_row_address(address),
+            None => cursor.id.is_some() && cursor.date.is_some(),
+        };
+        let id_is_right = cursor.id.as_deref().is_none_or(|id| !id.contains('\0'));
+        (address_is_right && id_is_right).then_some(cursor)
+    }
+}
+
+/// `(block,row)` as PostgreSQL writes it, within its types.
+fn is_row_address(text: &str) -> bool {
+    let parts = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).and_then(|t| t.split_once(','));
+    parts.is_some_and(|(block, row)| block.parse::<u32>().is_ok() && row.parse::<u16>().is_ok())
+}
+
+mod days {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::attendance::date::Date;
+
+    pub(super) fn serialize<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+        date.map(Date::days).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+        Ok(Option::<i32>::deserialize(deserializer)?.map(Date::from_days))
+    }
+}
+
+/// The two runs of the order: first the rows that have an id, then those that have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Identified,
+    Anonymous,
+}
+
+impl Run {
+    /// Whether the run can still hold records of a query after a cursor.
+    pub(super) fn applies(self, query: &ListQuery, after: Option<&Cursor>) -> bool {
+        match self {
+            Self::Identified => after.is_none_or(|cursor| cursor.id.is_some()),
+            Self::Anonymous => query.id.is_none(),
+        }
+    }
+}
+
+/// A statement and its parameters. The text depends on which filters are given, never on their values.
+pub(super) struct Statement<'a> {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<&'a (dyn ToSql + Sync)>,
+}
+
+impl<'a> Statement<'a> {
+    /// Selects `rows` records of a run after a cursor: id, name, status, date, and the address where it is needed.
+    pub(super) fn page(query: &'a ListQuery, run: Run, after: Option<&'a Cursor>, rows: &'a i64) -> Self {
+        let mut statement = Self {
+            sql: "SELECT id, name, status, date, CASE WHEN date IS NULL OR id IS NULL THEN ctid::text END FROM records WHERE "
+                .to_owned(),
+            parameters: Vec::with_capacity(8),
+        };
+        match run {
+            Run::Identified => statement.identified_after(after),
+            Run::Anonymous => statement.anonymous_after(after),
+        }
+        let filters: [(&str, Option<&(dyn ToSql + Sync)>); 5] = [
+            (" AND id = ", query.id.as_ref().map(|value| value as _)),
+            (" AND status = ", query.status.as_ref().map(|value| value as _)),
+            (" AND name = ", query.name.as_ref().map(|value| value as _)),
+            (" AND date >= ", query.from.as_ref().map(|value| value as _)),
+            (" AND date <= ", query.to.as_ref().map(|value| value as _)),
+        ];
+        for (condition, value) in filters {
+            if let Some(value) = value {
+                statement.push(condition, value);
+            }
+        }
+        statement.sql.push_str(match run {
+            Run::Identified => " ORDER BY id, date, ctid LIMIT ",
+            Run::Anonymous => " ORDER BY ctid LIMIT ",
+        });
+        statement.push("", rows);
+        statement
+    }
+
+    fn identified_after(&mut self, after: Option<&'a Cursor>) {
+        match after {
+            None => self.sql.push_str("id IS NOT NULL"),
+            Some(Cursor { id, date: Some(date), .. }) => {
+                // `id >=` alone bounds the index scan; the rest sorts out one employee's rows.
+                self.push("id >= ", id);
+                self.push(" AND (id > ", id);
+                self.push(" OR date > ", date);
+                self.sql.push_str(" OR date IS NULL)");
+            }
+            Some(Cursor { id, date: None, address }) => {
+                self.push("id >= ", id);
+                self.push(" AND (id > ", id);
+                self.push(" OR (date IS NULL AND ctid > ", address);
+                self.sql.push_str("::text::tid))");
+            }
+        }
+    }
+
+    fn anonymous_after(&mut self, after: Option<&'a Cursor>) {
+        self.sql.push_str("id IS NULL");
+        if let Some(Cursor { id: None, address, .. }) = after {
+            self.push(" AND ctid > ", address);
+            self.sql.push_str("::text::tid");
+        }
+    }
+
+    fn push(&mut self, sql: &str, value: &'a (dyn ToSql + Sync)) {
+        self.parameters.push(value);
+        self.sql.push_str(sql);
+        self.sql.push('$');
+        self.sql.push_str(&self.parameters.len().to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_goes_round() {
+        let date = Date::parse("2023-08-01");
+        for cursor in [
+            Cursor { id: Some("ü\"'".into()), date, address: None },
+            Cursor { id: Some("x".into()), date: None, address: Some("(12,3)".into()) },
+            Cursor { id: None, date: Some(Date::INFINITY), address: Some("(0,1)".into()) },
+        ] {
+            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        let forged = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        for text in [
+            "",
+            "x",
+            "%",
+            &forged("{}"),
+            &forged(r#"{"i":null,"d":null,"t":null}"#),
+            &forged(r#"{"i":"a","d":null,"t":"(1,2); DROP TABLE records"}"#),
+            &forged(r#"{"i":"a","d":null,"t":"(99999999999,2)"}"#),
+            &forged(r#"{"i":"a\u0000","d":1,"t":null}"#),
+        ] {
+            assert_eq!(Cursor::decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_parameters() {
+        let query =
+            ListQuery { id: Some("1' OR '1'='1".into()), to: Date::parse("2023-08-01"), ..ListQuery::default() };
+        let after = Cursor { id: Some("a".into()), date: Date::parse("2023-08-01"), address: None };
+        let statement = Statement::page(&query, Run::Identified, Some(&after), &3);
+        assert!(!statement.sql.contains('\''));
+        assert_eq!(statement.parameters.len(), 6);
+        assert!(statement.sql.ends_with(
+            "id >= $1 AND (id > $2 OR date > $3 OR date IS NULL) AND id = $4 AND date <= $5 ORDER BY id, date, ctid LIMIT $6"
+        ));
+    }
+}

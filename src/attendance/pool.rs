@@ -1,0 +1,168 @@
+//! Database connections, shared among requests.
+//!
+//! Policy: every request has one deadline for getting a connection and its answer; a connection that missed it is
+//! thrown away with whatever it was doing. A read is tried once more when its connection turns out to have been
+//! closed, as after a restart of the server; a write never is, since nobody knows how far it came.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool, PoolError};
+use prometheus::IntGauge;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::SqlState;
+
+use super::service::Error;
+use crate::telemetry::metrics::Metrics;
+
+/// The pool, its deadline and its metrics.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pool: Pool,
+    patience: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection on loan; it goes back when dropped.
+pub(super) struct Lease<'a> {
+    client: Object,
+    _in_use: Count<'a>,
+}
+
+/// Why a statement did not answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection was closed under it: a read may be tried again.
+    Closed(Error),
+    /// Anything else.
+    Final(Error),
+}
+
+impl Connections {
+    /// `patience` is one request's time for a connection and its answer.
+    pub(super) fn new(pool: Pool, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        metrics.pool_size.set(i64::try_from(pool.status().max_size).unwrap_or(i64::MAX));
+        Self { pool, patience, metrics }
+    }
+
+    /// When a request that begins now must have its answer.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// One request's time.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A connection, or why there is none by the deadline.
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Failure> {
+        let started = Instant::now();
+        let waiting = Count::up(&self.metrics.pool_waiters);
+        let client = timeout_at(deadline, self.pool.get()).await;
+        drop(waiting);
+        self.metrics.pool_wait.observe(started.elapsed().as_secs_f64());
+        let reason = match client {
+            Ok(Ok(client)) => return Ok(Lease { client, _in_use: Count::up(&self.metrics.pool_in_use) }),
+            Ok(Err(PoolError::Backend(error))) => text(&error),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        Err(Failure::Final(Error::Unavailable(reason)))
+    }
+
+    /// Closes all connections; later leases fail.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+}
+
+impl Lease<'_> {
+    /// Ends the loan with what came of the statement. A connection whose statement did not end is closed, not returned.
+    pub(super) fn settle<T>(self, outcome: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, Failure> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(classify(&error)),
+            Err(_) => {
+                drop(Object::take(self.client));
+                Err(Failure::Final(Error::Unavailable("no answer in time".to_owned())))
+            }
+        }
+    }
+}
+
+impl Deref for Lease<'_> {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        &self.client
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Closed(error) | Failure::Final(error) => error,
+        }
+    }
+}
+
+/// What a client can be told of an error: try again (503), or that it is ours (500).
+fn classify(error: &tokio_postgres::Error) -> Failure {
+    let Some(state) = error.code() else {
+        let reason = Error::Unavailable(text(error));
+        return if error.is_closed() || is_io(error) {
+            Failure::Closed(reason)
+        } else {
+            Failure::Final(Error::Refused(text(error)))
+        };
+    };
+    match *state {
+        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Failure::Closed(Error::Unavailable(text(error))),
+        SqlState::CANNOT_CONNECT_NOW
+        | SqlState::READ_ONLY_SQL_TRANSACTION
+        | SqlState::QUERY_CANCELED
+        | SqlState::T_R_DEADLOCK_DETECTED
+        | SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::LOCK_NOT_AVAILABLE => Failure::Final(Error::Unavailable(text(error))),
+        // Class 08: connection; 53: out of resources, a full disk among them; 58: I/O error.
+        _ if ["08", "53", "58"].iter().any(|class| state.code().starts_with(class)) => {
+            Failure::Final(Error::Unavailable(text(error)))
+        }
+        _ => Failure::Final(Error::Refused(text(error))),
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// The error with its causes, on one line.
+fn text(error: &tokio_postgres::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// One up now, one down when dropped.
+struct Count<'a>(&'a IntGauge);
+
+impl<'a> Count<'a> {
+    fn up(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,61 @@
+//! One attendance record: an employee's status on a day.
+
+use super::date::Date;
+use super::json;
+use crate::config::DateFormat;
+
+/// A valid record, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Employee, 1 to 128 characters.
+    pub id: String,
+    /// Name, 1 to 256 characters.
+    pub name: String,
+    /// Status, 1 to 64 characters.
+    pub status: String,
+    /// The day.
+    pub date: Date,
+}
+
+/// A row as it is read, columns borrowed from the database's answer. Others write to the table too, so any may be null.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredRecord<'a> {
+    /// Employee.
+    pub id: Option<&'a str>,
+    /// Name.
+    pub name: Option<&'a str>,
+    /// Status.
+    pub status: Option<&'a str>,
+    /// The day.
+    pub date: Option<Date>,
+}
+
+impl StoredRecord<'_> {
+    /// Appends the record as a JSON object, fields in the contract's order.
+    pub fn write_json(&self, format: DateFormat, out: &mut Vec<u8>) {
+        for (name, value) in [(r#"{"id":"#, self.id), (r#","name":"#, self.name), (r#","status":"#, self.status)] {
+            out.extend_from_slice(name.as_bytes());
+            json::append(out, &value);
+        }
+        match self.date {
+            None => out.extend_from_slice(br#","date":null}"#),
+            Some(date) => {
+                out.extend_from_slice(br#","date":""#);
+                date.write(format, out);
+                out.extend_from_slice(b"\"}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_are_written_as_null() {
+        let mut out = Vec::new();
+        StoredRecord { id: Some("nulls"), name: None, status: None, date: None }.write_json(DateFormat::Iso, &mut out);
+        assert_eq!(out, br#"{"id":"nulls","name":null,"status":null,"date":null}"#);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a person at a terminal sees when the appliance is ready. A log has the same in one line of its own.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+
+use super::output;
+use crate::appliance::Ready;
+
+/// Prints the banner where a person sees it.
+pub fn show(ready: &Ready) {
+    if io::stdout().is_terminal() {
+        // a terminal that went away is no reason to stop serving
+        output::print(&text(ready)).ok();
+    }
+}
+
+fn text(ready: &Ready) -> String {
+    let url = base_url(ready.listen);
+    let rows = [
+        ("API", format!("{url}/api/v1/attendance")),
+        ("Docs", format!("{url}/apidocs/")),
+        ("Metrics", format!("{url}/metrics")),
+        ("Listening", ready.listen.to_string()),
+        ("Data", ready.data_dir.display().to_string()),
+        ("PostgreSQL", ready.postgres.clone()),
+        ("Redis", ready.redis.clone()),
+    ];
+    let rows: String = rows.iter().map(|(name, value)| format!("    {name:<12}{value}\n")).collect();
+    format!("\n  attendance-api {}\n\n{rows}\n  Ctrl-C stops it.\n\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// The address a browser on this machine can open.
+fn base_url(listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        format!("http://localhost:{}", listen.port())
+    } else {
+        format!("http://{listen}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_names_the_real_port() {
+        let ready = Ready {
+            listen: ([0, 0, 0, 0], 41234).into(),
+            data_dir: "/data".into(),
+            postgres: "embedded 16.14".to_owned(),
+            redis: "built in".to_owned(),
+        };
+        let text = text(&ready);
+        assert!(text.contains("http://localhost:41234/apidocs/\n"), "{text}");
+        assert!(text.contains("PostgreSQL  embedded 16.14\n"), "{text}");
+    }
+}

@@ -1,0 +1,38 @@
+//! What the appliance starts itself as. Not for people, so not in the help.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Failure;
+use crate::appliance;
+
+/// The process that prepares itself and then becomes a supervised child.
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub struct Supervised {
+    /// The appliance's process id; the child must not outlive it.
+    #[arg(long)]
+    pub parent: i32,
+    /// What the kernel sends the child when the appliance is gone.
+    #[arg(long)]
+    pub signal: String,
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub command: Vec<OsString>,
+}
+
+/// The process that serves mini-redis.
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct MiniRedis {}
+
+/// Becomes the child; returns only when that fails.
+pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
+    Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
+}
+
+/// Serves mini-redis until its parent ends it.
+pub fn mini_redis() -> Result<(), Failure> {
+    Ok(appliance::mini_redis_child()?)
+}

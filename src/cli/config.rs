@@ -1,0 +1,77 @@
+//! `attendance-api config`
+
+use clap::{Args, Subcommand};
+
+use super::flags;
+use super::serve;
+use super::{Failure, help, output};
+use crate::appliance;
+use crate::config::{self, Config, ExternalPostgres, Loaded, PostgresService, RedisService};
+
+/// Check, show or explain the configuration
+#[derive(Debug, Args)]
+#[command(after_long_help = help::CONFIG)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge the configuration without starting anything; every problem is told at once
+    #[command(after_long_help = help::CONFIG)]
+    Check(serve::Arguments),
+    /// Print every key with its value and where it came from; passwords are masked
+    #[command(after_long_help = help::CONFIG)]
+    Show(serve::Arguments),
+    /// Print a configuration file that explains every key, each commented out
+    #[command(after_long_help = help::CONFIG)]
+    Template,
+}
+
+/// Checks, shows or explains the configuration.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Check(serve) => check(&flags::load(&serve.flags())?),
+        Command::Show(serve) => output::print(&flags::load(&serve.flags())?.show()),
+        Command::Template => output::print(&config::template()),
+    }
+}
+
+fn check(loaded: &Loaded) -> Result<(), Failure> {
+    loaded.warnings().iter().for_each(|warning| output::warn(warning));
+    let config = &loaded.config;
+    let file = loaded.file.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
+    let rows = [
+        ("configuration", "ok".to_owned()),
+        ("file", file),
+        ("listen", format!("{} (from {})", config.server.listen, loaded.listen_origin())),
+        ("data directory", config.data_dir.display().to_string()),
+        ("postgresql", postgres(config)?),
+        ("redis", redis(config)),
+    ];
+    output::print(&rows.map(|(name, value)| format!("{name}: {value}\n")).concat())
+}
+
+fn postgres(config: &Config) -> Result<String, Failure> {
+    match &config.postgres.service {
+        PostgresService::External(ExternalPostgres { host, port, user, database, .. }) => {
+            Ok(format!("external, {user} at {host} port {port}, database {database}"))
+        }
+        PostgresService::Managed { .. } => {
+            let which = appliance::describe_postgres(config).map_err(Failure::Postgres)?;
+            Ok(format!("managed, {which}"))
+        }
+    }
+}
+
+fn redis(config: &Config) -> String {
+    match &config.redis.service {
+        RedisService::Off => "off".to_owned(),
+        RedisService::External(redis) => {
+            format!("external, {} port {}, database {}", redis.host, redis.port, redis.database)
+        }
+        RedisService::Managed { program: Some(program), .. } => format!("managed, {}", program.display()),
+        RedisService::Managed { program: None, .. } => "managed, built in".to_owned(),
+    }
+}

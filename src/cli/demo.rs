@@ -1,0 +1,108 @@
+//! `attendance-api demo`
+//!
+//! Policy: a demonstration touches nothing that stays. It reads no configuration file and no environment, so it
+//! never writes its sample records into a database that somebody uses; its directory goes when it ends.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, banner, help, output, runtime, sample};
+use crate::appliance::{self, Options};
+use crate::config::{self, Config, Flags, Surroundings};
+
+/// Serve a throw-away database with sample records
+///
+/// Starts the appliance in a temporary directory, with a month of attendance records of 50 employees in it. Ctrl-C
+/// ends it and removes everything. No configuration file and no environment variable is read.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DEMO)]
+pub struct Arguments {
+    /// Listen on this IP address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Set one key of the configuration, for example api.date_format=http; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Serves the demonstration until told to stop.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let directory = Directory::make()?;
+    let config = configuration(arguments, &directory.path)?;
+    let outcome = serve(config);
+    // the failure of the demonstration says more than that of the cleaning up
+    outcome.and(directory.remove())
+}
+
+fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Failure> {
+    let flags = Flags {
+        config: None,
+        listen: Some(arguments.listen.clone()),
+        data_dir: Some(directory.to_string_lossy().into_owned()),
+        set: arguments.set.clone(),
+    };
+    let loaded = config::load(&flags, &Surroundings::nothing())?;
+    loaded.only_managed()?;
+    Ok(loaded.config)
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    appliance::drop_privileges(&config.data_dir)?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let options = Options { samples: sample::records(today), ready: banner::show };
+    runtime::run_on_all_processors(appliance::run(config, options))
+}
+
+/// A directory that is gone when the demonstration is.
+struct Directory {
+    path: PathBuf,
+    removed: bool,
+}
+
+impl Directory {
+    fn make() -> Result<Self, Failure> {
+        let parent = std::env::temp_dir();
+        let made = nix::unistd::mkdtemp(&parent.join("attendance-api-demo-XXXXXX"));
+        let path = made.map_err(|error| Failure::DemoDirectory { path: parent, source: error.into() })?;
+        Ok(Self { path, removed: false })
+    }
+
+    fn remove(mut self) -> Result<(), Failure> {
+        self.removed = true;
+        std::fs::remove_dir_all(&self.path).map_err(|source| Failure::DemoLeftover { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for Directory {
+    /// The way out of a demonstration that failed: that failure is already on its way to the person.
+    fn drop(&mut self) {
+        if !self.removed && std::fs::remove_dir_all(&self.path).is_err() {
+            output::warn(&format!("{} is left behind; remove it by hand", self.path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_private_and_goes() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = Directory::make().unwrap();
+        let path = directory.path.clone();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        directory.remove().unwrap();
+        assert!(!path.exists());
+        let path = Directory::make().unwrap().path.clone();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn services_outside_are_refused() {
+        let arguments = Arguments { listen: "127.0.0.1:0".to_owned(), set: vec!["postgres.host=db".to_owned()] };
+        let failure = configuration(&arguments, Path::new("/tmp/demo")).unwrap_err();
+        assert!(failure.to_string().contains("postgres.host names a service outside"), "{failure}");
+    }
+}

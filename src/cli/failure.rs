@@ -1,0 +1,62 @@
+//! How a command can fail, and the exit status that says so.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::healthcheck;
+use crate::appliance;
+use crate::config;
+
+/// Failure of any kind that has no status of its own.
+const FAILED: u8 = 1;
+/// A wrong configuration, as sysexits.h numbers it.
+const CONFIGURATION: u8 = 78;
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Configuration(#[from] config::Errors),
+    /// `config check`: the configuration is well-formed, but its PostgreSQL cannot be used.
+    #[error("the PostgreSQL of this configuration cannot be used")]
+    Postgres(#[source] appliance::Error),
+    /// The appliance could not start, or ended by a failure.
+    #[error(transparent)]
+    Appliance(#[from] appliance::Error),
+    /// The health check did not find a healthy appliance.
+    #[error(transparent)]
+    Unhealthy(#[from] healthcheck::Error),
+    /// The operating system gives no threads.
+    #[error("cannot start the worker threads; is the limit of processes or memory reached?")]
+    Runtime(#[source] io::Error),
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// The directory of a demonstration cannot be made.
+    #[error("cannot make a directory for the demonstration in {}; set TMPDIR to a directory that can be written", .path.display())]
+    DemoDirectory {
+        /// Where it was to be.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The directory of a demonstration is left behind.
+    #[error("cannot remove the demonstration's directory {}; remove it by hand", .path.display())]
+    DemoLeftover {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl Failure {
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Postgres(_) => CONFIGURATION,
+            _ => FAILED,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The long part of every help page.
+
+macro_rules! files {
+    () => {
+        "Files (the first that is named or exists is read, none is needed):
+  --config FILE, $CONFIG_FILE, ./config.yaml, /etc/attendance-api/config.yaml"
+    };
+}
+
+macro_rules! environment {
+    () => {
+        "Environment:
+  ATTENDANCE_API__SECTION__KEY  sets a key of the configuration, for example
+                                ATTENDANCE_API__SERVER__LISTEN=127.0.0.1:9000
+                                ATTENDANCE_API__POSTGRES__PASSWORD=...
+  CONFIG_FILE                   names the configuration file
+  STATE_DIRECTORY               the data directory, as systemd sets it
+
+A flag beats the environment, the environment beats the file."
+    };
+}
+
+macro_rules! statuses {
+    () => {
+        "Exit status:
+  0   success
+  1   failure; one readable message on standard error says what, where and what to do
+  64  wrong usage of the command line
+  78  wrong configuration; every problem is told at once"
+    };
+}
+
+pub const MAIN: &str = concat!(
+    "Examples:
+  attendance-api                               serve on port 8080, everything brought along
+  attendance-api demo                          the same with sample records, gone on Ctrl-C
+  attendance-api --listen 127.0.0.1:9000       serve on another address
+  attendance-api config template > config.yaml start a configuration file
+
+",
+    files!(),
+    "\n\n",
+    environment!(),
+    "\n\n",
+    statuses!()
+);
+
+pub const SERVE: &str = concat!(
+    "Examples:
+  attendance-api serve
+  attendance-api serve --listen 127.0.0.1:0            a free port; the log and the banner name it
+  attendance-api serve --config /etc/attendance-api/config.yaml
+  attendance-api serve --data-dir ./data --set log.level=debug --set redis.mode=off
+
+",
+    files!(),
+    "\n\n",
+    environment!(),
+    "\n\n",
+    statuses!()
+);
+
+pub const DEMO: &str = concat!(
+    "Examples:
+  attendance-api demo
+  attendance-api demo --listen 127.0.0.1:0
+  curl 'http://127.0.0.1:8080/api/v1/attendance/search?id=E001'
+
+Files:
+  a directory attendance-api-demo-* in $TMPDIR or /tmp, removed at the end
+
+",
+    statuses!()
+);
+
+pub const MIGRATE: &str = concat!(
+    "Examples:
+  attendance-api migrate status
+  attendance-api migrate update --config /etc/attendance-api/config.yaml
+
+",
+    files!(),
+    "\n\n",
+    environment!(),
+    "\n\n",
+    statuses!()
+);
+
+pub const CONFIG: &str = concat!(
+    "Examples:
+  attendance-api config template > config.yaml
+  attendance-api config check --config config.yaml
+  attendance-api config show --set log.level=debug
+
+",
+    files!(),
+    "\n\n",
+    environment!(),
+    "\n\n",
+    statuses!()
+);
+
+pub const HEALTHCHECK: &str = concat!(
+    "Examples:
+  attendance-api healthcheck
+  attendance-api healthcheck http://127.0.0.1:9000
+  attendance-api healthcheck http://127.0.0.1:8080/readyz
+
+",
+    files!(),
+    "\n\n",
+    environment!(),
+    "
+
+Exit status:
+  0   healthy: the answer was 200
+  1   not healthy, not reachable, or no answer within 3 seconds
+  64  wrong usage of the command line
+  78  wrong configuration (only without a URL)"
+);
+
+pub const OPENAPI: &str = concat!(
+    "Examples:
+  attendance-api openapi > openapi.json
+
+",
+    statuses!()
+);
+
+pub const VERSION: &str = concat!(
+    "Examples:
+  attendance-api version
+
+",
+    statuses!()
+);

@@ -1,0 +1,18 @@
+//! `attendance-api openapi`
+
+use clap::Args;
+
+use super::{Failure, help, output};
+use crate::appliance;
+
+/// Print the OpenAPI document of the API
+///
+/// The same document that a running appliance serves at /openapi.json; for client generators and diffs.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::OPENAPI)]
+pub struct Arguments {}
+
+/// Prints the document.
+pub fn run() -> Result<(), Failure> {
+    output::print(&format!("{}\n", appliance::openapi().trim_end()))
+}

@@ -1,0 +1,69 @@
+//! What a command writes for the person in front of it.
+//!
+//! Policy: a reader that went away (`attendance-api config show | head`) is no failure and never a panic.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use super::Failure;
+
+/// Writes an answer to standard output.
+///
+/// # Errors
+/// When it cannot be written for another reason than that nobody reads it.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a failure to standard error, its causes below it, one line each.
+pub fn tell_failure(failure: &Failure) {
+    let mut stderr = io::stderr().lock();
+    let lines = match failure {
+        Failure::Configuration(errors) => errors.lines().collect(),
+        failure => chain(failure),
+    };
+    for line in lines {
+        // standard error is the last place to tell anything; when it is closed there is none
+        writeln!(stderr, "attendance-api: {line}").ok();
+    }
+}
+
+/// Writes a remark to standard error.
+pub fn warn(text: &str) {
+    writeln!(io::stderr().lock(), "attendance-api: warning: {text}").ok();
+}
+
+/// A message and its causes. A cause that only repeats what stands above it is left out.
+fn chain(failure: &dyn Error) -> Vec<String> {
+    let mut lines = vec![one_line(failure)];
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let text = one_line(error);
+        if !lines.iter().any(|line| line.contains(&text)) {
+            lines.push(format!("caused by: {text}"));
+        }
+        cause = error.source();
+    }
+    lines
+}
+
+fn one_line(error: &dyn Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let failure = Failure::Runtime(io::Error::other("no threads\n left"));
+        let lines = chain(&failure);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1], "caused by: no threads left");
+    }
+}

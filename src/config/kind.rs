@@ -1,0 +1,210 @@
+//! What a value of the configuration may be, and how its text is judged.
+//!
+//! Policy: a value is judged as the text a person wrote, the same way whether it stood in a file, in a variable or
+//! behind a flag; so `off` stays `off` and 05432 is not silently another number. A refusal says what is expected.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::units;
+use super::url;
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Any text without control characters.
+    Text,
+    /// The path of a file or directory.
+    Path,
+    /// An IP address and a port.
+    Address,
+    /// A TCP port.
+    Port,
+    /// A whole number within bounds.
+    Count(u64, u64),
+    /// A time within bounds, in milliseconds.
+    Span(u64, u64),
+    /// A size within bounds, in bytes.
+    Size(u64, u64),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// `postgres://...`
+    PostgresUrl,
+    /// `redis://...`
+    RedisUrl,
+}
+
+/// A judged value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text, a path, a word or a checked URL, as it was written.
+    Text(String),
+    /// A port, a count or a size in bytes.
+    Number(u64),
+    /// A time.
+    Span(Duration),
+    /// An address to listen on.
+    Address(SocketAddr),
+}
+
+/// Why a text was refused: what was expected instead and, where that is not enough, what is wrong with this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Completes the sentence "expected ...".
+    pub expected: String,
+    /// What is wrong with this value in particular. Never repeats a secret.
+    pub hint: Option<String>,
+}
+
+impl Kind {
+    /// Judges a text.
+    pub fn judge(&self, text: &str) -> Result<Value, Refusal> {
+        let value = match self {
+            Self::Text => plain_text(text).map(Value::Text),
+            Self::Path => plain_text(text).map(Value::Text),
+            Self::Address => text.trim().parse().ok().map(Value::Address),
+            Self::Port => number(text).filter(|n| (1..=65535).contains(n)).map(Value::Number),
+            Self::Count(min, max) => number(text).filter(|n| (min..=max).contains(&n)).map(Value::Number),
+            Self::Span(min, max) => units::duration(text)
+                .filter(|d| (Duration::from_millis(*min)..=Duration::from_millis(*max)).contains(d))
+                .map(Value::Span),
+            Self::Size(min, max) => units::size(text).filter(|n| (min..=max).contains(&n)).map(Value::Number),
+            Self::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::PostgresUrl => return self.judge_url(text, url::postgres(text).err()),
+            Self::RedisUrl => return self.judge_url(text, url::redis(text).err()),
+        };
+        value.ok_or_else(|| Refusal { expected: self.expected(), hint: self.hint(text) })
+    }
+
+    fn judge_url(&self, text: &str, fault: Option<url::Fault>) -> Result<Value, Refusal> {
+        match fault {
+            None => Ok(Value::Text(text.to_owned())),
+            Some(fault) => Err(Refusal { expected: self.expected(), hint: Some(fault.to_string()) }),
+        }
+    }
+
+    /// Completes the sentence "expected ...".
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Text => "text without control characters".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Address => "an IP address and a port, like 0.0.0.0:8080, 127.0.0.1:0 or \"[::]:8080\"".to_owned(),
+            Self::Port => "a port number from 1 to 65535".to_owned(),
+            Self::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Span(min, max) => {
+                let show = |millis: &u64| units::show_duration(Duration::from_millis(*millis));
+                format!("a time from {} to {}, like 50ms, 20s, 5m or a number of seconds", show(min), show(max))
+            }
+            Self::Size(min, max) => format!(
+                "a size from {} to {}, like 64KiB, 1MiB, 10MB or a number of bytes",
+                units::show_size(*min),
+                units::show_size(*max)
+            ),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::PostgresUrl => "postgres://user:password@host:5432/database?sslmode=prefer".to_owned(),
+            Self::RedisUrl => "redis://username:password@host:6379/0".to_owned(),
+        }
+    }
+
+    /// A word on mistakes that the expectation alone does not explain.
+    fn hint(&self, text: &str) -> Option<String> {
+        match self {
+            Self::Port | Self::Count(..) => number_hint(text),
+            Self::Address if text.starts_with("localhost:") => Some("write 127.0.0.1 for localhost".to_owned()),
+            Self::Address if text.starts_with(':') => Some(format!("write 0.0.0.0{text} for every interface")),
+            Self::Word(words) => word_hint(words, text),
+            _ => None,
+        }
+    }
+}
+
+/// Text that can be passed on to a server or the file system; the empty text means "not set" and never comes here.
+fn plain_text(text: &str) -> Option<String> {
+    (!text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
+/// Decimal digits without a sign and without leading zeros: the one spelling of a number everybody reads alike.
+fn number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let plain = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+fn number_hint(text: &str) -> Option<String> {
+    let digits = text.trim();
+    let without_zeros = digits.trim_start_matches('0');
+    if digits.bytes().all(|b| b.is_ascii_digit()) && without_zeros.len() < digits.len() && !without_zeros.is_empty() {
+        return Some(format!("with a leading zero some YAML readers take it as octal; write {without_zeros}"));
+    }
+    is_yaml_boolean(text).then(|| "it is not a switch".to_owned())
+}
+
+fn word_hint(words: &[&str], text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    if words.contains(&lower.as_str()) {
+        return Some(format!("write {lower}"));
+    }
+    if words.contains(&"off") && ["no", "false", "n", "none", "disabled"].contains(&lower.as_str()) {
+        return Some("write off".to_owned());
+    }
+    is_yaml_boolean(text).then(|| "it is not a switch".to_owned())
+}
+
+/// Whether YAML 1.1 readers, the Python service's among them, take this unquoted word as true or false.
+fn is_yaml_boolean(text: &str) -> bool {
+    ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// Whether an unquoted text means something else than itself to YAML readers: a boolean, an octal, hexadecimal or
+/// fractional number. A plain decimal number means itself.
+pub fn is_ambiguous(text: &str) -> bool {
+    is_yaml_boolean(text) || (looks_numeric(text) && number(text).is_none())
+}
+
+fn looks_numeric(text: &str) -> bool {
+    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let lower = body.to_ascii_lowercase();
+    let prefixed = |prefix: &str, radix: u32| {
+        lower.strip_prefix(prefix).is_some_and(|d| !d.is_empty() && d.chars().all(|c| c == '_' || c.is_digit(radix)))
+    };
+    let digits =
+        lower.bytes().all(|b| b.is_ascii_digit() || b == b'_') && lower.starts_with(|c: char| c.is_ascii_digit());
+    let fraction = lower.bytes().any(|b| b.is_ascii_digit())
+        && lower.bytes().all(|b| b.is_ascii_digit() || b".e+-_".contains(&b))
+        && lower.parse::<f64>().is_ok();
+    let special = [".inf", ".nan"].contains(&lower.as_str());
+    digits || fraction || special || prefixed("0x", 16) || prefixed("0o", 8) || prefixed("0b", 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        assert_eq!(Kind::Port.judge("5432"), Ok(Value::Number(5432)));
+        for text in ["05432", "5432.0", "0x1538", "5_432", "-1", "+5", "0", "65536", "", "yes"] {
+            assert!(Kind::Port.judge(text).is_err(), "{text}");
+        }
+        let refusal = Kind::Port.judge("05432").unwrap_err();
+        assert_eq!(refusal.hint.as_deref(), Some("with a leading zero some YAML readers take it as octal; write 5432"));
+    }
+
+    #[test]
+    fn bounds_hold() {
+        assert!(Kind::Size(1024, 4096).judge("1KiB").is_ok());
+        assert!(Kind::Size(1024, 4096).judge("1023").is_err());
+        assert!(Kind::Span(100, 1000).judge("1s").is_ok());
+        assert!(Kind::Span(100, 1000).judge("1001ms").is_err());
+    }
+
+    #[test]
+    fn what_yaml_readers_take_as_something_else() {
+        for text in ["yes", "Off", "true", "0123", "0x10", "1e3", "1.5", "1_000", "-5", ".inf", "0o17"] {
+            assert!(is_ambiguous(text), "{text}");
+        }
+        for text in ["password", "12345", "0", "10.0.0.3", "0xg", "e", "a1", "1password", "-", "+"] {
+            assert!(!is_ambiguous(text), "{text}");
+        }
+    }
+}

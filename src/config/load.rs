@@ -1,0 +1,101 @@
+//! Layers → settings → configuration, with every problem found on the way.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::keys::{Secrecy, is_section};
+use super::origin::Origin;
+use super::problem::{Errors, Problem, Problems};
+use super::settings::Settings;
+use super::sources::{self, Flags, Surroundings};
+use super::{Config, build, data_dir, show};
+
+/// A configuration with the knowledge where each of its values came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read, where there is one.
+    pub file: Option<PathBuf>,
+    settings: Settings,
+}
+
+/// Reads every layer and makes the configuration.
+///
+/// # Errors
+/// All problems of all layers at once; nothing has been started or written by then.
+pub fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, Errors> {
+    let mut settings = Settings::default();
+    sources::defaults(&mut settings);
+    let file = sources::file(&mut settings, flags, surroundings);
+    sources::environment(&mut settings, surroundings);
+    sources::flags(&mut settings, flags);
+    let data_dir = data_dir::choose(&mut settings, surroundings).unwrap_or_default();
+    let config = build::config(&mut settings, data_dir);
+    let problems = std::mem::take(&mut settings.problems);
+    Errors::unless_none(problems, Loaded { config, file, settings })
+}
+
+impl Loaded {
+    /// The configuration as YAML, with the origin of every value, secrets masked.
+    pub fn show(&self) -> String {
+        show::settings(&self.settings)
+    }
+
+    /// Where the listening address came from.
+    pub fn listen_origin(&self) -> &Origin {
+        self.settings.origin("server.listen").unwrap_or(&Origin::Default)
+    }
+
+    /// What is allowed but unwise, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.readable_secret().into_iter().collect()
+    }
+
+    /// Refuses services outside, for the demonstration that fills the database.
+    ///
+    /// # Errors
+    /// One problem for each key that names such a service.
+    pub fn only_managed(&self) -> Result<(), Errors> {
+        let mut problems = Problems::default();
+        for key in ["postgres.host", "postgres.url", "redis.host", "redis.url"] {
+            if let Some(origin) = self.settings.origin(key).cloned() {
+                problems.push(Problem::NotForDemo { origin, key });
+            }
+        }
+        Errors::unless_none(problems, ())
+    }
+
+    fn readable_secret(&self) -> Option<String> {
+        let path = self.file.as_deref().filter(|path| readable_by_all(path))?;
+        let holds_secret = |(key, setting): &(&super::keys::Key, Option<&super::settings::Setting>)| {
+            let Some(setting) = setting else { return false };
+            key.secrecy != Secrecy::Public
+                && setting.shown(key).is_some_and(|shown| shown.contains("***"))
+                && matches!(setting.origin, Origin::File { .. })
+        };
+        let (key, _) = self.settings.all().find(holds_secret)?;
+        let path = path.display();
+        Some(format!("every user of this machine can read {path}, which holds {}; run chmod 640 {path}", key.path))
+    }
+}
+
+fn readable_by_all(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+/// The documentation of every key as a configuration file in which every key is commented out: it changes nothing
+/// until a `#` is removed.
+pub fn template() -> String {
+    sources::DEFAULTS.lines().map(|line| format!("{}\n", comment_out(line))).collect()
+}
+
+fn comment_out(line: &str) -> String {
+    let body = line.trim_start();
+    let section = body.strip_suffix(':').is_some_and(is_section);
+    if body.is_empty() || body.starts_with('#') || section {
+        return line.to_owned();
+    }
+    let indent = &line[..line.len() - body.len()];
+    format!("{indent}#{body}")
+}

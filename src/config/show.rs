@@ -1,0 +1,68 @@
+//! Settings as YAML that says where each value came from.
+
+use super::keys::Key;
+use super::kind;
+use super::origin::Origin;
+use super::settings::{Setting, Settings};
+
+/// Every key in its section: `key: value  # from <origin>`; secrets are `***`. The result is itself YAML.
+pub fn settings(settings: &Settings) -> String {
+    let mut text = String::new();
+    let mut section = None;
+    for (key, setting) in settings.all() {
+        if key.section() != section {
+            section = key.section();
+            text.push_str(&section.map(|name| format!("{name}:\n")).unwrap_or_default());
+        }
+        let indent = if section.is_some() { "  " } else { "" };
+        text.push_str(&format!("{indent}{}\n", line(key, setting)));
+    }
+    text
+}
+
+fn line(key: &Key, setting: Option<&Setting>) -> String {
+    let name = key.name();
+    let origin = setting.map_or(&Origin::Default, |setting| &setting.origin);
+    match setting.and_then(|setting| setting.shown(key)) {
+        Some(value) => format!("{name}: {}  # from {}", scalar(&value), one_line(origin)),
+        None if *origin == Origin::Default => format!("{name}: null  # not set"),
+        None => format!("{name}: null  # unset by {}", one_line(origin)),
+    }
+}
+
+/// A path may hold a line break; a comment may not.
+fn one_line(origin: &Origin) -> String {
+    origin.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// A text as a YAML scalar that every reader takes for the same text.
+fn scalar(text: &str) -> String {
+    let plain_characters = |c: char| c.is_ascii_alphanumeric() || "_./:-@%+".contains(c);
+    let begins_plainly = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+    let plain = begins_plainly && text.chars().all(plain_characters) && !text.ends_with(':');
+    if plain && !kind::is_ambiguous(text) && text != "null" {
+        return text.to_owned();
+    }
+    // JSON's strings are YAML's double-quoted scalars
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_survive_every_reader() {
+        for (text, shown) in [
+            ("0.0.0.0:8080", "0.0.0.0:8080"),
+            ("off", "\"off\""),
+            ("***", "\"***\""),
+            ("[::]:8080", "\"[::]:8080\""),
+            ("/var/lib/a b", "\"/var/lib/a b\""),
+            ("1MiB", "1MiB"),
+            ("null", "\"null\""),
+        ] {
+            assert_eq!(scalar(text), shown);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The loader as a whole: precedence, every kind of problem, the Python service's file.
+
+use std::path::{Path, PathBuf};
+
+use super::keys::KEYS;
+use super::settings::Settings;
+use super::*;
+
+/// A configuration file of its own for one test, removed at the end.
+struct TestFile(PathBuf);
+
+impl TestFile {
+    fn new(text: impl AsRef<[u8]>) -> Self {
+        let dir =
+            nix::unistd::mkdtemp(&std::env::temp_dir().join("config-test-XXXXXX")).expect("a temporary directory");
+        let path = dir.join("config.yaml");
+        std::fs::write(&path, text).expect("the file is written");
+        Self(path)
+    }
+}
+
+impl Drop for TestFile {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.parent() {
+            std::fs::remove_dir_all(dir).ok();
+        }
+    }
+}
+
+fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    Surroundings { variables, default_files: Vec::new(), root: true }
+}
+
+fn flags(config: Option<&Path>) -> Flags {
+    Flags { config: config.map(Path::to_owned), ..Flags::default() }
+}
+
+fn from_text(text: &str) -> Result<Loaded, Errors> {
+    let file = TestFile::new(text);
+    load(&flags(Some(&file.0)), &surroundings(&[]))
+}
+
+fn from_variables(variables: &[(&str, &str)]) -> Result<Loaded, Errors> {
+    load(&Flags::default(), &surroundings(variables))
+}
+
+/// The problems of a file, without the path in front.
+fn problems(text: &str) -> Vec<String> {
+    let file = TestFile::new(text);
+    let errors = load(&flags(Some(&file.0)), &surroundings(&[])).expect_err("the file is wrong");
+    let path = file.0.display().to_string();
+    errors.lines().map(|line| line.replace(&path, "FILE")).collect()
+}
+
+fn problem(text: &str) -> String {
+    let lines = problems(text);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines.into_iter().next().unwrap_or_default()
+}
+
+fn wrong(errors: Result<Loaded, Errors>) -> String {
+    errors.expect_err("it is wrong").to_string()
+}
+
+#[test]
+fn the_defaults_fill_everything_and_name_every_key() {
+    let mut settings = Settings::default();
+    sources::defaults(&mut settings);
+    assert!(settings.problems.is_empty(), "{:?}", settings.problems);
+    let unset = [
+        "data_dir",
+        "postgres.host",
+        "postgres.port",
+        "postgres.user",
+        "postgres.password",
+        "postgres.database",
+        "postgres.sslmode",
+        "postgres.url",
+        "postgres.bin_dir",
+        "redis.mode",
+        "redis.host",
+        "redis.port",
+        "redis.username",
+        "redis.password",
+        "redis.database",
+        "redis.url",
+        "redis.program",
+    ];
+    for (key, setting) in settings.all() {
+        assert_eq!(setting.is_none(), unset.contains(&key.path), "{}", key.path);
+    }
+    let documented = |key: &keys::Key| {
+        let line = format!("{}{}:", if key.section().is_some() { "  " } else { "" }, key.name());
+        sources::DEFAULTS.lines().any(|text| text.starts_with(&line))
+    };
+    assert!(KEYS.iter().all(documented));
+}
+
+#[test]
+fn without_anything_both_services_are_managed() {
+    let config = from_variables(&[]).unwrap().config;
+    assert!(matches!(config.postgres.service, PostgresService::Managed { bin_dir: None, .. }));
+    assert!(matches!(config.redis.service, RedisService::Managed { program: None, max_memory: 134_217_728 }));
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.postgres.request_timeout, Duration::from_millis(1900));
+    assert_eq!(config.redis.ttl, Duration::from_secs(20));
+    assert_eq!(config.data_dir, Path::new("/var/lib/attendance-api"));
+}
+
+#[test]
+fn the_file_of_the_python_service_works_unchanged() {
+    let text = "postgres:\n  database: attendance_db\n  host: 10.0.0.3\n  port: 5432\n  user: postgres\n  \
+                password: password\n\nredis:\n  host: 10.0.0.4\n  port: 6379\n  password: \"\"\n";
+    let loaded = from_text(text).unwrap();
+    assert!(loaded.show().contains("  sslmode: prefer  # from default\n"));
+    assert!(loaded.show().contains("  mode: external  # from default\n"));
+    let config = loaded.config;
+    let PostgresService::External(postgres) = config.postgres.service else { panic!("managed") };
+    assert_eq!((postgres.host.as_str(), postgres.port, postgres.user.as_str()), ("10.0.0.3", 5432, "postgres"));
+    assert_eq!((postgres.password.expose(), postgres.database.as_str()), ("password", "attendance_db"));
+    let RedisService::External(redis) = config.redis.service else { panic!("managed") };
+    assert_eq!((redis.host.as_str(), redis.port, redis.password), ("10.0.0.4", 6379, None));
+}
+
+#[test]
+fn quoted_ports_numeric_passwords_and_urls_are_taken() {
+    let text = "postgres: {url: 'postgres://app@db:6432/att?sslmode=disable', password: 12345}\n\
+                redis: {host: cache, port: '6380', password: \"0123\"}\n";
+    let config = from_text(text).unwrap().config;
+    let PostgresService::External(postgres) = config.postgres.service else { panic!("managed") };
+    assert_eq!((postgres.user.as_str(), postgres.password.expose(), postgres.port), ("app", "12345", 6432));
+    assert_eq!((postgres.database.as_str(), postgres.sslmode), ("att", SslMode::Disable));
+    let RedisService::External(redis) = config.redis.service else { panic!("managed") };
+    assert_eq!((redis.port, redis.password), (6380, Some(Secret::new("0123"))));
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let file = TestFile::new("log: {level: warn, access: errors}\nserver: {listen: 127.0.0.1:1, max_body: 2MiB}\n");
+    let mut flags = flags(Some(&file.0));
+    flags.listen = Some("127.0.0.1:3".to_owned());
+    flags.set = vec!["server.listen=127.0.0.1:4".to_owned(), "log.level=trace".to_owned()];
+    let around = surroundings(&[
+        ("ATTENDANCE_API__SERVER__LISTEN", "127.0.0.1:2"),
+        ("ATTENDANCE_API__SERVER__MAX_BODY", "3MiB"),
+    ]);
+    let loaded = load(&flags, &around).unwrap();
+    assert_eq!(loaded.config.server.listen.port(), 3);
+    assert_eq!(loaded.config.server.max_body, 3 << 20);
+    assert_eq!(loaded.config.log.level, tracing::Level::TRACE);
+    assert_eq!(loaded.config.log.access, Access::Errors);
+    let shown = loaded.show();
+    assert!(shown.contains("listen: 127.0.0.1:3  # from flag --listen"), "{shown}");
+    assert!(shown.contains("max_body: 3MiB  # from environment variable ATTENDANCE_API__SERVER__MAX_BODY"), "{shown}");
+    assert!(shown.contains(&format!("access: errors  # from {}:1:28", file.0.display())), "{shown}");
+    assert!(shown.contains("max_head: 16KiB  # from default"), "{shown}");
+    assert!(tree::parse(&shown).is_ok());
+}
+
+#[test]
+fn the_first_file_counts() {
+    let (named, other) = (TestFile::new("log: {level: warn}"), TestFile::new("log: {level: error}"));
+    let mut around = surroundings(&[]);
+    around.default_files = vec!["/nonexistent/config.yaml".into(), other.0.clone()];
+    let level = |flags: &Flags, around: &Surroundings| load(flags, around).unwrap().config.log.level;
+    assert_eq!(level(&Flags::default(), &around), tracing::Level::ERROR);
+    around.variables.push(("CONFIG_FILE".into(), named.0.clone().into()));
+    assert_eq!(level(&Flags::default(), &around), tracing::Level::WARN);
+    assert_eq!(level(&flags(Some(&other.0)), &around), tracing::Level::ERROR);
+}
+
+#[test]
+fn a_named_file_must_be_there_and_be_a_file() {
+    let missing = wrong(load(&flags(Some(Path::new("/nonexistent.yaml"))), &surroundings(&[])));
+    assert!(missing.contains("/nonexistent.yaml named by --config does not exist"), "{missing}");
+    let missing = wrong(from_variables(&[("CONFIG_FILE", "/nonexistent.yaml")]));
+    assert!(missing.contains("named by CONFIG_FILE"), "{missing}");
+    let directory = wrong(load(&flags(Some(Path::new("/"))), &surroundings(&[])));
+    assert!(directory.contains("not a regular file"), "{directory}");
+    let large = TestFile::new(vec![b'#'; (1 << 20) + 1]);
+    assert!(wrong(load(&flags(Some(&large.0)), &surroundings(&[]))).contains("larger than 1048576 bytes"));
+    let binary = TestFile::new(b"log: \xff");
+    assert!(wrong(load(&flags(Some(&binary.0)), &surroundings(&[]))).contains("not UTF-8 text from byte 5"));
+}
+
+#[test]
+fn the_data_directory_follows_its_rules() {
+    let dir = |variables: &[(&str, &str)], root| {
+        let around = Surroundings { root, ..surroundings(variables) };
+        load(&Flags::default(), &around).map(|loaded| loaded.config.data_dir)
+    };
+    let state = ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b");
+    assert_eq!(dir(&[state, ("ATTENDANCE_API__DATA_DIR", "/d")], true).unwrap(), Path::new("/d"));
+    assert_eq!(dir(&[state], true).unwrap(), Path::new("/var/lib/a"));
+    let home = ("HOME", "/home/u");
+    assert_eq!(dir(&[home, ("XDG_DATA_HOME", "/x")], false).unwrap(), Path::new("/x/attendance-api"));
+    assert_eq!(dir(&[home], false).unwrap(), Path::new("/home/u/.local/share/attendance-api"));
+    assert!(dir(&[("ATTENDANCE_API__DATA_DIR", "rel")], true).unwrap().is_absolute());
+    assert!(dir(&[], false).unwrap_err().to_string().contains("no data directory"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_places() {
+    let lines = problems("server:\n  listne: x\n  max_body: lots\npostgres:\n  port: 05432\nlogg: 1\n");
+    assert_eq!(
+        lines,
+        [
+            "FILE:2:3: unknown key server.listne; did you mean server.listen? Otherwise remove it",
+            "FILE:3:13: server.max_body is \"lots\", expected a size from 1KiB to 1GiB, like 64KiB, 1MiB, 10MB or a number of bytes",
+            "FILE:5:9: postgres.port is \"05432\", expected a port number from 1 to 65535; with a leading zero some YAML readers take it as octal; write 5432",
+            "FILE:6:1: unknown key logg; remove it (`attendance-api config template` lists every key)",
+            "FILE:5:9: postgres.port is given without postgres.host or postgres.url; name the server, or remove the key and the appliance runs its own PostgreSQL",
+        ]
+    );
+}
+
+#[test]
+fn the_worst_file_is_refused_in_few_lines() {
+    let text: String = (0..100_000).map(|n| format!("k{n}: 1\n")).collect();
+    let lines = problems(&text);
+    assert_eq!(lines.len(), 51);
+    assert_eq!(lines[50], "and 99950 more problems");
+    assert_eq!(problems("\"a\\nb\": 1\n").len(), 1);
+}
+
+#[test]
+fn wrong_shapes_are_told() {
+    assert!(problem("- a\n").contains("the file is a list, expected a section"));
+    assert!(problem("server: 8080\n").contains("FILE:1:9: server is a value, expected a section"));
+    assert!(problem("server: {listen: [::]:8080}\n").starts_with("FILE:1:"));
+    assert!(problem("server:\n  listen: [a, b]\n").contains("server.listen is a list, expected an IP address"));
+    assert!(problem("log: {level: {a: b}}\n").contains("log.level is a mapping, expected one of error"));
+    assert!(problem("a: *b\n").starts_with("FILE:1:4: not valid YAML"));
+    assert!(problem("log: {level: info}\nlog: {}\n").contains("FILE:2:1: the key log is given a second time"));
+}
+
+#[test]
+fn unquoted_switches_and_odd_numbers_are_told() {
+    assert!(
+        problem("redis: {mode: no}\n")
+            .contains("redis.mode is \"no\", expected one of managed, external, off; write off")
+    );
+    assert!(problem("log: {level: yes}\n").contains("it is not a switch"));
+    assert!(problem("log: {level: INFO}\n").contains("write info"));
+    let octal = problem("postgres: {host: db, password: 0123}\n");
+    assert!(octal.contains("postgres.password is ***, which YAML reads as a number or a switch"), "{octal}");
+    assert!(from_text("redis: {mode: off}\n").is_ok());
+}
+
+#[test]
+fn contradictions_name_both_sides() {
+    let mode = problem("redis:\n  mode: managed\n  host: cache\n");
+    assert!(mode.contains("redis.mode: managed (FILE:2:9) and redis.host (FILE:3:9) contradict each other"), "{mode}");
+    assert!(
+        problem("redis: {mode: external}\n").contains("redis.mode: external is given without redis.host or redis.url")
+    );
+    assert!(problem("redis: {host: c, program: /r}\n").contains("redis.host (FILE:1:15) and redis.program"));
+    assert!(problem("postgres: {host: d, bin_dir: /b}\n").contains("postgres.host (FILE:1:18) and postgres.bin_dir"));
+    let twice = problem("postgres: {url: 'postgres://u:p@h/d', password: x}\n");
+    assert!(twice.contains("postgres.url (FILE:1:17) and postgres.password (FILE:1:49)"), "{twice}");
+}
+
+#[test]
+fn a_higher_layer_can_take_a_value_back() {
+    let file = TestFile::new("postgres: {host: db}\nredis: {host: cache}\n");
+    let mut flags = flags(Some(&file.0));
+    flags.set = vec!["redis.mode=off".to_owned(), "redis.host=".to_owned()];
+    let loaded = load(&flags, &surroundings(&[("ATTENDANCE_API__POSTGRES__HOST", "")])).unwrap();
+    assert!(matches!(loaded.config.postgres.service, PostgresService::Managed { .. }));
+    assert!(matches!(loaded.config.redis.service, RedisService::Off));
+    assert!(loaded.show().contains("host: null  # unset by environment variable ATTENDANCE_API__POSTGRES__HOST"));
+}
+
+#[test]
+fn unknown_variables_and_bad_sets_are_told() {
+    let text = wrong(from_variables(&[("ATTENDANCE_API__SERVER__LISTENS", "x"), ("ATTENDANCE_API_PORT", "tcp://x")]));
+    assert_eq!(
+        text,
+        "environment variable ATTENDANCE_API__SERVER__LISTENS: sets no known key; \
+         did you mean ATTENDANCE_API__SERVER__LISTEN? Otherwise remove it"
+    );
+    let set = ["postgres.password=geheim", "log.level", "log.lvel=info", "redis.password:geheim"];
+    let flags = Flags { set: set.map(str::to_owned).into(), ..Flags::default() };
+    let text = wrong(load(&flags, &surroundings(&[])));
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(text.contains("use the environment variable ATTENDANCE_API__POSTGRES__PASSWORD"), "{text}");
+    assert!(!text.contains("geheim"), "{text}");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let text = "postgres: {url: 'postgres://u:geheim@h/d'}\nredis: {host: c, password: geheim}\n";
+    let file = TestFile::new(text);
+    let loaded = load(&flags(Some(&file.0)), &surroundings(&[])).unwrap();
+    for output in [loaded.show(), format!("{:?}", loaded.config)] {
+        assert!(output.contains("***") && !output.contains("geheim"), "{output}");
+    }
+    assert_eq!(loaded.warnings().len(), 1, "{:?}", loaded.warnings());
+    let broken =
+        problems("postgres: {url: 'postgres://u:geheim@@h/d'}\nredis: {host: c, password: \"geh\\u0001eim\"}\n");
+    assert!(broken.len() == 2 && broken.iter().all(|line| line.contains("***") && !line.contains("geh")), "{broken:?}");
+}
+
+#[test]
+fn the_template_changes_nothing_and_works_line_by_line() {
+    assert!(from_text(&template()).is_ok());
+    let set = |line: &str| line.contains(':') && !line.trim_start().starts_with('#') && !line.ends_with(':');
+    assert!(!template().lines().any(set));
+    assert!(template().contains("\n  #max_body: 1MiB\n") && template().contains("\n#data_dir:\n"));
+    let edited = template().replace("  #level: info", "  level: debug");
+    assert_eq!(from_text(&edited).unwrap().config.log.level, tracing::Level::DEBUG);
+}

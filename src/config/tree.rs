@@ -1,0 +1,262 @@
+//! A YAML document as a small tree of texts with their places.
+//!
+//! Policy: nothing is guessed. A scalar stays the text that was written, with the knowledge whether it was quoted;
+//! what a configuration has no use for (aliases, tags, a second document, a key given twice) is a fault with its
+//! place. Depth is bounded here, size by the caller, so no document can cost more than its own length.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, StrInput, Tag, options};
+
+/// Sections hold keys, keys hold values: more depth is never needed, a little more makes for better messages.
+const DEPTH: usize = 8;
+
+/// A place in a document; both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub body: Body,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A text.
+    Scalar {
+        /// What was written, quotes and escapes resolved.
+        text: String,
+        /// Written without quotes.
+        plain: bool,
+    },
+    /// Keys and values, in their order.
+    Mapping(Vec<Entry>),
+    /// A list; what is in it does not matter, no key takes one.
+    Sequence,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// Its value.
+    pub value: Node,
+}
+
+/// Why a document cannot be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub place: Place,
+    /// Why, and what to do.
+    pub reason: Reason,
+}
+
+/// Why a document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Not YAML, or nested too deeply.
+    #[error("not valid YAML: {0}; correct the line (is its indentation or a quote wrong?)")]
+    Syntax(String),
+    /// `*name` or `<<`
+    #[error("aliases and merge keys are not taken; write the value out")]
+    Alias,
+    /// `!something`
+    #[error("the tag {0} is not taken; write the plain value")]
+    Tag(String),
+    /// A key that is a list or a mapping.
+    #[error("a key must be a word; a value with {{ or [ in front needs quotes")]
+    Key,
+    /// A key given twice in one mapping.
+    #[error("the key {key} is given a second time, first in line {first}; keep one")]
+    Duplicate {
+        /// The key.
+        key: String,
+        /// The line of the first.
+        first: usize,
+    },
+    /// `---` again.
+    #[error("a second document begins here; a configuration is one document")]
+    SecondDocument,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)
+    }
+}
+
+/// Reads a document. An empty one is [`Body::Null`].
+pub fn parse(text: &str) -> Result<Node, Fault> {
+    let limits: Options = options! {
+        emit_comments: false,
+        flow_nesting_limit: DEPTH,
+        block_nesting_limit: DEPTH,
+    };
+    let mut reader = Reader { parser: Parser::new_from_str_with_options(text, limits) };
+    reader.document()
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Node, Fault> {
+        let mut root = None;
+        loop {
+            let (event, place) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(..) if root.is_some() => return Err(fault(place, Reason::SecondDocument)),
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                event => root = Some(self.node(event, place)?),
+            }
+        }
+        Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, body: Body::Null }))
+    }
+
+    /// Completes the value that begins with this event. Recursion is bounded by the parser's nesting limits.
+    fn node(&mut self, event: Event<'a>, place: Place) -> Result<Node, Fault> {
+        refuse_tag(event.tag(), place)?;
+        let body = match event {
+            Event::Scalar(text, style, _, _) => scalar(text, style),
+            Event::MappingStart(..) => self.mapping()?,
+            Event::SequenceStart(..) => self.sequence()?,
+            _ => return Err(fault(place, Reason::Alias)),
+        };
+        Ok(Node { place, body })
+    }
+
+    fn mapping(&mut self) -> Result<Body, Fault> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        loop {
+            let (event, place) = self.next()?;
+            let key = match event {
+                Event::MappingEnd => return Ok(Body::Mapping(entries)),
+                Event::Scalar(text, style, ..) if text == "<<" && style == ScalarStyle::Plain => {
+                    return Err(fault(place, Reason::Alias));
+                }
+                Event::Scalar(text, ..) => text.into_owned(),
+                _ => return Err(fault(place, Reason::Key)),
+            };
+            if let Some(first) = lines.insert(key.clone(), place.line) {
+                return Err(fault(place, Reason::Duplicate { key, first }));
+            }
+            let (event, value_place) = self.next()?;
+            entries.push(Entry { key, place, value: self.node(event, value_place)? });
+        }
+    }
+
+    fn sequence(&mut self) -> Result<Body, Fault> {
+        loop {
+            let (event, place) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(Body::Sequence);
+            }
+            self.node(event, place)?;
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, place(&span.start))),
+            Some(Err(error)) => Err(syntax(&error)),
+            // the stream always ends with StreamEnd, which ends the reading
+            None => Ok((Event::StreamEnd, Place { line: 1, column: 1 })),
+        }
+    }
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Body {
+    let plain = style == ScalarStyle::Plain;
+    if plain && ["", "~", "null", "Null", "NULL"].contains(&&*text) {
+        return Body::Null;
+    }
+    Body::Scalar { text: text.into_owned(), plain }
+}
+
+/// `!!str` and its like say nothing that the key does not know better; anything else would be silently lost.
+fn refuse_tag(tag: Option<&Tag>, place: Place) -> Result<(), Fault> {
+    match tag {
+        Some(tag) if tag.is_custom() => Err(fault(place, Reason::Tag(tag.original()))),
+        _ => Ok(()),
+    }
+}
+
+fn syntax(error: &ScanError) -> Fault {
+    fault(place(error.marker()), Reason::Syntax(error.info()))
+}
+
+fn place(marker: &Marker) -> Place {
+    Place { line: marker.line().max(1), column: marker.col() + 1 }
+}
+
+fn fault(place: Place, reason: Reason) -> Fault {
+    Fault { place, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> (Reason, usize) {
+        let fault = parse(text).unwrap_err();
+        (fault.reason, fault.place.line)
+    }
+
+    #[test]
+    fn texts_keep_their_spelling_and_place() {
+        let root = parse("a:\n  port: 05432\n  name: \"5\"\n  none:\n").unwrap();
+        let Body::Mapping(sections) = root.body else { panic!("{root:?}") };
+        let Body::Mapping(keys) = &sections[0].value.body else { panic!("{sections:?}") };
+        assert_eq!(keys[0].value.body, Body::Scalar { text: "05432".to_owned(), plain: true });
+        assert_eq!(keys[0].value.place, Place { line: 2, column: 9 });
+        assert_eq!(keys[1].value.body, Body::Scalar { text: "5".to_owned(), plain: false });
+        assert_eq!(keys[2].value.body, Body::Null);
+    }
+
+    #[test]
+    fn flow_style_is_read() {
+        let root = parse("redis: { host: h, port: 6379, password: \"\" }").unwrap();
+        let Body::Mapping(sections) = root.body else { panic!("{root:?}") };
+        assert!(matches!(&sections[0].value.body, Body::Mapping(keys) if keys.len() == 3));
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_configuration_is_a_fault() {
+        assert_eq!(reason("a: &x 1\nb: *x\n"), (Reason::Alias, 2));
+        assert_eq!(reason("a: {}\nb:\n  <<: {}\n"), (Reason::Alias, 3));
+        assert_eq!(reason("a: !env X\n"), (Reason::Tag("!env".to_owned()), 1));
+        assert_eq!(reason("a: 1\na: 2\n"), (Reason::Duplicate { key: "a".to_owned(), first: 1 }, 2));
+        assert_eq!(reason("a: 1\n---\nb: 2\n").0, Reason::SecondDocument);
+        assert_eq!(reason("a: {{ value }}\n").0, Reason::Key);
+        assert!(matches!(reason("a: 1\n b: 2\n"), (Reason::Syntax(_), _)));
+        assert!(matches!(reason(&"[".repeat(100_000)), (Reason::Syntax(_), 1)));
+    }
+
+    #[test]
+    fn an_empty_document_is_nothing() {
+        for text in ["", "# only a comment\n", "---\n", "~"] {
+            assert_eq!(parse(text).unwrap().body, Body::Null, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `postgres://` and `redis://` addresses.
+//!
+//! Policy: what is not understood is refused, never ignored; a fault is told without repeating the address, because
+//! there may be a password in it.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// What a `postgres://` URL says; what it leaves out is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PostgresUrl {
+    /// Host name, address or socket directory.
+    pub host: String,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Role.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<super::Secret>,
+    /// Database name.
+    pub database: Option<String>,
+    /// `sslmode`, one of libpq's words, not judged here.
+    pub sslmode: Option<String>,
+}
+
+/// What a `redis://` URL says; what it leaves out is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedisUrl {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// ACL user.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<super::Secret>,
+    /// Database number.
+    pub database: Option<i64>,
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Fault {
+    /// Not the scheme that is needed.
+    #[error("it must begin with {0}")]
+    Scheme(&'static str),
+    /// `rediss://`
+    #[error("encrypted connections to Redis are not offered; use redis:// within a private network")]
+    RedisTls,
+    /// Nothing between `//` and the port or path.
+    #[error("the host is missing")]
+    NoHost,
+    /// More than one host.
+    #[error("only one host is taken")]
+    ManyHosts,
+    /// `[` without `]`, or text behind it.
+    #[error("an IPv6 address stands in brackets, like [::1]:5432")]
+    Brackets,
+    /// The port is not a number from 1 to 65535.
+    #[error(
+        "its port is not a number from 1 to 65535 (a password with : / ? # @ in it must have them as %3A %2F %3F %23 %40)"
+    )]
+    Port,
+    /// A `%` that is not followed by two hexadecimal digits, not UTF-8, or a control character.
+    #[error("its {0} is not valid (a % is written %25)")]
+    Encoding(&'static str),
+    /// The path of a Redis URL is its database number.
+    #[error("its path must be a database number, like /0")]
+    Database,
+    /// A path with more than the database's name.
+    #[error("its path must be one name, the database's (a / within it is written %2F)")]
+    Path,
+    /// A parameter nobody knows.
+    #[error("its parameter {0:?} is not known; only sslmode is")]
+    Parameter(String),
+    /// `sslmode` with an unknown word.
+    #[error("its sslmode must be one of disable, prefer, require, verify-full")]
+    SslMode,
+}
+
+/// The parts every URL has, not decoded yet.
+struct Parts<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: &'a str,
+    port: Option<u16>,
+    path: &'a str,
+    query: &'a str,
+}
+
+/// Reads `postgres://user:password@host:port/database?sslmode=...`.
+pub fn postgres(text: &str) -> Result<PostgresUrl, Fault> {
+    let rest = ["postgres://", "postgresql://"]
+        .into_iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .ok_or(Fault::Scheme("postgres://"))?;
+    let parts = split(rest)?;
+    if parts.path.contains('/') {
+        return Err(Fault::Path);
+    }
+    Ok(PostgresUrl {
+        host: decoded(parts.host, "host")?.into_owned(),
+        port: parts.port,
+        user: optional(parts.user, "user")?,
+        password: optional(parts.password, "password")?.map(super::Secret::new),
+        database: optional(Some(parts.path), "database")?,
+        sslmode: sslmode(parts.query)?,
+    })
+}
+
+/// Reads `redis://username:password@host:port/database`.
+pub fn redis(text: &str) -> Result<RedisUrl, Fault> {
+    if text.starts_with("rediss://") {
+        return Err(Fault::RedisTls);
+    }
+    let parts = split(text.strip_prefix("redis://").ok_or(Fault::Scheme("redis://"))?)?;
+    if let Some((name, _)) = parameters(parts.query).next() {
+        return Err(Fault::Parameter(name.to_owned()));
+    }
+    let database = match parts.path {
+        "" => None,
+        path if path.bytes().all(|b| b.is_ascii_digit()) => Some(path.parse().map_err(|_| Fault::Database)?),
+        _ => return Err(Fault::Database),
+    };
+    Ok(RedisUrl {
+        host: decoded(parts.host, "host")?.into_owned(),
+        port: parts.port,
+        username: optional(parts.user, "username")?,
+        password: optional(parts.password, "password")?.map(super::Secret::new),
+        database,
+    })
+}
+
+/// The URL without its password; `***` alone where it is too broken to say where the password ends.
+pub fn masked(text: &str) -> String {
+    let understood = postgres(text).is_ok() || redis(text).is_ok();
+    let Some((scheme, rest)) = text.split_once("://").filter(|_| understood) else {
+        return "***".to_owned();
+    };
+    match rest.split_once('@').map(|(login, address)| (login.split_once(':'), address)) {
+        Some((Some((user, _)), address)) => format!("{scheme}://{user}:***@{address}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Takes the text behind `scheme://` apart.
+fn split(rest: &str) -> Result<Parts<'_>, Fault> {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, address) = authority.rsplit_once('@').map_or((None, authority), |(login, a)| (Some(login), a));
+    // a raw @ in the password would leave its tail to be taken for the host, so only the encoded one is taken
+    if login.is_some_and(|login| login.contains('@')) {
+        return Err(Fault::Encoding("password"));
+    }
+    let (user, password) = match login.map(|login| login.split_once(':')) {
+        None => (None, None),
+        Some(None) => (login, None),
+        Some(Some((user, password))) => (Some(user), Some(password)),
+    };
+    let (host, port) = host_and_port(address)?;
+    Ok(Parts { user, password, host, port, path, query })
+}
+
+fn host_and_port(address: &str) -> Result<(&str, Option<u16>), Fault> {
+    if address.contains(',') {
+        return Err(Fault::ManyHosts);
+    }
+    let (host, port) = if let Some(bracketed) = address.strip_prefix('[') {
+        let (host, behind) = bracketed.split_once(']').ok_or(Fault::Brackets)?;
+        let port = if behind.is_empty() { None } else { Some(behind.strip_prefix(':').ok_or(Fault::Brackets)?) };
+        (host, port)
+    } else {
+        address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)))
+    };
+    if host.is_empty() {
+        return Err(Fault::NoHost);
+    }
+    let port = port.map(|text| text.parse().ok().filter(|port| *port > 0).ok_or(Fault::Port)).transpose()?;
+    Ok((host, port))
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+fn sslmode(query: &str) -> Result<Option<String>, Fault> {
+    let mut mode = None;
+    for (name, value) in parameters(query) {
+        if name != "sslmode" {
+            return Err(Fault::Parameter(name.to_owned()));
+        }
+        if !["disable", "prefer", "require", "verify-full"].contains(&value) {
+            return Err(Fault::SslMode);
+        }
+        mode = Some(value.to_owned());
+    }
+    Ok(mode)
+}
+
+/// Decodes a part that may be left out; an empty one is left out too.
+fn optional(part: Option<&str>, what: &'static str) -> Result<Option<String>, Fault> {
+    part.filter(|text| !text.is_empty()).map(|text| decoded(text, what).map(Cow::into_owned)).transpose()
+}
+
+fn decoded<'a>(text: &'a str, what: &'static str) -> Result<Cow<'a, str>, Fault> {
+    let escapes_are_whole =
+        text.split('%').skip(1).all(|tail| tail.len() >= 2 && tail.bytes().take(2).all(|b| b.is_ascii_hexdigit()));
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| Fault::Encoding(what))?;
+    if !escapes_are_whole || decoded.chars().any(char::is_control) {
+        return Err(Fault::Encoding(what));
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Secret;
+    use super::*;
+
+    #[test]
+    fn a_postgres_url_is_taken_apart() {
+        let url = postgres("postgres://app:p%40ss%2Fword@db.example:6432/attendance_db?sslmode=require").unwrap();
+        assert_eq!(url.host, "db.example");
+        assert_eq!(url.port, Some(6432));
+        assert_eq!(url.user.as_deref(), Some("app"));
+        assert_eq!(url.password, Some(Secret::new("p@ss/word")));
+        assert_eq!(url.database.as_deref(), Some("attendance_db"));
+        assert_eq!(url.sslmode.as_deref(), Some("require"));
+        let short = postgres("postgresql://[::1]").unwrap();
+        assert_eq!(short, PostgresUrl { host: "::1".to_owned(), ..PostgresUrl::default() });
+        assert_eq!(postgres("postgres://u@%2Frun%2Fpostgresql/d").unwrap().host, "/run/postgresql");
+    }
+
+    #[test]
+    fn a_redis_url_is_taken_apart() {
+        let url = redis("redis://:secret@10.0.0.4:6380/3").unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.database), ("10.0.0.4", Some(6380), Some(3)));
+        assert_eq!((url.username, url.password), (None, Some(Secret::new("secret"))));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let faults = [
+            ("mysql://h/d", Fault::Scheme("postgres://")),
+            ("postgres:///d", Fault::NoHost),
+            ("postgres://u:p@/d", Fault::NoHost),
+            ("postgres://a,b/d", Fault::ManyHosts),
+            ("postgres://[::1/d", Fault::Brackets),
+            ("postgres://h:0/d", Fault::Port),
+            ("postgres://u:a/b@h/d", Fault::Port),
+            ("postgres://u:a@b@h/d", Fault::Encoding("password")),
+            ("postgres://u:100%@h/d", Fault::Encoding("password")),
+            ("postgres://h/a/b", Fault::Path),
+            ("postgres://h/d?application_name=x", Fault::Parameter("application_name".to_owned())),
+            ("postgres://h/d?sslmode=sometimes", Fault::SslMode),
+        ];
+        for (text, fault) in faults {
+            assert_eq!(postgres(text), Err(fault), "{text}");
+        }
+        assert_eq!(redis("rediss://h"), Err(Fault::RedisTls));
+        assert_eq!(redis("redis://h/zero"), Err(Fault::Database));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(masked("postgres://u:geheim@h:1/d"), "postgres://u:***@h:1/d");
+        assert_eq!(masked("redis://:geheim@h"), "redis://:***@h");
+        assert_eq!(masked("postgres://u@h/d"), "postgres://u@h/d");
+        assert_eq!(masked("postgres://u:ge@heim@h/d"), "***");
+        assert_eq!(masked("geheim"), "***");
+    }
+}

@@ -1,0 +1,162 @@
+//! One client connection, from accept to close.
+//!
+//! Policy: one timer a connection watches whatever is due (`activity.rs`). It is set later only when it has rung: a request
+//! normally costs no timer operation. A connection ends in one of three ways: the protocol's own end, a client
+//! that is overdue (a stalled one is reset, so that the kernel does not keep its data), or the server's stop. A client that has
+//! only stopped sending still gets its answer, and one that has gone does not undo a create half-way.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
+
+use super::App;
+use super::activity::{Activity, Overdue};
+use super::exchange::Exchanges;
+use super::socket::Socket;
+
+/// Smallest buffer the parser accepts.
+const SMALLEST_BUFFER: usize = 8192;
+/// A client that is still sending after its answer gets this long to read the answer.
+const LINGER: Duration = Duration::from_secs(1);
+/// And it may send this much.
+const LINGER_BYTES: usize = 16 << 20;
+
+/// What open connections are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    No,
+    /// Finish the request at hand, then close.
+    Drain,
+    /// Close.
+    Now,
+}
+
+enum End {
+    /// As HTTP ends: the answer is written, or the client has gone.
+    Protocol(Result<(), hyper::Error>),
+    Overdue(Overdue),
+    Stopped,
+}
+
+/// Serves one connection to its end.
+pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watch::Receiver<Stop>) {
+    let activity = Arc::new(Activity::new());
+    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&activity));
+    let exchanges = Exchanges::new(Arc::clone(&app), peer, Arc::clone(&activity));
+    let mut conn = http1::Builder::new()
+        .header_read_timeout(None)
+        .half_close(true)
+        .max_header_size(app.server.max_head)
+        .max_buf_size(app.server.max_head.max(SMALLEST_BUFFER))
+        .serve_connection(TokioIo::new(socket), exchanges);
+    let mut watch = Watch { app: &app, activity: &activity, timer: None };
+    let end = tokio::select! {
+        biased;
+        end = drive(&mut conn, &mut watch) => end,
+        () = ordered(&mut stop, |order| order != Stop::No) => {
+            // An idle connection ends here, one with a request after its answer.
+            Pin::new(&mut conn).graceful_shutdown();
+            tokio::select! {
+                biased;
+                end = drive(&mut conn, &mut watch) => end,
+                () = ordered(&mut stop, |order| order == Stop::Now) => End::Stopped,
+            }
+        }
+    };
+    close(conn.into_parts().io.into_inner().into_tcp(), &activity, end).await;
+}
+
+/// Serves until HTTP has come to its end or the client is overdue.
+async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, watch: &mut Watch<'_>) -> End {
+    tokio::select! {
+        biased;
+        end = poll_fn(|cx| conn.poll_without_shutdown(cx)) => End::Protocol(end),
+        overdue = poll_fn(|cx| watch.poll(cx)) => End::Overdue(overdue),
+    }
+}
+
+/// Waits for an order; a server that is gone has given all of them.
+async fn ordered(stop: &mut watch::Receiver<Stop>, which: impl Fn(Stop) -> bool) {
+    let _ = stop.wait_for(|order| which(*order)).await;
+}
+
+async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
+    match end {
+        End::Protocol(ended) => {
+            let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            if tcp.shutdown().await.is_ok() && (refused || activity.is_unread()) {
+                linger(&tcp).await;
+            }
+        }
+        End::Overdue(overdue) => {
+            tracing::debug!(?overdue, "a client was too slow and was cut off");
+            if overdue == Overdue::Write {
+                // If it fails, the kernel gives the data up later.
+                let _ = tcp.set_zero_linger();
+            }
+        }
+        End::Stopped => {}
+    }
+}
+
+/// Reads away what a client still sends: closing at once would reset the connection and could destroy the
+/// answer before the client has read it.
+async fn linger(tcp: &TcpStream) {
+    let drain = async {
+        let mut waste = [0; 2048];
+        let mut left = LINGER_BYTES;
+        while left > 0 && tcp.readable().await.is_ok() {
+            match tcp.try_read(&mut waste) {
+                Ok(0) => break,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    };
+    // Past the time the connection is closed as it is.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
+/// The connection's one timer.
+struct Watch<'a> {
+    app: &'a App,
+    activity: &'a Activity,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch<'_> {
+    /// Ready when something is overdue. Polled whenever the connection has done something, so that it sees every change.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
+        loop {
+            let Some((due, overdue)) = self.activity.due(&self.app.server) else { return Poll::Pending };
+            let due = Instant::from_std(due);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            if timer.deadline() > due {
+                timer.as_mut().reset(due);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if due <= Instant::now() {
+                return Poll::Ready(overdue);
+            }
+            // It rang for a wait that has ended since.
+            timer.as_mut().reset(due);
+        }
+    }
+}

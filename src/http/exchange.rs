@@ -1,0 +1,245 @@
+//! One request and its answer: everything that is the same for all of them.
+//!
+//! Policy: a request is observed exactly once, when its answer has been handed over for writing, or when its connection
+//! ended before that (status 499, as nginx calls it): one log line, one observation. A panic in a handler is that
+//! request's 500 and nothing else's. While the server drains, requests on open connections are refused.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+
+use super::activity::Activity;
+use super::error::Failure;
+use super::request::Call;
+use super::request_id::{self, X_REQUEST_ID};
+use super::response::{Body, Reply};
+use super::{App, router};
+use crate::attendance::{Cached, Interrupted};
+use crate::config::Access;
+
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// The connection ended before the answer.
+const CONNECTION_ENDED: u16 = 499;
+
+/// Answers the requests of one connection.
+#[derive(Debug)]
+pub struct Exchanges {
+    app: Arc<App>,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+}
+
+impl Exchanges {
+    /// For a connection with this client.
+    pub fn new(app: Arc<App>, peer: SocketAddr, activity: Arc<Activity>) -> Self {
+        Self { app, peer, activity }
+    }
+}
+
+impl Service<Request<Incoming>> for Exchanges {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    // In a box, so that an idle connection does not hold the room for it.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.activity.request_began();
+        let exchange = Exchange::new(self, &request);
+        let app = Arc::clone(&self.app);
+        Box::pin(async move { Ok(answer(app, exchange, request).await) })
+    }
+}
+
+async fn answer(app: Arc<App>, mut exchange: Exchange, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let route = router::find(&head.method, head.uri.path());
+    exchange.route = route.label();
+    let mut call = Call::new(app, head, body);
+    let mut reply = if call.app.is_draining() && !route.is_liveness() {
+        exchange.fail(Failure::draining())
+    } else {
+        match unless_panicking(route.answer(&mut call)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(failure)) => exchange.fail(failure),
+            Err(panic) => exchange.fail(Failure::bug(format!("a handler panicked: {}", panic_text(&*panic)))),
+        }
+    };
+    if has_body && !call.body_is_read() {
+        // What is left of the body is in the way of the next request.
+        exchange.activity.leave_unread();
+        reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if call.head.method == Method::HEAD {
+        reply = reply.without_body();
+    }
+    exchange.send(reply)
+}
+
+/// Completes with `Err` when the future panics.
+async fn unless_panicking<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    // Unwind safety: the future is never polled again after a panic.
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+/// A request that is being answered. Dropping it observes it.
+#[derive(Debug)]
+pub struct Exchange {
+    app: Arc<App>,
+    activity: Arc<Activity>,
+    peer: SocketAddr,
+    started: Instant,
+    id: HeaderValue,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    route: &'static str,
+    status: u16,
+    cached: Cached,
+}
+
+impl Exchange {
+    fn new(of: &Exchanges, request: &Request<Incoming>) -> Self {
+        of.app.metrics.requests_in_flight.inc();
+        Self {
+            app: Arc::clone(&of.app),
+            activity: Arc::clone(&of.activity),
+            peer: of.peer,
+            started: Instant::now(),
+            id: of.app.ids.of(request.headers()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            route: router::UNMATCHED,
+            status: CONNECTION_ENDED,
+            cached: Cached::Bypass,
+        }
+    }
+
+    /// Logs what only the log is told, and makes the answer.
+    fn fail(&self, failure: Failure) -> Reply {
+        let request_id = request_id::text(&self.id);
+        if let Some(internal) = failure.internal() {
+            tracing::error!(request_id, route = self.route, "{internal}");
+        }
+        if failure.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            self.app.metrics.request_exceptions.with_label_values(&[method_label(&self.method), "500"]).inc();
+        }
+        failure.into_reply(request_id)
+    }
+
+    fn send(mut self, reply: Reply) -> Response<Body> {
+        self.status = reply.status.as_u16();
+        self.cached = reply.cached.unwrap_or(Cached::Bypass);
+        let mut headers = reply.headers;
+        headers.insert(X_REQUEST_ID, self.id.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let mut response = Response::new(reply.body.ending(self));
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// The answer stopped in the middle; its status has been sent already.
+    pub fn interrupted(&self, error: &Interrupted) {
+        tracing::error!(request_id = request_id::text(&self.id), route = self.route, "{error}");
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.activity.request_ended();
+        self.app.metrics.requests_in_flight.dec();
+        let line = format_args!("{} {} {:?}", self.method, self.uri, self.version);
+        let line = Line { request: line, method: self.method.as_str(), id: request_id::text(&self.id) };
+        let taken = self.started.elapsed().as_secs_f64();
+        log(&self.app, self.peer, &line, self.status, taken, self.cached.as_str());
+        if self.route != router::METRICS {
+            observe(&self.app, method_label(&self.method), self.route, self.status, taken);
+        }
+    }
+}
+
+/// Observes a request whose head the HTTP parser refused: nothing of it is known.
+pub fn refused(app: &App, peer: SocketAddr, status: u16, request_id: &str) {
+    let line = Line { request: format_args!("-"), method: "-", id: request_id };
+    log(app, peer, &line, status, 0.0, Cached::Bypass.as_str());
+    observe(app, "OTHER", router::UNMATCHED, status, 0.0);
+}
+
+/// What the log says of a request's head.
+struct Line<'a> {
+    request: std::fmt::Arguments<'a>,
+    method: &'a str,
+    id: &'a str,
+}
+
+fn log(app: &App, peer: SocketAddr, line: &Line<'_>, status: u16, seconds: f64, cache: &str) {
+    match app.access {
+        Access::Off => return,
+        Access::Errors if status < 400 => return,
+        Access::Errors | Access::All => {}
+    }
+    tracing::info!(
+        target: "access",
+        request = %line.request,
+        status_code = status,
+        method = line.method,
+        remote_address = %peer.ip(),
+        duration_ms = (seconds * 1e6).round() / 1e3,
+        request_id = line.id,
+        cache,
+        "request answered"
+    );
+}
+
+fn observe(app: &App, method: &str, route: &str, status: u16, seconds: f64) {
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    app.metrics.request_duration.with_label_values(&[method, route, code.as_str()]).observe(seconds);
+    app.metrics.requests.with_label_values(&[method, code.as_str()]).inc();
+}
+
+/// The method as a label: clients may invent others, labels may not grow with them.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_its_message() {
+        let panic = unless_panicking(async { panic!("number {}", 5) }).await.unwrap_err();
+        assert_eq!(panic_text(&*panic), "number 5");
+        assert_eq!(unless_panicking(async { 5 }).await.ok(), Some(5));
+    }
+
+    #[test]
+    fn invented_methods_share_a_label() {
+        assert_eq!(method_label(&Method::PATCH), "PATCH");
+        assert_eq!(method_label(&Method::from_bytes(b"X-17").unwrap()), "OTHER");
+    }
+}

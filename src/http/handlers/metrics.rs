@@ -1,0 +1,24 @@
+//! `GET /metrics`
+
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+
+use crate::http::error::Failure;
+use crate::http::request::Call;
+use crate::http::response::{Body, Reply};
+use crate::telemetry::metrics::CONTENT_TYPE;
+
+/// What is counted and measured, for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    operation_id = "metrics",
+    responses((status = 200, description = "All metrics", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
+        example = "# HELP attendance_api Attendance API version\n# TYPE attendance_api gauge\nattendance_api{version=\"0.1.0\"} 1\n"))
+)]
+pub fn metrics(call: &Call) -> Result<Reply, Failure> {
+    let text =
+        call.app.metrics.render().map_err(|error| Failure::bug(format!("a metric cannot be rendered: {error}")))?;
+    Ok(Reply::new(StatusCode::OK, HeaderValue::from_static(CONTENT_TYPE), Body::full(text)))
+}

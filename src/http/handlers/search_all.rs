@@ -1,0 +1,56 @@
+//! `GET /api/v1/attendance/search/all`
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, LINK};
+
+use crate::attendance::Listing;
+use crate::http::error::{ErrorBody, Failure};
+use crate::http::openapi::Record;
+use crate::http::query::{self, SearchAll};
+use crate::http::request::Call;
+use crate::http::response::{Body, Reply};
+use crate::http::{conditional, openapi};
+
+/// List records
+///
+/// All records, or those the filters leave, by employee (in the database's text order), then date. With `limit` they come in pages:
+/// follow the header `Link` with `rel="next"` until there is none. A large unpaged answer is streamed, without an entity tag.
+#[utoipa::path(
+    get,
+    path = "/api/v1/attendance/search/all",
+    tag = "attendance",
+    operation_id = "listRecords",
+    params(SearchAll, ("If-None-Match" = Option<String>, Header, description = "Entity tags the client has; answered with 304 if one is current")),
+    responses(
+        (status = 200, description = "The records; `[]` when there are none", body = Vec<Record>,
+            headers(
+                ("ETag" = String, description = "Entity tag of this answer, where it was not streamed"),
+                ("Cache-Control" = String, description = "`no-cache`"),
+                ("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last one"),
+            )),
+        (status = 304, description = "The client has the current answer",
+            headers(("ETag" = String, description = "Entity tag of the current answer"))),
+        (status = 400, description = "A parameter cannot be used; `details` says which", body = ErrorBody),
+    )
+)]
+pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
+    let list = query::search_all(call.query())?;
+    match call.app.attendance.list(&list).await? {
+        Listing::Whole(answer) => {
+            let next = answer.next.as_deref().map(|after| query::next_page(&list, after));
+            let mut reply = conditional::reply(&call.head.headers, answer);
+            // A percent-encoded query always fits a header.
+            if let Some(Ok(link)) =
+                next.map(|query| HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", openapi::SEARCH_ALL)))
+            {
+                reply.headers.insert(LINK, link);
+            }
+            Ok(reply)
+        }
+        Listing::Stream(rows) => {
+            let mut reply = Reply::json(StatusCode::OK, Body::rows(rows));
+            conditional::revalidated(&mut reply);
+            Ok(reply)
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Query strings as typed values.
+//!
+//! Policy: decoded as the service this one replaces does: `+` is a space, what is no escape is taken as it stands, bytes that are not
+//! UTF-8 become U+FFFD, of several values the first counts, unknown parameters are ignored. Everything that
+//! is wrong is told at once. An empty filter is no filter.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use utoipa::IntoParams;
+
+use super::error::{ErrorStatus, Failure};
+use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, echo};
+
+/// Most records of one page.
+const MOST: u32 = 10_000;
+/// RFC 3986's unreserved characters stand for themselves.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What the service this one replaces says, its trailing space included: clients compare it.
+const CHECK_PARAMS: &str = "Unable to process request, please check query params ";
+
+/// Which record `search` is asked for.
+#[derive(Debug, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Search {
+    /// Employee. Of several the first counts.
+    #[param(min_length = 1, example = "1")]
+    pub id: String,
+    /// Day; without it, the employee's latest record is answered. The forms of a record's date are accepted.
+    #[param(value_type = Option<String>, format = Date)]
+    pub date: Option<Date>,
+}
+
+/// Which records `search/all` is asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents the domain's `ListQuery`, which knows nothing of OpenAPI")]
+pub struct SearchAll {
+    /// Only this employee's records (exact match; empty: all).
+    id: Option<String>,
+    /// Only records with this status (exact match; empty: all).
+    status: Option<String>,
+    /// Only records with this name (exact match; empty: all).
+    name: Option<String>,
+    /// Not before this day.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// Not after this day.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// At most this many records. Where there are more, the header `Link` leads to the next page.
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<u32>,
+    /// The cursor of the page before, as its `Link` header gave it.
+    after: Option<String>,
+}
+
+/// A decoded query string.
+#[derive(Debug)]
+struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    fn decode(query: &'a str) -> Self {
+        let pair = |pair: &'a str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        };
+        Self(query.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    /// The first value of a parameter; empty counts as absent.
+    fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
+        Some(&**value).filter(|value| !value.is_empty())
+    }
+
+    /// A text the database can be asked for.
+    fn text(&self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        let value = self.get(name)?;
+        if value.contains('\0') {
+            problems.push(Problem::new(name, "must not contain a NUL character"));
+        }
+        Some(value.to_owned())
+    }
+
+    fn date(&self, name: &str, problems: &mut Vec<Problem>) -> Option<Date> {
+        let value = self.get(name)?;
+        let date = Date::parse(value);
+        if date.is_none() {
+            problems.push(Problem::new(name, format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(value))));
+        }
+        date
+    }
+
+    fn limit(&self, problems: &mut Vec<Problem>) -> Option<u32> {
+        let value = self.get("limit")?;
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
+        let limit = value.parse().ok().filter(|limit| digits && (1..=MOST).contains(limit));
+        if limit.is_none() {
+            problems.push(Problem::new("limit", format!("`{}` is not a number from 1 to {MOST}", echo(value))));
+        }
+        limit
+    }
+
+    fn cursor(&self, problems: &mut Vec<Problem>) -> Option<Cursor> {
+        let cursor = Cursor::decode(self.get("after")?);
+        if cursor.is_none() {
+            problems.push(Problem::new(
+                "after",
+                "is not a cursor of ours: take it from the Link header of the page before",
+            ));
+        }
+        cursor
+    }
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|b| b == b'%' || b == b'+') {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.replace('+', " ");
+    Cow::Owned(percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned())
+}
+
+/// Reads the query of `search`.
+pub fn search(query: &str) -> Result<Search, Failure> {
+    let query = Query::decode(query);
+    let mut problems = Vec::new();
+    let id = query.text("id", &mut problems);
+    if id.is_none() {
+        problems.push(Problem::new("id", "is required"));
+    }
+    let id_is_usable = problems.is_empty();
+    let date = query.date("date", &mut problems);
+    match id {
+        Some(id) if problems.is_empty() => Ok(Search { id, date }),
+        _ if id_is_usable => Err(Failure::bad_query(problems)),
+        _ => Err(Failure::new(ErrorStatus::BAD_REQUEST, CHECK_PARAMS).because(problems)),
+    }
+}
+
+/// Reads the query of `search/all`.
+pub fn search_all(query: &str) -> Result<ListQuery, Failure> {
+    let query = Query::decode(query);
+    let mut problems = Vec::new();
+    let list = ListQuery {
+        id: query.text("id", &mut problems),
+        status: query.text("status", &mut problems),
+        name: query.text("name", &mut problems),
+        from: query.date("from", &mut problems),
+        to: query.date("to", &mut problems),
+        limit: query.limit(&mut problems),
+        after: query.cursor(&mut problems),
+    };
+    if problems.is_empty() { Ok(list) } else { Err(Failure::bad_query(problems)) }
+}
+
+/// The query that asks for the page behind `after`, with the same filters.
+pub fn next_page(list: &ListQuery, after: &str) -> String {
+    let date = |date: Option<Date>| date.map(|date| date.to_string());
+    let mut query = String::new();
+    for (name, value) in [
+        ("id", list.id.clone()),
+        ("status", list.status.clone()),
+        ("name", list.name.clone()),
+        ("from", date(list.from)),
+        ("to", date(list.to)),
+        ("limit", list.limit.map(|limit| limit.to_string())),
+        ("after", Some(after.to_owned())),
+    ] {
+        let Some(value) = value else { continue };
+        let separator = if query.is_empty() { "" } else { "&" };
+        // Writing to a String cannot fail.
+        let _ = write!(query, "{separator}{name}={}", utf8_percent_encode(&value, ESCAPED));
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(query: &str) -> Option<String> {
+        search(query).ok().map(|search| search.id)
+    }
+
+    fn refusal(failure: Failure) -> String {
+        String::from_utf8(failure.body("id")).unwrap()
+    }
+
+    #[test]
+    fn queries_are_decoded_as_recorded() {
+        for (query, expected) in [
+            ("id=1", "1"),
+            ("id=a%20b", "a b"),
+            ("id=a+b", "a b"),
+            ("id=a%2Bb", "a+b"),
+            ("id=%C3%BC", "ü"),
+            ("id=a%25b", "a%b"),
+            ("id=a%b", "a%b"),
+            ("id=%zz", "%zz"),
+            ("id=x%26y", "x&y"),
+            ("%69d=1", "1"),
+            ("foo=bar&id=2", "2"),
+            ("id=1&id=2", "1"),
+            ("id=1;id=2", "1;id=2"),
+            ("id=%ff", "\u{fffd}"),
+            ("id=1=2", "1=2"),
+            ("&&id=1&", "1"),
+        ] {
+            assert_eq!(id(query).as_deref(), Some(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_search_without_a_usable_id_is_refused_with_the_recorded_sentence() {
+        for query in ["", "id=", "id", "ID=1", "name=One", "id=&id=2", "id=1%00"] {
+            let refusal = refusal(search(query).unwrap_err());
+            let sentence = "\"message\":\"Unable to process request, please check query params \"";
+            assert!(refusal.contains(sentence) && refusal.contains("\"field\":\"id\""), "{query}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let refusal = refusal(search_all("id=%00&from=x&to=y&limit=0&after=z").unwrap_err());
+        for field in ["id", "from", "to", "limit", "after"] {
+            assert!(refusal.contains(&format!("\"field\":\"{field}\"")), "{field}: {refusal}");
+        }
+        for limit in ["0", "10001", "-1", "+5", "1.5", "99999999999", "x"] {
+            assert!(search_all(&format!("limit={}", limit.replace('+', "%2B"))).is_err(), "{limit}");
+        }
+        assert_eq!(search_all("limit=10000").unwrap().limit, Some(10_000));
+        assert_eq!(search_all("id=&status=&limit=&after=&from=").unwrap(), ListQuery::default());
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let list = search_all("name=a+%26+%C3%BC&from=2023-08-01&limit=2").unwrap();
+        assert_eq!(next_page(&list, "c_-1"), "name=a%20%26%20%C3%BC&from=2023-08-01&limit=2&after=c_-1");
+    }
+}

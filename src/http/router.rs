@@ -1,0 +1,279 @@
+//! Every route on one page.
+//!
+//! Policy: a path is percent-decoded, then compared as it is; case matters, `..` means nothing. A trailing or double slash is not
+//! another resource: the client is sent to the clean path (308). HEAD works wherever GET does, OPTIONS
+//! everywhere; what is unknown is a JSON 404, a known path with another method a 405 with `Allow`.
+
+use std::borrow::Cow;
+
+use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+
+use super::error::{ErrorStatus, Failure};
+use super::handlers::{create, docs, health, home, metrics, probes, search, search_all};
+use super::request::Call;
+use super::response::Reply;
+
+/// Longest path and query, in bytes.
+const LONGEST_TARGET: usize = 8192;
+/// Label of what is no route.
+pub const UNMATCHED: &str = "unmatched";
+/// The route that is not counted.
+pub const METRICS: &str = "/metrics";
+
+const GET: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "OPTIONS, POST";
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Create,
+    Search,
+    SearchAll,
+    Health,
+    HealthDetail,
+    Livez,
+    Readyz,
+    Metrics,
+    OpenApi,
+    DocsPage,
+    DocsFile,
+    Favicon,
+    Home,
+    /// Another name of the path given.
+    Moved(&'static str),
+}
+
+/// Path (its label in metrics, too), methods, endpoint. `{file}` stands for one last piece.
+const ROUTES: [(&str, &str, Endpoint); 17] = [
+    ("/api/v1/attendance/search", GET, Endpoint::Search),
+    ("/api/v1/attendance/create", POST, Endpoint::Create),
+    ("/api/v1/attendance/search/all", GET, Endpoint::SearchAll),
+    ("/api/v1/attendance/health", GET, Endpoint::Health),
+    ("/api/v1/attendance/health/detail", GET, Endpoint::HealthDetail),
+    ("/livez", GET, Endpoint::Livez),
+    ("/readyz", GET, Endpoint::Readyz),
+    (METRICS, GET, Endpoint::Metrics),
+    ("/openapi.json", GET, Endpoint::OpenApi),
+    ("/apispec_1.json", GET, Endpoint::OpenApi),
+    ("/apidocs", GET, Endpoint::Moved("/apidocs/")),
+    ("/apidocs/index.html", GET, Endpoint::Moved("/apidocs/")),
+    ("/apidocs/", GET, Endpoint::DocsPage),
+    ("/apidocs/{file}", GET, Endpoint::DocsFile),
+    ("/favicon.ico", GET, Endpoint::Favicon),
+    ("/", GET, Endpoint::Home),
+    ("/index.html", GET, Endpoint::Moved("/")),
+];
+
+async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure> {
+    match endpoint {
+        Endpoint::Create => create::create(call).await,
+        Endpoint::Search => search::search(call).await,
+        Endpoint::SearchAll => search_all::search_all(call).await,
+        Endpoint::Health => health::health(call).await,
+        Endpoint::HealthDetail => health::detail(call).await,
+        Endpoint::Livez => Ok(probes::livez()),
+        Endpoint::Readyz => probes::readyz(call).await,
+        Endpoint::Metrics => metrics::metrics(call),
+        Endpoint::OpenApi => Ok(docs::openapi(call)),
+        Endpoint::DocsPage => docs::page(),
+        Endpoint::DocsFile => docs::file(call),
+        Endpoint::Favicon => docs::favicon(),
+        Endpoint::Home => Ok(home::home(call).await),
+        Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, call.query()))),
+    }
+}
+
+/// Where a request leads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To an endpoint.
+    Endpoint(EndpointRoute),
+    /// To a resource that does not know the method.
+    WrongMethod {
+        /// The resource.
+        label: &'static str,
+        /// The methods it knows.
+        allow: &'static str,
+    },
+    /// To a resource, asked for its methods.
+    Options {
+        /// The resource.
+        label: &'static str,
+        /// The methods it knows.
+        allow: &'static str,
+    },
+    /// To a resource under another spelling of its path.
+    Unclean(String),
+    /// The path is too long to be looked at.
+    TooLong,
+    /// Nowhere.
+    Unknown,
+}
+
+/// A route to an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EndpointRoute {
+    endpoint: Endpoint,
+    label: &'static str,
+    /// What stands for `{file}`.
+    file: String,
+}
+
+/// Where a method and a raw path lead.
+pub fn find(method: &Method, raw_path: &str) -> Route {
+    if raw_path.len() > LONGEST_TARGET {
+        return Route::TooLong;
+    }
+    let path = percent_decode_str(raw_path).decode_utf8_lossy();
+    if let Some((label, allow, endpoint, file)) = resource(&path) {
+        return if *method == Method::OPTIONS {
+            Route::Options { label, allow }
+        } else if allow.split(", ").any(|known| known == method.as_str()) {
+            Route::Endpoint(EndpointRoute { endpoint, label, file: file.to_owned() })
+        } else {
+            Route::WrongMethod { label, allow }
+        };
+    }
+    let clean = clean(&path);
+    match resource(&clean) {
+        // A piece that a client chose would have to be encoded again; there is none in the other routes.
+        Some((_, _, _, file)) if clean != path && file.is_empty() => Route::Unclean(clean.into_owned()),
+        _ => Route::Unknown,
+    }
+}
+
+fn resource(path: &str) -> Option<(&'static str, &'static str, Endpoint, &str)> {
+    ROUTES.iter().find_map(|&(label, allow, endpoint)| match label.strip_suffix("{file}") {
+        None => (label == path).then_some((label, allow, endpoint, "")),
+        Some(folder) => {
+            let file = path.strip_prefix(folder).filter(|file| !file.is_empty() && !file.contains('/'))?;
+            Some((label, allow, endpoint, file))
+        }
+    })
+}
+
+/// The path with single slashes and none at its end.
+fn clean(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") && !path.ends_with('/') {
+        return Cow::Borrowed(path);
+    }
+    let clean: String = path.split('/').filter(|piece| !piece.is_empty()).flat_map(|piece| ["/", piece]).collect();
+    Cow::Owned(if clean.is_empty() { "/".to_owned() } else { clean })
+}
+
+fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+impl Route {
+    /// Label for metrics: the route, or `unmatched`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Endpoint(EndpointRoute { label, .. })
+            | Self::WrongMethod { label, .. }
+            | Self::Options { label, .. } => label,
+            Self::Unclean(_) | Self::TooLong | Self::Unknown => UNMATCHED,
+        }
+    }
+
+    /// Whether it is asked whether the process lives, which a draining one does.
+    pub fn is_liveness(&self) -> bool {
+        matches!(self, Self::Endpoint(EndpointRoute { endpoint: Endpoint::Livez, .. }))
+    }
+
+    /// Answers the request.
+    pub async fn answer(self, call: &mut Call) -> Result<Reply, Failure> {
+        if call.query().len() > LONGEST_TARGET {
+            return Self::too_long();
+        }
+        match self {
+            Self::Endpoint(EndpointRoute { endpoint, file, .. }) => {
+                call.file = file;
+                dispatch(endpoint, call).await
+            }
+            Self::WrongMethod { allow, .. } => Err(Failure::method_not_allowed(allow)),
+            Self::Options { allow, .. } => {
+                let mut reply = Reply::empty(StatusCode::OK);
+                reply.headers.insert(ALLOW, HeaderValue::from_static(allow));
+                reply.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                Ok(reply)
+            }
+            Self::Unclean(path) => Ok(Reply::moved(&with_query(&path, call.query()))),
+            Self::TooLong => Self::too_long(),
+            Self::Unknown => Err(Failure::new(
+                ErrorStatus::NOT_FOUND,
+                "There is no such resource. GET /openapi.json describes those there are, /apidocs/ shows them.",
+            )),
+        }
+    }
+
+    fn too_long() -> Result<Reply, Failure> {
+        let message = format!("The path and the query may each have at most {LONGEST_TARGET} bytes.");
+        Err(Failure::new(ErrorStatus::URI_TOO_LONG, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(method: Method, path: &str) -> Option<Endpoint> {
+        match find(&method, path) {
+            Route::Endpoint(route) => Some(route.endpoint),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_route_leads_to_its_own_endpoint() {
+        for (path, allow, expected) in ROUTES {
+            let method = if allow == POST { Method::POST } else { Method::GET };
+            assert_eq!(endpoint(method.clone(), path), Some(expected), "{path}");
+            assert_eq!(find(&method, path).label(), path);
+            assert_eq!(find(&Method::OPTIONS, path), Route::Options { label: path, allow });
+            assert_eq!(find(&Method::PATCH, path), Route::WrongMethod { label: path, allow });
+            assert_eq!(endpoint(Method::HEAD, path).is_some(), allow == GET, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_decoded_but_not_normalised() {
+        assert_eq!(endpoint(Method::GET, "/api/v1/attendance/h%65alth"), Some(Endpoint::Health));
+        for path in [
+            "/API/V1/ATTENDANCE/HEALTH",
+            "/api/v1/attendance/x/../health",
+            "/nope",
+            "/nope/",
+            "*",
+            "",
+            "/apidocs/a/b",
+            "/metrics%00",
+            "/%ff",
+        ] {
+            assert_eq!(find(&Method::GET, path), Route::Unknown, "{path}");
+        }
+        assert_eq!(find(&Method::GET, &"/x".repeat(5000)), Route::TooLong);
+    }
+
+    #[test]
+    fn slashes_too_many_lead_to_the_clean_path() {
+        for (path, clean) in [
+            ("/api/v1/attendance/health/", "/api/v1/attendance/health"),
+            ("//api/v1//attendance/health", "/api/v1/attendance/health"),
+            ("/metrics%2F", "/metrics"),
+            ("/apidocs//", "/apidocs"),
+            ("//", "/"),
+        ] {
+            assert_eq!(find(&Method::GET, path), Route::Unclean(clean.to_owned()), "{path}");
+        }
+        assert_eq!(with_query("/x", "id=1"), "/x?id=1");
+    }
+
+    #[test]
+    fn an_unknown_method_is_known_to_be_wrong() {
+        let foo = Method::from_bytes(b"FOO").unwrap();
+        assert!(matches!(find(&foo, "/"), Route::WrongMethod { allow: GET, .. }));
+    }
+}

@@ -1,0 +1,131 @@
+//! A client's socket as the HTTP parser sees it: it notes progress, and completes the parser's own answers.
+//!
+//! The parser answers a head that is not HTTP, or too large, by itself: a bare status line before any request has
+//! reached us. Clients are promised JSON and a request id in every answer, so that one write is completed here. This
+//! is the only place that sees it.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::activity::Activity;
+use super::error::Failure;
+use super::{App, exchange, request_id};
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Socket {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    app: Arc<App>,
+    activity: Arc<Activity>,
+    /// What is being written in place of the parser's own answer.
+    refusal: Option<Bytes>,
+}
+
+impl Socket {
+    /// Wraps an accepted connection.
+    pub fn new(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, activity: Arc<Activity>) -> Self {
+        Self { tcp, peer, app, activity, refusal: None }
+    }
+
+    /// The bare connection.
+    pub fn into_tcp(self) -> TcpStream {
+        self.tcp
+    }
+
+    fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.wrote(result.is_ready());
+        result
+    }
+
+    /// Writes our refusal for the parser's; all of `theirs` counts as written at the end of it.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>, theirs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let app = &self.app;
+        let mut refusal = self.refusal.take().unwrap_or_else(|| {
+            let head: Vec<u8> = theirs.iter().flat_map(|slice| slice.iter().copied()).collect();
+            refusal(app, self.peer, &head)
+        });
+        while refusal.has_remaining() {
+            let result = Pin::new(&mut self.tcp).poll_write(cx, &refusal);
+            let Poll::Ready(written) = self.written(result) else {
+                self.refusal = Some(refusal);
+                return Poll::Pending;
+            };
+            refusal.advance(written?);
+        }
+        Poll::Ready(Ok(theirs.iter().map(|slice| slice.len()).sum()))
+    }
+}
+
+/// The parser's head (status line and headers) with our headers and body.
+fn refusal(app: &App, peer: SocketAddr, head: &[u8]) -> Bytes {
+    let head = String::from_utf8_lossy(head);
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(400);
+    let id = app.ids.fresh();
+    let id = request_id::text(&id);
+    let body = Failure::of_head(status).body(id);
+    let kept = head.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with("content-length"));
+    let mut out: String = kept.flat_map(|line| [line, "\r\n"]).collect();
+    out.push_str("content-type: application/json\r\nx-content-type-options: nosniff\r\n");
+    out.push_str(&format!("x-request-id: {id}\r\ncontent-length: {}\r\n\r\n", body.len()));
+    exchange::refused(app, peer, status, id);
+    Bytes::from([out.as_bytes(), &body].concat())
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            this.activity.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if !this.activity.is_answering() {
+            return this.poll_refuse(cx, &[IoSlice::new(buf)]);
+        }
+        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
+        this.written(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if !this.activity.is_answering() {
+            return this.poll_refuse(cx, bufs);
+        }
+        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        this.written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
+        this.activity.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,166 @@
+//! What a child is started with.
+//!
+//! Policy: a command line and an environment can be printed at any time, so a secret never is in them; it goes through
+//! standard input. The environment is exactly what is listed here: nothing of the appliance's own is inherited
+//! (`NOTIFY_SOCKET`, `WATCHDOG_*` and `LISTEN_*` would make Debian's PostgreSQL and Redis talk to our systemd).
+//! Every child is its own process group, so that Ctrl-C in a terminal reaches only the appliance, and is started
+//! through the hidden subcommand `supervised-child` (see `shim`), so that it dies with the appliance.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+
+use super::shim;
+
+/// The appliance's own program, wherever it lies: the link also works when the path has become unreachable.
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// The variables a child gets from the appliance's own environment, where they are set.
+const COPIED: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ"];
+
+/// What the child reads on its standard input.
+#[derive(Clone)]
+pub(super) enum Input {
+    /// Nothing.
+    Nothing,
+    /// These bytes, which may be secret.
+    Bytes(Arc<[u8]>),
+    /// An open descriptor, such as a listening socket.
+    Descriptor(Arc<OwnedFd>),
+}
+
+/// A child that can be started any number of times.
+#[derive(Clone)]
+pub(super) struct ChildCommand {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    /// What the kernel sends to the child when the appliance dies.
+    death_signal: Signal,
+    input: Input,
+    /// Tests of the supervision alone run without the shim: their own executable is not the appliance.
+    through_shim: bool,
+}
+
+impl ChildCommand {
+    /// A child that runs `program` and is sent `death_signal` when the appliance dies.
+    pub(super) fn new(program: impl Into<PathBuf>, death_signal: Signal) -> Self {
+        let copied = COPIED.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        let mut env: Vec<(OsString, OsString)> = copied.collect();
+        env.push(("LC_ALL".into(), "C".into()));
+        Self { program: program.into(), args: Vec::new(), env, death_signal, input: Input::Nothing, through_shim: true }
+    }
+
+    /// Adds one argument.
+    pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(super) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable. Not for secrets: other processes of the same user can read it.
+    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets what the child reads on standard input.
+    pub(super) fn input(mut self, input: Input) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// Runs without the shim.
+    #[cfg(test)]
+    pub(super) fn direct(mut self) -> Self {
+        self.through_shim = false;
+        self
+    }
+
+    /// The program's path.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The bytes to write to the child's standard input once it runs.
+    pub(super) fn input_bytes(&self) -> Option<Arc<[u8]>> {
+        match &self.input {
+            Input::Bytes(bytes) => Some(Arc::clone(bytes)),
+            Input::Nothing | Input::Descriptor(_) => None,
+        }
+    }
+
+    /// The command in the form that can be spawned.
+    ///
+    /// # Errors
+    /// When the descriptor for standard input cannot be duplicated.
+    pub(super) fn to_command(&self) -> io::Result<Command> {
+        let mut command = if self.through_shim {
+            let mut command = Command::new(OWN_PROGRAM);
+            command.args(shim::arguments(self.death_signal)).arg(&self.program);
+            command
+        } else {
+            Command::new(&self.program)
+        };
+        command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        // A child must not keep the directory busy that the appliance was started in.
+        command.current_dir("/").process_group(0).stdin(match &self.input {
+            Input::Nothing => Stdio::null(),
+            Input::Bytes(_) => Stdio::piped(),
+            Input::Descriptor(descriptor) => Stdio::from(descriptor.try_clone()?),
+        });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+}
+
+/// The environment and the command line, as a person could type them.
+impl fmt::Display for ChildCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("env -i")?;
+        for (name, value) in &self.env {
+            write!(f, " {}={}", name.display(), quoted(value))?;
+        }
+        write!(f, " {}", quoted(self.program.as_os_str()))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+    }
+}
+
+/// `word` as a shell would need it.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_a_person_could_type_and_no_input() {
+        let secret: Arc<[u8]> = Arc::from(&b"hunter2"[..]);
+        let command = ChildCommand::new("/bin/echo", Signal::SIGINT)
+            .env("A", "b c")
+            .args(["it's", "", "listen_addresses="])
+            .input(Input::Bytes(secret));
+        let printed = command.to_string();
+        assert!(printed.ends_with(r"A='b c' /bin/echo 'it'\''s' '' listen_addresses="), "{printed}");
+        assert!(!printed.contains("hunter2"));
+    }
+}

@@ -1,0 +1,95 @@
+//! One data directory, one appliance.
+//!
+//! Policy: an exclusive lock of the kernel on `DATA/lock`, held as long as the process lives. The kernel releases it
+//! however the process ends, so there is no stale lock; the process id in the file is for the error message only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// Why the data directory is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another appliance runs on it.
+    #[error(
+        "the data directory {dir} is in use by another attendance-api ({holder}); stop that one, or give this one \
+         another --data-dir",
+        dir = .dir.display()
+    )]
+    Held {
+        /// The data directory.
+        dir: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The lock cannot be taken at all.
+    #[error("cannot lock the data directory: {path}: {source}", path = .path.display())]
+    File {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The right to use a data directory; released when dropped.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _file: Flock<File>,
+}
+
+impl DataDirLock {
+    /// Takes the lock on `data_dir`, which must exist, without waiting.
+    ///
+    /// # Errors
+    /// When another process has it, or the file cannot be written.
+    pub fn acquire(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join("lock");
+        let failed = |source| Error::File { path: path.clone(), source };
+        // Not truncated on opening: the holder's process id is in it.
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        match Flock::lock(file.map_err(failed)?, FlockArg::LockExclusiveNonblock) {
+            Ok(mut file) => {
+                record_holder(&mut file).map_err(failed)?;
+                Ok(Self { _file: file })
+            }
+            Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held { dir: data_dir.to_owned(), holder: holder(file) }),
+            Err((_, errno)) => Err(failed(errno.into())),
+        }
+    }
+}
+
+fn record_holder(file: &mut File) -> io::Result<()> {
+    file.rewind()?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn holder(mut file: File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
+        _ => "process unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managed::testing::scratch;
+
+    #[test]
+    fn the_second_one_is_told_who_holds_it() {
+        let dir = scratch("lock");
+        let held = DataDirLock::acquire(&dir).unwrap();
+        let error = DataDirLock::acquire(&dir).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        drop(held);
+        DataDirLock::acquire(&dir).unwrap();
+    }
+}

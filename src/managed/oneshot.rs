@@ -1,0 +1,77 @@
+//! A helper program that is run to its end, such as `initdb`.
+//!
+//! Policy: as a supervised child it dies with the appliance; it has a bound; past that its whole process group is
+//! killed, so that what it started in turn ends too.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::command::ChildCommand;
+use super::output::{Dialect, Output};
+use super::process::{self, Policy};
+use super::spawner::Spawner;
+
+/// Why a helper did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process could not be started or waited for.
+    #[error("'{program}' cannot be run: {source}")]
+    Run {
+        /// The program's path.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not end in time.
+    #[error("'{program}' did not finish within {after:?} and was killed; the last it said:\n{last_lines}")]
+    Timeout {
+        /// The program's path.
+        program: String,
+        /// The bound.
+        after: Duration,
+        /// The last lines of its output.
+        last_lines: String,
+    },
+    /// It ended with a failure.
+    #[error("'{program}' failed with {status}; the last it said:\n{last_lines}")]
+    Failed {
+        /// The program's path.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines of its output.
+        last_lines: String,
+    },
+}
+
+/// Runs `command` to its end and returns the last lines of its output.
+///
+/// # Errors
+/// When it cannot be started, takes longer than `timeout`, or ends with a failure.
+pub(super) async fn run(command: &ChildCommand, timeout: Duration) -> Result<String, Error> {
+    let program = command.program().display().to_string();
+    let failed = |source| Error::Run { program: program.clone(), source };
+    let spawner = Spawner::start("helper").map_err(failed)?;
+    let mut child = spawner.spawn(command.to_command().map_err(failed)?).await.map_err(failed)?;
+    let output = Output::follow(&mut child, Dialect::Silent);
+    let stdin = child.stdin.take().zip(command.input_bytes());
+    let finished = tokio::time::timeout(timeout, async {
+        if let Some((mut stdin, bytes)) = stdin {
+            // A helper that ended without reading is judged by how it ended.
+            let _ = stdin.write_all(&bytes).await;
+        }
+        child.wait().await
+    })
+    .await;
+    let Ok(status) = finished else {
+        let policy = Policy { stop: Vec::new(), ..Policy::new("helper", Dialect::Silent) };
+        process::end(&mut child, &policy).await;
+        return Err(Error::Timeout { program, after: timeout, last_lines: output.last_lines().await });
+    };
+    let status = status.map_err(failed)?;
+    let last_lines = output.last_lines().await;
+    if status.success() { Ok(last_lines) } else { Err(Error::Failed { program, status, last_lines }) }
+}

@@ -1,0 +1,50 @@
+//! The one thread that starts a child.
+//!
+//! Policy: the death signal of a child fires when the thread that spawned it ends, and threads of a runtime come and
+//! go. So each supervised child has a thread of its own that does nothing but spawn and lives as long as its [`Spawner`];
+//! dropping the spawner is therefore the same as killing the child with its death signal.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+type Request = (Command, oneshot::Sender<io::Result<Child>>);
+
+/// Starts processes from one long-lived thread.
+pub(super) struct Spawner {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Spawner {
+    /// Starts the thread. Must be called inside the runtime that will look after the children.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn start(name: &str) -> io::Result<Self> {
+        let (requests, inbox) = mpsc::channel::<Request>();
+        let runtime = Handle::current();
+        thread::Builder::new().name(format!("spawn-{name}")).stack_size(256 * 1024).spawn(move || {
+            while let Ok((mut command, reply)) = inbox.recv() {
+                let _inside = runtime.enter();
+                // Nobody waits any more: the spawner is being dropped, and the death signal ends the child.
+                let _ = reply.send(command.spawn());
+            }
+        })?;
+        Ok(Self { requests })
+    }
+
+    /// Starts one process.
+    ///
+    /// # Errors
+    /// What the system answers: no such program, no permission, no memory.
+    pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts children has ended");
+        self.requests.send((command, reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}

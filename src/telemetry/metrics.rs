@@ -1,0 +1,219 @@
+//! Every metric, declared in one place.
+//!
+//! Policy: names of the Python service's exporter stay as they were, so its dashboards keep working; ours begin
+//! with `attendance_api_`. Labels take values from fixed sets only, never from what a client sends.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// The exporter's own buckets, in seconds.
+const REQUEST_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// For what normally takes microseconds to milliseconds, in seconds.
+const FINE_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0];
+
+/// Content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Time from the request's head to the end of its handling, by method, route and status.
+    pub request_duration: HistogramVec,
+    /// Requests answered, by method and status.
+    pub requests: IntCounterVec,
+    /// Requests that failed by a bug of ours, by method and status.
+    pub request_exceptions: IntCounterVec,
+    /// Requests being handled now.
+    pub requests_in_flight: IntGauge,
+    /// Open client connections.
+    pub connections_open: IntGauge,
+    /// Reads answered from the cache.
+    pub cache_hits: IntCounter,
+    /// Reads the cache could have answered but had no valid entry for.
+    pub cache_misses: IntCounter,
+    /// Cache commands that failed, timed out or answered nonsense.
+    pub cache_errors: IntCounter,
+    /// Time of one round trip to the cache, by operation (`get`, `set`).
+    pub cache_duration: HistogramVec,
+    /// Database connections the pool may hold.
+    pub pool_size: IntGauge,
+    /// Database connections in use.
+    pub pool_in_use: IntGauge,
+    /// Requests waiting for a database connection.
+    pub pool_waiters: IntGauge,
+    /// Time a request waited for a database connection.
+    pub pool_wait: Histogram,
+    /// Time of one statement, by operation (`create`, `search`, `search_all`, `ping`).
+    pub query_duration: HistogramVec,
+    /// Records created.
+    pub records_created: IntCounter,
+    /// Creates refused because the record exists.
+    pub record_conflicts: IntCounter,
+    /// Whether a managed child runs (1) or not (0), by child.
+    pub child_up: IntGaugeVec,
+    /// Restarts of a managed child since the appliance started, by child.
+    pub child_restarts: IntCounterVec,
+    /// How long a managed child's last start took, by child.
+    pub child_start: GaugeVec,
+    /// Changesets and migrations applied by this start.
+    pub migrations_applied: IntGauge,
+    /// How long this start's migrations took.
+    pub migration_duration: Gauge,
+    /// Log lines dropped because standard output could not take them.
+    pub log_lines_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// Declares and registers everything. Fails only if two metrics share a name.
+    pub fn new(version: &str, postgresql: &str) -> Result<Self, prometheus::Error> {
+        let r = Registry::new();
+        let metrics = Self {
+            request_duration: add(
+                &r,
+                HistogramVec::new(
+                    buckets(
+                        "flask_http_request_duration_seconds",
+                        "HTTP request duration in seconds",
+                        &REQUEST_BUCKETS,
+                    ),
+                    &["method", "path", "status"],
+                )?,
+            )?,
+            requests: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("flask_http_request_total", "HTTP requests answered"),
+                    &["method", "status"],
+                )?,
+            )?,
+            request_exceptions: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("flask_http_request_exceptions_total", "HTTP requests that failed by a bug"),
+                    &["method", "status"],
+                )?,
+            )?,
+            requests_in_flight: add(
+                &r,
+                IntGauge::new("attendance_api_requests_in_flight", "Requests being handled now")?,
+            )?,
+            connections_open: add(&r, IntGauge::new("attendance_api_connections_open", "Open client connections")?)?,
+            cache_hits: add(&r, IntCounter::new("attendance_api_cache_hits_total", "Reads answered from the cache")?)?,
+            cache_misses: add(
+                &r,
+                IntCounter::new("attendance_api_cache_misses_total", "Reads the cache had no valid entry for")?,
+            )?,
+            cache_errors: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_cache_errors_total",
+                    "Cache commands that failed, timed out or answered nonsense",
+                )?,
+            )?,
+            cache_duration: add(
+                &r,
+                HistogramVec::new(
+                    buckets(
+                        "attendance_api_cache_duration_seconds",
+                        "Time of one round trip to the cache",
+                        &FINE_BUCKETS,
+                    ),
+                    &["operation"],
+                )?,
+            )?,
+            pool_size: add(
+                &r,
+                IntGauge::new("attendance_api_pool_connections_max", "Database connections the pool may hold")?,
+            )?,
+            pool_in_use: add(
+                &r,
+                IntGauge::new("attendance_api_pool_connections_in_use", "Database connections in use")?,
+            )?,
+            pool_waiters: add(
+                &r,
+                IntGauge::new("attendance_api_pool_waiters", "Requests waiting for a database connection")?,
+            )?,
+            pool_wait: add(
+                &r,
+                Histogram::with_opts(buckets(
+                    "attendance_api_pool_wait_seconds",
+                    "Time a request waited for a database connection",
+                    &FINE_BUCKETS,
+                ))?,
+            )?,
+            query_duration: add(
+                &r,
+                HistogramVec::new(
+                    buckets("attendance_api_query_duration_seconds", "Time of one database statement", &FINE_BUCKETS),
+                    &["operation"],
+                )?,
+            )?,
+            records_created: add(&r, IntCounter::new("attendance_api_records_created_total", "Records created")?)?,
+            record_conflicts: add(
+                &r,
+                IntCounter::new("attendance_api_record_conflicts_total", "Creates refused because the record exists")?,
+            )?,
+            child_up: add(
+                &r,
+                IntGaugeVec::new(Opts::new("attendance_api_child_up", "Whether a managed child runs"), &["child"])?,
+            )?,
+            child_restarts: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("attendance_api_child_restarts_total", "Restarts of a managed child"),
+                    &["child"],
+                )?,
+            )?,
+            child_start: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new("attendance_api_child_start_seconds", "How long the last start of a managed child took"),
+                    &["child"],
+                )?,
+            )?,
+            migrations_applied: add(
+                &r,
+                IntGauge::new("attendance_api_migrations_applied", "Changesets and migrations applied by this start")?,
+            )?,
+            migration_duration: add(
+                &r,
+                Gauge::new("attendance_api_migration_duration_seconds", "How long the migrations of this start took")?,
+            )?,
+            log_lines_dropped: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_log_lines_dropped_total",
+                    "Log lines dropped because standard output could not take them",
+                )?,
+            )?,
+            registry: r.clone(),
+        };
+        let reference = IntGaugeVec::new(Opts::new("attendance_api", "Attendance API version"), &["version"])?;
+        add(&r, reference.clone())?.with_label_values(&[version]).set(1);
+        let build = Opts::new("attendance_api_build_info", "What runs, as labels");
+        let build = add(&r, IntGaugeVec::new(build, &["version", "embedded_postgresql"])?)?;
+        build.with_label_values(&[version, postgresql]).set(1);
+        r.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(metrics)
+    }
+
+    /// The exposition text; a metric that cannot be rendered is an error, not a hole.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(32 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn buckets(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
+}
