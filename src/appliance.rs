@@ -46,6 +46,10 @@ const CUT_OFF: Duration = Duration::from_secs(2);
 /// What to do besides serving.
 #[derive(Debug)]
 pub struct Options {
+    /// The configuration file that was read, for the log.
+    pub config_file: Option<PathBuf>,
+    /// The user the process became because it was started as root, for the log.
+    pub user: Option<String>,
     /// Records to store once the schema is up to date, before anybody is served.
     pub samples: Vec<Sample>,
     /// Told once, when the first request can be answered.
@@ -73,7 +77,7 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     let started = Instant::now();
     let logging = Logging::start(form(config.log.format), config.log.level)?;
     let mut signals = Signals::catch().map_err(Error::Signals)?;
-    tracing::info!(version = VERSION, pid = std::process::id(), data_dir = %config.data_dir.display(), "starting");
+    tell_start(&config, &options);
     drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
     let _lock = lock(&config)?;
     systemd::status("starting PostgreSQL and Redis");
@@ -154,6 +158,18 @@ async fn serve(
     Ok(())
 }
 
+fn tell_start(config: &Config, options: &Options) {
+    let config_file = options.config_file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    tracing::info!(
+        version = VERSION,
+        pid = std::process::id(),
+        user = options.user.as_deref().unwrap_or("as started"),
+        config_file,
+        data_dir = %config.data_dir.display(),
+        "starting"
+    );
+}
+
 fn interrupted(signal: &str) -> Result<(), Error> {
     tracing::info!(signal, "told to stop while starting");
     Ok(())
@@ -206,13 +222,12 @@ pub fn openapi() -> String {
     http::openapi::json()
 }
 
-/// Started as root: becomes an unprivileged user. Before any thread is started.
+/// Started as root: becomes an unprivileged user and returns its name. Before any thread is started.
 ///
 /// # Errors
 /// When there is no such user or it cannot use the data directory.
-pub fn drop_privileges(data_dir: &Path) -> Result<(), Error> {
-    privileges::drop_to_unprivileged(data_dir)?;
-    Ok(())
+pub fn drop_privileges(data_dir: &Path) -> Result<Option<String>, Error> {
+    Ok(privileges::drop_to_unprivileged(data_dir)?)
 }
 
 /// Becomes a supervised child; returns only when that fails.
@@ -226,4 +241,13 @@ pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Erro
 /// When standard input is no listening socket.
 pub fn mini_redis_child() -> Result<(), Error> {
     Ok(mini_redis::run_mini_redis()?)
+}
+
+/// Downloads PostgreSQL or makes a cluster with pg-embed.
+///
+/// # Errors
+/// What pg-embed says.
+#[cfg(feature = "download")]
+pub async fn pg_embed_child(words: &[OsString]) -> Result<(), Error> {
+    Ok(crate::managed::pg_embed::run_pg_embed_child(words).await?)
 }

@@ -9,7 +9,6 @@ window.addEventListener("load", function () {
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     showExtensions: false,
-    tryItOutEnabled: true,
     validatorUrl: null,
     presets: [SwaggerUIBundle.presets.apis],
     layout: "BaseLayout"

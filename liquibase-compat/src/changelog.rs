@@ -7,7 +7,8 @@ mod loader;
 
 use std::collections::HashMap;
 
-use crate::changeset::{ChangeSet, Key};
+use crate::changeset::{ChangeSet, ChangeSetId, Key};
+use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::LoadError;
 use crate::options::Options;
 use crate::precondition::Preconditions;
@@ -29,6 +30,11 @@ impl Changelog {
     /// When a file is missing or malformed, or holds something this crate does not know. Nothing has been done then.
     pub fn load(source: &dyn Source, path: &str, options: &Options) -> Result<Self, LoadError> {
         loader::load(source, path, options)
+    }
+
+    /// The checksum of each changeset as its content is now, in the order they run.
+    pub fn checksums(&self, version: ChecksumVersion) -> impl Iterator<Item = (&ChangeSetId, Checksum)> {
+        self.changesets.iter().map(move |set| (&set.id, set.checksum(version)))
     }
 
     /// How many changesets it has.

@@ -107,19 +107,24 @@ impl ChangeSet {
 
     /// The checksum of all its changes.
     pub(crate) fn checksum(&self, version: ChecksumVersion) -> Checksum {
-        let mut text = String::new();
-        for change in &self.changes {
-            if version == ChecksumVersion::V8 || change.applies() {
-                text.push_str(&format!("{}:", change.checksum(version)));
-            }
-        }
-        Checksum::of_text(version, &text)
+        self.checksum_numbered(version, version.number())
     }
 
     /// Its checksum by the rules and under the number of a stored one.
     pub(crate) fn checksum_like(&self, stored: &Checksum) -> Checksum {
-        let sum = self.checksum(stored.rules());
-        if stored.version() < ChecksumVersion::V8.number() { sum.numbered(stored.version()) } else { sum }
+        let rules = stored.rules();
+        self.checksum_numbered(rules, stored.version().min(rules.number()))
+    }
+
+    /// The sums of the changes go in with their version number, which older sums than 8 have of their own.
+    fn checksum_numbered(&self, rules: ChecksumVersion, number: u32) -> Checksum {
+        let mut text = String::new();
+        for change in &self.changes {
+            if rules == ChecksumVersion::V8 || change.applies() {
+                text.push_str(&format!("{}:", change.checksum(rules).numbered(number)));
+            }
+        }
+        Checksum::of_text(rules, &text).numbered(number)
     }
 
     /// Whether a row with this checksum is of this changeset as it is now.

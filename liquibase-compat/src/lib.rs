@@ -78,3 +78,8 @@ pub use report::{Outcome, Report};
 pub use rollback::{rollback_count, rollback_to_tag};
 pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
 pub use update::{history, status, update};
+
+/// The README's example, so that it keeps compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -60,6 +60,10 @@ pub enum Error {
     /// A supervised child could not be run.
     #[error(transparent)]
     Child(#[from] shim::Error),
+    /// pg-embed failed.
+    #[cfg(feature = "download")]
+    #[error(transparent)]
+    PgEmbed(#[from] crate::managed::pg_embed::Error),
     /// mini-redis could not be run.
     #[error(transparent)]
     MiniRedis(#[from] mini_redis::Error),

@@ -27,6 +27,16 @@ pub struct Supervised {
 #[command(hide = true)]
 pub struct MiniRedis {}
 
+/// The process in which pg-embed does its part.
+#[cfg(feature = "download")]
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct PgEmbed {
+    /// What to do, as `managed::pg_embed` words it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
 /// Becomes the child; returns only when that fails.
 pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
     Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
@@ -35,4 +45,10 @@ pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
 /// Serves mini-redis until its parent ends it.
 pub fn mini_redis() -> Result<(), Failure> {
     Ok(appliance::mini_redis_child()?)
+}
+
+/// Does pg-embed's part and ends.
+#[cfg(feature = "download")]
+pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
+    super::runtime::run_here(appliance::pg_embed_child(&arguments.words))
 }

@@ -30,6 +30,7 @@ macro_rules! statuses {
     };
 }
 
+/// `attendance-api --help`
 pub const MAIN: &str = concat!(
     "Examples:
   attendance-api                               serve on port 8080, everything brought along
@@ -45,6 +46,7 @@ pub const MAIN: &str = concat!(
     statuses!()
 );
 
+/// `serve --help`
 pub const SERVE: &str = concat!(
     "Examples:
   attendance-api serve
@@ -60,6 +62,7 @@ pub const SERVE: &str = concat!(
     statuses!()
 );
 
+/// `demo --help`
 pub const DEMO: &str = concat!(
     "Examples:
   attendance-api demo
@@ -73,6 +76,7 @@ Files:
     statuses!()
 );
 
+/// `migrate --help`
 pub const MIGRATE: &str = concat!(
     "Examples:
   attendance-api migrate status
@@ -86,6 +90,7 @@ pub const MIGRATE: &str = concat!(
     statuses!()
 );
 
+/// `config --help`
 pub const CONFIG: &str = concat!(
     "Examples:
   attendance-api config template > config.yaml
@@ -100,6 +105,7 @@ pub const CONFIG: &str = concat!(
     statuses!()
 );
 
+/// `healthcheck --help`
 pub const HEALTHCHECK: &str = concat!(
     "Examples:
   attendance-api healthcheck
@@ -119,6 +125,7 @@ Exit status:
   78  wrong configuration (only without a URL)"
 );
 
+/// `openapi --help`
 pub const OPENAPI: &str = concat!(
     "Examples:
   attendance-api openapi > openapi.json
@@ -127,6 +134,7 @@ pub const OPENAPI: &str = concat!(
     statuses!()
 );
 
+/// `version --help`
 pub const VERSION: &str = concat!(
     "Examples:
   attendance-api version

@@ -60,6 +60,8 @@ enum Command {
     Version(version::Arguments),
     SupervisedChild(children::Supervised),
     MiniRedisChild(children::MiniRedis),
+    #[cfg(feature = "download")]
+    PgEmbedChild(children::PgEmbed),
 }
 
 /// Parses the command line.
@@ -89,6 +91,8 @@ pub fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Version(_) => version::run(),
         Command::SupervisedChild(arguments) => children::supervised(&arguments),
         Command::MiniRedisChild(_) => children::mini_redis(),
+        #[cfg(feature = "download")]
+        Command::PgEmbedChild(arguments) => children::pg_embed(&arguments),
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use super::flags::{self, ConfigFlags};
 use super::{Failure, banner, help, runtime};
 use crate::appliance::{self, Options};
-use crate::config::Flags;
+use crate::config::{Flags, Loaded};
 
 /// Serve the API until told to stop
 ///
@@ -30,8 +30,8 @@ impl Arguments {
 
 /// Serves until told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = flags::load(&arguments.flags())?.config;
-    appliance::drop_privileges(&config.data_dir)?;
-    let options = Options { samples: Vec::new(), ready: banner::show };
+    let Loaded { config, file, .. } = flags::load(&arguments.flags())?;
+    let user = appliance::drop_privileges(&config.data_dir)?;
+    let options = Options { config_file: file, user, samples: Vec::new(), ready: banner::show };
     runtime::run_on_all_processors(appliance::run(config, options))
 }

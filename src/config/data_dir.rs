@@ -3,7 +3,7 @@
 //! Policy: `--data-dir`, `data_dir`, systemd's `$STATE_DIRECTORY`, root's `/var/lib/attendance-api`, and last the
 //! place the XDG rules name. The result is absolute, whatever the working directory becomes later.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::origin::Origin;
 use super::problem::Problem;
@@ -43,17 +43,27 @@ fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<Pa
 }
 
 fn by_rule(surroundings: &Surroundings) -> Option<(PathBuf, Origin)> {
-    let variable = |name: &str| {
-        // systemd lists several directories with colons between; relative ones are void by the XDG rules
-        let value = surroundings.variable(name)?.to_str()?.split(':').next()?;
-        Path::new(value).is_absolute().then(|| (PathBuf::from(value), Origin::Variable(name.to_owned())))
-    };
-    if let Some(state) = variable("STATE_DIRECTORY") {
-        return Some(state);
+    // systemd separates several directories by colons
+    let first_of_several = |text: &str| text.split(':').next().map(PathBuf::from);
+    if let Some(path) = absolute_variable(surroundings, "STATE_DIRECTORY", first_of_several) {
+        return Some((path, Origin::Variable("STATE_DIRECTORY".to_owned())));
     }
     if surroundings.root {
         return Some((OF_ROOT.into(), Origin::Default));
     }
-    let xdg = variable("XDG_DATA_HOME").map(|(path, origin)| (path.join(NAME), origin));
-    xdg.or_else(|| variable("HOME").map(|(path, _)| (path.join(".local/share").join(NAME), Origin::Default)))
+    let whole = |text: &str| Some(PathBuf::from(text));
+    if let Some(path) = absolute_variable(surroundings, "XDG_DATA_HOME", whole) {
+        return Some((path.join(NAME), Origin::Variable("XDG_DATA_HOME".to_owned())));
+    }
+    let home = absolute_variable(surroundings, "HOME", whole)?;
+    Some((home.join(".local/share").join(NAME), Origin::Default))
+}
+
+/// The directory a variable names; by the XDG rules one that is not absolute is void.
+fn absolute_variable(
+    surroundings: &Surroundings,
+    name: &str,
+    read: impl Fn(&str) -> Option<PathBuf>,
+) -> Option<PathBuf> {
+    surroundings.variable(name)?.to_str().and_then(read).filter(|path| path.is_absolute())
 }

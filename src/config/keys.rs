@@ -138,7 +138,15 @@ pub fn is_section(name: &str) -> bool {
 
 /// The known key that an unknown one was probably meant to be.
 pub fn nearest_key(unknown: &str) -> Option<&'static str> {
-    suggest::nearest(unknown, KEYS.iter().map(|key| key.path))
+    suggest::nearest(unknown, KEYS.iter().map(|key| key.path)).or_else(|| misplaced_key(unknown))
+}
+
+/// The one key of this name in another section.
+fn misplaced_key(unknown: &str) -> Option<&'static str> {
+    let name = unknown.rsplit('.').next()?;
+    let mut named = KEYS.iter().filter(|key| key.name() == name);
+    let only = named.next()?;
+    named.next().is_none().then_some(only.path)
 }
 
 /// The known variable that an unknown one was probably meant to be.
@@ -160,6 +168,13 @@ mod tests {
             nearest_variable("ATTENDANCE_API__POSTGRES_HOST").as_deref(),
             Some("ATTENDANCE_API__POSTGRES__HOST")
         );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_suggested_where_it_belongs() {
+        assert_eq!(nearest_key("listen"), Some("server.listen"));
+        assert_eq!(nearest_key("flask.max_body"), Some("server.max_body"));
+        assert_eq!(nearest_key("port"), None);
     }
 
     #[test]

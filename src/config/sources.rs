@@ -85,9 +85,11 @@ pub fn file(settings: &mut Settings, flags: &Flags, surroundings: &Surroundings)
     Some(path)
 }
 
-type Locate<'a> = &'a dyn Fn(tree::Place) -> Origin;
+/// Makes an origin of a place.
+pub type Locate<'a> = &'a dyn Fn(tree::Place) -> Origin;
 
-fn document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
+/// Lays what a document gives, each value with the origin that `locate` makes of its place.
+pub fn document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
     match tree::parse(text) {
         Ok(Node { body: Body::Mapping(entries), .. }) => entries.iter().for_each(|entry| top(settings, entry, locate)),
         Ok(Node { body: Body::Null, .. }) => {}

@@ -102,6 +102,8 @@ fn without_anything_both_services_are_managed() {
     let config = from_variables(&[]).unwrap().config;
     assert!(matches!(config.postgres.service, PostgresService::Managed { bin_dir: None, .. }));
     assert!(matches!(config.redis.service, RedisService::Managed { program: None, max_memory: 134_217_728 }));
+    let printed = format!("{config:?}");
+    assert!(![": 0ns", ": 0,", ": 0 "].iter().any(|stand_in| printed.contains(stand_in)), "{printed}");
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.postgres.request_timeout, Duration::from_millis(1900));
     assert_eq!(config.redis.ttl, Duration::from_secs(20));
@@ -216,6 +218,30 @@ fn all_problems_are_told_at_once_with_their_places() {
 }
 
 #[test]
+fn no_mutilated_file_is_a_panic_or_shows_more_than_a_line_a_problem() {
+    let original = sources::DEFAULTS.as_bytes();
+    let marks = b"\n :#-[]{}\"'*&!|>%@\t09ay\0";
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..2000 {
+        let mut bytes = original.to_vec();
+        for _ in 0..=random(8) {
+            let at = random(bytes.len());
+            bytes[at] = marks[random(marks.len())];
+        }
+        bytes.truncate(1 + random(bytes.len()));
+        let mut settings = Settings::default();
+        sources::document(&mut settings, &String::from_utf8_lossy(&bytes), &|_| origin::Origin::Default);
+        if let Err(errors) = Errors::unless_none(settings.problems, ()) {
+            assert!(errors.lines().all(|line| !line.contains('\n')));
+        }
+    }
+}
+
+#[test]
 fn the_worst_file_is_refused_in_few_lines() {
     let text: String = (0..100_000).map(|n| format!("k{n}: 1\n")).collect();
     let lines = problems(&text);
@@ -231,7 +257,8 @@ fn wrong_shapes_are_told() {
     assert!(problem("server: {listen: [::]:8080}\n").starts_with("FILE:1:"));
     assert!(problem("server:\n  listen: [a, b]\n").contains("server.listen is a list, expected an IP address"));
     assert!(problem("log: {level: {a: b}}\n").contains("log.level is a mapping, expected one of error"));
-    assert!(problem("a: *b\n").starts_with("FILE:1:4: not valid YAML"));
+    assert!(problem("a: *b\n").starts_with("FILE:1:4: aliases and merge keys are not taken"));
+    assert!(problem("a: \"b\n").starts_with("FILE:2:1: not valid YAML"));
     assert!(problem("log: {level: info}\nlog: {}\n").contains("FILE:2:1: the key log is given a second time"));
 }
 
@@ -308,6 +335,7 @@ fn the_template_changes_nothing_and_works_line_by_line() {
     let set = |line: &str| line.contains(':') && !line.trim_start().starts_with('#') && !line.ends_with(':');
     assert!(!template().lines().any(set));
     assert!(template().contains("\n  #max_body: 1MiB\n") && template().contains("\n#data_dir:\n"));
+    assert!(from_text(sources::DEFAULTS).is_ok(), "it works with every # removed");
     let edited = template().replace("  #level: info", "  level: debug");
     assert_eq!(from_text(&edited).unwrap().config.log.level, tracing::Level::DEBUG);
 }

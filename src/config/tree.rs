@@ -73,10 +73,10 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Not YAML, or nested too deeply.
-    #[error("not valid YAML: {0}; correct the line (is its indentation or a quote wrong?)")]
+    #[error("not valid YAML: {0}; correct the line (its indentation, or a text that needs quotes?)")]
     Syntax(String),
     /// `*name` or `<<`
-    #[error("aliases and merge keys are not taken; write the value out")]
+    #[error("aliases and merge keys are not taken; write the value out (a text that begins with * needs quotes)")]
     Alias,
     /// `!something`
     #[error("the tag {0} is not taken; write the plain value")]
@@ -107,6 +107,7 @@ impl fmt::Display for Fault {
 pub fn parse(text: &str) -> Result<Node, Fault> {
     let limits: Options = options! {
         emit_comments: false,
+        emit_unresolved_aliases: true,
         flow_nesting_limit: DEPTH,
         block_nesting_limit: DEPTH,
     };
@@ -244,6 +245,7 @@ mod tests {
     #[test]
     fn what_has_no_place_in_a_configuration_is_a_fault() {
         assert_eq!(reason("a: &x 1\nb: *x\n"), (Reason::Alias, 2));
+        assert_eq!(reason("password: *secret\n"), (Reason::Alias, 1));
         assert_eq!(reason("a: {}\nb:\n  <<: {}\n"), (Reason::Alias, 3));
         assert_eq!(reason("a: !env X\n"), (Reason::Tag("!env".to_owned()), 1));
         assert_eq!(reason("a: 1\na: 2\n"), (Reason::Duplicate { key: "a".to_owned(), first: 1 }, 2));

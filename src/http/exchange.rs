@@ -137,14 +137,18 @@ impl Exchange {
         }
     }
 
-    /// Logs what only the log is told, and makes the answer.
+    /// Logs what only the log is told, as loud as it is our fault, and makes the answer.
     fn fail(&self, failure: Failure) -> Reply {
-        let request_id = request_id::text(&self.id);
-        if let Some(internal) = failure.internal() {
-            tracing::error!(request_id, route = self.route, "{internal}");
-        }
+        let (request_id, route) = (request_id::text(&self.id), self.route);
         if failure.status() == StatusCode::INTERNAL_SERVER_ERROR {
             self.app.metrics.request_exceptions.with_label_values(&[method_label(&self.method), "500"]).inc();
+        }
+        if let Some(internal) = failure.internal() {
+            match failure.status() {
+                StatusCode::INTERNAL_SERVER_ERROR => tracing::error!(request_id, route, "{internal}"),
+                StatusCode::SERVICE_UNAVAILABLE => tracing::warn!(request_id, route, "{internal}"),
+                _ => tracing::debug!(request_id, route, "{internal}"),
+            }
         }
         failure.into_reply(request_id)
     }

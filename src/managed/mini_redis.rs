@@ -32,7 +32,6 @@ pub fn run_mini_redis() -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.map_err(Error::NoSocket)?.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::NoSocket)?;
-        mini_redis::server::run(listener, pending::<()>()).await;
-        Ok(())
+        mini_redis::server::run(listener, pending::<()>()).await.map_err(|error| Error::MiniRedis(error.to_string()))
     })
 }

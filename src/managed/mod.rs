@@ -30,5 +30,4 @@ mod survivors;
 #[cfg(test)]
 mod testing;
 
-pub use process::Failure;
 pub use status::{ChildState, ChildStatus};

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, reload};
 
 /// Lines that may wait to be written; at some 300 bytes each.
 const QUEUE: usize = 16_384;
@@ -26,7 +26,6 @@ const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redi
 #[derive(Debug)]
 pub struct Logging {
     dropped: ErrorCounter,
-    level: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
     _worker: WorkerGuard,
 }
 
@@ -57,16 +56,9 @@ impl Logging {
         let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name("log");
         let (writer, worker) = builder.finish(io::stdout());
         let dropped = writer.error_counter();
-        let (filter, handle) = reload::Layer::new(filter(level));
         let lines = Lines { form, writer };
-        tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| AlreadySet)?;
-        Ok(Self { dropped, level: handle, _worker: worker })
-    }
-
-    /// Changes the level while running.
-    pub fn set_level(&self, level: Level) {
-        // Fails only when the subscriber is gone, and then nothing is logged any more.
-        let _ = self.level.reload(filter(level));
+        tracing_subscriber::registry().with(filter(level)).with(lines).try_init().map_err(|_| AlreadySet)?;
+        Ok(Self { dropped, _worker: worker })
     }
 
     /// The count of lines that were dropped.

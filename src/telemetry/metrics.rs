@@ -193,7 +193,7 @@ impl Metrics {
             registry: r.clone(),
         };
         let reference = IntGaugeVec::new(Opts::new("attendance_api", "Attendance API version"), &["version"])?;
-        add(&r, reference.clone())?.with_label_values(&[version]).set(1);
+        add(&r, reference)?.with_label_values(&[version]).set(1);
         let build = Opts::new("attendance_api_build_info", "What runs, as labels");
         let build = add(&r, IntGaugeVec::new(build, &["version", "embedded_postgresql"])?)?;
         build.with_label_values(&[version, postgresql]).set(1);

@@ -14,7 +14,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("endDelimiter"),
         Field::flag("ignoreOriginalSplitStatements"),
         Field::flag("splitStatements"),
-        Field::body("sql").required(),
+        Field::body("sql"),
         Field::flag("stripComments"),
     ],
     hashing: Hashing::Bytes(hashed),

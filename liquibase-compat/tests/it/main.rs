@@ -1,0 +1,9 @@
+//! Everything that needs a database: on a real PostgreSQL, one database a test.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test that meets the unexpected ends the test")]
+
+mod adoption;
+mod golden;
+mod locking;
+mod support;
+mod updates;
