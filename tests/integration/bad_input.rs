@@ -133,7 +133,7 @@ fn a_data_directory_that_cannot_be_reached() {
     fs::create_dir(&closed).expect("a directory");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("ours");
     let data = closed.join("data");
-    let finished = builder.data_dir(&data).finish().expect(1);
+    let finished = builder.clone().data_dir(&data).finish().expect(1);
     tells(&finished, &[&closed.display().to_string(), "--data-dir"]);
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).expect("ours");
 }
@@ -143,7 +143,7 @@ fn a_data_directory_that_is_a_file_or_holds_something_else() {
     let builder = Appliance::builder();
     let file = builder.scratch().join("file");
     fs::write(&file, "").expect("a file");
-    tells(&builder.data_dir(&file).finish().expect(1), &[&file.display().to_string(), "--data-dir"]);
+    tells(&builder.clone().data_dir(&file).finish().expect(1), &[&file.display().to_string(), "--data-dir"]);
 }
 
 /// A directory of programs that answer `--version` like that PostgreSQL.

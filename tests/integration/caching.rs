@@ -18,6 +18,14 @@ pub(crate) fn with_redis(redis: &RedisServer, more: &str) -> (Appliance, String)
     (appliance, database)
 }
 
+/// An appliance with its built-in Redis and a database nobody else writes to: any create makes every list a miss.
+fn alone() -> Appliance {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    cache_is_up(&appliance);
+    appliance
+}
+
 /// Asks, and says what the log says of the cache.
 fn ask(appliance: &Appliance, target: &str) -> (Response, String) {
     let id = unique("asked");
@@ -28,19 +36,19 @@ fn ask(appliance: &Appliance, target: &str) -> (Response, String) {
 
 #[test]
 fn the_second_read_is_a_hit_with_the_same_bytes_and_a_create_ends_that() {
-    cache_is_up(shared());
+    let appliance = &alone();
     let id = unique("hit");
-    create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
+    create(appliance, &record(&id, "n", "s", "2023-08-01")).expect(200);
     for target in [format!("{API}/search?id={id}"), format!("{API}/search/all?id={id}")] {
-        let (first, miss) = ask(shared(), &target);
-        let (second, hit) = ask(shared(), &target);
+        let (first, miss) = ask(appliance, &target);
+        let (second, hit) = ask(appliance, &target);
         assert_eq!((miss.as_str(), hit.as_str()), ("miss", "hit"), "{target}");
         assert_eq!(first.body, second.body);
         for name in ["etag", "content-type", "cache-control", "content-length"] {
             assert_eq!(first.header(name), second.header(name), "{name}");
         }
-        create(shared(), &record(&id, "later", "s", &format!("2024-{:02}-01", target.len() % 12 + 1))).expect(200);
-        let (third, cache) = ask(shared(), &target);
+        create(appliance, &record(&id, "later", "s", &format!("2024-{:02}-01", target.len() % 12 + 1))).expect(200);
+        let (third, cache) = ask(appliance, &target);
         assert_eq!(cache, "miss", "{target}");
         assert_ne!(third.body, first.body);
     }
@@ -48,21 +56,24 @@ fn the_second_read_is_a_hit_with_the_same_bytes_and_a_create_ends_that() {
 
 #[test]
 fn the_key_includes_everything_the_answer_depends_on() {
-    cache_is_up(shared());
+    let appliance = &alone();
     let id = unique("key");
     for day in 1..=3 {
-        create(shared(), &record(&id, &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
+        create(appliance, &record(&id, &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
     }
     let queries = ["", "&date=2023-08-01", "&date=2023-08-02", "&date=20230803"];
     for _ in 0..2 {
-        let names: Vec<Value> =
-            queries.map(|query| ask(shared(), &format!("{API}/search?id={id}{query}")).0.json()["name"].clone()).into();
+        let names: Vec<Value> = queries
+            .map(|query| ask(appliance, &format!("{API}/search?id={id}{query}")).0.json()["name"].clone())
+            .into();
         assert_eq!(names, ["day 3", "day 1", "day 2", "day 3"]);
         let counts = ["", "&limit=1", "&limit=2", "&from=2023-08-03", "&to=2023-08-02", "&name=day%201", "&status=x"]
-            .map(|query| ask(shared(), &format!("{API}/search/all?id={id}{query}")).0.json().as_array().unwrap().len());
+            .map(|query| {
+                ask(appliance, &format!("{API}/search/all?id={id}{query}")).0.json().as_array().unwrap().len()
+            });
         assert_eq!(counts, [3, 1, 2, 1, 2, 1, 0]);
     }
-    let (page, cache) = ask(shared(), &format!("{API}/search/all?id={id}&limit=2"));
+    let (page, cache) = ask(appliance, &format!("{API}/search/all?id={id}&limit=2"));
     assert_eq!(cache, "hit");
     assert!(page.header("link").is_some_and(|link| link.contains("after=")), "a hit has its Link too");
 }

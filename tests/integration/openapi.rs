@@ -111,6 +111,12 @@ fn example_of(document: &Value, content: &Value) -> Option<Value> {
     schema.get("example").or_else(|| schema["examples"].get(0)).cloned()
 }
 
+/// What a reference leads to, or the value itself.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)
+}
+
 #[test]
 fn what_is_answered_is_in_it() {
     let document = document();
@@ -137,7 +143,7 @@ fn what_is_answered_is_in_it() {
         let operation = &document["paths"][format!("{API}{path}")][method];
         let status = answer.status.to_string();
         assert!(statuses(operation).contains(&status), "{method} {path} answered {status}");
-        let response = &operation["responses"][&status];
+        let response = resolved(&document, &operation["responses"][&status]);
         if answer.header("content-type").is_some() && !answer.body.is_empty() {
             let content =
                 response["content"].as_object().unwrap_or_else(|| panic!("{method} {path} {status}: {response}"));

@@ -115,7 +115,7 @@ fn a_killed_postgresql_is_back_with_every_acknowledged_record() {
     assert_eq!(records(&appliance, "").len(), 3);
     let health = appliance.get(&format!("{API}/health/detail")).expect(200).json();
     assert_eq!(health["postgresql"], "up");
-    let restarts = "attendance_api_child_restarts_total{child=\"postgresql\"} 3";
+    let restarts = "attendance_api_child_restarts_total{child=\"postgres\"} 3";
     eventually("the restarts are counted", || appliance.get("/metrics").text().contains(restarts).then_some(()));
 }
 

@@ -37,7 +37,8 @@ impl Browser {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
         within(Duration::from_secs(60), "chromedriver answers", || {
-            let answer = Connection::open(address).ok()?.send(&Request::get("/status")).ok()?;
+            let answer =
+                Connection::open(address).ok()?.send(&Request::get("/status").header("Host", "127.0.0.1")).ok()?;
             (answer.status == 200).then_some(())
         });
         browser.open_session();
