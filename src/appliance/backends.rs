@@ -97,7 +97,7 @@ impl Backends {
     /// PostgreSQL for a person.
     pub(super) fn postgres_kind(&self) -> String {
         match &self.postgres {
-            Some(managed) => managed.choice().to_string(),
+            Some(managed) => format!("managed, {} {}", managed.choice().origin, managed.choice().version),
             None => format!("external, {}", self.database.address()),
         }
     }

@@ -64,9 +64,6 @@ pub async fn run(database: &Database, patience: Duration) -> Result<Migrated, Er
     let runner = runner();
     refuse_newer(lock.client(), &runner).await?;
     let report = update(&mut lock, &changelog, &options).await.map_err(changelog_error)?;
-    for (changeset, outcome) in &report.changesets {
-        tracing::info!(%changeset, ?outcome, "changeset");
-    }
     let own = runner.run_async(lock.client()).await.map_err(|error| Error::Appliance(with_causes(&error)))?;
     for migration in own.applied_migrations() {
         tracing::info!(%migration, "migration of the appliance's own tables");

@@ -67,7 +67,7 @@ pub enum Error {
         version: Version,
     },
     /// The embedded one cannot be unpacked.
-    #[error("cannot unpack PostgreSQL into {dir}: {source}{hint}", dir = .dir.display(), hint = hint(.source))]
+    #[error("cannot unpack PostgreSQL into {dir}: {cause}{hint}", dir = .dir.display(), cause = root_cause(.source), hint = hint(.source))]
     Unpack {
         /// Where to.
         dir: PathBuf,
@@ -75,6 +75,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The download failed.
+    #[cfg(feature = "download")]
     #[error(
         "PostgreSQL cannot be downloaded: {0}; install one (apt-get install postgresql) or use a build that embeds it"
     )]
@@ -86,8 +87,18 @@ fn remedy(origin: &Origin) -> &'static str {
         Origin::Configured => "; set postgres.bin_dir to the directory that has 'postgres' and 'initdb', or remove it",
         Origin::Embedded => "; remove that directory, it is unpacked again at the next start",
         Origin::Installed => "; install the server completely (apt-get install postgresql)",
+        #[cfg(feature = "download")]
         Origin::Downloaded => "; remove that directory, it is downloaded again at the next start",
     }
+}
+
+/// The error at the bottom: those above it name the files of the archive, which help nobody.
+fn root_cause(error: &io::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 /// What a person can do about an error of the file system.
@@ -136,6 +147,7 @@ pub enum Origin {
     /// A package of the system.
     Installed,
     /// pg-embed fetched it.
+    #[cfg(feature = "download")]
     Downloaded,
 }
 
@@ -145,6 +157,7 @@ impl fmt::Display for Origin {
             Self::Configured => "configured",
             Self::Embedded => "embedded",
             Self::Installed => "installed",
+            #[cfg(feature = "download")]
             Self::Downloaded => "downloaded",
         })
     }
@@ -184,6 +197,7 @@ pub enum Candidate {
     /// The newest installed one.
     Installed(PathBuf),
     /// pg-embed's download of this version.
+    #[cfg(feature = "download")]
     Download(&'static str),
 }
 
@@ -217,7 +231,8 @@ impl Candidate {
             Self::Configured(bin_dir) => (bin_dir, Origin::Configured),
             Self::Embedded(_) => (unpack(dist).await?, Origin::Embedded),
             Self::Installed(bin_dir) => (bin_dir, Origin::Installed),
-            Self::Download(_) => (download(dist).await?, Origin::Downloaded),
+            #[cfg(feature = "download")]
+            Self::Download(_) => (pg_embed::download(dist).await?, Origin::Downloaded),
         };
         for program in ["postgres", "initdb"] {
             if !bin_dir.join(program).is_file() {
@@ -243,6 +258,7 @@ impl fmt::Display for Candidate {
             Self::Configured(bin_dir) => write!(f, "the PostgreSQL of postgres.bin_dir, {}", bin_dir.display()),
             Self::Embedded(version) => write!(f, "the embedded PostgreSQL {version}"),
             Self::Installed(bin_dir) => write!(f, "the installed PostgreSQL in {}", bin_dir.display()),
+            #[cfg(feature = "download")]
             Self::Download(version) => write!(f, "PostgreSQL {version}, to be downloaded"),
         }
     }
@@ -256,16 +272,6 @@ async fn unpack(dist: &Path) -> Result<PathBuf, Error> {
         None => Ok(None),
     });
     unpacked.await.map_err(|e| failed(io::Error::other(e)))?.map_err(failed)?.ok_or(Error::Nothing)
-}
-
-#[cfg(feature = "download")]
-async fn download(dist: &Path) -> Result<PathBuf, Error> {
-    pg_embed::download(dist).await
-}
-
-#[cfg(not(feature = "download"))]
-async fn download(_dist: &Path) -> Result<PathBuf, Error> {
-    Err(Error::Nothing)
 }
 
 /// The newest supported version below `root`, which has one directory a major version.

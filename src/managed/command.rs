@@ -53,9 +53,11 @@ impl ChildCommand {
     /// A child that runs `program` and is sent `death_signal` when the appliance dies.
     pub(super) fn new(program: impl Into<PathBuf>, death_signal: Signal) -> Self {
         let copied = COPIED.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
-        let mut env: Vec<(OsString, OsString)> = copied.collect();
-        env.push(("LC_ALL".into(), "C".into()));
-        Self { program: program.into(), args: Vec::new(), env, death_signal, input: Input::Nothing, through_shim: true }
+        let env = copied.collect();
+        let args = Vec::new();
+        let command =
+            Self { program: program.into(), args, env, death_signal, input: Input::Nothing, through_shim: true };
+        command.env("LC_ALL", "C")
     }
 
     /// Adds one argument.

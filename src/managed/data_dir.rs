@@ -51,26 +51,36 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
 /// # Errors
 /// When it cannot be made, or is another user's.
 pub fn prepare(dir: &Path) -> Result<(), Error> {
-    take_over(dir, Uid::effective(), Gid::effective())
+    make(dir)?;
+    claim(dir, Uid::effective())
 }
 
-/// The same, for `uid` and `gid`: what is in it and belongs to another user is given to them.
+/// The same as root for `uid` and `gid`: it, and what is ours in it, is given to them.
 ///
 /// # Errors
-/// When it cannot be made or changed, or holds what is not ours.
+/// When it cannot be made or changed, or is another user's and holds what is not ours.
 pub(super) fn take_over(dir: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
     make(dir)?;
+    if foreign_entry(dir)?.is_none() {
+        lchown(dir, Some(uid.as_raw()), Some(gid.as_raw())).map_err(at(dir))?;
+    }
+    claim(dir, uid)?;
+    OURS.iter().map(|name| dir.join(name)).filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| {
+        // A restore or a repair by root may have left files that PostgreSQL could not open.
+        give(&path, uid, gid)
+    })
+}
+
+/// Makes the directory private if it is of `uid` and holds nothing but ours; refuses it if it is another user's.
+fn claim(dir: &Path, uid: Uid) -> Result<(), Error> {
     let owner = fs::metadata(dir).map_err(at(dir))?.uid();
     let foreign = foreign_entry(dir)?;
-    if owner == uid.as_raw() {
+    match foreign {
+        None => set_private(dir),
         // With other things in it, its mode is its owner's business; what we make in it is private anyway.
-        return if foreign.is_none() { set_private(dir) } else { Ok(()) };
+        Some(_) if owner == uid.as_raw() => Ok(()),
+        Some(entry) => Err(Error::Foreign { dir: dir.to_owned(), owner, entry }),
     }
-    if let Some(entry) = foreign {
-        return Err(Error::Foreign { dir: dir.to_owned(), owner, entry });
-    }
-    give(dir, uid, gid)?;
-    set_private(dir)
 }
 
 /// Those above it get the usual mode: others may need to pass through them.
@@ -128,9 +138,9 @@ mod tests {
     fn one_of_ours_in_use_for_something_else_keeps_its_mode() {
         let dir = scratch("data-shared");
         fs::write(dir.join("letters.txt"), "").unwrap();
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&*dir, fs::Permissions::from_mode(0o755)).unwrap();
         prepare(&dir).unwrap();
-        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o755);
+        assert_eq!(fs::metadata(&*dir).unwrap().mode() & 0o777, 0o755);
     }
 
     #[test]

@@ -90,10 +90,9 @@ fn remove_others(dist: &Path, keep: &str) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL) {
-            if let Err(e) = fs::remove_dir_all(entry.path()) {
-                warn!("cannot remove the leftover {}: {e}", entry.path().display());
-            }
+        let unwanted = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
+        if unwanted && let Err(e) = fs::remove_dir_all(entry.path()) {
+            warn!("cannot remove the leftover {}: {e}", entry.path().display());
         }
     }
 }
@@ -117,5 +116,6 @@ mod tests {
         fs::write(bin_dir.join("mark"), "").unwrap();
         assert_eq!(distribution.unpack(&dist).unwrap(), bin_dir);
         assert!(bin_dir.join("mark").exists(), "a complete distribution is not unpacked again");
+        fs::remove_dir_all(dist).unwrap();
     }
 }

@@ -1,15 +1,23 @@
 //! One data directory, one appliance.
 //!
 //! Policy: an exclusive lock of the kernel on `DATA/lock`, held as long as the process lives. The kernel releases it
-//! however the process ends, so there is no stale lock; the process id in the file is for the error message only.
+//! however the process ends, so there is no stale lock; the process id in the file is for the error message only. A
+//! process that was just killed may need a moment to end, so a lock that is held is asked for again for a second.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+
+/// How long a holder gets to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two attempts.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why the data directory is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +51,7 @@ pub struct DataDirLock {
 }
 
 impl DataDirLock {
-    /// Takes the lock on `data_dir`, which must exist, without waiting.
+    /// Takes the lock on `data_dir`, which must exist. Blocks for a second when another process has it.
     ///
     /// # Errors
     /// When another process has it, or the file cannot be written.
@@ -53,7 +61,7 @@ impl DataDirLock {
         // Not truncated on opening: the holder's process id is in it.
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        match Flock::lock(file.map_err(failed)?, FlockArg::LockExclusiveNonblock) {
+        match lock(file.map_err(failed)?) {
             Ok(mut file) => {
                 record_holder(&mut file).map_err(failed)?;
                 Ok(Self { _file: file })
@@ -61,6 +69,17 @@ impl DataDirLock {
             Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held { dir: data_dir.to_owned(), holder: holder(file) }),
             Err((_, errno)) => Err(failed(errno.into())),
         }
+    }
+}
+
+fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((held, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = held,
+            result => return result,
+        }
+        sleep(TRY_AGAIN);
     }
 }
 

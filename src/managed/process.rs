@@ -193,11 +193,10 @@ enum End {
     Failed(Failure),
 }
 
-/// What happened to a process first.
+/// What ended the patience with a process, or the process.
 enum Event {
     Stop,
     Exit(io::Result<ExitStatus>),
-    Ready,
     Overdue,
     Ill(String),
 }
@@ -279,11 +278,11 @@ impl<P: Program> Supervisor<P> {
             status.start_duration = None;
         });
         let event = match self.until_ready(&mut child, pid).await {
-            Event::Ready => {
+            Ok(()) => {
                 self.became_ready(pid, begun.elapsed());
                 self.while_running(&mut child, pid).await
             }
-            event => event,
+            Err(event) => event,
         };
         self.bury(event, child, output).await
     }
@@ -300,13 +299,13 @@ impl<P: Program> Supervisor<P> {
         Ok((child, pid))
     }
 
-    async fn until_ready(&mut self, child: &mut Child, pid: u32) -> Event {
+    async fn until_ready(&mut self, child: &mut Child, pid: u32) -> Result<(), Event> {
         tokio::select! {
             biased;
-            () = stop_requested(&mut self.stopping) => Event::Stop,
-            exit = child.wait() => Event::Exit(exit),
+            () = stop_requested(&mut self.stopping) => Err(Event::Stop),
+            exit = child.wait() => Err(Event::Exit(exit)),
             ready = tokio::time::timeout(self.policy.start_timeout, self.program.ready(pid)) => {
-                if ready.is_ok() { Event::Ready } else { Event::Overdue }
+                ready.map_err(|_| Event::Overdue)
             }
         }
     }
@@ -345,9 +344,7 @@ impl<P: Program> Supervisor<P> {
             }
             Event::Exit(Ok(status)) => End::Failed(Failure::Exited { status, last_lines }),
             Event::Exit(Err(e)) => End::Failed(Failure::Spawn(e)),
-            Event::Overdue | Event::Ready => {
-                End::Failed(Failure::Silent { after: self.policy.start_timeout, last_lines })
-            }
+            Event::Overdue => End::Failed(Failure::Silent { after: self.policy.start_timeout, last_lines }),
             Event::Ill(reason) => End::Failed(Failure::Ill(reason)),
         }
     }

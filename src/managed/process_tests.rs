@@ -1,6 +1,5 @@
 //! The supervision, with `sh` in the place of the real programs.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,12 +12,12 @@ use super::command::ChildCommand;
 use super::output::Dialect;
 use super::process::{Failure, Illness, Policy, Program, Supervised};
 use super::status::{ChildState, ChildStatus};
-use super::testing::scratch;
+use super::testing::{Scratch, scratch};
 
 /// A shell script that answers once it has made the file `ready` in its directory.
 struct Fake {
     script: &'static str,
-    dir: PathBuf,
+    dir: Scratch,
     /// So many checks succeed; the ones after that do not.
     healthy_checks: AtomicU32,
     retry_on: &'static str,
@@ -32,7 +31,7 @@ impl Fake {
 
 impl Program for Fake {
     fn command(&self) -> ChildCommand {
-        ChildCommand::new("/bin/sh", Signal::SIGKILL).args(["-c", self.script]).env("DIR", &self.dir).direct()
+        ChildCommand::new("/bin/sh", Signal::SIGKILL).args(["-c", self.script]).env("DIR", &*self.dir).direct()
     }
 
     async fn prepare(&self) -> Result<(), String> {

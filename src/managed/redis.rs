@@ -204,30 +204,48 @@ struct Server {
 }
 
 impl Server {
-    /// Writes a key and reads it back.
+    /// Writes a key and reads it back, on the connection of the last probe or a new one.
     async fn probe(&self) -> Result<(), Illness> {
         let mut kept = self.connection.lock().await;
         // Taken out first: a probe that is cut off must not leave a connection with an answer still to come.
-        let connection = kept.take();
-        let probed = timeout(PROBE_TIMEOUT, async {
-            let mut connection = match connection {
-                Some(connection) => connection,
-                None => self.client.get_multiplexed_async_connection().await?,
-            };
-            redis::cmd("SET").arg(PROBE_KEY).arg("1").arg("EX").arg(60).query_async::<()>(&mut connection).await?;
-            let value: Option<String> = redis::cmd("GET").arg(PROBE_KEY).query_async(&mut connection).await?;
-            Ok::<_, redis::RedisError>((connection, value))
-        });
-        match probed.await {
-            Ok(Ok((connection, Some(value)))) if value == "1" => {
+        let reused = kept.take();
+        match timeout(PROBE_TIMEOUT, self.round_trip(reused)).await {
+            Ok(Ok(connection)) => {
                 *kept = Some(connection);
                 Ok(())
             }
-            Ok(Ok((_, value))) => Err(Illness::Suspected(format!("the probe wrote '1' and read back {value:?}"))),
-            Ok(Err(error)) => Err(Illness::Suspected(format!("the probe failed: {error}"))),
+            Ok(Err(illness)) => Err(illness),
             Err(_) => Err(Illness::Suspected(format!("the probe had no answer within {PROBE_TIMEOUT:?}"))),
         }
     }
+
+    async fn round_trip(&self, reused: Option<MultiplexedConnection>) -> Result<MultiplexedConnection, Illness> {
+        if let Some(mut connection) = reused
+            && write_and_read(&mut connection).await.is_ok()
+        {
+            return Ok(connection);
+        }
+        let suspect = |error: redis::RedisError| Illness::Suspected(format!("the probe failed: {error}"));
+        let mut connection = self.client.get_multiplexed_async_connection().await.map_err(suspect)?;
+        match write_and_read(&mut connection).await {
+            Ok(()) => Ok(connection),
+            // It accepts and hangs up: its lock is poisoned, which no waiting heals.
+            Err(error) if error.is_connection_dropped() => {
+                Err(Illness::Certain(format!("the probe was hung up on: {error}")))
+            }
+            Err(error) => Err(suspect(error)),
+        }
+    }
+}
+
+async fn write_and_read(connection: &mut MultiplexedConnection) -> redis::RedisResult<()> {
+    redis::cmd("SET").arg(PROBE_KEY).arg("1").arg("EX").arg(60).query_async::<()>(connection).await?;
+    let value: Option<String> = redis::cmd("GET").arg(PROBE_KEY).query_async(connection).await?;
+    if value.as_deref() == Some("1") {
+        return Ok(());
+    }
+    let read = format!("wrote '1', read {value:?}");
+    Err((redis::ErrorKind::UnexpectedReturnType, "another value came back", read).into())
 }
 
 impl Program for Server {

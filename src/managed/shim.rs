@@ -65,3 +65,22 @@ pub fn run_supervised_child(parent: i32, signal: &str, command: &[impl AsRef<OsS
     }
     Error::Exec(program.to_owned(), Command::new(program).args(args).exec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_only_a_person_would_type() {
+        let nothing: [&str; 0] = [];
+        assert!(matches!(run_supervised_child(1, "SIGINT", &nothing), Error::NoProgram));
+        assert!(matches!(run_supervised_child(1, "SIGNONSENSE", &["true"]), Error::Signal(_)));
+    }
+
+    #[test]
+    fn does_not_start_the_child_of_a_parent_that_is_gone() {
+        // No process has this id; the signal is one that changes nothing here.
+        let error = run_supervised_child(-1, "SIGCONT", &["true"]);
+        assert!(matches!(error, Error::Orphaned(-1, _)), "{error}");
+    }
+}
