@@ -158,6 +158,18 @@ impl Connection {
 
     /// Reads one answer; `headless` when it answers a HEAD.
     pub(crate) fn read(&mut self, headless: bool) -> io::Result<Response> {
+        let mut response = self.read_head()?;
+        if response.status == 100 {
+            return self.read(headless);
+        }
+        if !headless && response.status != 204 && response.status != 304 {
+            response.body = self.body(&response)?;
+        }
+        Ok(response)
+    }
+
+    /// Reads the status and the headers of an answer and leaves its body where it is.
+    pub(crate) fn read_head(&mut self) -> io::Result<Response> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
@@ -170,13 +182,14 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other(format!("no header: {line:?}")))?;
             response.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        if status == 100 {
-            return self.read(headless);
-        }
-        if !headless && status != 204 && status != 304 {
-            response.body = self.body(&response)?;
-        }
         Ok(response)
+    }
+
+    /// Everything that still comes until the server closes or resets the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
     }
 
     fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
