@@ -353,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_password_is_made_once_and_is_private() {
-        let path = scratch("password").join("password");
+        let dir = scratch("password");
+        let path = dir.join("password");
         let made = password(&path, false).unwrap();
         assert_eq!(made.expose().len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

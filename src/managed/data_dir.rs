@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_new_one_is_private() {
-        let dir = scratch("data").join("a/b");
+        let root = scratch("data");
+        let dir = root.join("a/b");
         prepare(&dir).unwrap();
         prepare(&dir).unwrap();
         assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);

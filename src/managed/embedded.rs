@@ -105,7 +105,8 @@ mod tests {
     fn unpacks_once_and_clears_leftovers() {
         let distribution =
             Distribution::embedded().expect("run packaging/postgres/fetch.sh first: this build embeds no PostgreSQL");
-        let dist = crate::managed::testing::scratch("dist").join("dist");
+        let dir = crate::managed::testing::scratch("dist");
+        let dist = dir.join("dist");
         let half = dist.join("embedded-16.14-000000000000.partial-1");
         let other = dist.join("embedded-15.1-000000000000");
         fs::create_dir_all(half.join("bin")).unwrap();

@@ -158,13 +158,13 @@ async fn a_child_that_fails_its_checks_is_restarted() {
 async fn a_stop_goes_on_to_sigkill_for_the_whole_group() {
     let script = "trap '' TERM; sleep 61 & echo $! > $DIR/grandchild; touch $DIR/ready; while :; do sleep 0.1; done";
     let fake = Fake::new("stubborn", script);
-    let grandchild = fake.dir.join("grandchild");
+    let recorded = fake.dir.join("grandchild");
     let (child, first) = Supervised::start(fake, quick()).unwrap();
     first.await.unwrap().unwrap();
     let pid = child.status().borrow().pid.unwrap();
+    let grandchild: u32 = std::fs::read_to_string(recorded).unwrap().trim().parse().unwrap();
     child.stop().await;
     assert!(!is_alive(pid));
-    let grandchild: u32 = std::fs::read_to_string(grandchild).unwrap().trim().parse().unwrap();
     let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "the grandchild lives: {state}");
 }

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn elsewhere_when_the_path_is_too_long() {
-        let data = scratch("long").join("x".repeat(110));
+        let dir = scratch("long");
+        let data = dir.join("x".repeat(110));
         fs::create_dir(&data).unwrap();
         let found = find(&data, SOCKET).unwrap();
         assert!(!found.starts_with(&data));
