@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::{API, Appliance, Finished, create, record, shared_postgres};
+use crate::support::{API, Appliance, Finished, Scratch, create, lower_uid, record, shared_postgres};
 
 /// A readable message: on stderr, not a log line, not a panic, and with these words in it.
 fn tells(finished: &Finished, words: &[&str]) {
@@ -128,22 +128,32 @@ fn an_address_that_is_not_ours() {
 
 #[test]
 fn a_data_directory_that_cannot_be_reached() {
-    let builder = Appliance::builder();
-    let closed = builder.scratch().join("closed");
+    let place = Scratch::new("closed");
+    let closed = place.path().join("closed");
     fs::create_dir(&closed).expect("a directory");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("ours");
-    let data = closed.join("data");
-    let finished = builder.clone().data_dir(&data).finish().expect(1);
+    let finished = Appliance::builder().data_dir(&closed.join("data")).finish().expect(1);
     tells(&finished, &[&closed.display().to_string(), "--data-dir"]);
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).expect("ours");
 }
 
 #[test]
-fn a_data_directory_that_is_a_file_or_holds_something_else() {
-    let builder = Appliance::builder();
-    let file = builder.scratch().join("file");
-    fs::write(&file, "").expect("a file");
-    tells(&builder.clone().data_dir(&file).finish().expect(1), &[&file.display().to_string(), "--data-dir"]);
+fn a_data_directory_that_is_a_file() {
+    let place = Scratch::new("file");
+    let file = place.file("data", "");
+    let finished = Appliance::builder().data_dir(&file).finish().expect(1);
+    tells(&finished, &[&file.display().to_string(), "--data-dir"]);
+}
+
+#[test]
+fn a_data_directory_of_root_that_holds_something_else() {
+    let place = Scratch::new("other");
+    place.file("letter.txt", "dear");
+    // Only root's own directory would have to be given away; who starts it unprivileged owns what is there.
+    if lower_uid().is_some() {
+        tells(&Appliance::builder().data_dir(place.path()).finish().expect(1), &["letter.txt", "--data-dir"]);
+    }
+    assert_eq!(fs::metadata(place.path().join("letter.txt")).expect("it is there").len(), 4);
 }
 
 /// A directory of programs that answer `--version` like that PostgreSQL.
