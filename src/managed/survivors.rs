@@ -3,8 +3,9 @@
 //! Policy: processes are judged by what they run and where (`/proc/PID/exe` and working directory), never by a process
 //! id alone: ids are given away again. Every server process works inside its cluster's directory. A postmaster that
 //! outlived its appliance is asked to shut down, then made to; backends without a postmaster end by themselves, and are
-//! made to when they do not. `postmaster.pid` is removed only when it names a living stranger: PostgreSQL would believe
-//! that one to be a server. Any other stale file is left to PostgreSQL's own checks, which also see shared memory.
+//! made to when they do not. `postmaster.pid` is removed only when it names a living stranger, whom PostgreSQL would
+//! believe to be a server, or names nobody (a crash before it was written), which PostgreSQL refuses to judge. Any other
+//! stale file is left to PostgreSQL's own checks, which also see shared memory.
 
 use std::fs;
 use std::io;
@@ -45,11 +46,21 @@ pub(super) async fn clear(cluster: &Path, socket_files: [PathBuf; 2]) -> Result<
         _ => {}
     }
     end_the_rest(cluster).await?;
-    if let Some(stranger) = recorded.filter(|pid| kill(*pid, None).is_ok()) {
-        info!("postmaster.pid names process {stranger}, which is not a PostgreSQL of ours; removing the file");
-        remove(&cluster.join("postmaster.pid"))?;
-    }
+    remove_misleading_pid_file(cluster, recorded)?;
     socket_files.iter().try_for_each(|path| remove(path))
+}
+
+/// To be called when no process of ours is left.
+fn remove_misleading_pid_file(cluster: &Path, recorded: Option<Pid>) -> Result<(), String> {
+    let path = cluster.join("postmaster.pid");
+    match recorded {
+        None if path.exists() => info!("postmaster.pid names no process; removing the file"),
+        Some(stranger) if kill(stranger, None).is_ok() => {
+            info!("postmaster.pid names process {stranger}, which is not a PostgreSQL of ours; removing the file");
+        }
+        _ => return Ok(()),
+    }
+    remove(&path)
 }
 
 async fn stop(cluster: &Path, postmaster: Pid) {
@@ -168,6 +179,16 @@ mod tests {
         assert!(!cluster.join("postmaster.pid").exists());
         stranger.kill().unwrap();
         stranger.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_names_nobody_goes() {
+        let cluster = cluster("nobody");
+        for text in ["", "garbage\n", "-5\n", "99999999999\n"] {
+            fs::write(cluster.join("postmaster.pid"), text).unwrap();
+            clear(&cluster, socket_files(&cluster)).await.unwrap();
+            assert!(!cluster.join("postmaster.pid").exists(), "{text:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,287 @@
+//! Reads through Redis: hits and misses, conditional requests, and a cache that is down, slow or full of nonsense.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    API, Appliance, RedisServer, Request, Response, cache_is_up, create, eventually, record, shared, shared_postgres,
+    unique, within,
+};
+
+/// An appliance with its own database that shares a Redis somebody else runs.
+pub(crate) fn with_redis(redis: &RedisServer, more: &str) -> (Appliance, String) {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).config(more);
+    let appliance = appliance.start();
+    cache_is_up(&appliance);
+    (appliance, database)
+}
+
+/// An appliance with its built-in Redis and a database nobody else writes to: any create makes every list a miss.
+fn alone() -> Appliance {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    cache_is_up(&appliance);
+    appliance
+}
+
+/// Asks, and says what the log says of the cache.
+fn ask(appliance: &Appliance, target: &str) -> (Response, String) {
+    let id = unique("asked");
+    let answer = appliance.send(&Request::get(target).header("X-Request-Id", &id)).expect(200);
+    let cache = appliance.access(&id)["cache"].as_str().expect("the log line names the cache's part").to_owned();
+    (answer, cache)
+}
+
+#[test]
+fn the_second_read_is_a_hit_with_the_same_bytes_and_a_create_ends_that() {
+    let appliance = &alone();
+    let id = unique("hit");
+    create(appliance, &record(&id, "n", "s", "2023-08-01")).expect(200);
+    for target in [format!("{API}/search?id={id}"), format!("{API}/search/all?id={id}")] {
+        let (first, miss) = ask(appliance, &target);
+        let (second, hit) = ask(appliance, &target);
+        assert_eq!((miss.as_str(), hit.as_str()), ("miss", "hit"), "{target}");
+        assert_eq!(first.body, second.body);
+        for name in ["etag", "content-type", "cache-control", "content-length"] {
+            assert_eq!(first.header(name), second.header(name), "{name}");
+        }
+        create(appliance, &record(&id, "later", "s", &format!("2024-{:02}-01", target.len() % 12 + 1))).expect(200);
+        let (third, cache) = ask(appliance, &target);
+        assert_eq!(cache, "miss", "{target}");
+        assert_ne!(third.body, first.body);
+    }
+}
+
+#[test]
+fn the_key_includes_everything_the_answer_depends_on() {
+    let appliance = &alone();
+    let id = unique("key");
+    for day in 1..=3 {
+        create(appliance, &record(&id, &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
+    }
+    let queries = ["", "&date=2023-08-01", "&date=2023-08-02", "&date=20230803"];
+    for _ in 0..2 {
+        let names: Vec<Value> = queries
+            .map(|query| ask(appliance, &format!("{API}/search?id={id}{query}")).0.json()["name"].clone())
+            .into();
+        assert_eq!(names, ["day 3", "day 1", "day 2", "day 3"]);
+        let counts = ["", "&limit=1", "&limit=2", "&from=2023-08-03", "&to=2023-08-02", "&name=day%201", "&status=x"]
+            .map(|query| {
+                ask(appliance, &format!("{API}/search/all?id={id}{query}")).0.json().as_array().unwrap().len()
+            });
+        assert_eq!(counts, [3, 1, 2, 1, 2, 1, 0]);
+    }
+    let (page, cache) = ask(appliance, &format!("{API}/search/all?id={id}&limit=2"));
+    assert_eq!(cache, "hit");
+    assert!(page.header("link").is_some_and(|link| link.contains("after=")), "a hit has its Link too");
+}
+
+#[test]
+fn only_good_answers_are_stored() {
+    let redis = RedisServer::start();
+    let (appliance, database) = with_redis(&redis, "");
+    appliance.get(&format!("{API}/search?id=late")).expect(404);
+    appliance.get(&format!("{API}/search")).expect(400);
+    shared_postgres().sql(&database).run("INSERT INTO records VALUES ('late', 'n', 's', '2023-08-01')");
+    appliance.get(&format!("{API}/search?id=late")).expect(200);
+}
+
+#[test]
+fn keys_are_our_own_and_live_no_longer_than_promised() {
+    let redis = RedisServer::start();
+    let foreign = "flask_cache_view//api/v1/attendance/search";
+    redis.command::<String>(&["SET", foreign, "cos\nsystem\n(S'true'\ntR."]);
+    let (appliance, database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    appliance.get(&format!("{API}/search?id=1")).expect(200);
+    appliance.get(&format!("{API}/search/all")).expect(200);
+    let answers: Vec<String> = redis
+        .keys("*")
+        .into_iter()
+        .filter(|key| key != foreign)
+        .inspect(|key| assert!(key.starts_with("attendance:"), "{key}"))
+        .inspect(|key| assert!(redis.command::<i64>(&["PTTL", key]) > 0, "{key} lives for ever"))
+        .filter(|key| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":"))
+        .collect();
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    for key in &answers {
+        assert!(redis.command::<i64>(&["PTTL", key]) <= 20_000, "{key}");
+    }
+    assert_eq!(redis.command::<String>(&["GET", foreign]), "cos\nsystem\n(S'true'\ntR.", "never touched");
+    assert_eq!(redis.keys("flask*").len(), 1);
+    drop((appliance, database));
+}
+
+#[test]
+fn what_others_change_is_seen_after_the_time_to_live() {
+    let redis = RedisServer::start();
+    let (appliance, database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
+    let name = || appliance.get(&format!("{API}/search?id=1")).expect(200).json()["name"].clone();
+    assert_eq!(name(), "before");
+    shared_postgres().sql(&database).run("UPDATE records SET name = 'after'");
+    within(Duration::from_secs(60), "the stored answer ends", || (name() == "after").then_some(()));
+}
+
+#[test]
+fn a_client_that_has_the_answer_is_told_so() {
+    let id = unique("etag");
+    create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
+    for target in [format!("{API}/search?id={id}"), format!("{API}/search/all?id={id}")] {
+        let tag = shared().get(&target).expect(200).header("etag").expect("an entity tag").to_owned();
+        assert!(tag.ends_with('"') && tag.contains('"'), "{tag}");
+        let with = |value: &str| shared().send(&Request::get(&target).header("If-None-Match", value));
+        for value in [tag.clone(), "*".into(), format!("W/{}", tag.trim_start_matches("W/")), format!("\"x\", {tag}")] {
+            let answer = with(&value).expect(304);
+            assert!(answer.body.is_empty());
+            assert_eq!(answer.header("etag"), Some(tag.as_str()));
+            assert_eq!(answer.header("cache-control"), Some("no-cache"));
+            assert!(answer.header("x-request-id").is_some());
+        }
+        for value in ["\"x\"", "x", "", tag.trim_matches('"')] {
+            with(value).expect(200);
+        }
+        let head = Request::new("HEAD", &target).header("If-None-Match", &tag);
+        shared().send(&head).expect(304);
+        create(shared(), &record(&id, "n2", "s", &format!("2024-01-{:02}", target.len() % 28 + 1))).expect(200);
+        let changed = with(&tag).expect(200);
+        assert_ne!(changed.header("etag"), Some(tag.as_str()));
+    }
+    let missing = Request::get(&format!("{API}/search?id=no-such-one")).header("If-None-Match", "*");
+    shared().send(&missing).expect(404);
+}
+
+#[test]
+fn a_redis_that_is_down_at_the_start_comes_into_use_when_it_is_up() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).start();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let target = format!("{API}/search?id=1");
+    assert_ne!(ask(&appliance, &target).1, "hit");
+    assert_eq!(appliance.get(&format!("{API}/health/detail")).expect(200).json()["redis"], "down");
+    redis.revive();
+    cache_is_up(&appliance);
+    eventually("the cache is used", || (ask(&appliance, &target).1 == "hit").then_some(()));
+}
+
+#[test]
+fn a_redis_that_dies_costs_no_request() {
+    let mut redis = RedisServer::start();
+    let (appliance, _database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let check = |name: &str, day: u32| {
+        let answer = create(&appliance, &record("1", name, "s", &format!("2023-09-{day:02}")));
+        answer.expect(200);
+        assert_eq!(appliance.get(&format!("{API}/search?id=1")).expect(200).json()["name"], name);
+        let all = appliance.get(&format!("{API}/search/all")).expect(200).json();
+        assert_eq!(all.as_array().unwrap().last().unwrap()["name"], name);
+    };
+    check("up", 1);
+    redis.kill();
+    (2..8).for_each(|day| check("down", day));
+    redis.revive();
+    (8..14).for_each(|day| check("back", day));
+    cache_is_up(&appliance);
+    (14..20).for_each(|day| check("settled", day));
+}
+
+#[test]
+fn a_redis_that_hangs_costs_no_request_and_its_return_brings_nothing_stale() {
+    let redis = RedisServer::start();
+    let (appliance, _database) = with_redis(&redis, "");
+    let target = format!("{API}/search?id=1");
+    create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
+    assert_eq!(ask(&appliance, &target).1, "miss");
+    assert_eq!(ask(&appliance, &target).1, "hit");
+    redis.freeze();
+    create(&appliance, &record("1", "while it hangs", "s", "2023-08-02")).expect(200);
+    for _ in 0..5 {
+        let (answer, cache) = ask(&appliance, &target);
+        assert_eq!(answer.json()["name"], "while it hangs");
+        assert_ne!(cache, "hit");
+    }
+    redis.thaw();
+    for _ in 0..20 {
+        assert_eq!(ask(&appliance, &target).0.json()["name"], "while it hangs", "the stored answer is older");
+    }
+    cache_is_up(&appliance);
+    eventually("the cache is used", || (ask(&appliance, &target).1 == "hit").then_some(()));
+    assert_eq!(ask(&appliance, &target).0.json()["name"], "while it hangs");
+}
+
+#[test]
+fn garbage_in_redis_is_a_miss() {
+    let redis = RedisServer::start();
+    let (appliance, _database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let targets = [format!("{API}/search?id=1"), format!("{API}/search/all"), format!("{API}/search/all?limit=1")];
+    let good: Vec<Vec<u8>> = targets.iter().map(|target| appliance.get(target).expect(200).body).collect();
+    let garbage = ["", "5", "null", "{}", "cposix\nsystem\np1\n(S'id'\ntRp2\n.", "<h1>hello</h1>", "\u{0}\u{1}\u{2}"];
+    let huge = "x".repeat(100_000);
+    for value in garbage.iter().copied().chain([huge.as_str()]) {
+        for key in redis.keys("attendance:*") {
+            redis.command::<String>(&["SET", &key, value]);
+        }
+        for (target, good) in targets.iter().zip(&good) {
+            assert_eq!(&appliance.get(target).expect(200).body, good, "{value:.20} {target}");
+        }
+    }
+    for key in redis.keys("attendance:*") {
+        redis.command::<i64>(&["DEL", &key]);
+        redis.command::<i64>(&["RPUSH", &key, "a", "list"]);
+    }
+    for (target, good) in targets.iter().zip(&good) {
+        assert_eq!(&appliance.get(target).expect(200).body, good, "a list in place of a value: {target}");
+    }
+    create(&appliance, &record("1", "new", "s", "2023-08-02")).expect(200);
+    assert_eq!(appliance.get(&targets[0]).expect(200).json()["name"], "new");
+}
+
+#[test]
+fn an_answer_cut_short_in_redis_is_a_miss() {
+    let redis = RedisServer::start();
+    let (appliance, _database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let target = format!("{API}/search?id=1");
+    let good = appliance.get(&target).expect(200).body;
+    let holds_answer =
+        |key: &String| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":");
+    let key = redis.keys("attendance:*").into_iter().find(holds_answer).expect("the answer is stored");
+    let whole: usize = redis.command(&["STRLEN", &key]);
+    for length in [1, 8, 20, whole - 2] {
+        let stored: Vec<u8> = redis.command(&["GETRANGE", &key, "0", &(length - 1).to_string()]);
+        redis.set_bytes(&key, &stored);
+        assert_eq!(appliance.get(&target).expect(200).body, good, "{length} of {whole} bytes");
+    }
+}
+
+#[test]
+fn a_wrong_redis_password_is_a_reason_in_health_and_nothing_else() {
+    let redis = RedisServer::start();
+    let database = shared_postgres().create_database();
+    let wrong = redis.config().replace(&redis.password, "wr0ng-passw0rd");
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&wrong).start();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    appliance.get(&format!("{API}/search?id=1")).expect(200);
+    let detail = appliance.get(&format!("{API}/health/detail")).expect(200).json();
+    assert_eq!((&detail["redis"], &detail["status"]), (&json!("down"), &json!("up")));
+    assert!(!detail["details"]["redis"]["reason"].as_str().unwrap().is_empty());
+    let said = format!("{detail}{}", appliance.lines().join("\n"));
+    assert!(!said.contains("wr0ng-passw0rd"), "{said}");
+}
+
+#[test]
+fn without_a_cache_every_read_asks_postgresql() {
+    let database = shared_postgres().create_database();
+    let settings = Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n");
+    let appliance = settings.start();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    assert_eq!(ask(&appliance, &format!("{API}/search?id=1")).1, "bypass");
+    shared_postgres().sql(&database).run("UPDATE records SET name = 'changed'");
+    assert_eq!(ask(&appliance, &format!("{API}/search?id=1")).0.json()["name"], "changed");
+    appliance.get(&format!("{API}/health/detail")).expect(200);
+}

@@ -1,0 +1,215 @@
+//! The ten defects of the Python service, each by name: they must not come back.
+
+use std::time::Duration;
+
+use crate::support::{
+    API, Appliance, Postgres, RedisServer, Request, cache_is_up, create, eventually, record, records, shared,
+    shared_postgres, unique, within,
+};
+
+#[test]
+fn defect_01_one_bad_request_does_not_fail_the_next() {
+    let id = unique("poison");
+    create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
+    for _ in 0..20 {
+        create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(409);
+        create(shared(), &record(&id, "n", "s", "not-a-date")).expect(400);
+        shared().get(&format!("{API}/search?id='")).expect(404);
+        shared().get(&format!("{API}/health")).expect(200);
+        shared().get(&format!("{API}/search?id={id}")).expect(200);
+        create(shared(), &record(&unique("after"), "n", "s", "2023-08-01")).expect(200);
+    }
+}
+
+#[test]
+fn defect_02_the_cache_tells_employees_and_errors_apart() {
+    cache_is_up(shared());
+    let (one, two) = (unique("one"), unique("two"));
+    create(shared(), &record(&one, "One", "Present", "2023-08-01")).expect(200);
+    create(shared(), &record(&two, "Two", "Absent", "2023-08-02")).expect(200);
+    let name = |id: &str| shared().get(&format!("{API}/search?id={id}")).expect(200).json()["name"].clone();
+    for _ in 0..3 {
+        assert_eq!(name(&one), "One");
+        assert_eq!(name(&two), "Two");
+        shared().get(&format!("{API}/search")).expect(400);
+        shared().get(&format!("{API}/search?id={one}-unknown")).expect(404);
+        shared().send(&Request::new("HEAD", &format!("{API}/search?id={two}"))).expect(200);
+    }
+}
+
+#[test]
+fn defect_03_search_all_shows_a_create_at_once() {
+    let status = unique("stale");
+    for count in 1..=20 {
+        create(shared(), &record(&unique("fresh"), "n", &status, "2023-08-01")).expect(200);
+        assert_eq!(records(shared(), &format!("?status={status}")).len(), count);
+    }
+}
+
+#[test]
+fn defect_04_an_id_is_never_sql() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    create(&appliance, &record("secret", "n", "s", "2023-08-01")).expect(200);
+    let attacks = [
+        "' OR '1'='1",
+        "' OR 1=1 --",
+        "' UNION SELECT 'a','b','c',now()::date --",
+        "x'; DROP TABLE records; --",
+        "x'); DELETE FROM records; --",
+        "\\'; TRUNCATE records; --",
+        "$$; DROP TABLE records; $$",
+        "%",
+        "_ecret",
+        "${id}",
+    ];
+    for attack in attacks {
+        let encoded: String = attack.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        appliance.get(&format!("{API}/search?id={encoded}")).expect(404);
+        for filter in ["id", "name", "status"] {
+            assert!(records(&appliance, &format!("?{filter}={encoded}")).is_empty(), "{filter}={attack}");
+        }
+        for bad in ["date", "from", "to", "after", "limit"] {
+            let path = if bad == "date" { format!("search?id=secret&{bad}") } else { format!("search/all?{bad}") };
+            appliance.get(&format!("{API}/{path}={encoded}")).expect(400);
+        }
+        create(&appliance, &record(attack, attack, attack, "2023-08-01")).expect(200);
+        let found = appliance.get(&format!("{API}/search?id={encoded}")).expect(200).json();
+        assert_eq!(found, record(attack, attack, attack, "2023-08-01"));
+    }
+    assert_eq!(records(&appliance, "").len(), attacks.len() + 1);
+}
+
+#[test]
+fn defect_05_postgresql_may_go_away_and_come_back() {
+    let mut postgres = Postgres::start();
+    let database = postgres.create_database();
+    let appliance = Appliance::builder().postgres(&postgres, &database).config("redis: { mode: off }\n").start();
+    for round in 1..=3 {
+        create(&appliance, &record(&format!("{round}"), "n", "s", "2023-08-01")).expect(200);
+        postgres.kill();
+        for _ in 0..5 {
+            appliance.get(&format!("{API}/search/all")).expect(503);
+        }
+        postgres.revive();
+        let search = || appliance.get(&format!("{API}/search?id={round}")).status;
+        within(Duration::from_secs(30), "it is served again", || (search() == 200).then_some(()));
+    }
+    assert_eq!(records(&appliance, "").len(), 3);
+}
+
+#[test]
+fn defect_06_reads_leave_no_transaction_open() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(409);
+    for target in ["/search?id=1", "/search?id=2", "/search/all", "/search/all?limit=1", "/health", "/health/detail"] {
+        appliance.get(&format!("{API}{target}"));
+    }
+    let sql = shared_postgres().sql(&database);
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    assert_eq!(sql.value(open), "0");
+    sql.run("SET lock_timeout = '10s'; ALTER TABLE records ADD COLUMN note text; ALTER TABLE records DROP COLUMN note");
+    create(&appliance, &record("1", "n", "s", "2023-08-02")).expect(200);
+    appliance.get(&format!("{API}/search?id=1")).expect(200);
+}
+
+#[test]
+fn defect_07_silent_connections_hold_nobody() {
+    let silent: Vec<_> = (0..100).map(|_| shared().connect()).collect();
+    let mut half: Vec<_> = (0..20).map(|_| shared().connect()).collect();
+    half.iter_mut().for_each(|connection| connection.write(b"GET /api/v1/att").unwrap());
+    for _ in 0..20 {
+        shared().get(&format!("{API}/health")).expect(200);
+        create(shared(), &record(&unique("beside-silence"), "n", "s", "2023-08-01")).expect(200);
+    }
+    drop((silent, half));
+}
+
+#[test]
+fn defect_07_a_hung_postgresql_hangs_nobody() {
+    let postgres = Postgres::start();
+    let database = postgres.create_database();
+    let appliance = Appliance::builder().postgres(&postgres, &database).start();
+    cache_is_up(&appliance);
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    postgres.freeze();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..40)
+            .map(|client| {
+                scope.spawn({
+                    let appliance = &appliance;
+                    move || beside_a_hang(appliance, client)
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().expect("every request is answered")).collect()
+    });
+    assert!(statuses.iter().all(|&status| status == 503), "{statuses:?}");
+    appliance.get(&format!("{API}/health")).expect(400);
+    appliance.get("/livez").expect(200);
+    appliance.get("/metrics").expect(200);
+    postgres.thaw();
+    eventually("it is served again", || {
+        (appliance.get(&format!("{API}/search/all?limit=1")).status == 200).then_some(())
+    });
+    create(&appliance, &record("2", "n", "s", "2023-08-01")).expect(200);
+}
+
+/// A read that no cache can answer, or a create.
+fn beside_a_hang(appliance: &Appliance, client: usize) -> u16 {
+    match client % 2 {
+        0 => appliance.get(&format!("{API}/search?id=unknown-{client}")).status,
+        _ => create(appliance, &record(&format!("new-{client}"), "n", "s", "2023-08-01")).status,
+    }
+}
+
+#[test]
+fn defect_08_nothing_in_redis_is_executed_or_served_as_it_is() {
+    let redis = RedisServer::start();
+    let (appliance, _database) = crate::caching::with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let target = format!("{API}/search?id=1");
+    let good = appliance.get(&target).expect(200).body;
+    let witness = appliance.settings().scratch().join("executed");
+    let pickle = format!("cposix\nsystem\n(S'touch {}'\ntR.", witness.display());
+    for path in ["search", "search/all", "search?id=1"] {
+        redis.command::<String>(&["SET", &format!("flask_cache_view/{API}/{path}"), &pickle]);
+    }
+    for key in redis.keys("attendance:*") {
+        redis.command::<String>(&["SET", &key, &pickle]);
+    }
+    assert_eq!(appliance.get(&target).expect(200).body, good);
+    assert!(!witness.exists());
+}
+
+#[test]
+fn defect_09_the_redis_password_reaches_the_cache() {
+    let redis = RedisServer::start();
+    let (appliance, _database) = crate::caching::with_redis(&redis, "");
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    appliance.get(&format!("{API}/search?id=1")).expect(200);
+    assert!(!redis.keys("attendance:*").is_empty(), "the answer is stored behind the password");
+}
+
+#[test]
+fn defect_10_metric_labels_do_not_grow_with_what_clients_invent() {
+    let invent = |round: usize| {
+        for number in 0..50 {
+            let name = unique("invented");
+            shared().get(&format!("/{name}"));
+            shared().get(&format!("{API}/search?id={name}"));
+            shared().get(&format!("{API}/{name}/{number}"));
+            shared().send(&Request::new(&format!("M{round}X{number}"), "/livez"));
+            shared().send(&Request::new("GET", &format!("/apidocs/{name}.js")));
+        }
+    };
+    let series = || shared().get("/metrics").expect(200).text().lines().filter(|line| !line.starts_with('#')).count();
+    invent(0);
+    let before = series();
+    invent(1);
+    // Other tests run beside this one and may meet a route for the first time, but not fifty.
+    assert!(series() < before + 50, "{before} series became {}", series());
+    assert!(!shared().get("/metrics").text().contains("invented"));
+}

@@ -1,0 +1,164 @@
+//! Starts on whatever an earlier one left, and two appliances that want one data directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{API, Appliance, as_lower_user, create, eventually, is_alive, lower_uid, record, records};
+
+/// An appliance that has made its cluster, stored one record and been killed.
+fn killed() -> Appliance {
+    let mut appliance = Appliance::builder().config("redis: { mode: off }\n").start();
+    create(&appliance, &record("before", "n", "s", "2023-08-01")).expect(200);
+    appliance.kill();
+    appliance
+}
+
+fn serves_what_was_stored(appliance: &mut Appliance) {
+    appliance.start_again();
+    assert_eq!(records(appliance, "").len(), 1);
+    create(appliance, &record("after", "n", "s", "2023-08-01")).expect(200);
+}
+
+/// The database cluster: the directory with `PG_VERSION` and `global`.
+fn cluster(data: &Path) -> PathBuf {
+    find(data, &|path| path.join("PG_VERSION").exists() && path.join("global").exists()).expect("there is a cluster")
+}
+
+fn find(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    if wanted(directory) {
+        return Some(directory.to_owned());
+    }
+    let mut entries: Vec<_> =
+        fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).find_map(|path| find(&path, wanted))
+}
+
+fn give_away(path: &Path) {
+    if let Some(user) = lower_uid() {
+        std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may");
+    }
+}
+
+fn command_of_the_lower_user(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    as_lower_user(&mut command);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+struct Stranger(Child);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_stale_pid_file_that_names_a_living_stranger() {
+    let mut appliance = killed();
+    let file = cluster(&appliance.data()).join("postmaster.pid");
+    let stranger = Stranger(command_of_the_lower_user(Path::new("sleep")).arg("600").spawn().expect("sleep runs"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|_| "1\n/nowhere\n1\n5432\n\n\n0 0\nready\n".into());
+    let rest = text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    fs::write(&file, format!("{}\n{rest}", stranger.0.id())).expect("the file can be written");
+    give_away(&file);
+    serves_what_was_stored(&mut appliance);
+    assert!(is_alive(stranger.0.id()), "a process that is not ours is left alone");
+}
+
+#[test]
+fn a_pid_file_of_garbage() {
+    for garbage in ["", "garbage\n", "-1\n", "99999999999\n", "1\n"] {
+        let mut appliance = killed();
+        let file = cluster(&appliance.data()).join("postmaster.pid");
+        fs::write(&file, garbage).expect("the file can be written");
+        give_away(&file);
+        serves_what_was_stored(&mut appliance);
+    }
+}
+
+#[test]
+fn a_postgresql_that_outlived_its_appliance() {
+    let mut appliance = killed();
+    let data = appliance.data();
+    let cluster = cluster(&data);
+    let program =
+        find(&data.join("dist"), &|path| path.join("postgres").is_file()).expect("the distribution").join("postgres");
+    let mut command = command_of_the_lower_user(&program);
+    command.arg("-D").arg(&cluster).args(["-c", "listen_addresses=", "-c"]);
+    command.arg(format!("unix_socket_directories={}", data.join("run").display()));
+    let mut orphan = Stranger(command.spawn().expect("postgres runs"));
+    eventually("the orphan is ready", || {
+        assert!(orphan.0.try_wait().expect("it is our child").is_none(), "the orphan ended");
+        let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
+        (text.starts_with(&orphan.0.id().to_string()) && text.contains("ready")).then_some(())
+    });
+    // It is our child here, so somebody must take note of its end for it to be gone.
+    let waiter = thread::spawn(move || orphan.0.wait());
+    serves_what_was_stored(&mut appliance);
+    waiter.join().expect("no panic").expect("the orphan has been stopped");
+}
+
+#[test]
+fn socket_and_lock_files() {
+    let mut appliance = killed();
+    let run = appliance.data().join("run");
+    for name in [".s.PGSQL.5432", ".s.PGSQL.5432.lock"] {
+        let _ = fs::remove_file(run.join(name));
+        fs::write(run.join(name), "99999\n").expect("a file can be left");
+        give_away(&run.join(name));
+    }
+    serves_what_was_stored(&mut appliance);
+}
+
+#[test]
+fn a_start_killed_at_any_moment_never_blocks_the_next() {
+    let mut appliance = Appliance::builder().spawn();
+    for delay in [0, 20, 60, 120, 200, 300, 450, 600, 900, 1300] {
+        thread::sleep(Duration::from_millis(delay));
+        appliance.kill();
+        appliance = appliance.settings().spawn();
+    }
+    appliance.wait_listening();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let left: Vec<_> = fs::read_dir(appliance.data().join("postgres"))
+        .expect("there is a cluster")
+        .chain(fs::read_dir(appliance.data().join("dist")).expect("there is a distribution"))
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("partial"))
+        .collect();
+    assert!(left.is_empty(), "half-made things are cleared away: {left:?}");
+}
+
+#[test]
+fn a_half_unpacked_distribution() {
+    let mut appliance = killed();
+    let data = appliance.data();
+    let dist: Vec<PathBuf> = fs::read_dir(data.join("dist")).expect("it").flatten().map(|entry| entry.path()).collect();
+    for whole in dist.iter().filter(|path| path.is_dir()) {
+        let half = whole.with_file_name(format!("{}.partial-1", whole.file_name().unwrap().to_string_lossy()));
+        fs::rename(whole, &half).expect("it can be renamed");
+        let program = find(&half, &|path| path.join("postgres").is_file()).expect("a program").join("postgres");
+        fs::remove_file(program).expect("it can be removed");
+    }
+    serves_what_was_stored(&mut appliance);
+}
+
+#[test]
+fn a_second_appliance_on_the_same_data_directory_says_so_and_ends() {
+    let first = Appliance::builder().config("redis: { mode: off }\n").start();
+    let second = Appliance::builder().data_dir(&first.data()).finish().expect(1);
+    let said = second.all();
+    assert!(said.contains(&first.data().display().to_string()), "which directory: {said}");
+    assert!(said.contains(&first.pid().to_string()), "by whom: {said}");
+    assert!(said.contains("--data-dir"), "what to do: {said}");
+    first.get(&format!("{API}/health")).expect(200);
+    create(&first, &record("1", "n", "s", "2023-08-01")).expect(200);
+}

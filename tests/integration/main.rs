@@ -1,0 +1,35 @@
+//! The integration tests: one binary, one module a topic, real children.
+//!
+//! Each test drives the appliance as its users do: the built program, over HTTP, with a real PostgreSQL, a real
+//! `redis-server`, a real browser. A test that lacks one of these fails and says what to install.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a helper of a test fails the test, and says on stderr why"
+)]
+
+mod bad_input;
+mod caching;
+mod cli;
+mod defects;
+mod external;
+mod freshness;
+mod leftovers;
+mod logs;
+mod main_job;
+mod metrics;
+mod migrations;
+mod openapi;
+mod reference_replay;
+mod stop;
+mod supervision;
+mod support;
+mod swagger;
+mod wire_create;
+mod wire_dates;
+mod wire_errors;
+mod wire_health;
+mod wire_methods;
+mod wire_search;
+mod wire_search_all;

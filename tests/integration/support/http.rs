@@ -1,0 +1,259 @@
+//! A blocking HTTP/1.1 client small enough to be trusted: what was sent and what came back, byte for byte.
+//!
+//! Policy: no retries, no redirects, no decoding of content; every read and write has a bound, so a server that hangs
+//! is a failed test.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    chunked: bool,
+}
+
+impl Request {
+    /// A request without a body.
+    pub(crate) fn new(method: &str, target: &str) -> Self {
+        Self { method: method.into(), target: target.into(), headers: Vec::new(), body: None, chunked: false }
+    }
+
+    /// `GET target`
+    pub(crate) fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// `POST target` with a JSON body.
+    pub(crate) fn post_json(target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::new("POST", target).header("Content-Type", "application/json").body(body)
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body; its length is announced.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sends the body in chunks, its length unannounced.
+    pub(crate) fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            head.push_str("Host: attendance.test\r\n");
+        }
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        match &self.body {
+            Some(_) if self.chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Some(body) => head.push_str(&format!("Content-Length: {}\r\n", body.len())),
+            None => {}
+        }
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
+        self.append_body(&mut bytes);
+        bytes
+    }
+
+    fn append_body(&self, bytes: &mut Vec<u8>) {
+        let Some(body) = &self.body else { return };
+        if !self.chunked {
+            bytes.extend_from_slice(body);
+            return;
+        }
+        for chunk in body.chunks(7_000) {
+            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            bytes.extend_from_slice(chunk);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    /// The status code.
+    pub(crate) status: u16,
+    /// Header names in lower case, in order.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body, chunks joined.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let name = name.to_ascii_lowercase();
+        self.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("the body is UTF-8")
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON: {error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// Fails unless the status is `status`; returns itself.
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{:?}\n{}", self.headers, String::from_utf8_lossy(&self.body));
+        self
+    }
+}
+
+/// A connection that is kept open.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, BOUND)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(BOUND))?;
+        stream.set_write_timeout(Some(BOUND))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends a request and reads its answer. A server may answer and close before it has read a whole body, so a
+    /// failed write is forgiven when there is an answer.
+    pub(crate) fn send(&mut self, request: &Request) -> io::Result<Response> {
+        let written = self.write(&request.bytes());
+        match self.read(request.method == "HEAD") {
+            Ok(response) => Ok(response),
+            Err(error) => Err(written.err().unwrap_or(error)),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads one answer; `headless` when it answers a HEAD.
+    pub(crate) fn read(&mut self, headless: bool) -> io::Result<Response> {
+        let mut response = self.read_head()?;
+        if response.status == 100 {
+            return self.read(headless);
+        }
+        if !headless && response.status != 204 && response.status != 304 {
+            response.body = self.body(&response)?;
+        }
+        Ok(response)
+    }
+
+    /// Reads the status and the headers of an answer and leaves its body where it is.
+    pub(crate) fn read_head(&mut self) -> io::Result<Response> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
+        let mut response = Response { status, headers: Vec::new(), body: Vec::new() };
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other(format!("no header: {line:?}")))?;
+            response.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        Ok(response)
+    }
+
+    /// Everything that still comes until the server closes or resets the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+
+    fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if response.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let size = self.line()?;
+                let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
+                let start = body.len();
+                body.resize(start + size, 0);
+                self.stream.read_exact(&mut body[start..])?;
+                self.line()?;
+                if size == 0 {
+                    return Ok(body);
+                }
+            }
+        }
+        match response.header("content-length") {
+            Some(length) => {
+                body.resize(length.parse().map_err(io::Error::other)?, 0);
+                self.stream.read_exact(&mut body)?;
+            }
+            None => {
+                self.stream.read_to_end(&mut body)?;
+            }
+        }
+        Ok(body)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        String::from_utf8(line).map_err(io::Error::other)
+    }
+
+    /// Whether the server has closed the connection: waits for it up to `bound`.
+    pub(crate) fn closed_within(&mut self, bound: Duration) -> bool {
+        let _ = self.stream.get_ref().set_read_timeout(Some(bound));
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        }
+    }
+}
+
+/// Sends bytes as they are, says that nothing follows, and returns all that comes back until the server closes.
+pub(crate) fn raw_exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts connections");
+    stream.set_read_timeout(Some(BOUND)).expect("a bound can be set");
+    stream.set_write_timeout(Some(BOUND)).expect("a bound can be set");
+    // A server that has seen enough may close while we still write.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        let reset = error.kind() == io::ErrorKind::ConnectionReset;
+        assert!(reset, "the server neither answered to the end nor closed: {error}");
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}

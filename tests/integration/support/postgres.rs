@@ -1,0 +1,188 @@
+//! A PostgreSQL that somebody else runs: TCP, a password, its own cluster.
+//!
+//! Policy: the programs are those of the distribution the appliance embeds, unpacked once per test process. It runs
+//! without fsync; what the appliance promises about durability is tested on the one it manages itself.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use nix::sys::signal::Signal;
+use tokio_postgres::Config;
+
+use super::process::as_lower_user;
+use super::{Scratch, Sql, eventually, free_port, lower_uid, reaper, scratch, signal, try_signal, unique};
+
+const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
+
+/// Where the programs are: unpacked on first use.
+pub(crate) fn bin_dir() -> &'static Path {
+    static UNPACKED: OnceLock<PathBuf> = OnceLock::new();
+    UNPACKED.get_or_init(|| {
+        let packed = fs::read(ARCHIVE).unwrap_or_else(|error| panic!("run `make postgres`: {ARCHIVE}: {error}"));
+        let target = scratch::base().join("postgres-programs");
+        let tar = zstd::decode_all(packed.as_slice()).expect("the archive is zstd");
+        tar::Archive::new(tar.as_slice()).unpack(&target).expect("the archive is a tar");
+        find_programs(&target).expect("the archive holds bin/initdb")
+    })
+}
+
+fn find_programs(directory: &Path) -> Option<PathBuf> {
+    if directory.file_name().is_some_and(|name| name == "bin") && directory.join("initdb").exists() {
+        return Some(directory.to_owned());
+    }
+    let entries = fs::read_dir(directory).ok()?;
+    entries.flatten().filter(|entry| entry.path().is_dir()).find_map(|entry| find_programs(&entry.path()))
+}
+
+/// A running server; it can be killed, frozen and brought back on the same port.
+pub(crate) struct Postgres {
+    child: Option<Child>,
+    directory: Scratch,
+    /// Where it listens, on 127.0.0.1.
+    pub(crate) port: u16,
+    /// The password of `postgres`.
+    pub(crate) password: String,
+}
+
+impl Postgres {
+    /// Makes a cluster, starts it and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let mut server = Self::prepared();
+        server.revive();
+        server
+    }
+
+    /// Makes a cluster and leaves it down.
+    pub(crate) fn prepared() -> Self {
+        let directory = Scratch::new("pg");
+        let password = "p0stgres-sécret".to_owned();
+        let server = Self { child: None, directory, port: free_port(), password };
+        server.initialise();
+        server
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn initialise(&self) {
+        if let Some(user) = lower_uid() {
+            std::os::unix::fs::chown(self.directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .expect("root may give a directory away");
+        }
+        let password = self.directory.file("password", &self.password);
+        let mut command = Command::new(bin_dir().join("initdb"));
+        command
+            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .arg("--pwfile")
+            .arg(password)
+            .arg("--pgdata")
+            .arg(self.data())
+            .current_dir(self.directory.path());
+        let output = as_lower_user(&mut command).output().expect("initdb can be run");
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts it (again) and waits until it answers.
+    pub(crate) fn revive(&mut self) {
+        self.launch();
+        eventually("the external PostgreSQL answers", || {
+            let died = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(died.is_none(), "the external PostgreSQL ended: {}", self.log());
+            Sql::connect(&self.connection("postgres")).ok()
+        });
+    }
+
+    /// Starts it (again) without waiting for it.
+    pub(crate) fn launch(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = fs::File::create(self.directory.path().join("log")).expect("a log can be written");
+        let mut command = Command::new(bin_dir().join("postgres"));
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"])
+            .args(["-c", "max_connections=200", "-c", "restart_after_crash=off"])
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = as_lower_user(&mut command).spawn().expect("postgres can be run");
+        reaper::started(child.id());
+        self.child = Some(child);
+    }
+
+    fn log(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = fs::File::open(self.directory.path().join("log")) {
+            let _ = file.read_to_string(&mut text);
+        }
+        text
+    }
+
+    /// Ends it at once, as a crash would, with every backend.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let backends = super::descendants(child.id());
+            let _ = child.kill();
+            let _ = child.wait();
+            reaper::ended(child.id());
+            backends.iter().for_each(|backend| try_signal(backend.pid, Signal::SIGKILL));
+            eventually("the backends end", || backends.iter().all(|seen| !seen.runs()).then_some(()));
+            let _ = fs::remove_file(self.data().join("postmaster.pid"));
+        }
+    }
+
+    /// Stops the postmaster and its backends in their tracks: connections stay open and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.each_process(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.each_process(Signal::SIGCONT);
+    }
+
+    fn each_process(&self, what: Signal) {
+        let postmaster = self.child.as_ref().expect("the server runs").id();
+        signal(postmaster, what);
+        super::children_of(postmaster).iter().for_each(|child| try_signal(child.pid, what));
+    }
+
+    /// The settings for a connection to one of its databases.
+    pub(crate) fn connection(&self, database: &str) -> Config {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port).user("postgres").password(&self.password).dbname(database);
+        config
+    }
+
+    /// A connection to one of its databases.
+    pub(crate) fn sql(&self, database: &str) -> Sql {
+        Sql::connect(&self.connection(database)).expect("the external PostgreSQL answers")
+    }
+
+    /// Makes an empty database and returns its name.
+    pub(crate) fn create_database(&self) -> String {
+        let name = unique("db").replace('-', "_");
+        self.sql("postgres").run(&format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// The `postgres:` section that leads to one of its databases.
+    pub(crate) fn config(&self, database: &str) -> String {
+        let Self { port, password, .. } = self;
+        format!(
+            "postgres:\n  database: {database}\n  host: 127.0.0.1\n  port: {port}\n  user: postgres\n  password: \"{password}\"\n"
+        )
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,194 @@
+//! `GET /search/all`: the whole table, filtered, and in pages.
+
+use serde_json::{Value, json};
+
+use crate::support::{API, Appliance, create, record, records, shared, shared_postgres, unique};
+
+/// Follows `Link` headers from `query` to the end; returns each page.
+fn pages(appliance: &Appliance, query: &str) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut target = format!("{API}/search/all{query}");
+    loop {
+        let answer = appliance.get(&target).expect(200);
+        pages.push(answer.json().as_array().expect("an array").clone());
+        assert!(pages.len() < 1_000, "paging ends");
+        let Some(link) = answer.header("link") else { return pages };
+        target = next(link);
+        assert!(target.contains("after="), "{link}");
+    }
+}
+
+fn next(link: &str) -> String {
+    let (target, relation) = link.strip_prefix('<').and_then(|link| link.split_once('>')).expect("<…>; rel=…");
+    assert_eq!(relation.trim(), "; rel=\"next\"", "{link}");
+    let path = target.find(API).expect("the link leads to the API");
+    target[path..].to_owned()
+}
+
+/// Twelve records of three employees under a status nobody else uses.
+fn seed(status: &str) -> Vec<Value> {
+    let prefix = unique("all");
+    let mut expected = Vec::new();
+    for employee in ["10", "2", "B"] {
+        for day in 1..=4 {
+            let record = record(
+                &format!("{prefix}-{employee}"),
+                &format!("Name {employee}"),
+                status,
+                &format!("2023-08-{day:02}"),
+            );
+            create(shared(), &record).expect(200);
+            expected.push(record);
+        }
+    }
+    expected
+}
+
+#[test]
+fn nothing_is_an_empty_array() {
+    let answer = shared().get(&format!("{API}/search/all?status={}", unique("nobody"))).expect(200);
+    assert_eq!(answer.text(), "[]\n");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_fresh_appliance_has_no_records_and_then_all_of_them_in_order() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    assert_eq!(appliance.get(&format!("{API}/search/all")).expect(200).text(), "[]\n");
+    for (id, date) in [
+        ("b", "2023-08-01"),
+        ("10", "2023-08-02"),
+        ("a", "2023-08-03"),
+        ("10", "2023-08-01"),
+        ("2", "2023-08-01"),
+        ("B", "2023-08-01"),
+    ] {
+        create(&appliance, &record(id, "n", "s", date)).expect(200);
+    }
+    let text = appliance.get(&format!("{API}/search/all")).expect(200).text();
+    let row = |id: &str, date: &str| format!("{{\"id\":\"{id}\",\"name\":\"n\",\"status\":\"s\",\"date\":\"{date}\"}}");
+    let rows = [
+        row("10", "2023-08-01"),
+        row("10", "2023-08-02"),
+        row("2", "2023-08-01"),
+        row("B", "2023-08-01"),
+        row("a", "2023-08-03"),
+        row("b", "2023-08-01"),
+    ];
+    assert_eq!(text, format!("[{}]\n", rows.join(",")));
+}
+
+#[test]
+fn filters_match_exactly_and_combine() {
+    let status = unique("filter");
+    let all = seed(&status);
+    assert_eq!(records(shared(), &format!("?status={status}")), all);
+    let id = all[4]["id"].as_str().unwrap();
+    assert_eq!(records(shared(), &format!("?id={id}")), all[4..8]);
+    assert_eq!(records(shared(), &format!("?status={status}&name=Name%20B")), all[8..]);
+    assert_eq!(records(shared(), &format!("?status={status}&name=Name")), json!([]).as_array().unwrap()[..]);
+    let days = records(shared(), &format!("?status={status}&from=2023-08-02&to=2023-08-03"));
+    assert_eq!(days.len(), 6, "both ends belong to it");
+    assert!(days.iter().all(|record| record["date"] == "2023-08-02" || record["date"] == "2023-08-03"));
+    assert_eq!(records(shared(), &format!("?id={id}&from=2023-08-04")), all[7..8]);
+    assert_eq!(records(shared(), &format!("?id={id}&to=20230801")), all[4..5]);
+    assert!(records(shared(), &format!("?status={status}&from=2023-08-03&to=2023-08-02")).is_empty());
+}
+
+#[test]
+fn pages_of_every_size_join_to_the_whole() {
+    let status = unique("pages");
+    let all = seed(&status);
+    for limit in [1, 2, 5, 11, 12, 13, 10_000] {
+        let pages = pages(shared(), &format!("?status={status}&limit={limit}"));
+        assert!(pages.iter().all(|page| page.len() <= limit), "limit {limit}");
+        assert_eq!(pages.concat(), all, "limit {limit}");
+    }
+    let whole = shared().get(&format!("{API}/search/all?status={status}&limit=12")).expect(200);
+    assert_eq!(whole.header("link"), None, "no next page where there is none");
+}
+
+#[test]
+fn paging_sees_each_untouched_record_once_while_others_are_created() {
+    let status = unique("moving");
+    let all = seed(&status);
+    let first = shared().get(&format!("{API}/search/all?status={status}&limit=5")).expect(200);
+    let rest = next(first.header("link").expect("there is more"));
+    create(shared(), &record(&unique("0-before"), "n", &status, "2023-01-01")).expect(200);
+    let mut seen = first.json().as_array().unwrap().clone();
+    let query = &rest[rest.find('?').unwrap()..];
+    seen.extend(pages(shared(), query).concat());
+    assert_eq!(seen, all, "what is created behind the cursor is not seen, and nothing is seen twice or lost");
+}
+
+#[test]
+fn an_empty_parameter_is_as_none() {
+    let status = unique("empty");
+    let all = seed(&status);
+    assert_eq!(records(shared(), &format!("?status={status}&id=&name=&from=&to=&limit=&after=")), all);
+}
+
+#[test]
+fn parameters_at_fault_are_all_named() {
+    let field = |query: &str| -> Vec<String> {
+        let body = shared().get(&format!("{API}/search/all{query}")).expect(400).json();
+        assert!(body["error"].is_string() && body["message"].is_string(), "{body}");
+        let details = body["details"].as_array().unwrap_or_else(|| panic!("{query}: {body}"));
+        details.iter().map(|detail| detail["field"].as_str().unwrap().to_owned()).collect()
+    };
+    for limit in ["0", "-1", "10001", "abc", "1.5", "99999999999999999999"] {
+        assert_eq!(field(&format!("?limit={limit}")), ["limit"], "{limit}");
+    }
+    assert_eq!(field("?from=today"), ["from"]);
+    assert_eq!(field("?to=2023-02-30"), ["to"]);
+    assert_eq!(field("?limit=5&after=garbage!"), ["after"]);
+    let mut all = field("?limit=0&from=x&to=y&after=%00");
+    all.sort();
+    assert_eq!(all, ["after", "from", "limit", "to"]);
+}
+
+#[test]
+fn rows_written_by_others_never_break_a_read() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    shared_postgres().sql(&database).run(
+        "INSERT INTO records (id, name, status, date) VALUES
+           ('bc', 'n', 's', '2023-08-01 BC'), ('far', 'n', 's', '10000-01-01'), ('farther', 'n', 's', '5874897-12-31'),
+           ('inf', 'n', 's', 'infinity'), ('inf', 'n', 's', '2020-01-01'), ('minus', 'n', 's', '-infinity'),
+           ('nulls', NULL, NULL, NULL), ('nulls', 'n', 's', '2020-01-01'), ('nulls', 'again', NULL, NULL),
+           ('odd', E'tab\\t \"quote\"', '', '2020-01-01'), ('', 'empty id', 's', '2020-01-01');",
+    );
+    let all = records(&appliance, "");
+    assert_eq!(all.len(), 11);
+    let dates: Vec<&Value> = all.iter().map(|record| &record["date"]).collect();
+    for text in ["2023-08-01 BC", "10000-01-01", "5874897-12-31", "infinity", "-infinity"] {
+        assert!(dates.contains(&&json!(text)), "{text}: {dates:?}");
+    }
+    assert_eq!(dates.iter().filter(|date| date.is_null()).count(), 2);
+    for limit in 1..=12 {
+        assert_eq!(pages(&appliance, &format!("?limit={limit}")).concat(), all, "limit {limit}");
+    }
+    let one = |id: &str| appliance.get(&format!("{API}/search?id={id}")).expect(200).json();
+    assert_eq!(one("bc")["date"], "2023-08-01 BC");
+    assert_eq!(one("inf")["date"], "infinity", "infinity is the latest day");
+    assert_eq!(one("minus")["date"], "-infinity");
+    assert_eq!(one("nulls")["date"], "2020-01-01", "a known day is later than an unknown one");
+    assert_eq!(one("odd")["name"], "tab\t \"quote\"");
+}
+
+#[test]
+fn the_order_is_the_text_order_of_the_database() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    for id in ["é", "z", "Z", "a", "_", "~", "😀", "10", "9"] {
+        create(&appliance, &record(id, "n", "s", "2023-08-01")).expect(200);
+    }
+    let expected = shared_postgres().sql(&database).rows("SELECT id FROM records ORDER BY id, date");
+    let expected: Vec<String> = expected.into_iter().flatten().flatten().collect();
+    let ids: Vec<String> =
+        records(&appliance, "").iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, expected);
+    let paged = pages(&appliance, "?limit=2").concat();
+    assert_eq!(paged.iter().map(|record| record["id"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+}
