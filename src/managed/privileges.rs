@@ -66,8 +66,11 @@ pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, E
     data_dir.map_or(Ok(()), |dir| data_dir::take_over(dir, user.uid, user.gid))?;
     become_user(&user).map_err(|errno| Error::Become { user: user.name.clone(), errno })?;
     if let Some(dir) = data_dir {
-        access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
-            .map_err(|errno| Error::Unreachable { user: user.name.clone(), dir: dir.to_owned(), errno })?;
+        access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| Error::Unreachable {
+            user: user.name.clone(),
+            dir: dir.to_owned(),
+            errno,
+        })?;
     }
     Ok(Some(user.name))
 }
