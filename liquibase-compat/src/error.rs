@@ -43,7 +43,7 @@ pub enum LoadError {
         source: SourceError,
     },
     /// The file's ending names no syntax that is known.
-    #[error("{file}: the ending names no changelog format; the known one is .xml")]
+    #[error("{file}: the ending names no changelog format; known are .xml, .yaml, .yml, .json, .sql")]
     UnknownFormat {
         /// The file.
         file: String,
@@ -59,6 +59,31 @@ pub enum LoadError {
         column: u32,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// A line of formatted SQL looks like a directive and is none.
+    #[error(
+        "Unexpected formatting in formatted changelog '{file}' at line {line}.\nFormatted SQL changelogs require known formats, \
+         such as '{expected}' and others to be recognized and run."
+    )]
+    Formatting {
+        /// The file.
+        file: String,
+        /// 1-based.
+        line: u32,
+        /// What the line should have looked like.
+        expected: &'static str,
+    },
+    /// A changeset of formatted SQL is followed by another one at once.
+    #[error("No SQL for changeset {file}::{id}::{author}; write it below line {line}, or remove the changeset")]
+    NoSql {
+        /// The file.
+        file: String,
+        /// Its line, 1-based.
+        line: u32,
+        /// Its id.
+        id: String,
+        /// Its author.
+        author: String,
     },
     /// Elements are nested too deep.
     #[error("{file} line {line}: nested deeper than {limit} levels; flatten it")]

@@ -89,9 +89,26 @@ impl Loader<'_> {
             around.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
         let current = Current { physical, around, depth };
+        if root.lenient {
+            self.properties_first(&root, &current, properties)?;
+        }
         for child in &root.children {
             let child = child.expanded(properties, physical)?;
             self.child(&child, &current, properties)?;
+        }
+        Ok(())
+    }
+
+    /// In YAML and JSON a property counts in the whole file, in XML and SQL from its definition on.
+    fn properties_first(
+        &self,
+        root: &Node,
+        current: &Current<'_>,
+        properties: &mut Properties,
+    ) -> Result<(), LoadError> {
+        for child in root.children.iter().filter(|child| child.name == "property") {
+            let child = child.expanded(properties, current.physical)?;
+            self.property(&child, &current.place(&child), properties)?;
         }
         Ok(())
     }
