@@ -1,7 +1,7 @@
 //! Reading one `<changeSet>` element.
 
 use crate::change::Change;
-use crate::changeset::{ChangeSet, ChangeSetId, OnValidationFail, RollbackPart};
+use crate::changeset::{ChangeSet, ChangeSetId, MISSING, OnValidationFail, RollbackPart};
 use crate::checksum::Checksum;
 use crate::error::{LoadError, Place};
 use crate::node::Node;
@@ -29,9 +29,6 @@ const ATTRIBUTES: &[&str] = &[
     "ignore",
     "created",
 ];
-
-/// What Liquibase shows and stores for an id or author that is not there.
-pub(crate) const MISSING: &str = "null";
 
 /// What a changeset takes over from the files around it.
 #[derive(Debug, Clone, Default)]
@@ -130,13 +127,6 @@ pub(super) fn read(
 ) -> Result<(RunOrder, ChangeSet), LoadError> {
     let (id, author) = identity(node, at)?;
     let at = &Place { changeset: Some(format!("{id}::{author}")), ..at.clone() };
-    if node.attribute("runWith").is_some_and(|with| with != "jdbc") {
-        return Err(LoadError::Unsupported {
-            at: at.clone().into(),
-            what: "runWith".to_owned(),
-            remedy: "remove it, the SQL runs on the connection".to_owned(),
-        });
-    }
     check_attributes(node, at, &[ATTRIBUTES, &["runWith", "runWithSpoolFile"]].concat())?;
     let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&around.file);
     let mut set = ChangeSet {
@@ -148,6 +138,7 @@ pub(super) fn read(
         run_always: boolean(node, "runAlways", false, at)?,
         run_on_change: boolean(node, "runOnChange", false, at)?,
         fail_on_error: boolean(node, "failOnError", true, at)?,
+        run_with: node.attribute("runWith").filter(|with| !with.is_empty() && *with != "jdbc").map(str::to_owned),
         run_in_transaction: boolean(node, "runInTransaction", true, at)?,
         on_validation_fail: on_validation_fail(node, at)?,
         quoting: quoting(node, around.quoting, at)?,
@@ -210,10 +201,11 @@ fn is_stray(child: &Node, name: &str) -> bool {
 
 fn rollback(node: &Node, at: &Place, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
     if let Some(id) = node.attribute("changeSetId") {
+        let at = Place { line: node.line, ..at.clone() };
         return Ok(vec![RollbackPart::Reference(ChangeSetId {
             file: path::normalise(node.attribute("changeSetPath").unwrap_or(file)),
             id: id.to_owned(),
-            author: needed(node, "changeSetAuthor", at)?.to_owned(),
+            author: needed(node, "changeSetAuthor", &at)?.to_owned(),
         })]);
     }
     let mut parts: Vec<RollbackPart> = Vec::new();

@@ -5,6 +5,7 @@
 mod data;
 mod line;
 mod scalar;
+mod schema;
 mod sql;
 mod sql_lines;
 mod xml;
