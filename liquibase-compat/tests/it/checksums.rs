@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use liquibase_compat::{Changelog, ChecksumVersion, DirectorySource, Options};
 use serde_json::Value;
 
+/// Liquibase fails while it reads this one, because it looks for the class at once; this crate refuses it at validation.
+const REFUSED_LATER: &str = "xml-customchange";
+
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
@@ -58,12 +61,14 @@ fn check(name: &str) -> Result<(), String> {
         Err(_) if no_sums && golden["update"]["error"].is_string() => return Ok(()),
         Err(error) => return Err(format!("{error}")),
     };
-    if no_sums && golden["update"]["databasechangelog"].is_null() && golden["update"]["error"].is_string() {
+    if no_sums && golden["update"]["error"].is_string() && name != REFUSED_LATER {
         return Err(format!("Liquibase refuses it: {}", golden["update"]["error"]));
     }
     for (number, version) in [(9, ChecksumVersion::V9), (8, ChecksumVersion::V8)] {
         let (recorded, made) = compared(&golden, &changelog, number, version);
-        if recorded != made {
+        // A sum of a file that is missing cannot be had; then only the changesets are the same.
+        let equal = recorded.iter().zip(&made).all(|(recorded, made)| recorded == made || recorded.contains(" ERR "));
+        if !no_sums && (recorded.len() != made.len() || !equal) {
             return Err(format!("version {number}:\n  recorded {recorded:#?}\n  made {made:#?}"));
         }
     }
