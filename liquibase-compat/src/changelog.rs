@@ -32,9 +32,10 @@ impl Changelog {
         loader::load(source, path, options)
     }
 
-    /// The checksum of each changeset as its content is now, in the order they run.
+    /// The checksum of each changeset as its content is now, in the order they run. Those of other databases have none.
     pub fn checksums(&self, version: ChecksumVersion) -> impl Iterator<Item = (&ChangeSetId, Checksum)> {
-        self.changesets.iter().map(move |set| (&set.id, set.checksum(version)))
+        let ours = self.changesets.iter().filter(|set| crate::expression::for_postgresql(&set.dbms));
+        ours.map(move |set| (&set.id, set.checksum(version)))
     }
 
     /// How many changesets it has.

@@ -10,6 +10,9 @@ use crate::path;
 use crate::precondition::Preconditions;
 use crate::sql::{Dialect, Quoting, Splitting, split};
 
+/// What Liquibase shows for an id or author that is not there. It cannot be stored.
+pub(crate) const MISSING: &str = "null";
+
 /// What a changeset is known by: shown as `file::id::author`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChangeSetId {
@@ -69,6 +72,8 @@ pub(crate) struct ChangeSet {
     pub(crate) run_on_change: bool,
     pub(crate) fail_on_error: bool,
     pub(crate) run_in_transaction: bool,
+    /// The program that its SQL is meant for, if that is not the connection.
+    pub(crate) run_with: Option<String>,
     pub(crate) on_validation_fail: OnValidationFail,
     pub(crate) quoting: Quoting,
     pub(crate) comments: String,
@@ -81,6 +86,10 @@ pub(crate) struct ChangeSet {
 
 /// The longest text of DESCRIPTION and COMMENTS, in characters.
 const MAX_TEXT: usize = 250;
+
+/// What Liquibase says of formatted SQL without a rollback.
+const NO_SQL_ROLLBACK: &str = "Liquibase does not support automatic rollback generation for raw sql changes (did you mean to specify \
+                               keyword \"empty\" to ignore rolling back this change?)";
 
 impl ChangeSet {
     pub(crate) fn key(&self) -> Key {
@@ -198,6 +207,9 @@ impl ChangeSet {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
         let Some(parts) = &self.rollback else {
+            if self.id.file.to_lowercase().ends_with(".sql") {
+                return Err(NO_SQL_ROLLBACK.to_owned());
+            }
             for change in self.changes.iter().rev() {
                 out.extend(change.inverse(&dialect)?);
             }

@@ -43,7 +43,7 @@ pub enum LoadError {
         source: SourceError,
     },
     /// The file's ending names no syntax that is known.
-    #[error("{file}: the ending names no changelog format; the known one is .xml")]
+    #[error("{file}: the ending names no changelog format; known are .xml, .yaml, .yml, .json, .sql")]
     UnknownFormat {
         /// The file.
         file: String,
@@ -59,6 +59,31 @@ pub enum LoadError {
         column: u32,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// A line of formatted SQL looks like a directive and is none.
+    #[error(
+        "Unexpected formatting in formatted changelog '{file}' at line {line}.\nFormatted SQL changelogs require known formats, \
+         such as '{expected}' and others to be recognized and run."
+    )]
+    Formatting {
+        /// The file.
+        file: String,
+        /// 1-based.
+        line: u32,
+        /// What the line should have looked like.
+        expected: &'static str,
+    },
+    /// A changeset of formatted SQL is followed by another one at once.
+    #[error("No SQL for changeset {file}::{id}::{author}; write it below line {line}, or remove the changeset")]
+    NoSql {
+        /// The file.
+        file: String,
+        /// Its line, 1-based.
+        line: u32,
+        /// Its id.
+        id: String,
+        /// Its author.
+        author: String,
     },
     /// Elements are nested too deep.
     #[error("{file} line {line}: nested deeper than {limit} levels; flatten it")]
@@ -156,6 +181,26 @@ pub enum LoadError {
         /// What is allowed.
         allowed: String,
     },
+    /// An element stands where it must not.
+    #[error("{at}: <{name}> cannot stand here inside <{parent}>; the order is: {order}")]
+    Misplaced {
+        /// Where it is.
+        at: Box<Place>,
+        /// The element.
+        name: String,
+        /// The element around it.
+        parent: String,
+        /// What may stand where.
+        order: String,
+    },
+    /// A rollback refers to a changeset that does not come before it.
+    #[error("{at}: Change set {reference} does not exist; a rollback can refer to a changeset that stands before it")]
+    UnknownReference {
+        /// Where the rollback is.
+        at: Box<Place>,
+        /// The changeset it refers to.
+        reference: Box<ChangeSetId>,
+    },
     /// Something Liquibase has and this crate refuses.
     #[error("{at}: {what} is not supported; {remedy}")]
     Unsupported {
@@ -194,6 +239,8 @@ pub struct ValidationError {
     pub duplicates: Vec<ChangeSetId>,
     /// Changes that lack something: (message, changeset).
     pub invalid: Vec<(String, ChangeSetId)>,
+    /// Changesets that are to run with a program this crate does not have (`runWith`): (program, changeset).
+    pub executors: Vec<(String, ChangeSetId)>,
 }
 
 impl ValidationError {
@@ -203,11 +250,15 @@ impl ValidationError {
             && self.preconditions.is_empty()
             && self.duplicates.is_empty()
             && self.invalid.is_empty()
+            && self.executors.is_empty()
     }
 }
 
 impl fmt::Display for ValidationError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((executor, changeset)) = self.executors.first() {
+            return write!(out, "Unable to locate Executor '{executor}' for changeset '{changeset}'");
+        }
         write!(out, "Validation Failed:")?;
         section(out, "changesets check sum", &self.checksums, |one, out| {
             write!(out, "{} was: {} but is now: {}", one.changeset, one.stored, one.current)

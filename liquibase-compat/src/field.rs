@@ -161,7 +161,11 @@ pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<
     let at = Place { line: node.line, ..at.clone() };
     let mut object = Object::default();
     for (name, value) in &node.attributes {
-        let Some(field) = scalar(fields, name) else {
+        let Some(field) = scalar(node, fields, name) else {
+            if node.lenient {
+                left_out(name, node, &at);
+                continue;
+            }
             return Err(LoadError::UnknownAttribute {
                 at: at.into(),
                 name: name.clone(),
@@ -177,6 +181,7 @@ pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<
     if let Some(text) = &node.text {
         match fields.iter().find(|field| matches!(field.kind, FieldKind::Body)) {
             Some(body) => set(&mut object, body.name, Value::Text(text.clone())),
+            None if node.lenient => left_out("text", node, &at),
             None => return Err(unknown_element(at, "text", node, fields)),
         }
     }
@@ -213,9 +218,13 @@ fn read_child(
             _ => {}
         }
     }
-    match scalar(fields, &child.name) {
+    match scalar(node, fields, &child.name) {
         Some(field) => {
             set_scalar(object, field, child.text.as_deref().unwrap_or_default());
+            Ok(())
+        }
+        None if node.lenient => {
+            left_out(&child.name, node, at);
             Ok(())
         }
         None => {
@@ -225,9 +234,14 @@ fn read_child(
     }
 }
 
-fn scalar(fields: &'static [Field], name: &str) -> Option<&'static Field> {
+/// Liquibase does not look at what it does not know in YAML and JSON.
+fn left_out(name: &str, node: &Node, at: &Place) {
+    tracing::warn!(place = %at, element = node.name, name, "not known here; it is left out");
+}
+
+fn scalar(node: &Node, fields: &'static [Field], name: &str) -> Option<&'static Field> {
     let structured = |field: &Field| matches!(field.kind, FieldKind::Columns(_) | FieldKind::Nested(_));
-    fields.iter().find(|field| field.name == name && !structured(field))
+    fields.iter().find(|field| node.is_called(name, field.name) && !structured(field))
 }
 
 fn unknown_element(at: Place, name: &str, node: &Node, fields: &[Field]) -> LoadError {

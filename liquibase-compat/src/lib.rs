@@ -52,6 +52,8 @@ mod error;
 mod expression;
 mod field;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod history;
 mod lock;
 mod node;

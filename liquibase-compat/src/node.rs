@@ -20,12 +20,19 @@ pub(crate) struct Node {
     pub(crate) text: Option<String>,
     /// 1-based line of its start in the file.
     pub(crate) line: u32,
+    /// Its syntax has no schema (YAML, JSON): names ignore case, and what is not known is left out instead of refused.
+    pub(crate) lenient: bool,
 }
 
 impl Node {
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| self.is_called(key, name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `written` is the name `known`, in the way of this node's syntax.
+    pub(crate) fn is_called(&self, written: &str, known: &str) -> bool {
+        written == known || (self.lenient && written.eq_ignore_ascii_case(known))
     }
 
     /// The same tree with every `${}` in attribute values and text replaced.
@@ -44,6 +51,7 @@ impl Node {
             children: self.children.iter().map(|child| child.expanded(properties, file)).collect::<Result<_, _>>()?,
             text: self.text.as_deref().map(expand).transpose()?,
             line: self.line,
+            lenient: self.lenient,
         })
     }
 }

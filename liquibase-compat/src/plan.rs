@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::changelog::Changelog;
-use crate::changeset::{ChangeSet, ChangeSetId, Key, OnValidationFail};
+use crate::changeset::{ChangeSet, ChangeSetId, Key, MISSING, OnValidationFail};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::{ChecksumMismatch, Error, ValidationError};
 use crate::history::{History, HistoryRow};
@@ -132,6 +132,12 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationEr
             return false;
         }
         errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
+    }
+    if set.id.id.trim().is_empty() || set.id.id == MISSING {
+        errors.invalid.push(("ChangeSet Id is empty".to_owned(), set.id.clone()));
+    }
+    if let Some(executor) = set.run_with.as_ref().filter(|_| should_run(set, row).is_some()) {
+        errors.executors.push((executor.clone(), set.id.clone()));
     }
     let stored = row.and_then(HistoryRow::parsed_checksum);
     if set.run_always || set.run_on_change || set.accepts(stored.as_ref()) {

@@ -117,6 +117,11 @@ impl Change {
         }
     }
 
+    /// Whether a change type of that name exists, supported or not.
+    pub(crate) fn is_known(name: &str) -> bool {
+        matches!(name, "customChange" | "executeCommand") || KINDS.iter().any(|kind| kind.name == name)
+    }
+
     /// Whether it is a tag, and which.
     pub(crate) fn tag(&self) -> Option<&str> {
         if self.kind.name == tag_database::KIND.name { self.fields.text("tag") } else { None }

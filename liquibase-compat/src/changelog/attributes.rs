@@ -1,7 +1,7 @@
 //! Reading one `<changeSet>` element.
 
 use crate::change::Change;
-use crate::changeset::{ChangeSet, ChangeSetId, OnValidationFail, RollbackPart};
+use crate::changeset::{ChangeSet, ChangeSetId, MISSING, OnValidationFail, RollbackPart};
 use crate::checksum::Checksum;
 use crate::error::{LoadError, Place};
 use crate::node::Node;
@@ -53,8 +53,12 @@ pub(super) enum RunOrder {
 
 /// Refuses attributes that are not known.
 pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Result<(), LoadError> {
-    match node.attributes.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    match node.attributes.iter().find(|(name, _)| !known.iter().any(|known| node.is_called(name, known))) {
         None => Ok(()),
+        Some((name, _)) if node.lenient => {
+            tracing::warn!(place = %at, element = node.name, name, "not known here; it is left out");
+            Ok(())
+        }
         Some((name, _)) => Err(LoadError::UnknownAttribute {
             at: at.clone().into(),
             name: name.clone(),
@@ -121,15 +125,8 @@ pub(super) fn read(
     around: &Inherited,
     properties: &Properties,
 ) -> Result<(RunOrder, ChangeSet), LoadError> {
-    let (id, author) = (needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned());
+    let (id, author) = identity(node, at)?;
     let at = &Place { changeset: Some(format!("{id}::{author}")), ..at.clone() };
-    if node.attribute("runWith").is_some_and(|with| with != "jdbc") {
-        return Err(LoadError::Unsupported {
-            at: at.clone().into(),
-            what: "runWith".to_owned(),
-            remedy: "remove it, the SQL runs on the connection".to_owned(),
-        });
-    }
     check_attributes(node, at, &[ATTRIBUTES, &["runWith", "runWithSpoolFile"]].concat())?;
     let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&around.file);
     let mut set = ChangeSet {
@@ -141,6 +138,7 @@ pub(super) fn read(
         run_always: boolean(node, "runAlways", false, at)?,
         run_on_change: boolean(node, "runOnChange", false, at)?,
         fail_on_error: boolean(node, "failOnError", true, at)?,
+        run_with: node.attribute("runWith").filter(|with| !with.is_empty() && *with != "jdbc").map(str::to_owned),
         run_in_transaction: boolean(node, "runInTransaction", true, at)?,
         on_validation_fail: on_validation_fail(node, at)?,
         quoting: quoting(node, around.quoting, at)?,
@@ -156,8 +154,18 @@ pub(super) fn read(
     Ok((run_order(node, at)?, set))
 }
 
+/// Id and author. Where no schema asks for them, Liquibase notices only later: at validation without an id, and without an author
+/// when the history cannot be written.
+fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
+    if !node.lenient {
+        return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
+    }
+    let or_null = |name: &str| node.attribute(name).unwrap_or(MISSING).to_owned();
+    Ok((or_null("id"), or_null("author")))
+}
+
 fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Properties) -> Result<(), LoadError> {
-    let text = child.text.as_deref().unwrap_or_default();
+    let text = child.text.as_deref().unwrap_or_default().trim();
     match child.name.as_str() {
         "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
         "comment" => set.comments.push_str(&format!("\n{text}")),
@@ -177,23 +185,34 @@ fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Proper
                 remedy: "write the statement as <sql>".to_owned(),
             });
         }
+        name if is_stray(child, name) => {
+            tracing::warn!(place = %at, name, "no change of that name; it is left out");
+        }
         _ => set.changes.push(Change::read(child, at)?),
     }
     Ok(())
 }
 
+/// Whether a child is a mere text without a schema and no change: Liquibase takes it for an attribute it does not know.
+fn is_stray(child: &Node, name: &str) -> bool {
+    let bare = child.children.is_empty() && child.attributes.is_empty() && child.text.is_some();
+    child.lenient && bare && !Change::is_known(name)
+}
+
 fn rollback(node: &Node, at: &Place, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
     if let Some(id) = node.attribute("changeSetId") {
+        let at = Place { line: node.line, ..at.clone() };
         return Ok(vec![RollbackPart::Reference(ChangeSetId {
             file: path::normalise(node.attribute("changeSetPath").unwrap_or(file)),
             id: id.to_owned(),
-            author: needed(node, "changeSetAuthor", at)?.to_owned(),
+            author: needed(node, "changeSetAuthor", &at)?.to_owned(),
         })]);
     }
-    let mut parts: Vec<RollbackPart> = node.text.iter().cloned().map(RollbackPart::Sql).collect();
+    let mut parts: Vec<RollbackPart> = Vec::new();
     for child in node.children.iter().filter(|child| child.name != "comment") {
         parts.push(RollbackPart::Change(Change::read(child, at)?));
     }
+    parts.extend(node.text.iter().cloned().map(RollbackPart::Sql));
     Ok(parts)
 }
 

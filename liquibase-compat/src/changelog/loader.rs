@@ -3,9 +3,11 @@
 //! Elements are taken in document order, and `${}` is replaced when an element's turn comes: a property counts from its
 //! definition on. An include sees the properties of the file around it and gives back only global ones.
 
+use std::collections::HashSet;
+
 use super::Changelog;
 use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
-use crate::changeset::ChangeSet;
+use crate::changeset::{ChangeSet, Key, RollbackPart};
 use crate::error::{LoadError, Place};
 use crate::expression;
 use crate::format;
@@ -25,7 +27,8 @@ const MAX_FILES: usize = 10_000;
 /// Reads the changelog at `file` and all it includes.
 pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result<Changelog, LoadError> {
     let file = path::normalise(file);
-    let mut loader = Loader { source, options, ordered: Vec::new(), preconditions: Vec::new(), files: 0 };
+    let mut loader =
+        Loader { source, options, ordered: Vec::new(), known: HashSet::new(), preconditions: Vec::new(), files: 0 };
     let mut properties = Properties::given(&options.properties);
     loader.file(&file, None, Inherited::default(), &mut properties, 0)?;
     // A stable sort: within first, middle and last the order is that of the files.
@@ -38,6 +41,8 @@ struct Loader<'a> {
     source: &'a dyn Source,
     options: &'a Options,
     ordered: Vec<(RunOrder, ChangeSet)>,
+    /// The changesets read so far.
+    known: HashSet<Key>,
     /// How many files have been read: files that include each other twice over would never end by depth alone.
     files: usize,
     preconditions: Vec<(String, Preconditions)>,
@@ -89,9 +94,26 @@ impl Loader<'_> {
             around.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
         let current = Current { physical, around, depth };
+        if root.lenient {
+            self.properties_first(&root, &current, properties)?;
+        }
         for child in &root.children {
             let child = child.expanded(properties, physical)?;
             self.child(&child, &current, properties)?;
+        }
+        Ok(())
+    }
+
+    /// In YAML and JSON a property counts in the whole file, in XML and SQL from its definition on.
+    fn properties_first(
+        &self,
+        root: &Node,
+        current: &Current<'_>,
+        properties: &mut Properties,
+    ) -> Result<(), LoadError> {
+        for child in root.children.iter().filter(|child| child.name == "property") {
+            let child = child.expanded(properties, current.physical)?;
+            self.property(&child, &current.place(&child), properties)?;
         }
         Ok(())
     }
@@ -107,11 +129,17 @@ impl Loader<'_> {
                 Ok(())
             }
             "changeSet" => {
-                self.ordered.push(attributes::read(node, &at, &current.around, properties)?);
+                let (order, set) = attributes::read(node, &at, &current.around, properties)?;
+                self.check_references(&set, at)?;
+                self.ordered.push((order, set));
                 Ok(())
             }
             "include" => self.include(node, &at, current, properties),
             "includeAll" => self.include_all(node, &at, current, properties),
+            other if node.lenient => {
+                tracing::warn!(place = %at, name = other, "not known in a changelog; it is left out");
+                Ok(())
+            }
             other => Err(LoadError::UnknownElement {
                 at: at.into(),
                 name: other.to_owned(),
@@ -121,8 +149,22 @@ impl Loader<'_> {
         }
     }
 
+    /// A rollback can refer to a changeset that stands before it, in any file.
+    fn check_references(&mut self, set: &ChangeSet, at: Place) -> Result<(), LoadError> {
+        self.known.insert(set.key());
+        for part in set.rollback.iter().flatten() {
+            if let RollbackPart::Reference(id) = part
+                && !self.known.contains(&Key::new(&id.file, &id.id, &id.author))
+            {
+                return Err(LoadError::UnknownReference { at: at.into(), reference: Box::new(id.clone()) });
+            }
+        }
+        Ok(())
+    }
+
     fn property(&self, node: &Node, at: &Place, properties: &mut Properties) -> Result<(), LoadError> {
         let known = [
+            "target",
             "name",
             "value",
             "file",
@@ -183,8 +225,18 @@ impl Loader<'_> {
         current: &Current<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
-        let known =
-            ["file", "relativeToChangelogFile", "errorIfMissing", "context", "contextFilter", "labels", "ignore"];
+        let known = [
+            "file",
+            "relativeToChangelogFile",
+            "errorIfMissing",
+            "context",
+            "contextFilter",
+            "labels",
+            "ignore",
+            "id",
+            "author",
+            "created",
+        ];
         check_attributes(node, at, &known)?;
         let file = needed(node, "file", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;

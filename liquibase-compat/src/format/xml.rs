@@ -1,11 +1,12 @@
 //! XML changelogs.
 //!
 //! Names are taken without their namespace, attributes of another namespace (`xsi:schemaLocation`) are left out. A document
-//! type is refused, and with it every entity but the five predefined ones. The schema is not validated against: what a
+//! type is refused, and with it every entity but the five predefined ones. What Liquibase's schema asks for is in `schema.rs`; what a
 //! changelog may hold is said where it is read, so that all syntaxes are checked alike.
 
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
 
+use super::schema;
 use crate::error::LoadError;
 use crate::node::{MAX_DEPTH, Node};
 
@@ -20,7 +21,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| syntax(file, &error))?;
     let reader = Reader { file, line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect() };
-    reader.convert(document.root_element(), 1)
+    let root = reader.convert(document.root_element(), 1)?;
+    schema::check(file, &root)?;
+    Ok(root)
 }
 
 struct Reader<'a> {

@@ -114,20 +114,28 @@ impl CheckContext<'_> {
                 self.constraint(*kind, schema.as_deref(), table.as_deref(), name.as_deref(), columns.as_deref()).await
             }
             Condition::RowCount { schema, table, expected } => {
-                let count =
-                    self.value(&format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table))).await?;
-                self.equal(&count, expected, "RowCount Precondition failed")
+                let sql = format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table));
+                match self.value(&sql).await? {
+                    count if count == *expected => Ok(()),
+                    count => failed(format!(
+                        "Table {table} does not have the expected row count of {expected}. It contains {count} rows"
+                    )),
+                }
             }
             Condition::TableIsEmpty { schema, table } => {
-                let table = self.table(schema.as_deref(), table);
-                match self.value(&format!("SELECT EXISTS (SELECT FROM {table})")).await?.as_str() {
+                let sql = format!("SELECT EXISTS (SELECT FROM {})", self.table(schema.as_deref(), table));
+                match self.value(&sql).await?.as_str() {
                     "f" => Ok(()),
                     _ => failed(format!("Table {table} is not empty.")),
                 }
             }
             Condition::Sql { sql, expected } => {
-                let got = self.value(sql.trim().trim_end_matches(';')).await?;
-                self.equal(&got, expected, "SQL Precondition failed")
+                let sql = sql.trim();
+                let got = self.value(sql.strip_suffix(';').unwrap_or(sql)).await?;
+                if got == *expected {
+                    return Ok(());
+                }
+                failed(format!("SQL Precondition failed.  Expected '{expected}' got '{got}'"))
             }
             Condition::Property { holds: true, .. } => Ok(()),
             Condition::Property { message, .. } => failed(message.clone()),
@@ -137,10 +145,6 @@ impl CheckContext<'_> {
                 self.quoting.name()
             )),
         }
-    }
-
-    fn equal(&self, got: &str, expected: &str, what: &str) -> Checked {
-        if got == expected { Ok(()) } else { failed(format!("{what}.  Expected '{expected}' got '{got}'")) }
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> String {
@@ -162,11 +166,18 @@ impl CheckContext<'_> {
     /// The single value a query gives, as text.
     async fn value(&self, sql: &str) -> Result<String, Failure> {
         let messages = self.transaction.simple_query(sql).await.map_err(errored)?;
-        let row = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("null").to_owned()),
+        let mut rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        row.ok_or_else(|| Failure::Failed("No rows returned from SQL Precondition".to_owned()))
+        let Some(row) = rows.next() else {
+            return Err(Failure::Errored("Empty result set, expected one row".to_owned()));
+        };
+        if rows.next().is_some() {
+            return Err(Failure::Errored("Result set larger than one row".to_owned()));
+        }
+        let value = row.try_get(0).map_err(errored)?;
+        value.map(str::to_owned).ok_or_else(|| Failure::Failed("No rows returned from SQL Precondition".to_owned()))
     }
 
     async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
@@ -213,7 +224,9 @@ impl CheckContext<'_> {
                    AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY k.ord) \
                      FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
                      JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num)) LIMIT 1";
-        let missing = format!("Index {schema}.{} does not exist", index.or(table).unwrap_or_default());
+        let on = table.map(|table| format!(" on {table}")).unwrap_or_default();
+        let of = columns.as_ref().filter(|_| table.is_some()).map(|list| format!(" columns {list}"));
+        let missing = format!("Index {}{on}{} does not exist", index.unwrap_or_default(), of.unwrap_or_default());
         self.exists(sql, &[&schema, &table, &index, &columns], missing).await
     }
 
@@ -240,7 +253,11 @@ impl CheckContext<'_> {
                    AND ($5::text IS NULL OR $5 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
                      FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
                      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1";
-        let missing = format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default());
+        let missing = match (kind, table) {
+            (Key::Primary, Some(table)) => format!("{word} does not exist on {table}"),
+            (Key::Primary, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
+            _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
+        };
         self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing).await
     }
 }

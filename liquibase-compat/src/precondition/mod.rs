@@ -20,9 +20,22 @@ pub(crate) enum Consequence {
     Warn,
 }
 
+/// What preconditions mean where only SQL is written (`onSqlOutput`, formerly `onUpdateSQL`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnSqlOutput {
+    /// Nothing: as if there were none.
+    Ignore,
+    /// They are checked.
+    Test,
+    /// They fail.
+    Fail,
+}
+
 /// A `<preConditions>` element.
 #[derive(Debug, Clone)]
 pub(crate) struct Preconditions {
+    #[expect(dead_code, reason = "read by the commands that only write SQL")]
+    pub(crate) on_sql_output: OnSqlOutput,
     pub(crate) on_fail: Consequence,
     pub(crate) on_error: Consequence,
     pub(crate) on_fail_message: Option<String>,
@@ -116,6 +129,7 @@ impl Preconditions {
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
         Ok(Self {
+            on_sql_output: reader.on_sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,
             on_fail_message: node.attribute("onFailMessage").map(str::to_owned),
@@ -134,17 +148,35 @@ struct Reader<'a, 'p> {
 
 impl Reader<'_, '_> {
     fn consequence(&self, node: &Node, name: &str) -> Result<Consequence, LoadError> {
-        match node.attribute(name) {
-            None | Some("HALT") => Ok(Consequence::Halt),
-            Some("CONTINUE") => Ok(Consequence::Continue),
-            Some("MARK_RAN") => Ok(Consequence::MarkRan),
-            Some("WARN") => Ok(Consequence::Warn),
-            Some(value) => Err(LoadError::BadValue {
+        let known = [
+            ("HALT", Consequence::Halt),
+            ("CONTINUE", Consequence::Continue),
+            ("MARK_RAN", Consequence::MarkRan),
+            ("WARN", Consequence::Warn),
+        ];
+        Ok(self.one_of(node, name, &known)?.unwrap_or(Consequence::Halt))
+    }
+
+    fn on_sql_output(&self, node: &Node) -> Result<OnSqlOutput, LoadError> {
+        let known = [("IGNORE", OnSqlOutput::Ignore), ("TEST", OnSqlOutput::Test), ("FAIL", OnSqlOutput::Fail)];
+        let found = self.one_of(node, "onSqlOutput", &known)?;
+        let older = self.one_of(node, "onUpdateSQL", &known)?;
+        Ok(found.or(older).unwrap_or(OnSqlOutput::Ignore))
+    }
+
+    /// The value of an attribute that has a few, in any case.
+    fn one_of<T: Copy>(&self, node: &Node, name: &str, known: &[(&str, T)]) -> Result<Option<T>, LoadError> {
+        let Some(written) = node.attribute(name).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        match known.iter().find(|(word, _)| word.eq_ignore_ascii_case(written)) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => Err(LoadError::BadValue {
                 at: self.at.clone().into(),
                 element: node.name.clone(),
                 name: name.to_owned(),
-                value: value.to_owned(),
-                allowed: "HALT, CONTINUE, MARK_RAN, WARN".to_owned(),
+                value: written.to_owned(),
+                allowed: known.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "),
             }),
         }
     }
@@ -215,6 +247,18 @@ impl Reader<'_, '_> {
             },
             "changeLogPropertyDefined" => self.property_condition(&needed("property")?, optional("value").as_deref()),
             "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
+            "customPrecondition" => {
+                return Err(LoadError::Unsupported {
+                    at: Place { line: node.line, ..self.at.clone() }.into(),
+                    what: "<customPrecondition>".to_owned(),
+                    remedy: "it is Java; write it as <sqlCheck>".to_owned(),
+                });
+            }
+            // A text that is no condition is one of the options, or means nothing.
+            other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {
+                tracing::warn!(place = %self.at, name = other, "no precondition of that name; it is left out");
+                Condition::And(Vec::new())
+            }
             other => return Err(self.unknown(node, other)),
         })
     }

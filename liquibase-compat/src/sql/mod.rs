@@ -2,6 +2,7 @@
 
 mod name;
 mod split;
+mod token;
 mod types;
 
 pub(crate) use name::{Dialect, Quoting, literal};

@@ -4,6 +4,15 @@
 //! depth of BEGIN and END protects a `;`, and an inline `/` never splits. Whoever needs a `;` inside of a statement says
 //! `splitStatements="false"`.
 
+use std::borrow::Cow;
+
+use fancy_regex::{Regex, RegexBuilder};
+
+use super::token::{is_comment, tokenize};
+
+/// The most steps that deciding on one token may take.
+const MAX_STEPS: usize = 10_000;
+
 /// How raw SQL is to be cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Splitting<'a> {
@@ -25,31 +34,38 @@ pub(crate) fn split(sql: &str, how: Splitting<'_>) -> Vec<String> {
     if !how.split {
         return trimmed([tokens.concat()]);
     }
-    if let Some(delimiter) = how.delimiter {
-        tokens = merged(tokens, delimiter);
+    match how.delimiter.map(Delimiter::new) {
+        None => trimmed(cut(&tokens, ends_by_default)),
+        Some(delimiter) => {
+            let tokens = merged(&tokens, delimiter.text);
+            let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
+            trimmed(cut(&tokens, |token, before| delimiter.ends(token, before)))
+        }
     }
-    trimmed(cut(&tokens, how.delimiter))
 }
 
 fn trimmed(pieces: impl IntoIterator<Item = String>) -> Vec<String> {
-    pieces.into_iter().map(|piece| piece.trim().to_owned()).filter(|piece| !piece.is_empty()).collect()
+    // What Java trims: not every blank that Unicode knows.
+    let trim = |piece: String| piece.trim_matches(|c: char| c <= ' ').to_owned();
+    pieces.into_iter().map(trim).filter(|piece| !piece.is_empty()).collect()
 }
 
-fn cut(tokens: &[String], delimiter: Option<&str>) -> Vec<String> {
+/// Cuts where `ends` says that a token, with the one before it, is a delimiter, except between BEGIN and END.
+fn cut(tokens: &[&str], ends: impl Fn(&str, Option<&str>) -> bool) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut depth = 0_usize;
-    for (index, token) in tokens.iter().enumerate() {
-        let before = index.checked_sub(1).and_then(|index| tokens.get(index)).map(String::as_str);
-        let transaction = tokens[index + 1..].iter().find(|next| !is_blank(next)).is_some_and(|next| {
-            let words = ["transaction", "tran", "trans", "dialog", "conversation", "distributed"];
-            words.contains(&next.to_lowercase().as_str())
-        });
-        match token.to_lowercase().as_str() {
-            "begin" if !transaction => depth += 1,
-            "end" if !transaction => depth = depth.saturating_sub(1),
-            _ => {}
+    for (index, token) in tokens.iter().copied().enumerate() {
+        let before = index.checked_sub(1).map(|index| tokens[index]);
+        let next_is = |words: &[&str]| {
+            let next = tokens[index + 1..].iter().find(|next| !is_blank(next));
+            next.is_some_and(|next| words.iter().any(|word| next.eq_ignore_ascii_case(word)))
+        };
+        if token.eq_ignore_ascii_case("begin") && !next_is(TRANSACTIONS) && !next_is(OTHER_BEGINNINGS) {
+            depth += 1;
+        } else if token.eq_ignore_ascii_case("end") && !next_is(TRANSACTIONS) {
+            depth = depth.saturating_sub(1);
         }
-        if depth == 0 && ends(token, before, delimiter) {
+        if depth == 0 && ends(token, before) {
             pieces.push(String::new());
         } else if let Some(last) = pieces.last_mut() {
             last.push_str(token);
@@ -58,82 +74,71 @@ fn cut(tokens: &[String], delimiter: Option<&str>) -> Vec<String> {
     pieces
 }
 
-fn ends(token: &str, before: Option<&str>, delimiter: Option<&str>) -> bool {
-    let own_line = before.is_none_or(|before| before.ends_with('\n'));
-    match delimiter {
-        None => token == ";" || (own_line && (token == "/" || token.eq_ignore_ascii_case("go"))),
-        Some("/") => token == "/" && own_line,
-        Some(delimiter) => token.eq_ignore_ascii_case(delimiter),
+/// After BEGIN or END these make it a statement of its own.
+const TRANSACTIONS: &[&str] = &["transaction", "trans", "tran"];
+/// After BEGIN these do, too.
+const OTHER_BEGINNINGS: &[&str] = &["dialog", "conversation", "distributed"];
+
+fn on_own_line(before: Option<&str>) -> bool {
+    before.is_none_or(|before| before.ends_with('\n'))
+}
+
+fn ends_by_default(token: &str, before: Option<&str>) -> bool {
+    token == ";" || (on_own_line(before) && (token == "/" || token.eq_ignore_ascii_case("go")))
+}
+
+/// A delimiter that the changelog names.
+struct Delimiter<'a> {
+    text: &'a str,
+    /// A longer one is also an expression for a token and the one before it, after any blanks.
+    pattern: Option<Regex>,
+}
+
+impl<'a> Delimiter<'a> {
+    fn new(text: &'a str) -> Self {
+        let longer = text.chars().nth(1).is_some();
+        // What is no expression is a mere text.
+        let whole = format!("\\A\\s*(?:{})\\z", text.to_lowercase());
+        let pattern = longer.then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_STEPS).build().ok()).flatten();
+        Self { text, pattern }
+    }
+
+    fn ends(&self, token: &str, before: Option<&str>) -> bool {
+        if self.text == "/" && !on_own_line(before) {
+            return false;
+        }
+        if token.eq_ignore_ascii_case(self.text) {
+            return true;
+        }
+        let Some(pattern) = &self.pattern else { return false };
+        let both = format!("{}{token}", before.unwrap_or_default()).to_lowercase();
+        // An expression that takes too long to decide does not match.
+        pattern.is_match(&both).unwrap_or(false)
     }
 }
 
 /// Joins neighbouring tokens that together spell a longer delimiter, such as `//`.
-fn merged(tokens: Vec<String>, delimiter: &str) -> Vec<String> {
-    let mut out: Vec<String> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.into_iter().peekable();
-    while let Some(mut token) = rest.next() {
-        while token.len() < delimiter.len()
-            && starts(delimiter, &token)
-            && let Some(next) = rest.next_if(|next| starts(delimiter, &format!("{token}{next}")))
-        {
-            token.push_str(&next);
+fn merged<'t>(tokens: &[&'t str], delimiter: &str) -> Vec<Cow<'t, str>> {
+    let mut out: Vec<Cow<'t, str>> = Vec::with_capacity(tokens.len());
+    // How many of the last tokens in `out` begin the delimiter.
+    let mut started = 0;
+    for token in tokens {
+        out.push(Cow::Borrowed(token));
+        started += 1;
+        let joined = out[out.len() - started..].concat();
+        if joined == delimiter {
+            out.truncate(out.len() - started);
+            out.push(Cow::Owned(joined));
+            started = 0;
+        } else if !delimiter.starts_with(&joined) {
+            started = 0;
         }
-        out.push(token);
     }
     out
 }
 
-fn starts(delimiter: &str, text: &str) -> bool {
-    delimiter.to_lowercase().starts_with(&text.to_lowercase())
-}
-
-fn is_comment(token: &str) -> bool {
-    token.starts_with("--") || token.starts_with("/*")
-}
-
 fn is_blank(token: &str) -> bool {
     token.trim().is_empty()
-}
-
-/// Blanks, comments, strings, numbers and names as wholes, every other character alone. Together they are the text.
-fn tokenize(sql: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        let length = token_length(rest, first);
-        tokens.push(rest[..length].to_owned());
-        rest = &rest[length..];
-    }
-    tokens
-}
-
-fn token_length(rest: &str, first: char) -> usize {
-    let run = |belongs: fn(char) -> bool| rest.find(|c| !belongs(c)).unwrap_or(rest.len());
-    match first {
-        c if c.is_whitespace() => run(char::is_whitespace),
-        '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-        '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-        '\'' | '"' => quoted_length(rest, first),
-        c if is_name(c) => run(|c| is_name(c) || c == '.'),
-        c => c.len_utf8(),
-    }
-}
-
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '$' | '#' | '@')
-}
-
-/// The length of a quoted token; a doubled or backslashed quote does not end it, the end of the text does.
-fn quoted_length(rest: &str, quote: char) -> usize {
-    let mut chars = rest.char_indices().skip(1).peekable();
-    while let Some((index, c)) = chars.next() {
-        if c == '\\' {
-            chars.next();
-        } else if c == quote && chars.next_if(|(_, next)| *next == quote).is_none() {
-            return index + 1;
-        }
-    }
-    rest.len()
 }
 
 #[cfg(test)]
@@ -159,6 +164,12 @@ mod tests {
             ("a;b//c", Some("//"), vec!["a;b", "c"]),
             ("a / b", Some("/"), vec!["a / b"]),
             ("a\n/\nb", Some("/"), vec!["a", "b"]),
+            ("a\nGO\nb go\nc", Some("\\ngo"), vec!["a", "b go\nc"]),
+            ("a\n/\nb", Some("\n/$"), vec!["a", "b"]),
+            ("a ## b # c", Some("##"), vec!["a", "b # c"]),
+            ("a; begin b; end transaction; c; end; d", None, vec!["a", "begin b; end transaction; c; end", "d"]),
+            ("a (b", Some("(("), vec!["a (b"]),
+            ("a *[ b", Some("*["), vec!["a", "b"]),
         ] {
             assert_eq!(by(sql, delimiter), statements, "{sql}");
         }

@@ -1,0 +1,4 @@
+//! Any text as a context expression, and any as the contexts of the run.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|texts: (&str, &str)| liquibase_compat::fuzzing::expression(texts.0, texts.1));

@@ -1,0 +1,7 @@
+//! Any text as SQL to be cut, by any delimiter.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: (&str, Option<&str>, bool)| {
+    let (sql, delimiter, strip_comments) = input;
+    liquibase_compat::fuzzing::split(sql, delimiter, strip_comments);
+});

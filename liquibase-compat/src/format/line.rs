@@ -1,0 +1,161 @@
+//! Recognising the lines of formatted SQL, and finding `name:value` in them.
+//!
+//! Every word ignores case. A directive is a comment line that begins with a known word; how many dashes and blanks it may have
+//! differs from word to word, as in Liquibase.
+
+/// Blanks as the directives know them.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\u{b}' | '\u{c}' | '\r')
+}
+
+pub(super) fn trim_start(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
+}
+
+/// The text after `word`, if `text` begins with it.
+fn after<'l>(text: &'l str, word: &str) -> Option<&'l str> {
+    let head = text.get(..word.len())?;
+    head.eq_ignore_ascii_case(word).then(|| &text[word.len()..])
+}
+
+/// What follows `--word`; the dashes may be indented.
+pub(super) fn directive<'l>(line: &'l str, word: &str) -> Option<&'l str> {
+    directive_at_start(trim_start(line), word)
+}
+
+/// What follows `--word`; the dashes must be the first characters.
+pub(super) fn directive_at_start<'l>(line: &'l str, word: &str) -> Option<&'l str> {
+    after(trim_start(line.strip_prefix("--")?), word)
+}
+
+/// What follows `-word`, which is a directive that lacks a dash.
+pub(super) fn one_dash<'l>(line: &'l str, word: &str) -> Option<&'l str> {
+    after(trim_start(line.strip_prefix('-')?), word)
+}
+
+/// Whether the line is the header of a formatted SQL file.
+pub(super) fn is_header(line: &str) -> bool {
+    directive(line, "liquibase").is_some_and(|rest| after(trim_start(rest), "formatted").is_some())
+}
+
+/// Whether the line opens a rollback comment: `/* liquibase rollback`.
+pub(super) fn opens_rollback(line: &str) -> bool {
+    let word = |text, word| after(trim_start(text), word);
+    trim_start(line)
+        .strip_prefix("/*")
+        .and_then(|rest| word(rest, "liquibase"))
+        .and_then(|rest| word(rest, "rollback"))
+        .is_some_and(|rest| trim_start(rest).is_empty())
+}
+
+/// The text before the `*/` that ends the line.
+pub(super) fn closes_rollback(line: &str) -> Option<&str> {
+    line.trim_end_matches(is_blank).strip_suffix("*/")
+}
+
+/// Whether at least one blank is in front.
+pub(super) fn begins_blank(text: &str) -> bool {
+    text.starts_with(is_blank)
+}
+
+/// A text in quotes or up to a blank, and the rest: `"a b" c`.
+pub(super) fn word(text: &str) -> (&str, &str) {
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.find('"')).filter(|end| *end > 0);
+    let end = match quoted {
+        Some(end) => end + 2,
+        None => text.find(is_blank).unwrap_or(text.len()),
+    };
+    text.split_at(end)
+}
+
+/// The same without quotes around it.
+pub(super) fn unquoted(text: &str) -> &str {
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    inner.unwrap_or(text)
+}
+
+/// How the value of an attribute is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    /// Letters, digits and underscores.
+    Word,
+    /// Up to the next blank, or nothing.
+    Run,
+    /// Blanks, then at least one character that is none.
+    Filled,
+    /// In quotes, or up to the next blank.
+    Quotable,
+    /// Names of databases: at least two characters.
+    Databases,
+    /// A word, with `${}` in it.
+    Expression,
+}
+
+/// The value of the last `name:value` of a line, wherever it stands, even inside of another name.
+pub(super) fn attribute<'l>(line: &'l str, name: &str, form: Form) -> Option<&'l str> {
+    let lower = line.to_ascii_lowercase();
+    let wanted = format!("{}:", name.to_ascii_lowercase());
+    let mut end = lower.len();
+    while let Some(start) = lower[..end].rfind(&wanted) {
+        if let Some(value) = value(&line[start + wanted.len()..], form) {
+            return Some(value);
+        }
+        // One character less of the match, so that an overlapping earlier one is found, too.
+        end = start + wanted.len() - 1;
+    }
+    None
+}
+
+fn value(text: &str, form: Form) -> Option<&str> {
+    let run = |text: &str, belongs: fn(char) -> bool| text.find(|c| !belongs(c)).unwrap_or(text.len());
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (text, length, least) = match form {
+        Form::Word => (text, run(text, is_word), 1),
+        Form::Run => (text, run(text, |c| !is_blank(c)), 0),
+        Form::Filled => {
+            let text = trim_start(text);
+            (text, run(text, |c| !is_blank(c)), 1)
+        }
+        Form::Quotable => {
+            let quoted = text.strip_prefix('"').and_then(|rest| rest.find('"')).map(|end| end + 2);
+            (text, quoted.unwrap_or_else(|| run(text, |c| !is_blank(c))), 0)
+        }
+        Form::Databases => {
+            let first = text.chars().next().filter(|c| *c != ',')?.len_utf8();
+            let more = run(&text[first..], |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '!' | ','));
+            (text, first + more, first + 1)
+        }
+        Form::Expression => (text, run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '{' | '}')), 1),
+    };
+    (length >= least).then(|| &text[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_counts_even_inside_of_another_name() {
+        let line = "--changeset a:1 endDelimiter:; rollbackEndDelimiter:@ context:\"a b\" labels:x, y dbms:!oracle,h2 runAlways:";
+        assert_eq!(attribute(line, "endDelimiter", Form::Run), Some("@"));
+        assert_eq!(attribute(line, "context", Form::Quotable), Some("\"a b\""));
+        assert_eq!(attribute(line, "labels", Form::Quotable), Some("x,"));
+        assert_eq!(attribute(line, "dbms", Form::Databases), Some("!oracle,h2"));
+        assert_eq!(attribute(line, "RUNALWAYS", Form::Word), None);
+        assert_eq!(attribute("dbms:a dbms:,x", "dbms", Form::Databases), None);
+        assert_eq!(attribute("name:  x value:y", "name", Form::Filled), Some("x"));
+    }
+
+    #[test]
+    fn directives_are_recognised_with_their_blanks() {
+        assert!(is_header("  --  LiquiBase   formattedSQL x"));
+        assert!(!is_header("- liquibase formatted sql"));
+        assert_eq!(directive(" --  rollback x", "rollback"), Some(" x"));
+        assert_eq!(directive_at_start(" --comment x", "comment"), None);
+        assert!(opens_rollback(" /*liquibase  rollback "));
+        assert!(!opens_rollback("/* liquibase rollback x"));
+        assert_eq!(closes_rollback("drop table x; */ "), Some("drop table x; "));
+        assert_eq!(word("\"a b\" c"), ("\"a b\"", " c"));
+        assert_eq!(word("\"a b"), ("\"a", " b"));
+    }
+}

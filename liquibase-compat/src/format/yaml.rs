@@ -1,0 +1,329 @@
+//! YAML changelogs, and JSON ones, which are YAML too.
+//!
+//! Scalars are read by the rules of YAML 1.1 (`scalar.rs`), as Liquibase does. A key given twice counts with its last value. Aliases and
+//! merge keys are followed within bounds, so that no document unfolds into more than [`MAX_VALUES`] values.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
+
+use super::data::{self, Body, Data};
+use super::scalar;
+use crate::error::LoadError;
+use crate::node::{MAX_DEPTH, Node};
+
+/// The most values a document may hold, those that aliases repeat among them.
+const MAX_VALUES: usize = 1_000_000;
+
+/// Reads one YAML or JSON file into a tree.
+///
+/// # Errors
+/// When it is not valid YAML, nested deeper than [`MAX_DEPTH`], or no changelog.
+pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
+    let limits: Options = options! {
+        emit_comments: false,
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    let parser = Parser::new_from_str_with_options(text, limits);
+    let document = Reader { file, parser, anchors: HashMap::new(), values: 0, line: 1, column: 1 }.document()?;
+    data::changelog(file, document)
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    parser: Parser<'a, StrInput<'a>>,
+    /// What aliases stand for, and how much of it there is.
+    anchors: HashMap<usize, Anchored>,
+    values: usize,
+    /// Where the latest event begins.
+    line: u32,
+    column: u32,
+}
+
+struct Anchored {
+    data: Data,
+    values: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Data, LoadError> {
+        let mut root = None;
+        loop {
+            match self.next()? {
+                Event::StreamEnd => break,
+                Event::DocumentStart(..) if root.is_some() => {
+                    return Err(self.wrong("a second document begins here; a changelog is one document"));
+                }
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                event => root = Some(self.value(event, "", 1)?),
+            }
+        }
+        Ok(root.unwrap_or_else(|| Data::new(1, Body::Null)))
+    }
+
+    /// Completes the value that begins with this event; `key` is the one it belongs to.
+    fn value(&mut self, event: Event<'a>, key: &str, depth: usize) -> Result<Data, LoadError> {
+        let line = self.line;
+        let before = self.values;
+        self.count(1)?;
+        self.check_depth(depth)?;
+        let (anchor, body) = match event {
+            Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(text, style, tag.as_deref(), key)?),
+            Event::SequenceStart(_, anchor, tag) => {
+                self.refuse_tag(tag.as_deref())?;
+                (anchor, self.list(key, depth)?)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.refuse_tag(tag.as_deref())?;
+                (anchor, self.map(depth)?)
+            }
+            Event::Alias(anchor) => return self.alias(anchor, depth),
+            _ => return Err(self.wrong("an alias without an anchor; define it before, or put the text into quotes")),
+        };
+        let data = Data::new(line, body);
+        if anchor != 0 {
+            let values = self.values - before;
+            self.count(values)?;
+            self.anchors.insert(anchor, Anchored { data: data.clone(), values });
+        }
+        Ok(data)
+    }
+
+    fn alias(&mut self, anchor: usize, depth: usize) -> Result<Data, LoadError> {
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            return Err(self.wrong("an alias inside of what it stands for; write the value out"));
+        };
+        self.check_depth(depth + anchored.data.height)?;
+        if self.values + anchored.values > MAX_VALUES {
+            return Err(self.too_many());
+        }
+        self.values += anchored.values;
+        Ok(anchored.data.clone())
+    }
+
+    /// A list and a map in it are one level of a changelog.
+    fn check_depth(&self, depth: usize) -> Result<(), LoadError> {
+        if depth > 2 * MAX_DEPTH {
+            return Err(LoadError::TooDeep { file: self.file.to_owned(), line: self.line, limit: MAX_DEPTH });
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, key: &str, depth: usize) -> Result<Body, LoadError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                Event::SequenceEnd => return Ok(Body::List(items)),
+                event => items.push(self.value(event, key, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Body, LoadError> {
+        let mut entries: Vec<(String, Data)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut merged = Vec::new();
+        loop {
+            let key = match self.next()? {
+                Event::MappingEnd => break,
+                Event::Scalar(text, style, ..) if text == "<<" && style == ScalarStyle::Plain => {
+                    let event = self.next()?;
+                    merged.push(self.value(event, "", depth + 1)?);
+                    continue;
+                }
+                Event::Scalar(text, ..) => text.into_owned(),
+                _ => return Err(self.wrong("a key must be a word; a value with { or [ in front needs quotes")),
+            };
+            let event = self.next()?;
+            let value = self.value(event, &key, depth + 1)?;
+            match places.get(&key) {
+                Some(place) => entries[*place].1 = value,
+                None => {
+                    places.insert(key.clone(), entries.len());
+                    entries.push((key, value));
+                }
+            }
+        }
+        for value in merged {
+            self.merge(value, &mut entries, &mut places)?;
+        }
+        Ok(Body::Map(entries))
+    }
+
+    /// Adds the entries of `<<: *other` that are not given in the map itself.
+    fn merge(
+        &self,
+        value: Data,
+        entries: &mut Vec<(String, Data)>,
+        places: &mut HashMap<String, usize>,
+    ) -> Result<(), LoadError> {
+        match value.body {
+            Body::Map(inherited) => {
+                for (key, value) in inherited {
+                    if !places.contains_key(&key) {
+                        places.insert(key.clone(), entries.len());
+                        entries.push((key, value));
+                    }
+                }
+                Ok(())
+            }
+            // Each item may be a list again, but no deeper than the document is.
+            Body::List(items) => items.into_iter().try_for_each(|item| self.merge(item, entries, places)),
+            _ => Err(self.wrong("<< takes a map or a list of maps")),
+        }
+    }
+
+    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, key: &str) -> Result<Body, LoadError> {
+        let resolved = match tag {
+            None => style == ScalarStyle::Plain,
+            Some(tag) if tag.is_yaml_core_schema() => tag.suffix() != "str",
+            Some(tag) if tag.original() == "!" => false,
+            Some(_) => {
+                self.refuse_tag(tag)?;
+                true
+            }
+        };
+        Ok(match if resolved { scalar::plain(&text, key) } else { Some(text.into_owned()) } {
+            Some(text) => Body::Text(text),
+            None => Body::Null,
+        })
+    }
+
+    fn refuse_tag(&self, tag: Option<&Tag>) -> Result<(), LoadError> {
+        match tag {
+            Some(tag) if !tag.is_yaml_core_schema() => {
+                Err(self.wrong(&format!("the tag {} is not known; write the plain value", tag.original())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, values: usize) -> Result<(), LoadError> {
+        self.values += values;
+        if self.values > MAX_VALUES {
+            return Err(self.too_many());
+        }
+        Ok(())
+    }
+
+    fn too_many(&self) -> LoadError {
+        self.wrong(&format!("more than {MAX_VALUES} values in one file; split it"))
+    }
+
+    fn next(&mut self) -> Result<Event<'a>, LoadError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => {
+                self.stand_at(&span);
+                Ok(event)
+            }
+            Some(Err(error)) => Err(self.syntax(&error)),
+            // The stream always ends with StreamEnd, which ends the reading.
+            None => Ok(Event::StreamEnd),
+        }
+    }
+
+    fn stand_at(&mut self, span: &Span) {
+        self.line = u32::try_from(span.start.line()).unwrap_or(u32::MAX).max(1);
+        self.column = u32::try_from(span.start.col()).unwrap_or(u32::MAX).saturating_add(1);
+    }
+
+    fn syntax(&self, error: &ScanError) -> LoadError {
+        LoadError::Syntax {
+            file: self.file.to_owned(),
+            line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX).max(1),
+            column: u32::try_from(error.marker().col()).unwrap_or(u32::MAX).saturating_add(1),
+            reason: format!(
+                "not valid YAML: {}; correct the line (its indentation, or a text that needs quotes?)",
+                error.info()
+            ),
+        }
+    }
+
+    fn wrong(&self, reason: &str) -> LoadError {
+        LoadError::Syntax {
+            file: self.file.to_owned(),
+            line: self.line,
+            column: self.column,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changeset(text: &str) -> Node {
+        let root = parse("a.yaml", &format!("databaseChangeLog:\n- changeSet:\n{text}")).unwrap();
+        root.children.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_document_takes_the_shape_of_the_xml() {
+        let set = changeset(
+            "    id: 007\n    author: null\n    comment: hi\n    labels: [a, b]\n    validCheckSum: [ANY, 1:x]\n    \
+             preConditions: [{onFail: MARK_RAN}, {tableExists: {tableName: t}}]\n    changes:\n    \
+             - createTable: {tableName: t, columns: [{column: {name: a, constraints: {nullable: false}}}]}\n    \
+             - sql: drop table x\n    - empty:\n    rollback:\n    - sql: x\n",
+        );
+        let names: Vec<&str> = set.children.iter().map(|child| child.name.as_str()).collect();
+        let expected =
+            ["comment", "validCheckSum", "validCheckSum", "preConditions", "createTable", "sql", "empty", "rollback"];
+        assert_eq!(names, expected);
+        assert_eq!(set.attribute("id"), Some("7"));
+        assert_eq!(set.attribute("author"), None);
+        assert_eq!(set.attribute("labels"), Some("[a, b]"));
+        assert_eq!(set.children[3].attribute("onFail"), Some("MARK_RAN"));
+        assert_eq!(set.children[4].children[0].children[0].attribute("nullable"), Some("false"));
+        assert_eq!(set.children[5].text.as_deref(), Some("drop table x"));
+        assert_eq!(set.children[7].children[0].name, "sql");
+    }
+
+    #[test]
+    fn json_is_read_by_the_same_rules() {
+        let text = "{\"databaseChangeLog\":[{\"changeSet\":{\"id\":2.0,\"author\":\"0010\",\t\"x\":\"a\\u00e9\\/\"}}]}";
+        let root = parse("a.json", text).unwrap();
+        assert_eq!(root.children[0].attribute("id"), Some("2.0"));
+        assert_eq!(root.children[0].attribute("author"), Some("0010"));
+        assert_eq!(root.children[0].attribute("x"), Some("a\u{e9}/"));
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts_and_aliases_are_followed() {
+        let set = changeset("    author: y\n    author: &a z\n    id: *a\n");
+        assert_eq!((set.attribute("author"), set.attribute("id")), (Some("z"), Some("z")));
+        let root = parse("a.yaml", "x: &x {author: a, id: 1}\ndatabaseChangeLog:\n- changeSet: {<<: *x, id: 2}\n");
+        let set = root.unwrap().children.remove(0);
+        assert_eq!((set.attribute("author"), set.attribute("id")), (Some("a"), Some("2")));
+    }
+
+    #[test]
+    fn no_document_grows_without_bounds() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..10 {
+            let inner = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        }
+        assert!(matches!(parse("a.yaml", &bomb), Err(LoadError::Syntax { .. })));
+        let mut deep = format!("a0: &a0 {}x{}\n", "[".repeat(50), "]".repeat(50));
+        for level in 1..10 {
+            let (open, close) = ("[".repeat(50), "]".repeat(50));
+            deep.push_str(&format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1));
+        }
+        assert!(matches!(parse("a.yaml", &deep), Err(LoadError::TooDeep { .. })));
+        assert!(parse("a.yaml", &"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_changelog_is_told_with_its_line() {
+        for (text, line) in
+            [("", 1), ("a: 1", 1), ("databaseChangeLog:\n  a: 1", 2), ("a: 1\n---\nb: 2", 2), ("\n!x 1", 2)]
+        {
+            let error = parse("a.yaml", text).unwrap_err();
+            assert!(matches!(error, LoadError::Syntax { line: at, .. } if at == line), "{text:?}: {error}");
+        }
+    }
+}
