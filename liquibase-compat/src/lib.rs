@@ -44,6 +44,8 @@
 //! # }
 //! ```
 
+mod apply;
+mod attachment;
 mod change;
 mod changelog;
 mod changeset;
@@ -54,6 +56,7 @@ mod field;
 mod format;
 mod history;
 mod lock;
+mod modify_sql;
 mod node;
 mod options;
 mod path;

@@ -1,7 +1,7 @@
 //! createTable.
 
 use super::column::{COLUMN, Column, invalid_definitions};
-use super::{Hashing, Kind};
+use super::{Hashing, Kind, Statements};
 use crate::field::{Field, Object};
 use crate::sql::{Dialect, literal};
 
@@ -23,7 +23,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: Hashing::Fields { excluded: &["ifNotExists"] },
     invalid: invalid_definitions,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

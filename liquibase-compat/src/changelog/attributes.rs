@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::changeset::{ChangeSet, ChangeSetId, OnValidationFail, RollbackPart};
 use crate::checksum::Checksum;
 use crate::error::{LoadError, Place};
+use crate::modify_sql;
 use crate::node::Node;
 use crate::path;
 use crate::precondition::Preconditions;
@@ -148,6 +149,7 @@ pub(super) fn read(
         valid_checksums: Vec::new(),
         preconditions: None,
         changes: Vec::new(),
+        visitors: Vec::new(),
         rollback: None,
     };
     for child in &node.children {
@@ -170,13 +172,7 @@ fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Proper
             let parts = rollback(child, at, &set.id.file)?;
             set.rollback.get_or_insert_default().extend(parts);
         }
-        "modifySql" => {
-            return Err(LoadError::Unsupported {
-                at: Place { line: child.line, ..at.clone() }.into(),
-                what: "<modifySql>".to_owned(),
-                remedy: "write the statement as <sql>".to_owned(),
-            });
-        }
+        "modifySql" => set.visitors.extend(modify_sql::read(child, at)?),
         _ => set.changes.push(Change::read(child, at)?),
     }
     Ok(())

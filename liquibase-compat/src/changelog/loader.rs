@@ -5,6 +5,7 @@
 
 use super::Changelog;
 use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
+use crate::attachment::Surroundings;
 use crate::changeset::ChangeSet;
 use crate::error::{LoadError, Place};
 use crate::expression;
@@ -107,7 +108,10 @@ impl Loader<'_> {
                 Ok(())
             }
             "changeSet" => {
-                self.ordered.push(attributes::read(node, &at, &current.around, properties)?);
+                let (order, mut set) = attributes::read(node, &at, &current.around, properties)?;
+                let (source, file, options) = (self.source, current.physical, self.options);
+                set.settle(Surroundings { source, file, properties, options })?;
+                self.ordered.push((order, set));
                 Ok(())
             }
             "include" => self.include(node, &at, current, properties),
