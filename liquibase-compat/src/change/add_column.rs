@@ -37,7 +37,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String>
     );
     out.extend(
         columns()
-            .filter_map(|column| column.foreign_key(dialect))
+            .filter_map(|column| column.foreign_key(dialect, " "))
             .map(|part| format!("ALTER TABLE {table} ADD {part}")),
     );
     for column in columns() {

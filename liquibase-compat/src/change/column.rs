@@ -251,13 +251,15 @@ impl<'a> Column<'a> {
     }
 
     /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another.
-    pub(crate) fn foreign_key(&self, dialect: &Dialect) -> Option<String> {
+    ///
+    /// `gap` is what Liquibase writes before the columns referred to: a blank in an ALTER TABLE, nothing in a CREATE TABLE.
+    pub(crate) fn foreign_key(&self, dialect: &Dialect, gap: &str) -> Option<String> {
         let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
-            (Some(references), _) => self.reference(references, dialect),
+            (Some(references), _) => self.reference(references, dialect, gap),
             (None, Some(table)) => {
                 let schema = self.constraint_text("referencedTableSchemaName");
                 let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
-                format!("{}({columns})", dialect.object(schema, table))
+                format!("{}{gap}({columns})", dialect.object(schema, table))
             }
             (None, None) => return None,
         };
@@ -276,7 +278,7 @@ impl<'a> Column<'a> {
     }
 
     /// `schema.table(columns)` from the one attribute that says all.
-    fn reference(&self, written: &str, dialect: &Dialect) -> String {
+    fn reference(&self, written: &str, dialect: &Dialect, gap: &str) -> String {
         let (table, columns) = written.split_once('(').unwrap_or((written, ""));
         let (schema, table) = match table.trim().rsplit_once('.') {
             Some((schema, table)) => (Some(schema), table),
@@ -285,7 +287,7 @@ impl<'a> Column<'a> {
         let columns = columns.trim_end().trim_end_matches(')');
         match columns.is_empty() {
             true => dialect.object(schema, table),
-            false => format!("{}({})", dialect.object(schema, table), dialect.names(columns)),
+            false => format!("{}{gap}({})", dialect.object(schema, table), dialect.names(columns)),
         }
     }
 

@@ -3,7 +3,6 @@
 //! What a cell becomes depends on the type of its column: the one that is said, else the one the table has, which is asked for when the
 //! change runs ([`untyped`], [`with_types`]); without either, a cell is a string. The first line is the header, whatever it is.
 
-use super::column::LOAD_COLUMN;
 use super::{csv, flag_or, value};
 use crate::attachment::{Attachment, Surroundings};
 use crate::checksum::{Checksum, ChecksumVersion};
@@ -284,13 +283,6 @@ fn load_type(type_: &str) -> &'static str {
         type_ if type_.starts_with("time") => "DATE",
         _ => "OTHER",
     }
-}
-
-/// Only a load has columns to be typed.
-pub(super) fn is_load(kind: &super::Kind) -> bool {
-    kind.fields
-        .iter()
-        .any(|field| matches!(field.kind, field::FieldKind::Columns(columns) if std::ptr::eq(columns, LOAD_COLUMN)))
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ mod load_update_data;
 mod merge_columns;
 mod modify_data_type;
 mod output;
+#[cfg(test)]
+mod recorded;
 mod rename_column;
 mod rename_sequence;
 mod rename_table;
@@ -225,7 +227,8 @@ impl Change {
 
     /// The table, as SQL, that must be asked for the types of its columns; none if all are said.
     pub(crate) fn untyped_table(&self, dialect: &Dialect) -> Option<String> {
-        let asks = load::is_load(self.kind) && self.applies() && load::untyped(&self.fields);
+        let loads = [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name);
+        let asks = loads && self.applies() && load::untyped(&self.fields);
         asks.then(|| load::table(&self.fields, dialect))
     }
 
