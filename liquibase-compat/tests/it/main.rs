@@ -5,5 +5,6 @@
 mod adoption;
 mod golden;
 mod locking;
+mod properties;
 mod support;
 mod updates;
