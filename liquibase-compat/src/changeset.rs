@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use crate::attachment::Surroundings;
 use crate::change::Change;
 use crate::checksum::{Checksum, ChecksumVersion};
+use crate::error::LoadError;
 use crate::expression;
+use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
 use crate::path;
 use crate::precondition::Preconditions;
@@ -80,6 +83,8 @@ pub(crate) struct ChangeSet {
     pub(crate) valid_checksums: Vec<Checksum>,
     pub(crate) preconditions: Option<Preconditions>,
     pub(crate) changes: Vec<Change>,
+    /// What is done to its SQL (`modifySql`).
+    pub(crate) visitors: Vec<Visitor>,
     /// Its own rollback; none if the inverses of its changes are meant.
     pub(crate) rollback: Option<Vec<RollbackPart>>,
 }
@@ -94,6 +99,19 @@ const NO_SQL_ROLLBACK: &str = "Liquibase does not support automatic rollback gen
 impl ChangeSet {
     pub(crate) fn key(&self) -> Key {
         Key::new(&self.id.file, &self.id.id, &self.id.author)
+    }
+
+    /// Reads the files that its changes name, and leaves out what of modifySql is not meant for this run.
+    ///
+    /// # Errors
+    /// When a property in a file refers to itself.
+    pub(crate) fn settle(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
+        self.visitors.retain(|visitor| visitor.applies(around.options));
+        let own = self.rollback.iter_mut().flatten().filter_map(|part| match part {
+            RollbackPart::Change(change) => Some(change),
+            RollbackPart::Sql(_) | RollbackPart::Reference(_) => None,
+        });
+        self.changes.iter_mut().chain(own).try_for_each(|change| change.attach(around))
     }
 
     /// Whether it is there at all on PostgreSQL: neither ignored nor meant for another database.
@@ -116,22 +134,31 @@ impl ChangeSet {
 
     /// The checksum of all its changes.
     pub(crate) fn checksum(&self, version: ChecksumVersion) -> Checksum {
-        self.checksum_numbered(version, version.number())
+        self.checksum_numbered(version, version.number(), ContextField::Filter)
     }
 
     /// Its checksum by the rules and under the number of a stored one.
     pub(crate) fn checksum_like(&self, stored: &Checksum) -> Checksum {
         let rules = stored.rules();
-        self.checksum_numbered(rules, stored.version().min(rules.number()))
+        let number = stored.version().min(rules.number());
+        let usual = self.checksum_numbered(rules, number, ContextField::Filter);
+        if usual == *stored || rules == ChecksumVersion::V9 || !self.visitors.iter().any(Visitor::has_contexts) {
+            return usual;
+        }
+        let older = self.checksum_numbered(rules, number, ContextField::Contexts);
+        if older == *stored { older } else { usual }
     }
 
     /// The sums of the changes go in with their version number, which older sums than 8 have of their own.
-    fn checksum_numbered(&self, rules: ChecksumVersion, number: u32) -> Checksum {
+    fn checksum_numbered(&self, rules: ChecksumVersion, number: u32, context_field: ContextField) -> Checksum {
         let mut text = String::new();
         for change in &self.changes {
             if rules == ChecksumVersion::V8 || change.applies() {
                 text.push_str(&format!("{}:", change.checksum(rules).numbered(number)));
             }
+        }
+        for visitor in &self.visitors {
+            text.push_str(&format!("{};", visitor.checksum(rules, context_field).numbered(number)));
         }
         Checksum::of_text(rules, &text).numbered(number)
     }
@@ -189,10 +216,25 @@ impl ChangeSet {
         Dialect { schema: schema.to_owned(), quoting: self.quoting }
     }
 
-    /// The SQL of all its changes.
-    pub(crate) fn statements(&self, schema: &str) -> Vec<String> {
+    /// The SQL of all its changes, as far as it can be told without asking the database.
+    ///
+    /// # Errors
+    /// When a change has none, and why.
+    pub(crate) fn statements(&self, schema: &str) -> Result<Vec<String>, String> {
         let dialect = self.dialect(schema);
-        self.changes.iter().flat_map(|change| change.statements(&dialect)).collect()
+        let mut out = Vec::new();
+        for change in &self.changes {
+            out.extend(change.statements(&dialect)?);
+        }
+        self.modified(out)
+    }
+
+    /// The statements as modifySql makes them.
+    ///
+    /// # Errors
+    /// When an expression of it cannot be matched.
+    pub(crate) fn modified(&self, statements: Vec<String>) -> Result<Vec<String>, String> {
+        modify(statements, self.visitors.iter())
     }
 
     /// The SQL that undoes it; `others` finds the changesets it may refer to.
@@ -206,31 +248,48 @@ impl ChangeSet {
     ) -> Result<Vec<String>, String> {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
-        let Some(parts) = &self.rollback else {
-            if self.id.file.to_lowercase().ends_with(".sql") {
-                return Err(NO_SQL_ROLLBACK.to_owned());
-            }
-            for change in self.changes.iter().rev() {
-                out.extend(change.inverse(&dialect)?);
-            }
-            return Ok(out);
-        };
-        for part in parts {
-            match part {
-                RollbackPart::Sql(text) => {
-                    out.extend(split(text, Splitting { split: true, strip_comments: true, delimiter: None }));
+        match &self.rollback {
+            None if self.id.file.to_lowercase().ends_with(".sql") => return Err(NO_SQL_ROLLBACK.to_owned()),
+            None => {
+                for change in self.changes.iter().rev() {
+                    out.extend(change.inverse(&dialect)?);
                 }
-                RollbackPart::Change(change) => out.extend(change.statements(&dialect)),
-                RollbackPart::Reference(id) => match others(&Key::new(&id.file, &id.id, &id.author)) {
-                    Some(other) => out.extend(other.statements(schema)),
-                    None => {
-                        return Err(format!("its rollback refers to {id}, which is not in the changelog"));
-                    }
-                },
+            }
+            Some(parts) => {
+                for part in parts {
+                    out.extend(self.part_statements(part, &dialect, &others)?);
+                }
             }
         }
-        Ok(out)
+        modify(out, self.visitors.iter().filter(|visitor| visitor.applies_to_rollback()))
     }
+
+    fn part_statements<'a>(
+        &self,
+        part: &RollbackPart,
+        dialect: &Dialect,
+        others: &impl Fn(&Key) -> Option<&'a Self>,
+    ) -> Result<Vec<String>, String> {
+        match part {
+            RollbackPart::Sql(text) => {
+                Ok(split(text, Splitting { split: true, strip_comments: true, delimiter: None }))
+            }
+            RollbackPart::Change(change) => change.statements(dialect),
+            RollbackPart::Reference(id) => match others(&Key::new(&id.file, &id.id, &id.author)) {
+                Some(other) => other.statements(&dialect.schema),
+                None => Err(format!("its rollback refers to {id}, which is not in the changelog")),
+            },
+        }
+    }
+}
+
+fn modify<'a>(mut statements: Vec<String>, visitors: impl Iterator<Item = &'a Visitor>) -> Result<Vec<String>, String> {
+    for visitor in visitors {
+        for statement in &mut statements {
+            *statement = visitor.modify(statement)?;
+        }
+    }
+    Ok(statements)
 }
 
 /// A text as long as a column of the history takes it.

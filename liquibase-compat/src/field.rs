@@ -4,6 +4,7 @@
 //! object feeds the SQL, the checksum and the description, so each field is written down once. Values keep the spelling
 //! of the changelog, because checksums are made of it.
 
+use crate::attachment::Attachment;
 use crate::error::{LoadError, Place};
 use crate::node::Node;
 
@@ -24,6 +25,12 @@ pub(crate) enum FieldKind {
     Columns(&'static [Field]),
     /// One child element of the field's name, with these fields.
     Nested(&'static [Field]),
+    /// One child element of the field's name, which holds any number of elements `each` with these fields.
+    Items { each: &'static str, fields: &'static [Field] },
+    /// Child elements of the field's name, each with these fields.
+    Repeated(&'static [Field]),
+    /// A string that names a file; its content is attached later (`attachment.rs`).
+    File,
 }
 
 /// One field of a change, column or constraint.
@@ -32,11 +39,13 @@ pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) kind: FieldKind,
     pub(crate) required: bool,
+    /// The value that Liquibase's own reader sets when there is none; it counts in checksums.
+    pub(crate) initial: Option<&'static str>,
 }
 
 impl Field {
     const fn of(name: &'static str, kind: FieldKind) -> Self {
-        Self { name, kind, required: false }
+        Self { name, kind, required: false, initial: None }
     }
 
     /// An optional string.
@@ -74,6 +83,27 @@ impl Field {
         Self::of(name, FieldKind::Nested(fields))
     }
 
+    /// An optional file.
+    pub(crate) const fn file(name: &'static str) -> Self {
+        Self::of(name, FieldKind::File)
+    }
+
+    /// An element around elements of one kind.
+    pub(crate) const fn items(name: &'static str, each: &'static str, fields: &'static [Self]) -> Self {
+        Self::of(name, FieldKind::Items { each, fields })
+    }
+
+    /// Elements of one name.
+    pub(crate) const fn repeated(name: &'static str, fields: &'static [Self]) -> Self {
+        Self::of(name, FieldKind::Repeated(fields))
+    }
+
+    /// The same field, with the value it has when none is given.
+    pub(crate) const fn initially(mut self, value: &'static str) -> Self {
+        self.initial = Some(value);
+        self
+    }
+
     /// The same field, which validation asks for.
     pub(crate) const fn required(mut self) -> Self {
         self.required = true;
@@ -98,6 +128,8 @@ pub(crate) enum Value {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) fields: Vec<(&'static str, Value)>,
+    /// What stands in the files that fields name, by field; a file that cannot be had is the message that says so.
+    pub(crate) attached: Vec<(&'static str, Result<Attachment, String>)>,
 }
 
 impl Object {
@@ -138,10 +170,21 @@ impl Object {
 
     /// The columns.
     pub(crate) fn columns(&self) -> &[Self] {
-        match self.get("columns") {
+        self.list("columns")
+    }
+
+    /// The objects of a list; none if it is missing.
+    pub(crate) fn list(&self, name: &str) -> &[Self] {
+        match self.get(name) {
             Some(Value::List(list)) => list,
             _ => &[],
         }
+    }
+
+    /// The file that a field names; none if it names none, the message if it cannot be had.
+    pub(crate) fn file(&self, name: &str) -> Option<Result<&Attachment, &str>> {
+        let (_, found) = self.attached.iter().find(|(key, _)| *key == name)?;
+        Some(found.as_ref().map_err(String::as_str))
     }
 
     /// A nested object.
@@ -190,6 +233,11 @@ pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<
     {
         set(&mut object, "columns", Value::List(Vec::new()));
     }
+    for field in fields {
+        if let (Some(initial), None) = (field.initial, object.get(field.name)) {
+            set_scalar(&mut object, field, initial);
+        }
+    }
     Ok(object)
 }
 
@@ -203,11 +251,17 @@ fn read_child(
     for field in fields {
         match field.kind {
             FieldKind::Columns(columns) if child.name == "column" => {
-                let column = read(child, columns, at)?;
-                match object.fields.iter_mut().find(|(name, _)| *name == field.name) {
-                    Some((_, Value::List(list))) => list.push(column),
-                    _ => object.fields.push((field.name, Value::List(vec![column]))),
-                }
+                push(object, field.name, read(child, columns, at)?);
+                return Ok(());
+            }
+            FieldKind::Repeated(fields) if child.name == field.name => {
+                push(object, field.name, read(child, fields, at)?);
+                return Ok(());
+            }
+            FieldKind::Items { each, fields } if child.name == field.name => {
+                let items = child.children.iter().filter(|item| item.name == each);
+                let items = items.map(|item| read(item, fields, at)).collect::<Result<_, _>>()?;
+                set(object, field.name, Value::List(items));
                 return Ok(());
             }
             FieldKind::Nested(nested) if child.name == field.name => {
@@ -239,8 +293,19 @@ fn left_out(name: &str, node: &Node, at: &Place) {
     tracing::warn!(place = %at, element = node.name, name, "not known here; it is left out");
 }
 
+/// Adds to a list, which is made when it gets its first.
+fn push(object: &mut Object, name: &'static str, item: Object) {
+    match object.fields.iter_mut().find(|(key, _)| *key == name) {
+        Some((_, Value::List(list))) => list.push(item),
+        _ => object.fields.push((name, Value::List(vec![item]))),
+    }
+}
+
 fn scalar(node: &Node, fields: &'static [Field], name: &str) -> Option<&'static Field> {
-    let structured = |field: &Field| matches!(field.kind, FieldKind::Columns(_) | FieldKind::Nested(_));
+    let structured = |field: &Field| {
+        use FieldKind::{Columns, Items, Nested, Repeated};
+        matches!(field.kind, Columns(_) | Nested(_) | Items { .. } | Repeated(_))
+    };
     fields.iter().find(|field| node.is_called(name, field.name) && !structured(field))
 }
 
@@ -255,7 +320,8 @@ fn known(fields: &[Field]) -> String {
     fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
-fn set(object: &mut Object, name: &'static str, value: Value) {
+/// Gives a field its value, whatever it had before.
+pub(crate) fn set(object: &mut Object, name: &'static str, value: Value) {
     object.fields.retain(|(key, _)| *key != name);
     object.fields.push((name, value));
 }
@@ -281,14 +347,19 @@ fn set_number(object: &mut Object, name: &'static str, computed: &'static str, t
         return set(object, "autoIncrement", Value::Flag(true));
     }
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
-    let digits = inner.strip_prefix('-').unwrap_or(inner);
-    let digits = digits.strip_prefix('.').unwrap_or(digits);
-    let name = if digits.starts_with(|c: char| c.is_ascii_digit()) { name } else { computed };
+    let name = if is_number(inner) { name } else { computed };
     set(object, name, Value::Text(inner.to_owned()));
 }
 
+/// Whether a number can be read from the start of the text.
+pub(crate) fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let digits = digits.strip_prefix('.').unwrap_or(digits);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// `yyyy-MM-dd`, `HH:mm:ss`, or both with `T` or a blank between and an optional fraction.
-fn is_date(text: &str) -> bool {
+pub(crate) fn is_date(text: &str) -> bool {
     let date = |text: &str| shape(text, "dddd-dd-dd");
     let time = |text: &str| shape(text, "dd:dd:dd");
     if date(text) || time(text) {

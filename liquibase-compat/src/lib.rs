@@ -44,6 +44,8 @@
 //! # }
 //! ```
 
+mod apply;
+mod attachment;
 mod change;
 mod changelog;
 mod changeset;
@@ -56,6 +58,7 @@ mod format;
 pub mod fuzzing;
 mod history;
 mod lock;
+mod modify_sql;
 mod node;
 mod options;
 mod path;

@@ -126,8 +126,10 @@ fn upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<Step> {
 
 /// Collects what is wrong with a changeset; false if it is to be marked as run because of it.
 fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> bool {
+    // What ran and will not run again need not be something that could run here.
+    let runs = row.is_none() || set.run_always || set.run_on_change;
     let invalid: Vec<String> = set.changes.iter().flat_map(crate::change::Change::invalid).collect();
-    if !invalid.is_empty() {
+    if runs && !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return false;
         }

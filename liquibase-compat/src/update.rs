@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::{Client, GenericClient};
 
+use crate::apply;
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
 use crate::checksum::ChecksumVersion;
@@ -290,19 +291,20 @@ impl Run<'_> {
 
     /// Runs the changes and records them.
     async fn execute(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
-        let mut statements = vec![set_search_path(self.tables, self.search_path)];
-        statements.extend(set.statements(&self.tables.schema));
+        let path = [set_search_path(self.tables, self.search_path)];
         let ran_before = self.history.find_key(&set.key()).cloned();
         let exec_type = if ran_before.is_some() { "RERAN" } else { "EXECUTED" };
         let entry = Entry { order: self.next_order, exec_type, deployment_id: &self.deployment_id };
         let written = if set.run_in_transaction {
             let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
-            run_statements(&transaction, &statements).await?;
+            run_statements(&transaction, &path).await?;
+            apply::changes(&transaction, set, &self.tables.schema).await?;
             let written = record(&transaction, self.tables, set, ran_before.as_ref(), &entry).await?;
             transaction.commit().await.map_err(|error| postgres_message(&error))?;
             written
         } else {
-            run_statements(&*self.client, &statements).await?;
+            run_statements(&*self.client, &path).await?;
+            apply::changes(&*self.client, set, &self.tables.schema).await?;
             record(&*self.client, self.tables, set, ran_before.as_ref(), &entry).await?
         };
         self.next_order = self.next_order.saturating_add(1);

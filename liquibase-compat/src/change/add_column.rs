@@ -1,7 +1,7 @@
 //! addColumn; one statement a column, then constraints, values for the rows that are there, and comments.
 
 use super::column::{ADD_COLUMN, Column, invalid_definitions};
-use super::{ALL_FIELDS, Kind};
+use super::{ALL_FIELDS, Kind, Statements};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -16,7 +16,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: invalid_definitions,
-    statements,
+    statements: Statements::Fallible(statements),
     inverse,
 };
 
@@ -24,7 +24,7 @@ fn table(fields: &Object, dialect: &Dialect) -> String {
     dialect.object(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
     let table = table(fields, dialect);
     let columns = || Column::all(fields);
     let mut out = Vec::new();
@@ -37,16 +37,16 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     );
     out.extend(
         columns()
-            .filter_map(|column| column.foreign_key(dialect))
+            .filter_map(|column| column.foreign_key(dialect, " "))
             .map(|part| format!("ALTER TABLE {table} ADD {part}")),
     );
     for column in columns() {
-        if let Some(value) = column.value() {
+        if let Some(value) = column.value(dialect)? {
             out.push(format!("UPDATE {table} SET {} = {value}", dialect.name(column.name())));
         }
     }
     out.extend(columns().filter_map(|column| column.comment(&table, dialect)));
-    out
+    Ok(out)
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {

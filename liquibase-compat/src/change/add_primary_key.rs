@@ -1,7 +1,7 @@
 //! addPrimaryKey.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, drop_primary_key, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, drop_primary_key, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -23,7 +23,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

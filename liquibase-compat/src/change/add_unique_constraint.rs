@@ -1,7 +1,7 @@
 //! addUniqueConstraint.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -26,7 +26,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

@@ -1,5 +1,6 @@
 //! Columns and their constraints, as createTable and addColumn have them.
 
+use super::value;
 use crate::field::{Field, Object};
 use crate::sql::{Dialect, column_type, is_serial, literal};
 
@@ -51,9 +52,9 @@ macro_rules! column_fields {
             Field::text("startWith"),
             Field::text("type"),
             Field::body("value"),
-            Field::text("valueBlobFile"),
+            Field::file("valueBlobFile"),
             Field::flag("valueBoolean"),
-            Field::text("valueClobFile"),
+            Field::file("valueClobFile"),
             Field::text("valueComputed"),
             Field::date("valueDate", "valueComputed"),
             Field::number("valueNumeric", "valueComputed"),
@@ -71,6 +72,20 @@ pub(crate) const COLUMN: &[Field] = column_fields!();
 pub(crate) const ADD_COLUMN: &[Field] =
     column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
 
+/// The fields that can hold a default.
+const DEFAULTS: &[&str] = &[
+    "defaultValue",
+    "defaultValueBoolean",
+    "defaultValueComputed",
+    "defaultValueDate",
+    "defaultValueNumeric",
+    "defaultValueSequenceNext",
+];
+
+/// What a `<column>` of loadData may hold.
+pub(crate) const LOAD_COLUMN: &[Field] =
+    column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::text("index"));
+
 /// A column with the questions that SQL asks of it.
 pub(crate) struct Column<'a> {
     fields: &'a Object,
@@ -80,6 +95,11 @@ impl<'a> Column<'a> {
     /// The columns of a change.
     pub(crate) fn all(change: &'a Object) -> impl Iterator<Item = Column<'a>> {
         change.columns().iter().map(|fields| Column { fields })
+    }
+
+    /// The objects of another list of the change, which have the fields of columns.
+    pub(crate) fn listed(change: &'a Object, list: &str) -> impl Iterator<Item = Column<'a>> {
+        change.list(list).iter().map(|fields| Column { fields })
     }
 
     /// Its name as written.
@@ -114,7 +134,7 @@ impl<'a> Column<'a> {
 
     /// Whether it has a default value of any kind.
     pub(crate) fn has_default(&self) -> bool {
-        self.default().is_some()
+        DEFAULTS.iter().any(|name| self.fields.text(name).is_some() || self.fields.flag(name).is_some())
     }
 
     fn constraint_flag(&self, name: &str) -> Option<bool> {
@@ -143,7 +163,7 @@ impl<'a> Column<'a> {
     /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
     pub(crate) fn definition(&self, dialect: &Dialect) -> String {
         let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
-        if let Some(default) = self.default() {
+        if let Some(default) = self.default(dialect) {
             sql.push_str(&format!(" DEFAULT {default}"));
         }
         sql.push_str(&self.identity());
@@ -169,40 +189,56 @@ impl<'a> Column<'a> {
         format!(" GENERATED {generation} AS IDENTITY{options}")
     }
 
-    fn default(&self) -> Option<String> {
+    fn default(&self, dialect: &Dialect) -> Option<String> {
         if let Some(text) = self.fields.text("defaultValue") {
-            return Some(string(text));
+            return Some(value::string(text));
         }
         if let Some(flag) = self.fields.flag("defaultValueBoolean") {
-            return Some(boolean(flag));
+            return Some(value::boolean(flag));
         }
         if let Some(number) = self.fields.filled("defaultValueNumeric") {
-            return Some(self::number(number));
+            return Some(column_number(number));
         }
         if let Some(date) = self.fields.filled("defaultValueDate") {
-            return Some(literal(&date.replace('T', " ")));
+            return Some(value::date(date));
         }
         if let Some(expression) = self.fields.filled("defaultValueComputed") {
-            return Some(computed(expression));
+            return Some(value::computed(expression));
         }
-        self.fields.filled("defaultValueSequenceNext").map(|sequence| format!("nextval({})", literal(sequence)))
+        self.fields.filled("defaultValueSequenceNext").map(|sequence| value::next(None, sequence, dialect))
     }
 
-    /// The value that addColumn gives to the rows that are there.
-    pub(crate) fn value(&self) -> Option<String> {
-        if let Some(text) = self.fields.text("value") {
-            return Some(string(text));
+    /// The value that a row is to hold in it; none if it says none.
+    ///
+    /// # Errors
+    /// When the value is in a file that cannot be had.
+    pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, String> {
+        let fields = self.fields;
+        if let Some(text) = fields.text("value") {
+            return Ok(Some(value::cell(text)));
         }
-        if let Some(flag) = self.fields.flag("valueBoolean") {
-            return Some(boolean(flag));
+        if let Some(flag) = fields.flag("valueBoolean") {
+            return Ok(Some(value::boolean(flag)));
         }
-        if let Some(number) = self.fields.filled("valueNumeric") {
-            return Some(self::number(number));
+        if let Some(number) = fields.filled("valueNumeric") {
+            return Ok(Some(column_number(number)));
         }
-        if let Some(date) = self.fields.filled("valueDate") {
-            return Some(literal(&date.replace('T', " ")));
+        if let Some(date) = fields.filled("valueDate") {
+            return Ok(Some(value::date(date)));
         }
-        self.fields.filled("valueComputed").map(computed)
+        if let Some(expression) = fields.filled("valueComputed") {
+            return Ok(Some(value::computed(expression)));
+        }
+        if let Some(file) = fields.file("valueClobFile") {
+            return Ok(Some(literal(&file?.plain)));
+        }
+        if let Some(file) = fields.file("valueBlobFile") {
+            return Ok(Some(value::bytes(&file?.bytes)));
+        }
+        if let Some(sequence) = fields.filled("valueSequenceNext") {
+            return Ok(Some(value::next(None, sequence, dialect)));
+        }
+        Ok(fields.filled("valueSequenceCurrent").map(|sequence| value::current(None, sequence, dialect)))
     }
 
     /// `[CONSTRAINT name] UNIQUE (column)`, if it is to be unique.
@@ -215,13 +251,15 @@ impl<'a> Column<'a> {
     }
 
     /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another.
-    pub(crate) fn foreign_key(&self, dialect: &Dialect) -> Option<String> {
+    ///
+    /// `gap` is what Liquibase writes before the columns referred to: a blank in an ALTER TABLE, nothing in a CREATE TABLE.
+    pub(crate) fn foreign_key(&self, dialect: &Dialect, gap: &str) -> Option<String> {
         let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
-            (Some(references), _) => self.reference(references, dialect),
+            (Some(references), _) => self.reference(references, dialect, gap),
             (None, Some(table)) => {
                 let schema = self.constraint_text("referencedTableSchemaName");
                 let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
-                format!("{}({columns})", dialect.object(schema, table))
+                format!("{}{gap}({columns})", dialect.object(schema, table))
             }
             (None, None) => return None,
         };
@@ -240,7 +278,7 @@ impl<'a> Column<'a> {
     }
 
     /// `schema.table(columns)` from the one attribute that says all.
-    fn reference(&self, written: &str, dialect: &Dialect) -> String {
+    fn reference(&self, written: &str, dialect: &Dialect, gap: &str) -> String {
         let (table, columns) = written.split_once('(').unwrap_or((written, ""));
         let (schema, table) = match table.trim().rsplit_once('.') {
             Some((schema, table)) => (Some(schema), table),
@@ -249,7 +287,7 @@ impl<'a> Column<'a> {
         let columns = columns.trim_end().trim_end_matches(')');
         match columns.is_empty() {
             true => dialect.object(schema, table),
-            false => format!("{}({})", dialect.object(schema, table), dialect.names(columns)),
+            false => format!("{}{gap}({})", dialect.object(schema, table), dialect.names(columns)),
         }
     }
 
@@ -279,19 +317,7 @@ pub(crate) fn constraint(name: Option<&str>, dialect: &Dialect) -> String {
     name.map(|name| format!("CONSTRAINT {} ", dialect.name(name))).unwrap_or_default()
 }
 
-fn string(text: &str) -> String {
-    if text.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { literal(text) }
-}
-
-fn boolean(flag: bool) -> String {
-    if flag { "TRUE" } else { "FALSE" }.to_owned()
-}
-
-fn number(written: &str) -> String {
+/// A number of a column keeps its spelling, but for `.0`.
+fn column_number(written: &str) -> String {
     written.strip_suffix(".0").unwrap_or(written).to_owned()
-}
-
-fn computed(expression: &str) -> String {
-    let lower = expression.to_lowercase();
-    if lower == "now()" || lower.starts_with("current_timestamp") { "NOW()".to_owned() } else { expression.to_owned() }
 }

@@ -1,7 +1,7 @@
 //! createIndex.
 
 use super::column::{ADD_COLUMN, Column};
-use super::{Hashing, Kind, nothing_invalid};
+use super::{Hashing, Kind, Statements, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -21,7 +21,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: Hashing::Fields { excluded: &["associatedWith"] },
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

@@ -1,7 +1,7 @@
 //! createTable.
 
 use super::column::{COLUMN, Column, invalid_definitions};
-use super::{Hashing, Kind};
+use super::{Hashing, Kind, Statements};
 use crate::field::{Field, Object};
 use crate::sql::{Dialect, literal};
 
@@ -23,7 +23,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: Hashing::Fields { excluded: &["ifNotExists"] },
     invalid: invalid_definitions,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 
@@ -35,7 +35,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = table(fields, dialect);
     let mut parts: Vec<String> = Column::all(fields).map(|column| column.definition(dialect)).collect();
     parts.extend(primary_key(fields, dialect));
-    parts.extend(Column::all(fields).filter_map(|column| column.foreign_key(dialect)));
+    parts.extend(Column::all(fields).filter_map(|column| column.foreign_key(dialect, "")));
     parts.extend(Column::all(fields).filter_map(|column| column.unique(dialect)));
     let guard = if fields.is("ifNotExists") { "IF NOT EXISTS " } else { "" };
     let kind = match fields.filled("tableType") {

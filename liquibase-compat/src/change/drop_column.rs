@@ -1,7 +1,7 @@
 //! dropColumn; one column as an attribute, or several as elements.
 
 use super::column::{COLUMN, Column};
-use super::{ALL_FIELDS, Kind, no_inverse};
+use super::{ALL_FIELDS, Kind, Statements, no_inverse};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -17,7 +17,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse: no_inverse,
 };
 

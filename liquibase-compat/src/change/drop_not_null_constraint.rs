@@ -1,6 +1,6 @@
 //! dropNotNullConstraint.
 
-use super::{ALL_FIELDS, Kind, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -17,7 +17,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

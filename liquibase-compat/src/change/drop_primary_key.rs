@@ -1,6 +1,6 @@
 //! dropPrimaryKey; without a constraint name the table is asked for it when the change runs.
 
-use super::{ALL_FIELDS, Kind, no_inverse, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::{Dialect, literal};
 
@@ -16,7 +16,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse: no_inverse,
 };
 

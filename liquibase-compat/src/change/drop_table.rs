@@ -1,6 +1,6 @@
 //! dropTable.
 
-use super::{ALL_FIELDS, Kind, no_inverse, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -15,7 +15,7 @@ pub(crate) const KIND: Kind = Kind {
     ],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse: no_inverse,
 };
 

@@ -1,6 +1,6 @@
 //! empty: does nothing, and so does its inverse.
 
-use super::{ALL_FIELDS, Kind, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
 use crate::field::Object;
 use crate::sql::Dialect;
 
@@ -10,7 +10,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

@@ -3,23 +3,63 @@
 //! Each type is one file with one constant: a [`Kind`], which says the fields (`field.rs` reads them), what is summed, the SQL,
 //! and the inverse. Adding a type is adding its file and its line in [`KINDS`].
 
+mod add_auto_increment;
 mod add_column;
+mod add_default_value;
+mod add_foreign_key_constraint;
+mod add_lookup_table;
 mod add_not_null_constraint;
 mod add_primary_key;
 mod add_unique_constraint;
+mod alter_sequence;
+mod body;
 pub(crate) mod column;
+mod condition;
 mod create_index;
+mod create_procedure;
+mod create_sequence;
 mod create_table;
+mod create_view;
+mod csv;
+mod custom_change;
+mod delete;
+mod drop_all_foreign_key_constraints;
 mod drop_column;
+mod drop_default_value;
+mod drop_foreign_key_constraint;
 mod drop_index;
 mod drop_not_null_constraint;
 mod drop_primary_key;
+mod drop_procedure;
+mod drop_sequence;
 mod drop_table;
 mod drop_unique_constraint;
+mod drop_view;
 mod empty;
+mod execute_command;
+mod insert;
+pub(crate) mod load;
+mod load_data;
+mod load_update_data;
+mod merge_columns;
+mod modify_data_type;
+mod output;
+#[cfg(test)]
+mod recorded;
+mod rename_column;
+mod rename_sequence;
+mod rename_table;
+mod rename_view;
+mod set_column_remarks;
+mod set_table_remarks;
 mod sql;
+mod sql_file;
+mod stop;
 mod tag_database;
+mod update;
+mod value;
 
+use crate::attachment::{self, Surroundings};
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
 use crate::error::{LoadError, Place};
 use crate::expression;
@@ -29,21 +69,53 @@ use crate::sql::Dialect;
 
 /// Every change type.
 const KINDS: &[&Kind] = &[
+    &add_auto_increment::KIND,
     &add_column::KIND,
+    &add_default_value::KIND,
+    &add_foreign_key_constraint::KIND,
+    &add_lookup_table::KIND,
     &add_not_null_constraint::KIND,
     &add_primary_key::KIND,
     &add_unique_constraint::KIND,
+    &alter_sequence::KIND,
     &create_index::KIND,
+    &create_procedure::KIND,
+    &create_sequence::KIND,
     &create_table::KIND,
+    &create_view::KIND,
+    &custom_change::KIND,
+    &delete::KIND,
+    &drop_all_foreign_key_constraints::KIND,
     &drop_column::KIND,
+    &drop_default_value::KIND,
+    &drop_foreign_key_constraint::KIND,
     &drop_index::KIND,
     &drop_not_null_constraint::KIND,
     &drop_primary_key::KIND,
+    &drop_procedure::KIND,
+    &drop_sequence::KIND,
     &drop_table::KIND,
     &drop_unique_constraint::KIND,
+    &drop_view::KIND,
     &empty::KIND,
+    &execute_command::KIND,
+    &insert::KIND,
+    &load_data::KIND,
+    &load_update_data::KIND,
+    &merge_columns::KIND,
+    &modify_data_type::KIND,
+    &output::KIND,
+    &rename_column::KIND,
+    &rename_sequence::KIND,
+    &rename_table::KIND,
+    &rename_view::KIND,
+    &set_column_remarks::KIND,
+    &set_table_remarks::KIND,
     &sql::KIND,
+    &sql_file::KIND,
+    &stop::KIND,
     &tag_database::KIND,
+    &update::KIND,
 ];
 
 /// What a change type is.
@@ -60,9 +132,18 @@ pub(crate) struct Kind {
     /// What validation finds wrong beyond missing required fields.
     pub(crate) invalid: fn(&Object) -> Vec<String>,
     /// What is sent to PostgreSQL.
-    pub(crate) statements: fn(&Object, &Dialect) -> Vec<String>,
+    pub(crate) statements: Statements,
     /// What undoes it; none if nothing can.
     pub(crate) inverse: fn(&Object, &Dialect) -> Option<Vec<String>>,
+}
+
+/// Where a change's SQL comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Statements {
+    /// Of what the changelog says, which validation has found to be enough.
+    Always(fn(&Object, &Dialect) -> Vec<String>),
+    /// As above, but it may turn out only now that there is none, and why.
+    Fallible(fn(&Object, &Dialect) -> Result<Vec<String>, String>),
 }
 
 /// What a checksum is made of.
@@ -73,8 +154,8 @@ pub(crate) enum Hashing {
         /// Left out.
         excluded: &'static [&'static str],
     },
-    /// These bytes.
-    Bytes(fn(&Object, ChecksumVersion) -> String),
+    /// What the type says.
+    Own(fn(&Object, ChecksumVersion) -> Checksum),
 }
 
 /// All fields count.
@@ -104,22 +185,25 @@ impl Change {
     /// When the type is unknown, or holds what it may not.
     pub(crate) fn read(node: &Node, at: &Place) -> Result<Self, LoadError> {
         let at = Place { line: node.line, ..at.clone() };
-        match node.name.as_str() {
-            "customChange" | "executeCommand" => Err(LoadError::Unsupported {
-                at: at.into(),
-                what: format!("<{}>", node.name),
-                remedy: "it would run a program of its own; write it as <sql>, or run it apart".to_owned(),
-            }),
-            name => match KINDS.iter().find(|kind| kind.name == name) {
-                Some(kind) => Ok(Self { kind, fields: field::read(node, kind.fields, &at)? }),
-                None => Err(LoadError::UnknownChange { at: at.into(), name: name.to_owned() }),
-            },
+        match KINDS.iter().find(|kind| kind.name == node.name) {
+            Some(kind) => Ok(Self { kind, fields: field::read(node, kind.fields, &at)? }),
+            None => Err(LoadError::UnknownChange { at: at.into(), name: node.name.clone() }),
         }
     }
 
     /// Whether a change type of that name exists, supported or not.
     pub(crate) fn is_known(name: &str) -> bool {
         matches!(name, "customChange" | "executeCommand") || KINDS.iter().any(|kind| kind.name == name)
+    }
+
+    /// Reads the files that it names.
+    ///
+    /// # Errors
+    /// When a property in a file refers to itself.
+    pub(crate) fn attach(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
+        attachment::attach(&mut self.fields, self.kind.fields, around)?;
+        load::attach_cells(&mut self.fields, around);
+        Ok(())
     }
 
     /// Whether it is a tag, and which.
@@ -133,8 +217,29 @@ impl Change {
     }
 
     /// The SQL to run; none if it is not meant for PostgreSQL.
-    pub(crate) fn statements(&self, dialect: &Dialect) -> Vec<String> {
-        if self.applies() { (self.kind.statements)(&self.fields, dialect) } else { Vec::new() }
+    ///
+    /// # Errors
+    /// When there is none, and why: a file that is named is missing, a CSV file is malformed, the change is there to stop the run.
+    pub(crate) fn statements(&self, dialect: &Dialect) -> Result<Vec<String>, String> {
+        if !self.applies() {
+            return Ok(Vec::new());
+        }
+        match self.kind.statements {
+            Statements::Always(statements) => Ok(statements(&self.fields, dialect)),
+            Statements::Fallible(statements) => statements(&self.fields, dialect),
+        }
+    }
+
+    /// The table, as SQL, that must be asked for the types of its columns; none if all are said.
+    pub(crate) fn untyped_table(&self, dialect: &Dialect) -> Option<String> {
+        let loads = [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name);
+        let asks = loads && self.applies() && load::untyped(&self.fields);
+        asks.then(|| load::table(&self.fields, dialect))
+    }
+
+    /// The same change with the types of its table's columns, as (name, PostgreSQL type).
+    pub(crate) fn typed(&self, known: &[(String, String)]) -> Self {
+        Self { kind: self.kind, fields: load::with_types(&self.fields, known) }
     }
 
     /// The SQL that undoes it.
@@ -166,7 +271,7 @@ impl Change {
             Hashing::Fields { excluded } => {
                 Checksum::of_text(version, &serialise(self.kind.name, &self.fields, excluded))
             }
-            Hashing::Bytes(bytes) => Checksum::of_bytes(version, bytes(&self.fields, version).as_bytes()),
+            Hashing::Own(checksum) => checksum(&self.fields, version),
         }
     }
 

@@ -1,9 +1,10 @@
 //! sql: raw SQL, cut into statements by Liquibase's rules (`sql/split.rs`).
 
-use super::{Hashing, Kind, flag_or, no_inverse, nothing_invalid};
-use crate::checksum::ChecksumVersion;
+use super::body::{splitting, statements_checksum};
+use super::{Hashing, Kind, Statements, no_inverse, nothing_invalid};
+use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::{Field, Object};
-use crate::sql::{Dialect, Splitting, split};
+use crate::sql::{Dialect, split};
 
 pub(crate) const KIND: Kind = Kind {
     name: "sql",
@@ -17,33 +18,17 @@ pub(crate) const KIND: Kind = Kind {
         Field::body("sql"),
         Field::flag("stripComments"),
     ],
-    hashing: Hashing::Bytes(hashed),
+    hashing: Hashing::Own(checksum),
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse: no_inverse,
 };
 
-/// Version 9 sums the text without blanks; version 8 with runs of blanks made one, and with the ways of cutting it.
-fn hashed(fields: &Object, version: ChecksumVersion) -> String {
-    let blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
+fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
     let text = fields.required("sql");
-    match version {
-        ChecksumVersion::V9 => text.chars().filter(|c| !blank(*c)).collect(),
-        ChecksumVersion::V8 => format!(
-            "{}:{}:{}:{}",
-            fields.text("endDelimiter").unwrap_or("null"),
-            flag_or(fields, "splitStatements", true),
-            flag_or(fields, "stripComments", false),
-            text.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-        ),
-    }
+    statements_checksum(fields, version, text, text.as_bytes())
 }
 
 fn statements(fields: &Object, _: &Dialect) -> Vec<String> {
-    let how = Splitting {
-        split: flag_or(fields, "splitStatements", true),
-        strip_comments: flag_or(fields, "stripComments", false),
-        delimiter: fields.filled("endDelimiter"),
-    };
-    split(fields.required("sql"), how)
+    split(fields.required("sql"), splitting(fields))
 }

@@ -1,6 +1,6 @@
 //! tagDatabase: the tag is written into the changeset's own row of the history, not by SQL of its own.
 
-use super::{ALL_FIELDS, Kind, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -10,7 +10,7 @@ pub(crate) const KIND: Kind = Kind {
     fields: &[Field::text("tag").required()],
     hashing: ALL_FIELDS,
     invalid: nothing_invalid,
-    statements,
+    statements: Statements::Always(statements),
     inverse,
 };
 

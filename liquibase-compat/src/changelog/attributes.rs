@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::changeset::{ChangeSet, ChangeSetId, MISSING, OnValidationFail, RollbackPart};
 use crate::checksum::Checksum;
 use crate::error::{LoadError, Place};
+use crate::modify_sql;
 use crate::node::Node;
 use crate::path;
 use crate::precondition::Preconditions;
@@ -146,6 +147,7 @@ pub(super) fn read(
         valid_checksums: Vec::new(),
         preconditions: None,
         changes: Vec::new(),
+        visitors: Vec::new(),
         rollback: None,
     };
     for child in &node.children {
@@ -178,13 +180,7 @@ fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Proper
             let parts = rollback(child, at, &set.id.file)?;
             set.rollback.get_or_insert_default().extend(parts);
         }
-        "modifySql" => {
-            return Err(LoadError::Unsupported {
-                at: Place { line: child.line, ..at.clone() }.into(),
-                what: "<modifySql>".to_owned(),
-                remedy: "write the statement as <sql>".to_owned(),
-            });
-        }
+        "modifySql" => set.visitors.extend(modify_sql::read(child, at)?),
         name if is_stray(child, name) => {
             tracing::warn!(place = %at, name, "no change of that name; it is left out");
         }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::Changelog;
 use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
+use crate::attachment::Surroundings;
 use crate::changeset::{ChangeSet, Key, RollbackPart};
 use crate::error::{LoadError, Place};
 use crate::expression;
@@ -129,7 +130,9 @@ impl Loader<'_> {
                 Ok(())
             }
             "changeSet" => {
-                let (order, set) = attributes::read(node, &at, &current.around, properties)?;
+                let (order, mut set) = attributes::read(node, &at, &current.around, properties)?;
+                let (source, file, options) = (self.source, current.physical, self.options);
+                set.settle(Surroundings { source, file, properties, options })?;
                 self.check_references(&set, at)?;
                 self.ordered.push((order, set));
                 Ok(())

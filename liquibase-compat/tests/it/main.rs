@@ -6,5 +6,6 @@ mod adoption;
 mod checksums;
 mod golden;
 mod locking;
+mod properties;
 mod support;
 mod updates;

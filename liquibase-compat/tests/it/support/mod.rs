@@ -61,9 +61,18 @@ impl Database {
 
     /// Rolls back the newest changesets, under the lock.
     pub(crate) async fn rollback(&self, changelog: &Changelog, count: usize) -> Result<Report, Error> {
+        self.rollback_with(changelog, &Options::default(), count).await
+    }
+
+    pub(crate) async fn rollback_with(
+        &self,
+        changelog: &Changelog,
+        options: &Options,
+        count: usize,
+    ) -> Result<Report, Error> {
         let mut client = self.connect().await;
         let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
-        let done = liquibase_compat::rollback_count(&mut lock, changelog, &Options::default(), count).await;
+        let done = liquibase_compat::rollback_count(&mut lock, changelog, options, count).await;
         lock.release().await?;
         done
     }

@@ -1,0 +1,35 @@
+//! Running the changes of a changeset.
+//!
+//! One after the other, because a change may need to know what those before it made: a load without types asks the table for them.
+
+use tokio_postgres::GenericClient;
+
+use crate::change::Change;
+use crate::changeset::ChangeSet;
+use crate::error::postgres_message;
+use crate::update::run_statements;
+
+/// Runs all changes of a changeset.
+///
+/// # Errors
+/// At the first statement that fails, with PostgreSQL's words and the statement.
+pub(crate) async fn changes(client: &impl GenericClient, set: &ChangeSet, schema: &str) -> Result<(), String> {
+    let dialect = set.dialect(schema);
+    for change in &set.changes {
+        let statements = match change.untyped_table(&dialect) {
+            None => change.statements(&dialect)?,
+            Some(table) => typed(client, change, &table).await?.statements(&dialect)?,
+        };
+        run_statements(client, &set.modified(statements)?).await?;
+    }
+    Ok(())
+}
+
+/// The change with the types of its table's columns; as it is if there is no such table.
+async fn typed(client: &impl GenericClient, change: &Change, table: &str) -> Result<Change, String> {
+    let sql = "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute \
+               WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+    let rows = client.query(sql, &[&table]).await.map_err(|error| postgres_message(&error))?;
+    let known: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(change.typed(&known))
+}

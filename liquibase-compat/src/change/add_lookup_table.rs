@@ -1,0 +1,60 @@
+//! addLookupTable: a table of the values a column has, and a foreign key from the column to it.
+
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
+use crate::field::{Field, Object};
+use crate::sql::Dialect;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "addLookupTable",
+    class: "AddLookupTableChange",
+    fields: &[
+        Field::text("constraintName"),
+        Field::text("existingColumnName").required(),
+        Field::text("existingTableCatalogName"),
+        Field::text("existingTableName").required(),
+        Field::text("existingTableSchemaName"),
+        Field::text("newColumnDataType"),
+        Field::text("newColumnName").required(),
+        Field::text("newTableCatalogName"),
+        Field::text("newTableName").required(),
+        Field::text("newTableSchemaName"),
+    ],
+    hashing: ALL_FIELDS,
+    invalid: nothing_invalid,
+    statements: Statements::Always(statements),
+    inverse,
+};
+
+fn new_table(fields: &Object, dialect: &Dialect) -> String {
+    dialect.object(fields.text("newTableSchemaName"), fields.required("newTableName"))
+}
+
+fn existing_table(fields: &Object, dialect: &Dialect) -> String {
+    dialect.object(fields.text("existingTableSchemaName"), fields.required("existingTableName"))
+}
+
+fn foreign_key(fields: &Object, dialect: &Dialect) -> String {
+    let made_up =
+        || format!("FK_{}_{}", fields.required("existingTableName"), fields.required("newTableName")).to_uppercase();
+    dialect.name(&fields.text("constraintName").map_or_else(made_up, str::to_owned))
+}
+
+fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    let (new, existing) = (new_table(fields, dialect), existing_table(fields, dialect));
+    let code = dialect.name(fields.required("newColumnName"));
+    let column = dialect.name(fields.required("existingColumnName"));
+    let key = foreign_key(fields, dialect);
+    vec![
+        format!("CREATE TABLE {new} AS SELECT DISTINCT {column} AS {code} FROM {existing} WHERE {column} IS NOT NULL"),
+        format!("ALTER TABLE {new} ALTER COLUMN  {code} SET NOT NULL"),
+        format!("ALTER TABLE {new} ADD PRIMARY KEY ({code})"),
+        format!("ALTER TABLE {existing} ADD CONSTRAINT {key} FOREIGN KEY ({column}) REFERENCES {new} ({code})"),
+    ]
+}
+
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    Some(vec![
+        format!("ALTER TABLE {} DROP CONSTRAINT {}", existing_table(fields, dialect), foreign_key(fields, dialect)),
+        format!("DROP TABLE {}", new_table(fields, dialect)),
+    ])
+}

@@ -1,0 +1,129 @@
+//! CSV as Liquibase's reader takes it.
+//!
+//! A cell may be in quotes, in which a doubled quote or one after a backslash stands for itself and line ends are kept; blanks before
+//! the opening quote do not count. A backslash before anything else is dropped. A line end outside of quotes ends a row.
+
+/// The rows, each with its cells; an empty line is a row of one empty cell.
+///
+/// # Errors
+/// When the text ends inside of quotes; with the line they begin in.
+pub(super) fn rows(text: &str, separator: char, quote: Option<char>) -> Result<Vec<Vec<String>>, String> {
+    let mut reader = Reader { rest: text, line: 1, separator, quote };
+    let mut rows = Vec::new();
+    while !reader.rest.is_empty() {
+        rows.push(reader.row()?);
+    }
+    Ok(rows)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    /// 1-based.
+    line: usize,
+    separator: char,
+    quote: Option<char>,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.chars().next()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        if c == '\n' {
+            self.line += 1;
+        }
+        Some(c)
+    }
+
+    fn next_if(&mut self, wanted: impl Fn(char) -> bool) -> Option<char> {
+        if self.rest.starts_with(wanted) { self.next() } else { None }
+    }
+
+    /// What stands for itself after a backslash.
+    fn escaped(&mut self) -> Option<char> {
+        let quote = self.quote;
+        self.next_if(|c| c == '\\' || Some(c) == quote)
+    }
+
+    fn row(&mut self) -> Result<Vec<String>, String> {
+        let mut cells = Vec::new();
+        loop {
+            cells.push(self.cell()?);
+            match self.next() {
+                Some(c) if c == self.separator => {}
+                Some('\r') => {
+                    self.next_if(|c| c == '\n');
+                    return Ok(cells);
+                }
+                _ => return Ok(cells),
+            }
+        }
+    }
+
+    fn cell(&mut self) -> Result<String, String> {
+        let mut cell = String::new();
+        let blanks = self.rest.len() - self.rest.trim_start_matches([' ', '\t']).len();
+        if let Some(quote) = self.quote
+            && self.separator != '\t'
+            && self.rest[blanks..].starts_with(quote)
+        {
+            self.rest = &self.rest[blanks..];
+        }
+        while let Some(c) = self.rest.chars().next() {
+            if c == self.separator || c == '\n' || c == '\r' {
+                break;
+            }
+            self.next();
+            if Some(c) == self.quote {
+                if self.next_if(|next| next == c && !cell.is_empty()).is_some() {
+                    cell.push(c);
+                } else {
+                    self.quoted(c, &mut cell)?;
+                }
+            } else if c == '\\' {
+                cell.extend(self.escaped());
+            } else {
+                cell.push(c);
+            }
+        }
+        Ok(cell)
+    }
+
+    /// Reads up to the closing quote.
+    fn quoted(&mut self, quote: char, cell: &mut String) -> Result<(), String> {
+        let begin = self.line;
+        while let Some(c) = self.next() {
+            if c == quote {
+                if self.next_if(|next| next == quote).is_none() {
+                    return Ok(());
+                }
+                cell.push(quote);
+            } else if c == '\\' {
+                cell.extend(self.escaped());
+            } else if c != '\r' || !self.rest.starts_with('\n') {
+                cell.push(c);
+            }
+        }
+        Err(format!("Unterminated quoted field at end of CSV line. The quote begins in line {begin}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_read_as_liquibase_reads_them() {
+        for (text, cells) in [
+            ("a,b", vec![vec!["a", "b"]]),
+            ("a,\"b, c\"\r\n\n\"multi\nline\",\n", vec![vec!["a", "b, c"], vec![""], vec!["multi\nline", ""]]),
+            ("\"say \"\"hi\"\"\", \"x\" ", vec![vec!["say \"hi\"", "x "]]),
+            ("\"a\\\"b\",c\\\\d\\e", vec![vec!["a\"b", "c\\de"]]),
+            (" a ,b", vec![vec![" a ", "b"]]),
+        ] {
+            assert_eq!(rows(text, ',', Some('"')).unwrap(), cells, "{text}");
+        }
+        assert_eq!(rows("'x;y';z", ';', Some('\'')).unwrap(), [["x;y", "z"]]);
+        assert_eq!(rows("\"x\",z", ',', None).unwrap(), [["\"x\"", "z"]]);
+        assert!(rows("a,\"b", ',', Some('"')).is_err());
+    }
+}

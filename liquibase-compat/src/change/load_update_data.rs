@@ -1,0 +1,82 @@
+//! loadUpdateData: the rows of a CSV file, each inserted or, where its key is there, updated.
+
+use super::column::LOAD_COLUMN;
+use super::load::{self, Loaded};
+use super::{Hashing, Kind, Statements, nothing_invalid};
+use crate::field::{Field, Object};
+use crate::sql::Dialect;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "loadUpdateData",
+    class: "LoadUpdateDataChange",
+    fields: &[
+        Field::text("catalogName"),
+        Field::columns(LOAD_COLUMN),
+        Field::text("commentLineStartsWith").initially("#"),
+        Field::text("encoding"),
+        Field::file("file").required(),
+        Field::flag("onlyUpdate"),
+        Field::text("primaryKey").required(),
+        Field::text("quotchar").initially("\""),
+        Field::flag("relativeToChangelogFile"),
+        Field::text("schemaName"),
+        Field::text("separator").initially(","),
+        Field::text("tableName").required(),
+        Field::flag("usePreparedStatements"),
+    ],
+    hashing: Hashing::Own(load::checksum),
+    invalid: nothing_invalid,
+    statements: Statements::Fallible(statements),
+    inverse,
+};
+
+/// `a = 1 AND b is NULL`.
+fn key(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -> String {
+    let part = |name: &str| {
+        let value = loaded.names.iter().position(|known| known == name).and_then(|index| row.get(index));
+        match value.map_or("NULL", String::as_str) {
+            "NULL" => format!("{} is NULL", dialect.name(name)),
+            value => format!("{} = {value}", dialect.name(name)),
+        }
+    };
+    fields.required("primaryKey").split(',').map(part).collect::<Vec<_>>().join(" AND ")
+}
+
+fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
+    let loaded = load::read(fields, dialect)?;
+    Ok(loaded.rows.iter().map(|row| upsert(fields, &loaded, row, dialect)).collect())
+}
+
+fn upsert(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -> String {
+    let table = load::table(fields, dialect);
+    let key = key(fields, loaded, row, dialect);
+    let names = loaded.quoted(dialect);
+    let is_key = |name: &String| fields.required("primaryKey").split(',').any(|part| part == name);
+    let sets: Vec<String> = (0..row.len())
+        .filter(|index| loaded.updatable[*index] && !is_key(&loaded.names[*index]))
+        .map(|index| format!("{} = {}", names[index], row[index]))
+        .collect();
+    let update = match sets.is_empty() {
+        true => format!("PERFORM * FROM {table} WHERE {key};"),
+        false => format!("UPDATE {table} SET {} WHERE {key};", sets.join(", ")),
+    };
+    let insert = match fields.is("onlyUpdate") {
+        true => String::new(),
+        false => format!(
+            "IF not found THEN\nINSERT INTO {table} ({}) VALUES ({});\nEND IF;\n",
+            names.join(", "),
+            row.join(", ")
+        ),
+    };
+    let body = format!("BEGIN\n{update}\n{insert}END;");
+    // A value may hold the quote.
+    let quote = if body.contains("$$") { "$liquibase$" } else { "$$" };
+    format!("DO\n{quote}\n{body}\n{quote}\nLANGUAGE plpgsql")
+}
+
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    let loaded = load::read(fields, dialect).ok()?;
+    let table = load::table(fields, dialect);
+    let rows = loaded.rows.iter();
+    Some(rows.map(|row| format!("DELETE FROM {table} WHERE {}", key(fields, &loaded, row, dialect))).collect())
+}

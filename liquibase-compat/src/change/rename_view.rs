@@ -1,0 +1,33 @@
+//! renameView.
+
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
+use crate::field::{Field, Object};
+use crate::sql::Dialect;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "renameView",
+    class: "RenameViewChange",
+    fields: &[
+        Field::text("catalogName"),
+        Field::text("newViewName").required(),
+        Field::text("oldViewName").required(),
+        Field::text("schemaName"),
+    ],
+    hashing: ALL_FIELDS,
+    invalid: nothing_invalid,
+    statements: Statements::Always(statements),
+    inverse,
+};
+
+fn renamed(fields: &Object, dialect: &Dialect, from: &str, to: &str) -> String {
+    let object = dialect.object(fields.text("schemaName"), fields.required(from));
+    format!("ALTER TABLE {object} RENAME TO {}", dialect.name(fields.required(to)))
+}
+
+fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    vec![renamed(fields, dialect, "oldViewName", "newViewName")]
+}
+
+fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    Some(vec![renamed(fields, dialect, "newViewName", "oldViewName")])
+}

@@ -1,0 +1,92 @@
+//! Values as SQL: what a changelog says a column is to hold, or by default holds.
+
+use crate::field::{is_date, is_number};
+use crate::sql::{Dialect, literal};
+
+/// A string; the word NULL in any case is no value.
+pub(super) fn string(text: &str) -> String {
+    if text.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { literal(text) }
+}
+
+/// A string that a row is to hold; the function `now()` is called even where it is written as one.
+pub(super) fn cell(text: &str) -> String {
+    let function = text.eq_ignore_ascii_case("now()") || text.starts_with("to_date(");
+    if function { text.to_owned() } else { string(text) }
+}
+
+/// A boolean.
+pub(super) fn boolean(flag: bool) -> String {
+    if flag { "TRUE" } else { "FALSE" }.to_owned()
+}
+
+/// A number without the zeros at the end of its fraction; what is no number is an expression.
+pub(super) fn number(written: &str) -> String {
+    if !is_number(written) || !written.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b',')) {
+        return written.to_owned();
+    }
+    let plain = written.replace(',', "");
+    match plain.split_once('.') {
+        Some((whole, fraction)) => match fraction.trim_end_matches('0') {
+            "" => whole.to_owned(),
+            fraction => format!("{whole}.{fraction}"),
+        },
+        None => plain,
+    }
+}
+
+/// A date, time or timestamp; what is none is an expression.
+pub(super) fn date(written: &str) -> String {
+    if is_date(written) { literal(&written.replacen('T', " ", 1)) } else { computed(written) }
+}
+
+/// An expression.
+pub(super) fn computed(expression: &str) -> String {
+    let lower = expression.to_lowercase();
+    if lower == "now()" || lower.starts_with("current_timestamp") { "NOW()".to_owned() } else { expression.to_owned() }
+}
+
+/// The next value of a sequence, which may be named with its schema.
+pub(super) fn next(schema: Option<&str>, sequence: &str, dialect: &Dialect) -> String {
+    format!("nextval({})", literal(&sequence_name(schema, sequence, dialect)))
+}
+
+/// The value of a sequence that was taken last.
+pub(super) fn current(schema: Option<&str>, sequence: &str, dialect: &Dialect) -> String {
+    format!("currval({})", literal(&sequence_name(schema, sequence, dialect)))
+}
+
+fn sequence_name(schema: Option<&str>, sequence: &str, dialect: &Dialect) -> String {
+    match sequence.split_once('.') {
+        Some((schema, sequence)) => dialect.object(Some(schema), sequence),
+        None => dialect.object(schema, sequence),
+    }
+}
+
+/// Bytes.
+pub(super) fn bytes(content: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * content.len() + 16);
+    for byte in content {
+        hex.push_str(&format!("{byte:02x}"));
+    }
+    format!("'\\x{hex}'::bytea")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_liquibase_writes_them() {
+        for (written, sql) in
+            [("1.50", "1.5"), ("10", "10"), ("2.0", "2"), ("1,000", "1000"), ("-0.25", "-0.25"), ("2+3", "2+3")]
+        {
+            assert_eq!(number(written), sql);
+        }
+        for (text, sql) in [("NULL", "NULL"), ("", "''"), ("O'Brien", "'O''Brien'"), ("Now()", "Now()")] {
+            assert_eq!(cell(text), sql);
+        }
+        assert_eq!(date("2020-01-31T10:00:00"), "'2020-01-31 10:00:00'");
+        assert_eq!(date("current_timestamp"), "NOW()");
+        assert_eq!(bytes(&[0, 255]), "'\\x00ff'::bytea");
+    }
+}

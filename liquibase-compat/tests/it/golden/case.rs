@@ -1,0 +1,123 @@
+//! One recorded case: its commands, one after the other on one database.
+
+use std::path::PathBuf;
+
+use liquibase_compat::{ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Options};
+use serde_json::Value;
+
+use super::{compare, copy};
+use crate::support::Database;
+
+pub(super) struct Case {
+    directory: PathBuf,
+    database: Database,
+    golden: Value,
+}
+
+fn strings<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
+    value[name].as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+impl Case {
+    pub(super) async fn new(directory: PathBuf, golden: Value) -> Self {
+        Self { directory, database: Database::new().await, golden }
+    }
+
+    /// Follows the case; what differs from the recording.
+    pub(super) async fn follow(&self) -> Vec<String> {
+        let mut found = self.checksums();
+        if let Some(sql) = self.golden["meta"]["pre_sql"].as_str() {
+            self.database.run(sql).await;
+        }
+        let steps = self.golden["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let rollback = steps.is_empty().then(|| &self.golden["rollback_count_1"]);
+        let rollback = rollback.filter(|step| step.is_object());
+        for step in std::iter::once(&self.golden["update"]).chain(steps).chain(rollback) {
+            if let Some(overlay) = step["overlay"].as_str() {
+                copy(&self.directory.join(overlay), &self.directory);
+            }
+            if let Some(sql) = step["pre_sql"].as_str() {
+                self.database.run(sql).await;
+            }
+            let Some(outcome) = self.command(step).await else { break };
+            let here = |difference: String| format!("after {}: {difference}", step["args"]);
+            let place = self.directory.canonicalize().unwrap();
+            found.extend(compare::outcome(step, &outcome, &place.display().to_string()).map(here));
+            found.extend(compare::state(step, &self.database).await.into_iter().map(here));
+        }
+        found
+    }
+
+    /// The name of the changelog file.
+    fn changelog(&self) -> &str {
+        self.golden["changelog"].as_str().unwrap()
+    }
+
+    fn load(&self, options: &Options) -> Result<Changelog, Error> {
+        Ok(Changelog::load(&DirectorySource::new(&self.directory).unwrap(), self.changelog(), options)?)
+    }
+
+    /// The options that a command's arguments say.
+    fn options(&self, arguments: &[&str]) -> Options {
+        let mut options = Options::default();
+        for argument in arguments {
+            if let Some(contexts) = argument.strip_prefix("--contexts=") {
+                options.contexts = contexts.split(',').map(str::to_owned).collect();
+            }
+            if let Some(filter) = argument.strip_prefix("--label-filter=") {
+                options.label_filter = filter.to_owned();
+            }
+        }
+        if let Some(parameters) = self.golden["meta"]["params"].as_object() {
+            let pair = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap().to_owned());
+            options.properties = parameters.iter().map(pair).collect();
+        }
+        options
+    }
+
+    /// Runs one command; none if the library has none like it.
+    async fn command(&self, step: &Value) -> Option<Result<(), Error>> {
+        let arguments = strings(step, "args");
+        let options = self.options(&arguments);
+        let value = |prefix: &str| arguments.iter().find_map(|argument| argument.strip_prefix(prefix));
+        let changelog = match self.load(&options) {
+            Ok(changelog) => changelog,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match *arguments.first()? {
+            "update" => self.database.update_with(&changelog, &options).await.map(drop),
+            "rollback-count" => {
+                self.database.rollback_with(&changelog, &options, value("--count=")?.parse().unwrap()).await.map(drop)
+            }
+            "rollback" => self.database.rollback_to_tag(&changelog, value("--tag=")?).await.map(drop),
+            "status" | "validate" => {
+                let client = self.database.connect().await;
+                liquibase_compat::status(&client, &changelog, &options).await.map(drop)
+            }
+            "history" => Ok(()),
+            _ => return None,
+        })
+    }
+
+    /// Both versions of each changeset's checksum.
+    fn checksums(&self) -> Vec<String> {
+        let Some(recorded) = self.golden["checksums"].as_array() else { return Vec::new() };
+        let changelog = match self.load(&self.options(&strings(&self.golden["update"], "args"))) {
+            Ok(changelog) => changelog,
+            Err(error) => return vec![format!("checksums: {error}")],
+        };
+        let mut found = Vec::new();
+        for entry in recorded.iter().filter(|entry| entry["sum"].as_str().is_some_and(|sum| !sum.starts_with("ERR"))) {
+            let version = if entry["v"] == 8 { ChecksumVersion::V8 } else { ChecksumVersion::V9 };
+            // Not the first of that id: a changelog with duplicates has sums, too.
+            let same =
+                |id: &ChangeSetId| entry["id"] == id.id && entry["author"] == id.author && entry["file"] == id.file;
+            let sums: Vec<String> =
+                changelog.checksums(version).filter(|(id, _)| same(id)).map(|(_, sum)| sum.to_string()).collect();
+            if !sums.iter().any(|sum| entry["sum"] == *sum) {
+                found.push(format!("checksums {sums:?}, Liquibase: {entry}"));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,146 @@
+//! Comparing what came of a command with what the real Liquibase made of it.
+
+use liquibase_compat::Error;
+use serde_json::Value;
+
+use crate::support::{Database, pg_dump};
+
+/// What identifies a run differs from run to run, who wrote a row by definition.
+const COMPARED: &[&str] = &[
+    "id",
+    "author",
+    "filename",
+    "orderexecuted",
+    "exectype",
+    "md5sum",
+    "description",
+    "comments",
+    "tag",
+    "contexts",
+    "labels",
+];
+
+/// How the end of a command differs, if it does. `place` is what the recording masks as `$CASE`.
+pub(super) fn outcome(step: &Value, done: &Result<(), Error>, place: &str) -> Option<String> {
+    let expected = step["error"].as_str();
+    match (done, expected) {
+        (Ok(()), None) => None,
+        (Err(error), Some(expected)) if same_message(error, expected, place) => None,
+        (Err(error), expected) => Some(format!("{error:?} {error}, Liquibase: {expected:?}")),
+        (Ok(()), Some(expected)) => Some(format!("no error, Liquibase: {expected}")),
+    }
+}
+
+/// Texts that are Liquibase's own are the same; those of parsers and of PostgreSQL's driver only mean the same.
+fn same_message(error: &Error, expected: &str, place: &str) -> bool {
+    match error {
+        Error::Validation(errors) => {
+            let unsupported = errors.to_string().contains("is not supported");
+            unsupported || errors.to_string().replace(place, "$CASE") == expected
+        }
+        Error::UnknownTag { .. } => error.to_string() == expected,
+        Error::RollbackImpossible { reason, .. } => reason == expected,
+        Error::ChangeSet { reason, .. } => {
+            let first = reason.trim().lines().next().unwrap_or_default();
+            let said = first.split(" [Failed SQL").next().unwrap_or_default();
+            error.to_string().lines().next() == expected.lines().next() && expected.contains(said)
+        }
+        Error::Load(_) => !expected.starts_with("Validation Failed") && !expected.starts_with("Migration failed"),
+        _ => false,
+    }
+}
+
+/// How the database differs from the recorded one.
+pub(super) async fn state(step: &Value, database: &Database) -> Vec<String> {
+    let mut found = Vec::new();
+    found.extend(history(step, database).await);
+    found.extend(lock(step, database).await);
+    if let Some(expected) = step["schema"].as_str() {
+        let schema = pg_dump(&database.name);
+        if schema != expected && schema != redumped(expected).await {
+            found.push(format!("schema:\n{schema}\nLiquibase:\n{expected}"));
+        }
+    }
+    found.extend(data(step, database).await);
+    found
+}
+
+/// A recorded schema as this PostgreSQL would dump it: releases differ in how they spell a view.
+async fn redumped(schema: &str) -> String {
+    let copy = Database::new().await;
+    copy.run(schema).await;
+    pg_dump(&copy.name)
+}
+
+async fn exists(database: &Database, table: &str) -> bool {
+    database.rows(&format!("SELECT to_regclass('{table}')::text AS t")).await != ["-"]
+}
+
+async fn history(step: &Value, database: &Database) -> Option<String> {
+    let Some(expected) = step["databasechangelog"].as_array() else {
+        let made = step.get("databasechangelog").is_some() && exists(database, "databasechangelog").await;
+        let empty = !made || database.rows("SELECT * FROM databasechangelog").await.is_empty();
+        return (!empty).then(|| "there is a history, Liquibase made none".to_owned());
+    };
+    let list = COMPARED.iter().map(|name| format!("{name}::text")).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT {list} FROM databasechangelog ORDER BY dateexecuted, orderexecuted");
+    if !exists(database, "databasechangelog").await {
+        return Some(format!("there is no history, Liquibase: {expected:?}"));
+    }
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let expected: Vec<Vec<Option<String>>> =
+        expected.iter().map(|row| COMPARED.iter().map(|name| text(&row[name])).collect()).collect();
+    let rows = database.connect().await.query(&sql, &[]).await.unwrap();
+    let rows: Vec<Vec<Option<String>>> =
+        rows.iter().map(|row| (0..COMPARED.len()).map(|index| row.get(index)).collect()).collect();
+    (rows != expected).then(|| format!("history:\n{rows:?}\nLiquibase:\n{expected:?}"))
+}
+
+async fn lock(step: &Value, database: &Database) -> Option<String> {
+    let expected = step["lock"].as_array()?;
+    let known = exists(database, "databasechangeloglock").await;
+    let rows = if known { database.rows("SELECT id, locked FROM databasechangeloglock").await } else { Vec::new() };
+    let expected: Vec<String> = expected.iter().map(|row| format!("{}|{}", row["id"], row["locked"])).collect();
+    (rows != expected).then(|| format!("lock: {rows:?}, Liquibase: {expected:?}"))
+}
+
+async fn data(step: &Value, database: &Database) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, expected) in step["data"].as_object().into_iter().flatten() {
+        if table.ends_with(".databasechangelog") || table.ends_with(".databasechangeloglock") {
+            continue;
+        }
+        // The name is recorded as SQL.
+        let sql = format!("SELECT row_to_json(one_row)::text FROM {table} one_row ORDER BY one_row::text");
+        let rows = match database.connect().await.query(&sql, &[]).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                found.push(format!("data of {table}: {error:?}"));
+                continue;
+            }
+        };
+        let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect();
+        let same = expected.as_array().is_some_and(|expected| {
+            expected.len() == rows.len() && expected.iter().zip(&rows).all(|(expected, row)| same_row(expected, row))
+        });
+        if !same {
+            found.push(format!("data of {table}: {rows:?}, Liquibase: {expected}"));
+        }
+    }
+    found
+}
+
+/// Times are masked in the recordings.
+fn same_row(expected: &Value, row: &Value) -> bool {
+    match (expected.as_object(), row.as_object()) {
+        (Some(expected), Some(row)) => {
+            expected.len() == row.len()
+                && expected.iter().all(|(name, value)| *value == "<TIME>" || row.get(name) == Some(value))
+        }
+        _ => expected == row,
+    }
+}

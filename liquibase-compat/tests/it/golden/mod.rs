@@ -1,0 +1,64 @@
+//! What the real Liquibase did with a changelog is what this crate does.
+//!
+//! `data/corpus/CASE` is a changelog, `data/golden/CASE.json` what Liquibase 4.28.0 did with it on an empty database: the history
+//! rows, checksums among them, the schema, the data, and the same after further commands (`case.rs`). A case is followed up to the
+//! first command that the library does not have; the others are followed through the command line, which has them all.
+
+mod case;
+mod compare;
+
+use std::path::{Path, PathBuf};
+
+use case::Case;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+/// The cases whose names begin so, followed to their ends; what differs from the recordings, all of it.
+async fn differences(prefixes: &[&str]) -> Vec<String> {
+    let work = std::env::temp_dir().join(format!("liquibase-compat-{}-{}", prefixes.join(""), std::process::id()));
+    let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty(), "no recorded cases {prefixes:?} in {}", data().display());
+    let mut found = Vec::new();
+    for name in names {
+        let directory = work.join(&name);
+        copy(&data().join("corpus").join(&name), &directory);
+        let golden = std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
+        let case = Case::new(directory, serde_json::from_str(&golden).unwrap()).await;
+        found.extend(case.follow().await.into_iter().map(|difference| format!("{name}: {difference}")));
+    }
+    std::fs::remove_dir_all(work).unwrap();
+    found
+}
+
+/// Copies a directory over another.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_xml_case_ends_as_it_did_in_liquibase() {
+    let found = differences(&["xml-"]).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test]
+async fn every_refused_case_ends_as_it_did_in_liquibase() {
+    let found = differences(&["err-"]).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -1,0 +1,108 @@
+//! The order in which attributes are written never changes a checksum.
+
+use std::path::Path;
+
+use liquibase_compat::{Changelog, ChecksumVersion, DirectorySource, EmbeddedSource, LoadError, Options, Source};
+
+use super::{Numbers, cases};
+
+/// The same XML with the attributes of every element in another order.
+fn shuffled(xml: &str, numbers: &mut Numbers) -> String {
+    let mut out = String::new();
+    let mut rest = xml;
+    while let Some(start) = rest.find('<') {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let length = match rest {
+            _ if rest.starts_with("<![CDATA[") => rest.find("]]>").map(|end| end + 3),
+            _ if rest.starts_with("<!--") => rest.find("-->").map(|end| end + 3),
+            _ => tag_length(rest),
+        };
+        let (tag, after) = rest.split_at(length.unwrap_or(rest.len()));
+        let element = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic());
+        out.push_str(&if element { shuffled_tag(tag, numbers) } else { tag.to_owned() });
+        rest = after;
+    }
+    out + rest
+}
+
+/// Up to the `>` that is not in quotes.
+fn tag_length(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (index, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None, '>') => return Some(index + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn shuffled_tag(tag: &str, numbers: &mut Numbers) -> String {
+    let end = if tag.ends_with("/>") { "/>" } else { ">" };
+    let inner = &tag[1..tag.len() - end.len()];
+    let Some((name, mut rest)) = inner.split_once(char::is_whitespace) else {
+        return tag.to_owned();
+    };
+    let mut attributes = Vec::new();
+    while let Some(equals) = rest.find('=') {
+        let value = rest[equals + 1..].trim_start();
+        let quote = value.chars().next().unwrap();
+        let close = value[1..].find(quote).unwrap() + 2;
+        attributes.push(format!("{}={}", rest[..equals].trim(), &value[..close]));
+        rest = &value[close..];
+    }
+    numbers.shuffle(&mut attributes);
+    format!("<{name} {}{end}", attributes.join(" "))
+}
+
+/// All files of a case in memory, changelogs with shuffled attributes.
+fn shuffled_source(directory: &Path, numbers: &mut Numbers) -> EmbeddedSource {
+    let disk = DirectorySource::new(directory).unwrap();
+    let mut files = Vec::new();
+    for path in disk.list("").unwrap() {
+        let text = String::from_utf8_lossy(&disk.read(&path).unwrap()).into_owned();
+        let text = if path.ends_with(".xml") { shuffled(&text, numbers) } else { text };
+        files.push((path, text));
+    }
+    let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    EmbeddedSource::of_texts(&borrowed)
+}
+
+fn checksums(source: &dyn Source) -> Result<Vec<String>, LoadError> {
+    let changelog = Changelog::load(source, "changelog.xml", &Options::default())?;
+    let of = |version| changelog.checksums(version).map(|(id, sum)| format!("{id} {sum}")).collect::<Vec<_>>();
+    Ok([of(ChecksumVersion::V8), of(ChecksumVersion::V9)].concat())
+}
+
+#[test]
+fn attribute_order_never_changes_a_checksum() {
+    let mut numbers = Numbers(1);
+    let mut compared = 0;
+    for (name, directory) in cases() {
+        if !directory.join("changelog.xml").exists() {
+            continue;
+        }
+        let Ok(written) = checksums(&DirectorySource::new(&directory).unwrap()) else { continue };
+        for _ in 0..3 {
+            let other = checksums(&shuffled_source(&directory, &mut numbers)).unwrap();
+            assert_eq!(other, written, "{name}");
+        }
+        compared += written.len();
+    }
+    assert!(compared > 200, "only {compared} checksums were compared");
+}
+
+#[test]
+fn shuffling_keeps_what_is_written() {
+    let xml = "<a x='1' y=\"a > b\"><![CDATA[<no z='1'>]]><b/></a>";
+    let mut seen: Vec<String> = (0..20).map(|seed| shuffled(xml, &mut Numbers(seed))).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(
+        seen,
+        ["<a x='1' y=\"a > b\"><![CDATA[<no z='1'>]]><b/></a>", "<a y=\"a > b\" x='1'><![CDATA[<no z='1'>]]><b/></a>"]
+    );
+}
