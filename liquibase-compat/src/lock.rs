@@ -218,11 +218,19 @@ async fn answer<T>(
 
 /// `hostname#liquibase-compat-PID (address)`: Liquibase's form, with our mark.
 fn own_name() -> String {
+    name_with(&format!("{MARK}-{}", std::process::id()))
+}
+
+/// `hostname (address)`: for a lock that is held without the advisory lock, so that nobody takes it for left behind.
+pub(crate) fn plain_name() -> String {
+    name_with("")
+}
+
+fn name_with(mark: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "localhost" } else { host };
-    let name = format!("{host}{MARK}-{} ({})", std::process::id(), own_address());
-    name.chars().take(255).collect()
+    format!("{host}{mark} ({})", own_address()).chars().take(255).collect()
 }
 
 /// The address of the interface that leads out. Nothing is sent: connecting a datagram socket only chooses a route.
