@@ -37,6 +37,11 @@ impl Changelog {
         self.changesets.iter().map(move |set| (&set.id, set.checksum(version)))
     }
 
+    /// Whether some changeset of it sets the tag.
+    pub fn sets_tag(&self, tag: &str) -> bool {
+        self.changesets.iter().any(|set| set.tag() == Some(tag))
+    }
+
     /// How many changesets it has.
     pub fn len(&self) -> usize {
         self.changesets.len()

@@ -53,6 +53,7 @@ mod error;
 mod expression;
 mod field;
 mod format;
+mod generate;
 mod history;
 mod inspect;
 mod lock;
@@ -65,6 +66,7 @@ mod properties;
 mod report;
 mod rollback;
 mod script;
+mod search_path;
 mod session;
 mod source;
 mod sql;
@@ -76,6 +78,7 @@ pub use changeset::ChangeSetId;
 pub use checksum::{Checksum, ChecksumVersion};
 pub use drop_all::drop_all;
 pub use error::{ChecksumMismatch, Error, LoadError, Place, ValidationError};
+pub use generate::{GeneratedFormat, generate_changelog};
 pub use history::{History, HistoryRow};
 pub use inspect::{
     HeldLock, calculate_checksum, history, list_locks, status, tag_exists, unexpected_changesets, validate,
@@ -83,9 +86,11 @@ pub use inspect::{
 pub use lock::{Lock, LockOptions};
 pub use options::{Event, Options};
 pub use plan::{FilterReason, Pending, Plan, Reason, RollbackTarget, UpdateTarget, plan, plan_rollback, plan_to};
+pub use properties::parse_file as parse_properties;
 pub use report::{Outcome, Report};
 pub use rollback::{rollback, rollback_count, rollback_to_tag};
 pub use script::{Heading, changelog_sync_sql, rollback_sql, update_sql};
+pub use search_path::SearchPath;
 pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
 pub use update::{changelog_sync, mark_next_changeset_ran, update, update_testing_rollback, update_to};
 pub use upkeep::{clear_checksums, release_locks, tag};

@@ -180,7 +180,7 @@ impl Waiting {
         }
         if self.logged.is_none_or(|logged| logged.elapsed() >= REPEAT_LOG_AFTER) {
             self.logged = Some(Instant::now());
-            tracing::info!(
+            tracing::warn!(
                 holder = holder.name,
                 since = holder.since,
                 gives_up_in_seconds = (self.wait - waited).as_secs(),

@@ -278,7 +278,9 @@ impl Run<'_> {
                 tracing::info!(changeset = %set.id, reason, "skipped because of a precondition");
                 Ok(Outcome::Skipped { reason })
             }
-            Verdict::Fails(Consequence::Halt, message) => Err(format!("\n          {message}")),
+            Verdict::Fails(Consequence::Halt, message) => {
+                Err(format!("\n          {message}\n  - Caused by: Preconditions Failed"))
+            }
         }
     }
 
@@ -317,11 +319,11 @@ impl Run<'_> {
         let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
         if set.run_in_transaction {
             let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
-            run_statements(&transaction, &statements).await?;
+            run_statements(&transaction, &statements).await.map_err(by_database)?;
             write_row(&transaction, &record).await?;
             transaction.commit().await.map_err(|error| postgres_message(&error))?;
         } else {
-            run_statements(&*self.client, &statements).await?;
+            run_statements(&*self.client, &statements).await.map_err(by_database)?;
             write_row(&*self.client, &record).await?;
         }
         self.recorded(row, outcome == Outcome::Executed);
@@ -347,6 +349,11 @@ impl Run<'_> {
             self.history.add(row);
         }
     }
+}
+
+/// The words Liquibase puts before what the database said of a changeset; people search for them.
+fn by_database(reason: String) -> String {
+    format!("liquibase.exception.DatabaseException: {reason}")
 }
 
 /// Runs the statement that writes the row of a changeset.
