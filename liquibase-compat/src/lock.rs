@@ -23,6 +23,8 @@ const ADVISORY_KEY: i64 = 0x6c69_7175_6962_6173;
 const MARK: &str = "#liquibase-compat";
 /// How long one question about the lock may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The first sleep between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often the log repeats who is waited for.
 const REPEAT_LOG_AFTER: Duration = Duration::from_secs(10);
 
@@ -31,7 +33,7 @@ const REPEAT_LOG_AFTER: Duration = Duration::from_secs(10);
 pub struct LockOptions {
     /// How long to wait for another holder before giving up.
     pub wait: Duration,
-    /// How long to sleep between two attempts.
+    /// How long to sleep between two attempts, at most.
     pub poll: Duration,
 }
 
@@ -163,11 +165,14 @@ struct Waiting {
     logged: Option<Instant>,
     wait: Duration,
     poll: Duration,
+    /// The next sleep: short at first, because most holders are soon done.
+    pause: Duration,
 }
 
 impl Waiting {
     fn new(options: &LockOptions) -> Self {
-        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll }
+        let pause = FIRST_PAUSE.min(options.poll);
+        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll, pause }
     }
 
     /// Sleeps until the next attempt.
@@ -187,7 +192,8 @@ impl Waiting {
                 "waiting for the migration lock"
             );
         }
-        sleep(self.poll.min(self.wait - waited)).await;
+        sleep(self.pause.min(self.wait - waited)).await;
+        self.pause = (self.pause * 2).min(self.poll);
         Ok(())
     }
 }

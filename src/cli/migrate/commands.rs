@@ -99,8 +99,7 @@ impl Session<'_> {
         match command {
             Command::History => {
                 let rows = liquibase_compat::history(&self.client).await?;
-                let table = text::history(&rows, &self.url);
-                self.print(&table);
+                self.console.output.push_str(&text::history(&rows, &self.url));
             }
             Command::Tag(option) => {
                 let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
@@ -352,10 +351,10 @@ impl Direction {
 
 /// Liquibase goes to the end of the changelog for a tag that nothing sets; here at least somebody hears of it.
 fn warn_of_unknown_tag(chosen: &Chosen, target: &UpdateTarget) {
-    if let UpdateTarget::Tag(tag) = target {
-        if !chosen.changelog.sets_tag(tag) {
-            output::warn(&format!("no changeset of {} sets the tag '{tag}': going to its end", chosen.path));
-        }
+    if let UpdateTarget::Tag(tag) = target
+        && !chosen.changelog.sets_tag(tag)
+    {
+        output::warn(&format!("no changeset of {} sets the tag '{tag}': going to its end", chosen.path));
     }
 }
 
@@ -363,10 +362,10 @@ fn warn_of_unknown_tag(chosen: &Chosen, target: &UpdateTarget) {
 fn moment(text: &str) -> Result<String, Error> {
     let wrong = || Error::Date(text.to_owned());
     let spaced = text.trim().replacen('T', " ", 1);
-    if let Ok(date) = spaced.parse::<jiff::civil::Date>() {
-        if !spaced.contains(' ') {
-            return Ok(format!("{date} 00:00:00"));
-        }
+    if let Ok(date) = spaced.parse::<jiff::civil::Date>()
+        && !spaced.contains(' ')
+    {
+        return Ok(format!("{date} 00:00:00"));
     }
     let time: jiff::civil::DateTime = spaced.parse().map_err(|_| wrong())?;
     Ok(time.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string())
