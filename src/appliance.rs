@@ -35,7 +35,7 @@ use backends::Backends;
 use signals::Signals;
 
 pub use error::Error;
-pub use migrate::{Migration, migrate};
+pub use migrate::with_database;
 pub use sample::Sample;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -107,8 +107,9 @@ async fn serve(
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
     systemd::status("bringing the schema up to date");
+    let chosen = migrations::Chosen::load(&config.migrations)?;
     let migrated = tokio::select! {
-        migrated = migrations::run(&backends.database, config.postgres.connect_timeout) => migrated?,
+        migrated = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout) => migrated?,
         signal = signals.next() => return interrupted(signal),
     };
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));

@@ -7,7 +7,8 @@ use tokio_postgres::GenericClient;
 use crate::change::Change;
 use crate::changeset::ChangeSet;
 use crate::error::postgres_message;
-use crate::update::run_statements;
+use crate::session::{by_database, run_statements};
+use crate::sql::Dialect;
 
 /// Runs all changes of a changeset.
 ///
@@ -16,13 +17,30 @@ use crate::update::run_statements;
 pub(crate) async fn changes(client: &impl GenericClient, set: &ChangeSet, schema: &str) -> Result<(), String> {
     let dialect = set.dialect(schema);
     for change in &set.changes {
-        let statements = match change.untyped_table(&dialect) {
-            None => change.statements(&dialect)?,
-            Some(table) => typed(client, change, &table).await?.statements(&dialect)?,
-        };
-        run_statements(client, &set.modified(statements)?).await?;
+        let statements = statements(client, change, &dialect).await?;
+        run_statements(client, &set.modified(statements)?).await.map_err(by_database)?;
     }
     Ok(())
+}
+
+/// The SQL of all changes of a changeset, told without running it.
+///
+/// # Errors
+/// When a change has none, and why.
+pub(crate) async fn script(client: &impl GenericClient, set: &ChangeSet, schema: &str) -> Result<Vec<String>, String> {
+    let dialect = set.dialect(schema);
+    let mut out = Vec::new();
+    for change in &set.changes {
+        out.extend(statements(client, change, &dialect).await?);
+    }
+    set.modified(out)
+}
+
+async fn statements(client: &impl GenericClient, change: &Change, dialect: &Dialect) -> Result<Vec<String>, String> {
+    match change.untyped_table(dialect) {
+        None => change.statements(dialect),
+        Some(table) => typed(client, change, &table).await?.statements(dialect),
+    }
 }
 
 /// The change with the types of its table's columns; as it is if there is no such table.

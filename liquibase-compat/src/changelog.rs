@@ -38,6 +38,11 @@ impl Changelog {
         ours.map(move |set| (&set.id, set.checksum(version)))
     }
 
+    /// Whether some changeset of it sets the tag.
+    pub fn sets_tag(&self, tag: &str) -> bool {
+        self.changesets.iter().any(|set| set.tag() == Some(tag))
+    }
+
     /// How many changesets it has.
     pub fn len(&self) -> usize {
         self.changesets.len()

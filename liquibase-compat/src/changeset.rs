@@ -10,6 +10,7 @@ use crate::expression;
 use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
 use crate::path;
+use crate::plan::FilterReason;
 use crate::precondition::Preconditions;
 use crate::sql::{Dialect, Quoting, Splitting, split};
 
@@ -119,10 +120,20 @@ impl ChangeSet {
         !self.ignore && expression::for_postgresql(&self.dbms)
     }
 
-    /// Whether its contexts and labels are asked for.
-    pub(crate) fn is_selected(&self, options: &Options) -> bool {
-        self.contexts.iter().all(|expression| expression::matches(expression, &options.contexts))
-            && self.passes_labels(&options.label_filter)
+    /// Why it takes no part in a run with these options; none if it does.
+    pub(crate) fn left_out(&self, options: &Options) -> Option<FilterReason> {
+        let fits = |expression: &String| expression::matches(expression, &options.contexts);
+        if self.ignore {
+            Some(FilterReason::Ignored)
+        } else if !expression::for_postgresql(&self.dbms) {
+            Some(FilterReason::Dbms)
+        } else if !self.contexts.iter().all(fits) {
+            Some(FilterReason::Context)
+        } else if !self.passes_labels(&options.label_filter) {
+            Some(FilterReason::Label)
+        } else {
+            None
+        }
     }
 
     fn passes_labels(&self, filter: &str) -> bool {

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio_postgres::error::ErrorPosition;
+
 use crate::changeset::ChangeSetId;
 use crate::report::Report;
 use crate::source::SourceError;
@@ -320,6 +322,9 @@ pub enum Error {
         /// The bound.
         after: Duration,
     },
+    /// What the database holds cannot be written as formatted SQL.
+    #[error("cannot write the database as formatted SQL: {0}; choose xml, yaml or json")]
+    Generate(String),
     /// The connection has no schema to create tables in.
     #[error("the search_path of the connection names no existing schema; create it or correct the search_path")]
     NoSchema,
@@ -357,6 +362,12 @@ pub enum Error {
         /// What was rolled back before it, in this run.
         report: Box<Report>,
     },
+    /// The changelog has no such changeset.
+    #[error("No such changeSet: {changeset}")]
+    UnknownChangeSet {
+        /// The changeset asked for.
+        changeset: ChangeSetId,
+    },
     /// No row of the history has the tag.
     #[error("Could not find tag '{tag}' in the database")]
     UnknownTag {
@@ -371,13 +382,19 @@ impl Error {
     }
 }
 
-/// PostgreSQL's own words: message, detail and hint, where the error came from the server.
+/// PostgreSQL's own words, where the error came from the server, laid out as its JDBC driver does.
 pub(crate) fn postgres_message(error: &tokio_postgres::Error) -> String {
     let Some(db) = error.as_db_error() else {
         return chain(error);
     };
     let mut text = format!("{}: {}", db.severity(), db.message());
-    for (name, part) in [("Detail", db.detail()), ("Hint", db.hint())] {
+    let position = match db.position() {
+        Some(ErrorPosition::Original(position)) => Some(position.to_string()),
+        _ => None,
+    };
+    let parts =
+        [("Detail", db.detail()), ("Hint", db.hint()), ("Position", position.as_deref()), ("Where", db.where_())];
+    for (name, part) in parts {
         if let Some(part) = part {
             text.push_str(&format!("\n  {name}: {part}"));
         }

@@ -50,13 +50,16 @@ mod change;
 mod changelog;
 mod changeset;
 mod checksum;
+mod drop_all;
 mod error;
 mod expression;
 mod field;
 mod format;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod generate;
 mod history;
+mod inspect;
 mod lock;
 mod modify_sql;
 mod node;
@@ -67,22 +70,35 @@ mod precondition;
 mod properties;
 mod report;
 mod rollback;
+mod script;
+mod search_path;
+mod session;
 mod source;
 mod sql;
 mod update;
+mod upkeep;
 
 pub use changelog::Changelog;
 pub use changeset::ChangeSetId;
 pub use checksum::{Checksum, ChecksumVersion};
+pub use drop_all::drop_all;
 pub use error::{ChecksumMismatch, Error, LoadError, Place, ValidationError};
+pub use generate::{GeneratedFormat, generate_changelog};
 pub use history::{History, HistoryRow};
+pub use inspect::{
+    HeldLock, calculate_checksum, history, list_locks, status, tag_exists, unexpected_changesets, validate,
+};
 pub use lock::{Lock, LockOptions};
-pub use options::Options;
-pub use plan::{Pending, Plan, Reason, RollbackTarget, plan, plan_rollback};
+pub use options::{Event, Options};
+pub use plan::{FilterReason, Pending, Plan, Reason, RollbackTarget, UpdateTarget, plan, plan_rollback, plan_to};
+pub use properties::parse_file as parse_properties;
 pub use report::{Outcome, Report};
-pub use rollback::{rollback_count, rollback_to_tag};
+pub use rollback::{rollback, rollback_count, rollback_to_tag};
+pub use script::{Heading, changelog_sync_sql, rollback_sql, update_sql};
+pub use search_path::SearchPath;
 pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
-pub use update::{history, status, update};
+pub use update::{changelog_sync, mark_next_changeset_ran, update, update_testing_rollback, update_to};
+pub use upkeep::{clear_checksums, release_locks, tag};
 
 /// The README's example, so that it keeps compiling.
 #[cfg(doctest)]

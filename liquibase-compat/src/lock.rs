@@ -23,6 +23,8 @@ const ADVISORY_KEY: i64 = 0x6c69_7175_6962_6173;
 const MARK: &str = "#liquibase-compat";
 /// How long one question about the lock may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The first sleep between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often the log repeats who is waited for.
 const REPEAT_LOG_AFTER: Duration = Duration::from_secs(10);
 
@@ -31,7 +33,7 @@ const REPEAT_LOG_AFTER: Duration = Duration::from_secs(10);
 pub struct LockOptions {
     /// How long to wait for another holder before giving up.
     pub wait: Duration,
-    /// How long to sleep between two attempts.
+    /// How long to sleep between two attempts, at most.
     pub poll: Duration,
 }
 
@@ -163,11 +165,14 @@ struct Waiting {
     logged: Option<Instant>,
     wait: Duration,
     poll: Duration,
+    /// The next sleep: short at first, because most holders are soon done.
+    pause: Duration,
 }
 
 impl Waiting {
     fn new(options: &LockOptions) -> Self {
-        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll }
+        let pause = FIRST_PAUSE.min(options.poll);
+        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll, pause }
     }
 
     /// Sleeps until the next attempt.
@@ -180,14 +185,15 @@ impl Waiting {
         }
         if self.logged.is_none_or(|logged| logged.elapsed() >= REPEAT_LOG_AFTER) {
             self.logged = Some(Instant::now());
-            tracing::info!(
+            tracing::warn!(
                 holder = holder.name,
                 since = holder.since,
                 gives_up_in_seconds = (self.wait - waited).as_secs(),
                 "waiting for the migration lock"
             );
         }
-        sleep(self.poll.min(self.wait - waited)).await;
+        sleep(self.pause.min(self.wait - waited)).await;
+        self.pause = (self.pause * 2).min(self.poll);
         Ok(())
     }
 }
@@ -218,11 +224,19 @@ async fn answer<T>(
 
 /// `hostname#liquibase-compat-PID (address)`: Liquibase's form, with our mark.
 fn own_name() -> String {
+    name_with(&format!("{MARK}-{}", std::process::id()))
+}
+
+/// `hostname (address)`: for a lock that is held without the advisory lock, so that nobody takes it for left behind.
+pub(crate) fn plain_name() -> String {
+    name_with("")
+}
+
+fn name_with(mark: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "localhost" } else { host };
-    let name = format!("{host}{MARK}-{} ({})", std::process::id(), own_address());
-    name.chars().take(255).collect()
+    format!("{host}{mark} ({})", own_address()).chars().take(255).collect()
 }
 
 /// The address of the interface that leads out. Nothing is sent: connecting a datagram socket only chooses a route.

@@ -41,13 +41,42 @@ pub(crate) enum Step {
     Upgrade { index: usize, checksum: Checksum },
 }
 
+/// How far to go forward.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum UpdateTarget {
+    /// To the end of the changelog.
+    #[default]
+    All,
+    /// The next so many changesets.
+    Count(usize),
+    /// Up to and with the changeset that sets the tag. To the end where none sets it; nowhere where the history has it already.
+    Tag(String),
+}
+
+/// Why a changeset is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterReason {
+    /// `ignore="true"`.
+    Ignored,
+    /// Its dbms is not PostgreSQL.
+    Dbms,
+    /// Its contexts do not fit those of the run.
+    Context,
+    /// Its labels do not fit the filter.
+    Label,
+    /// It is behind as many as were asked for.
+    AfterCount,
+    /// It is behind the tag asked for.
+    AfterTag,
+}
+
 /// What an update would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pending: Vec<Pending>,
     previously_run: usize,
-    filtered_out: usize,
+    filtered: Vec<(FilterReason, usize)>,
 }
 
 impl Plan {
@@ -66,9 +95,76 @@ impl Plan {
         self.previously_run
     }
 
-    /// Changesets left out because of contexts, labels, dbms or ignore.
-    pub fn filtered_out(&self) -> usize {
-        self.filtered_out
+    /// Changesets left out, and why, in the order the reasons were met.
+    pub fn filtered(&self) -> &[(FilterReason, usize)] {
+        &self.filtered
+    }
+
+    fn leave_out(&mut self, reason: FilterReason) {
+        match self.filtered.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.filtered.push((reason, 1)),
+        }
+    }
+
+    /// The same plan, ended where the target says.
+    pub(crate) fn until(self, changelog: &Changelog, history: &History, target: &UpdateTarget) -> Self {
+        let mut goal = Goal::of(history, target);
+        let mut ended = Self { steps: Vec::new(), pending: Vec::new(), ..self };
+        let mut pending = self.pending.into_iter();
+        for step in self.steps {
+            if let Step::Run { index, .. } = &step {
+                let next = pending.next();
+                if let Some(reason) = goal.passed(&changelog.changesets[*index]) {
+                    ended.leave_out(reason);
+                    continue;
+                }
+                ended.pending.extend(next);
+            }
+            ended.steps.push(step);
+        }
+        ended
+    }
+
+    /// The same plan with only those changesets that never ran.
+    pub(crate) fn only_new(mut self) -> Self {
+        self.steps.retain(|step| !matches!(step, Step::Run { reason, .. } if *reason != Reason::New));
+        self.pending.retain(|pending| pending.reason == Reason::New);
+        self
+    }
+}
+
+/// How far a plan may still go.
+enum Goal<'a> {
+    None,
+    Count(usize),
+    Tag { tag: &'a str, reached: bool },
+}
+
+impl<'a> Goal<'a> {
+    fn of(history: &History, target: &'a UpdateTarget) -> Self {
+        match target {
+            UpdateTarget::All => Self::None,
+            UpdateTarget::Count(count) => Self::Count(*count),
+            UpdateTarget::Tag(tag) => Self::Tag { tag, reached: history.has_tag(tag) },
+        }
+    }
+
+    /// Why the changeset lies behind the goal; none if it does not.
+    fn passed(&mut self, set: &ChangeSet) -> Option<FilterReason> {
+        match self {
+            Self::None => None,
+            Self::Count(0) => Some(FilterReason::AfterCount),
+            Self::Count(left) => {
+                *left -= 1;
+                None
+            }
+            Self::Tag { reached: true, .. } => Some(FilterReason::AfterTag),
+            Self::Tag { tag, reached } => {
+                *reached = set.tag() == Some(*tag);
+                None
+            }
+        }
     }
 }
 
@@ -88,8 +184,8 @@ pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Resu
         if let Some(upgrade) = row.and_then(|row| upgrade(index, set, row)) {
             plan.steps.push(upgrade);
         }
-        if !set.is_visible() || !set.is_selected(options) {
-            plan.filtered_out += 1;
+        if let Some(reason) = set.left_out(options) {
+            plan.leave_out(reason);
             continue;
         }
         let mark_ran = !validate(set, row, &mut errors);
@@ -102,6 +198,19 @@ pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Resu
         }
     }
     if errors.is_empty() { Ok(plan) } else { Err(errors) }
+}
+
+/// What an update up to `target` would do.
+///
+/// # Errors
+/// As [`plan`]: also when what is wrong lies behind the target.
+pub fn plan_to(
+    changelog: &Changelog,
+    history: &History,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Plan, ValidationError> {
+    Ok(plan(changelog, history, options)?.until(changelog, history, target))
 }
 
 fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
@@ -165,6 +274,10 @@ pub enum RollbackTarget {
     Count(usize),
     /// Everything after the newest row with that tag, in any case; the row itself too if it is nothing but a tag.
     Tag(String),
+    /// Everything that was run later than this, written `2026-01-31 10:00:00` in the time zone of the database session.
+    Date(String),
+    /// Exactly these.
+    ChangeSets(Vec<ChangeSetId>),
 }
 
 /// One changeset to be rolled back, with its row.
@@ -196,18 +309,23 @@ pub(crate) fn rollback_steps<'a>(
 ) -> Result<Vec<RollbackStep<'a>>, Error> {
     plan(changelog, history, options)?;
     let rows = match target {
-        RollbackTarget::Count(_) => history.rows(),
+        RollbackTarget::Count(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => history.rows(),
         RollbackTarget::Tag(tag) => after_tag(history.rows(), tag)?,
     };
+    let asked_for = |row: &HistoryRow| match target {
+        RollbackTarget::Count(_) | RollbackTarget::Tag(_) => true,
+        RollbackTarget::Date(date) => row.date_executed.as_str() > date.as_str(),
+        RollbackTarget::ChangeSets(sets) => sets.iter().any(|id| Key::new(&id.file, &id.id, &id.author) == row.key()),
+    };
     let mut seen = HashSet::new();
-    let steps = rows.iter().rev().filter_map(|row| {
+    let steps = rows.iter().rev().filter(|row| asked_for(row)).filter_map(|row| {
         let set = changelog.find(&row.key())?;
-        let meant = set.is_visible() && set.is_selected(options) && seen.insert(row.key());
+        let meant = set.left_out(options).is_none() && seen.insert(row.key());
         meant.then_some(RollbackStep { set, row })
     });
     Ok(match target {
         RollbackTarget::Count(count) => steps.take(*count).collect(),
-        RollbackTarget::Tag(_) => steps.collect(),
+        RollbackTarget::Tag(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => steps.collect(),
     })
 }
 

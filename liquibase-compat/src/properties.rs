@@ -77,7 +77,7 @@ impl Properties {
 }
 
 /// The pairs of a Java properties file: `name=value` or `name: value`, `#` and `!` comments, `\` continuation and escapes.
-pub(crate) fn parse_file(text: &str) -> Vec<(String, String)> {
+pub fn parse_file(text: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {

@@ -1,6 +1,7 @@
 //! What a run did.
 
 use crate::changeset::ChangeSetId;
+use crate::plan::FilterReason;
 
 /// How a changeset ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Report {
     pub checksums_upgraded: usize,
     /// Changesets that had run before and were left alone.
     pub previously_run: usize,
-    /// Changesets left out because of contexts, labels, dbms or ignore.
-    pub filtered_out: usize,
+    /// Changesets left out, and why, in the order the reasons were met.
+    pub filtered: Vec<(FilterReason, usize)>,
     /// What the rows of this run have in common; none if no row was written.
     pub deployment_id: Option<String>,
 }
@@ -45,5 +46,10 @@ impl Report {
     pub fn run(&self) -> usize {
         let counts = |outcome: &Outcome| matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan);
         self.changesets.iter().filter(|(_, outcome)| counts(outcome)).count()
+    }
+
+    /// How many changesets were left out.
+    pub fn filtered_out(&self) -> usize {
+        self.filtered.iter().map(|(_, count)| count).sum()
     }
 }

@@ -9,12 +9,11 @@ use crate::changelog::Changelog;
 use crate::error::{Error, postgres_message};
 use crate::history::table::Tables;
 use crate::lock::Lock;
-use crate::options::Options;
+use crate::options::{Event, Options};
 use crate::plan::{RollbackStep, RollbackTarget, rollback_steps};
 use crate::report::{Outcome, Report};
-use crate::update::{
-    check_changelog, prepare, released, restore_search_path, run_statements, search_path, set_search_path,
-};
+use crate::session::{check_changelog, prepare, restore_search_path, run_statements, search_path, set_search_path};
+use crate::update::released;
 
 /// Undoes the newest `count` changesets of the changelog.
 ///
@@ -42,7 +41,11 @@ pub async fn rollback_to_tag(
     rollback(lock, changelog, options, &RollbackTarget::Tag(tag.to_owned())).await
 }
 
-async fn rollback(
+/// Undoes what `target` names, newest first.
+///
+/// # Errors
+/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] with the report of what was undone before.
+pub async fn rollback(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
     options: &Options,
@@ -70,6 +73,7 @@ async fn rollback_locked(
     let mut failure = None;
     for step in steps {
         tracing::info!(changeset = %step.set.id, "rolling back changeset");
+        options.tell(&Event::RollingBack(&step.set.id));
         if let Err(reason) = undo(client, tables, changelog, &step, &original).await {
             failure = Some((step.set.id.clone(), reason));
             break;
@@ -96,9 +100,9 @@ async fn undo(
     if step.set.run_in_transaction {
         let transaction = client.transaction().await.map_err(told)?;
         run_statements(&transaction, &statements).await?;
-        tables.delete(&transaction, step.row).await.map_err(told)?;
+        transaction.batch_execute(&tables.delete_sql(step.row)).await.map_err(told)?;
         return transaction.commit().await.map_err(told);
     }
     run_statements(&*client, &statements).await?;
-    tables.delete(&*client, step.row).await.map_err(told)
+    client.batch_execute(&tables.delete_sql(step.row)).await.map_err(told)
 }

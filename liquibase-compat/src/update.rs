@@ -1,25 +1,28 @@
-//! Carrying out plans: update, status, history.
+//! Going forward: update, and recording changesets without running them.
 //!
 //! A changeset and its row are one transaction; its preconditions are checked in another one, which is rolled back. A failure
 //! ends the run with the report of what was done before it.
-
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::{Client, GenericClient};
 
 use crate::apply;
 use crate::changelog::Changelog;
-use crate::changeset::ChangeSet;
+use crate::changeset::{ChangeSet, ChangeSetId};
 use crate::checksum::ChecksumVersion;
 use crate::error::{Error, ValidationError, postgres_message};
-use crate::history::table::{Entry, Tables};
+use crate::history::statement::Entry;
+use crate::history::table::Tables;
 use crate::history::{History, HistoryRow};
 use crate::lock::Lock;
-use crate::options::Options;
-use crate::plan::{Pending, Plan, Step, plan};
+use crate::options::{Event, Options};
+use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_to};
 use crate::precondition::{CheckContext, Consequence, Verdict};
 use crate::report::{Outcome, Report};
-use crate::sql::{Quoting, literal};
+use crate::rollback::rollback;
+use crate::session::{
+    by_database, check_changelog, deployment_id, prepare, restore_search_path, run_statements, search_path,
+    set_search_path,
+};
 
 /// Brings the database up to date with the changelog.
 ///
@@ -28,35 +31,110 @@ use crate::sql::{Quoting, literal};
 /// # Errors
 /// [`Error::Validation`] before anything ran; [`Error::ChangeSet`] with the report of what ran before the one that failed.
 pub async fn update(lock: &mut Lock<'_>, changelog: &Changelog, options: &Options) -> Result<Report, Error> {
+    update_to(lock, changelog, options, &UpdateTarget::All).await
+}
+
+/// Brings the database up to date as far as `target`.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_to(
+    lock: &mut Lock<'_>,
+    changelog: &Changelog,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Report, Error> {
+    carry_out(lock, &Asked { changelog, options, target, mode: Mode::Run }).await
+}
+
+/// Updates, rolls back what that ran, and updates again: so the rollbacks are known to work. The report is of the last update.
+///
+/// # Errors
+/// As [`update`], and [`Error::RollbackImpossible`] when something cannot be rolled back: then it stays as it is.
+pub async fn update_testing_rollback(
+    lock: &mut Lock<'_>,
+    changelog: &Changelog,
+    options: &Options,
+) -> Result<Report, Error> {
+    let first = update(lock, changelog, options).await?;
+    let new = |(id, outcome): &(ChangeSetId, Outcome)| (*outcome == Outcome::Executed).then(|| id.clone());
+    let ran: Vec<ChangeSetId> = first.changesets.iter().filter_map(new).collect();
+    if ran.is_empty() {
+        return Ok(first);
+    }
+    rollback(lock, changelog, options, &RollbackTarget::ChangeSets(ran)).await?;
+    update(lock, changelog, options).await
+}
+
+/// Records changesets that never ran as run, up to `target`, without running them.
+///
+/// # Errors
+/// [`Error::Validation`] before anything is recorded.
+pub async fn changelog_sync(
+    lock: &mut Lock<'_>,
+    changelog: &Changelog,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Report, Error> {
+    carry_out(lock, &Asked { changelog, options, target, mode: Mode::Record }).await
+}
+
+/// Records the next changeset as run without running it.
+///
+/// # Errors
+/// [`Error::Validation`] before anything is recorded.
+pub async fn mark_next_changeset_ran(
+    lock: &mut Lock<'_>,
+    changelog: &Changelog,
+    options: &Options,
+) -> Result<Report, Error> {
+    changelog_sync(lock, changelog, options, &UpdateTarget::Count(1)).await
+}
+
+/// What a command was asked to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) changelog: &'a Changelog,
+    pub(crate) options: &'a Options,
+    pub(crate) target: &'a UpdateTarget,
+    pub(crate) mode: Mode,
+}
+
+/// What is done with changesets that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They run.
+    Run,
+    /// Those that never ran are recorded as run.
+    Record,
+}
+
+impl Asked<'_> {
+    /// What is to be done on a database with this history.
+    pub(crate) fn plan(&self, history: &History) -> Result<Plan, ValidationError> {
+        match self.mode {
+            Mode::Run => plan_to(self.changelog, history, self.options, self.target),
+            // First the new ones, then the target: a count is of changesets that are recorded.
+            Mode::Record => Ok(plan_to(self.changelog, history, self.options, &UpdateTarget::All)?.only_new().until(
+                self.changelog,
+                history,
+                self.target,
+            )),
+        }
+    }
+}
+
+async fn carry_out(lock: &mut Lock<'_>, asked: &Asked<'_>) -> Result<Report, Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
-    let filled = fill_missing_checksums(lock.client(), &tables, changelog).await?;
-    let (first, _) = validated(lock.client(), &tables, changelog, options).await?;
+    let filled = fill_missing_checksums(lock.client(), &tables, asked.changelog).await?;
+    let (first, _) = validated(lock.client(), &tables, asked).await?;
     if first.is_empty() {
         return Ok(Report { checksums_upgraded: filled, ..report_of(&first) });
     }
     lock.take_row(&tables).await?;
-    let done = update_locked(lock.client(), &tables, changelog, options, filled).await;
+    let done = run_locked(lock.client(), &tables, asked, filled).await;
     released(lock, &tables, done).await
-}
-
-/// What an update would run. Writes nothing; a database without the Liquibase tables counts as empty.
-///
-/// # Errors
-/// [`Error::Validation`] when the changelog must not be run on this database.
-pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -> Result<Vec<Pending>, Error> {
-    let tables = Tables::locate(client).await?;
-    let history = tables.read(client).await?;
-    Ok(plan(changelog, &history, options)?.pending().to_vec())
-}
-
-/// The rows of the database's history, oldest first; none if it has none.
-///
-/// # Errors
-/// When the table cannot be read.
-pub async fn history(client: &Client) -> Result<Vec<HistoryRow>, Error> {
-    let tables = Tables::locate(client).await?;
-    Ok(tables.read(client).await?.rows().to_vec())
 }
 
 /// Gives the row back, whatever came of the work; the work's own failure is the one that is told.
@@ -76,14 +154,6 @@ pub(crate) async fn released(
     }
 }
 
-/// Makes the tables, in a transaction of their own.
-pub(crate) async fn prepare(client: &mut Client, tables: &Tables) -> Result<(), Error> {
-    let failed = Error::database("creating the Liquibase tables");
-    let transaction = client.transaction().await.map_err(&failed)?;
-    tables.prepare(&transaction).await?;
-    transaction.commit().await.map_err(&failed)
-}
-
 /// Fills in checksums that were cleared: the content of today is taken for what was run.
 async fn fill_missing_checksums(client: &Client, tables: &Tables, changelog: &Changelog) -> Result<usize, Error> {
     let history = tables.read(client).await?;
@@ -98,64 +168,30 @@ async fn fill_missing_checksums(client: &Client, tables: &Tables, changelog: &Ch
 }
 
 /// The history and the plan, after all validation.
-async fn validated(
+pub(crate) async fn validated(
     client: &mut Client,
     tables: &Tables,
-    changelog: &Changelog,
-    options: &Options,
+    asked: &Asked<'_>,
 ) -> Result<(Plan, History), Error> {
     let history = tables.read(&*client).await?;
-    check_changelog(client, tables, changelog, &history).await?;
-    Ok((plan(changelog, &history, options)?, history))
-}
-
-/// The preconditions of the changelog itself.
-pub(crate) async fn check_changelog(
-    client: &mut Client,
-    tables: &Tables,
-    changelog: &Changelog,
-    history: &History,
-) -> Result<(), Error> {
-    for (file, preconditions) in &changelog.preconditions {
-        let failed = Error::database("checking the preconditions of the changelog");
-        let transaction = client.transaction().await.map_err(&failed)?;
-        let context =
-            CheckContext { transaction: &transaction, history, schema: &tables.schema, quoting: Quoting::Legacy, file };
-        let verdict = preconditions.check(&context).await;
-        transaction.rollback().await.map_err(&failed)?;
-        match verdict {
-            Verdict::Holds => {}
-            Verdict::Fails(Consequence::Warn, message) => {
-                tracing::warn!(%message, "a precondition of the changelog fails; going on, as it says");
-            }
-            Verdict::Fails(_, message) => {
-                return Err(ValidationError { preconditions: vec![message], ..ValidationError::default() }.into());
-            }
-        }
-    }
-    Ok(())
+    check_changelog(client, tables, asked.changelog, &history).await?;
+    Ok((asked.plan(&history)?, history))
 }
 
 fn report_of(plan: &Plan) -> Report {
-    Report { previously_run: plan.previously_run(), filtered_out: plan.filtered_out(), ..Report::default() }
+    Report { previously_run: plan.previously_run(), filtered: plan.filtered().to_vec(), ..Report::default() }
 }
 
 /// The run proper. Planned anew: another tool may have finished while the row was waited for.
-async fn update_locked(
-    client: &mut Client,
-    tables: &Tables,
-    changelog: &Changelog,
-    options: &Options,
-    filled: usize,
-) -> Result<Report, Error> {
-    let (plan, history) = validated(client, tables, changelog, options).await?;
+async fn run_locked(client: &mut Client, tables: &Tables, asked: &Asked<'_>, filled: usize) -> Result<Report, Error> {
+    let (plan, history) = validated(client, tables, asked).await?;
     let search_path = search_path(client).await?;
     let mut run = Run {
         client,
         tables,
-        changelog,
+        asked,
         search_path: &search_path,
-        next_order: history.rows().iter().map(|row| row.order_executed).max().unwrap_or(0).max(0).saturating_add(1),
+        next_order: history.next_order(),
         history,
         deployment_id: deployment_id(),
         report: Report { checksums_upgraded: filled, ..report_of(&plan) },
@@ -166,39 +202,11 @@ async fn update_locked(
     done.map(|()| report)
 }
 
-pub(crate) async fn search_path(client: &impl GenericClient) -> Result<String, Error> {
-    let row = client
-        .query_one("SELECT current_setting('search_path')", &[])
-        .await
-        .map_err(Error::database("asking for the search_path"))?;
-    Ok(row.get(0))
-}
-
-/// A changeset may have changed it; what comes after on this connection is not to notice.
-pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
-    let set = format!("SELECT set_config('search_path', {}, false)", literal(search_path));
-    if let Err(error) = client.batch_execute(&set).await {
-        tracing::warn!(%error, "the search_path of the migration connection could not be restored");
-    }
-}
-
-/// What makes unqualified names in raw SQL mean the default schema, whatever the changeset before did.
-pub(crate) fn set_search_path(tables: &Tables, original: &str) -> String {
-    let schema = tables.schema.replace('"', "\"\"");
-    format!("SELECT set_config('search_path', {}, false)", literal(&format!("\"{schema}\", {original}")))
-}
-
-/// The last ten digits of the time in milliseconds.
-fn deployment_id() -> String {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    format!("{:010}", millis % 10_000_000_000)
-}
-
 /// A run under way.
 struct Run<'a> {
     client: &'a mut Client,
     tables: &'a Tables,
-    changelog: &'a Changelog,
+    asked: &'a Asked<'a>,
     search_path: &'a str,
     history: History,
     next_order: i32,
@@ -211,7 +219,7 @@ impl Run<'_> {
         for step in steps {
             match step {
                 Step::Upgrade { index, checksum } => {
-                    let set = &self.changelog.changesets[*index];
+                    let set = &self.asked.changelog.changesets[*index];
                     if let Some(row) = self.history.find_key(&set.key()) {
                         tracing::info!(changeset = %set.id, "upgrading checksum");
                         self.tables.set_checksum(&*self.client, row, checksum).await?;
@@ -219,7 +227,7 @@ impl Run<'_> {
                     }
                 }
                 Step::Run { index, mark_ran, .. } => {
-                    let changelog = self.changelog;
+                    let changelog = self.asked.changelog;
                     self.one(&changelog.changesets[*index], *mark_ran).await?;
                 }
             }
@@ -228,12 +236,19 @@ impl Run<'_> {
     }
 
     async fn one(&mut self, set: &ChangeSet, mark_ran: bool) -> Result<(), Error> {
-        tracing::info!(changeset = %set.id, "running changeset");
-        let outcome = if mark_ran { self.record_only(set).await } else { self.checked(set).await };
+        let outcome = match self.asked.mode {
+            Mode::Record => self.record_only(set, "EXECUTED").await,
+            Mode::Run => {
+                tracing::info!(changeset = %set.id, "running changeset");
+                self.asked.options.tell(&Event::Running(&set.id));
+                if mark_ran { self.record_only(set, "MARK_RAN").await } else { self.checked(set).await }
+            }
+        };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(reason) if !set.fail_on_error && !self.client.is_closed() => {
                 tracing::warn!(changeset = %set.id, reason, "a changeset failed; going on, as failOnError says");
+                self.asked.options.tell(&Event::FailedAndIgnored { changeset: &set.id, reason: &reason });
                 Outcome::FailedAndIgnored { reason }
             }
             Err(reason) => {
@@ -254,17 +269,20 @@ impl Run<'_> {
             Verdict::Holds => self.execute(set).await,
             Verdict::Fails(Consequence::Warn, message) => {
                 tracing::warn!(changeset = %set.id, %message, "running despite a failed precondition, as onFail says");
+                self.asked.options.tell(&Event::Despite { changeset: &set.id, message: &message });
                 self.execute(set).await
             }
             Verdict::Fails(Consequence::MarkRan, message) => {
                 tracing::info!(changeset = %set.id, %message, "marked as run because of a precondition");
-                self.record_only(set).await
+                self.record_only(set, "MARK_RAN").await
             }
             Verdict::Fails(Consequence::Continue, reason) => {
                 tracing::info!(changeset = %set.id, reason, "skipped because of a precondition");
                 Ok(Outcome::Skipped { reason })
             }
-            Verdict::Fails(Consequence::Halt, message) => Err(format!("\n          {message}")),
+            Verdict::Fails(Consequence::Halt, message) => {
+                Err(format!("\n          {message}\n  - Caused by: Preconditions Failed"))
+            }
         }
     }
 
@@ -292,64 +310,52 @@ impl Run<'_> {
     /// Runs the changes and records them.
     async fn execute(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
         let path = [set_search_path(self.tables, self.search_path)];
-        let ran_before = self.history.find_key(&set.key()).cloned();
+        let ran_before = self.history.find_key(&set.key());
         let exec_type = if ran_before.is_some() { "RERAN" } else { "EXECUTED" };
-        let entry = Entry { order: self.next_order, exec_type, deployment_id: &self.deployment_id };
-        let written = if set.run_in_transaction {
-            let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
-            run_statements(&transaction, &path).await?;
-            apply::changes(&transaction, set, &self.tables.schema).await?;
-            let written = record(&transaction, self.tables, set, ran_before.as_ref(), &entry).await?;
-            transaction.commit().await.map_err(|error| postgres_message(&error))?;
-            written
-        } else {
-            run_statements(&*self.client, &path).await?;
-            apply::changes(&*self.client, set, &self.tables.schema).await?;
-            record(&*self.client, self.tables, set, ran_before.as_ref(), &entry).await?
+        let row = self.entry(exec_type).row(set);
+        let record = match ran_before {
+            Some(old) => self.tables.rerun_sql(old, &row),
+            None => self.tables.insert_sql(&row),
         };
-        self.next_order = self.next_order.saturating_add(1);
-        match written {
-            Some(row) => {
-                self.history.add(row);
-                Ok(Outcome::Executed)
-            }
-            None => Ok(Outcome::Reran),
+        let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
+        if set.run_in_transaction {
+            let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
+            run_statements(&transaction, &path).await.map_err(by_database)?;
+            apply::changes(&transaction, set, &self.tables.schema).await?;
+            write_row(&transaction, &record).await?;
+            transaction.commit().await.map_err(|error| postgres_message(&error))?;
+        } else {
+            run_statements(&*self.client, &path).await.map_err(by_database)?;
+            apply::changes(&*self.client, set, &self.tables.schema).await?;
+            write_row(&*self.client, &record).await?;
         }
+        self.recorded(row, outcome == Outcome::Executed);
+        Ok(outcome)
     }
 
     /// Records a changeset as run. Also one that has a row already: so does Liquibase.
-    async fn record_only(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
-        let entry = Entry { order: self.next_order, exec_type: "MARK_RAN", deployment_id: &self.deployment_id };
-        if let Some(row) = record(&*self.client, self.tables, set, None, &entry).await? {
+    async fn record_only(&mut self, set: &ChangeSet, exec_type: &'static str) -> Result<Outcome, String> {
+        let row = self.entry(exec_type).row(set);
+        write_row(&*self.client, &self.tables.insert_sql(&row)).await?;
+        self.recorded(row, true);
+        Ok(if exec_type == "MARK_RAN" { Outcome::MarkedRan } else { Outcome::Executed })
+    }
+
+    fn entry(&self, exec_type: &'static str) -> Entry<'_> {
+        Entry { order: self.next_order, exec_type, deployment_id: &self.deployment_id }
+    }
+
+    /// Keeps count of a row that was written.
+    fn recorded(&mut self, row: HistoryRow, is_new: bool) {
+        self.next_order = self.next_order.saturating_add(1);
+        if is_new {
             self.history.add(row);
         }
-        self.next_order = self.next_order.saturating_add(1);
-        Ok(Outcome::MarkedRan)
     }
 }
 
-/// Writes the row of a changeset; gives the new one, none if there was one and it was rewritten.
-async fn record(
-    client: &impl GenericClient,
-    tables: &Tables,
-    set: &ChangeSet,
-    ran_before: Option<&HistoryRow>,
-    entry: &Entry<'_>,
-) -> Result<Option<HistoryRow>, String> {
-    let written = match ran_before {
-        Some(row) => tables.rerun(client, set, row, entry).await.map(|()| None),
-        None => tables.insert(client, set, entry).await.map(Some),
-    };
-    written.map_err(|error| format!("{} [while writing its row of databasechangelog]", postgres_message(&error)))
-}
-
-/// Runs statements one after the other; a failure names the statement.
-pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), String> {
-    for statement in statements {
-        client
-            .batch_execute(statement)
-            .await
-            .map_err(|error| format!("{} [Failed SQL: {statement}]", postgres_message(&error)))?;
-    }
-    Ok(())
+/// Runs the statement that writes the row of a changeset.
+async fn write_row(client: &impl GenericClient, statement: &str) -> Result<(), String> {
+    let failed = |error| format!("{} [Failed SQL: (0) {statement}]", postgres_message(&error));
+    client.batch_execute(statement).await.map_err(failed)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::healthcheck;
+use super::{healthcheck, migrate};
 use crate::appliance;
 use crate::config;
 
@@ -24,6 +24,9 @@ pub enum Failure {
     /// The appliance could not start, or ended by a failure.
     #[error(transparent)]
     Appliance(#[from] appliance::Error),
+    /// A `migrate` command failed.
+    #[error(transparent)]
+    Migrate(#[from] migrate::Error),
     /// The health check did not find a healthy appliance.
     #[error(transparent)]
     Unhealthy(#[from] healthcheck::Error),

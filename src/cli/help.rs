@@ -81,6 +81,12 @@ pub const MIGRATE: &str = concat!(
     "Examples:
   attendance-api migrate status
   attendance-api migrate update --config /etc/attendance-api/config.yaml
+  attendance-api migrate --defaults-file liquibase.properties update
+  attendance-api migrate --url jdbc:postgresql://db:5432/app --username app --changelog-file changelog.xml update
+  attendance-api migrate --url postgres://app@db/app --changelog-file changelog.xml rollback-count --count=1
+
+The password: $LIQUIBASE_COMMAND_PASSWORD, or `password` in the defaults file. Every option may stand in the defaults
+file or in a variable, for example changelog-file as LIQUIBASE_COMMAND_CHANGELOG_FILE.
 
 ",
     files!(),

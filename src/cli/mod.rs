@@ -53,7 +53,7 @@ pub struct CommandLine {
 enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
-    Migrate(migrate::Arguments),
+    Migrate(Box<migrate::Arguments>),
     Config(config::Arguments),
     Healthcheck(healthcheck::Arguments),
     Openapi(openapi::Arguments),

@@ -22,6 +22,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// Writes a failure to standard error, its causes below it, one line each.
 pub fn tell_failure(failure: &Failure) {
     let mut stderr = io::stderr().lock();
+    if let Failure::Migrate(error) = failure {
+        // Liquibase's layout: scripts look for it, and the message has lines of its own.
+        writeln!(stderr, "\nUnexpected error running Liquibase: {error}\n").ok();
+        return;
+    }
     let lines = match failure {
         Failure::Configuration(errors) => errors.lines().collect(),
         failure => chain(failure),
@@ -30,6 +35,11 @@ pub fn tell_failure(failure: &Failure) {
         // standard error is the last place to tell anything; when it is closed there is none
         writeln!(stderr, "attendance-api: {line}").ok();
     }
+}
+
+/// Writes a line to standard error as it is.
+pub fn note(line: &str) {
+    writeln!(io::stderr().lock(), "{line}").ok();
 }
 
 /// Writes a remark to standard error.

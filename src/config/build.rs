@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{Access, Api, Config, DateFormat, Log, LogFormat, Postgres, PostgresService, Redis, Server};
+use super::{Access, Api, Config, DateFormat, Log, LogFormat, Migrations, Postgres, PostgresService, Redis, Server};
 use super::{external_postgres, external_redis};
 
 /// Makes the configuration; contradictions join the problems in the settings.
 pub fn config(settings: &mut Settings, data_dir: PathBuf) -> Config {
     let postgres = postgres(settings);
+    let migrations = migrations(settings);
     let redis = redis(settings);
-    Config { data_dir, server: server(settings), api: api(settings), postgres, redis, log: log(settings) }
+    Config { data_dir, server: server(settings), api: api(settings), postgres, migrations, redis, log: log(settings) }
 }
 
 fn server(settings: &Settings) -> Server {
@@ -54,6 +55,17 @@ fn postgres(settings: &mut Settings) -> Postgres {
         pool_size: settings.number("postgres.pool_size").unwrap_or_default(),
         connect_timeout: span(settings, "postgres.connect_timeout"),
         request_timeout: span(settings, "postgres.request_timeout"),
+    }
+}
+
+fn migrations(settings: &Settings) -> Migrations {
+    let text = |path| settings.text(path).unwrap_or_default().trim().to_owned();
+    let contexts = text("migrations.contexts");
+    Migrations {
+        changelog: settings.text("migrations.changelog").map(str::to_owned),
+        search_path: settings.text("migrations.search_path").map(PathBuf::from),
+        contexts: contexts.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+        labels: text("migrations.labels"),
     }
 }
 

@@ -32,6 +32,7 @@ pub use load::{Loaded, load, template};
 pub use problem::Errors;
 pub use secret::Secret;
 pub use sources::{Flags, Surroundings};
+pub use url::postgres as postgres_url;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -44,10 +45,25 @@ pub struct Config {
     pub api: Api,
     /// The database: managed or external.
     pub postgres: Postgres,
+    /// The schema: which changelog, and which part of it.
+    pub migrations: Migrations,
     /// The cache: managed, external or off.
     pub redis: Redis,
     /// What is written to standard output.
     pub log: Log,
+}
+
+/// `migrations:` — what brings the schema up to date at start-up.
+#[derive(Debug, Clone, Default)]
+pub struct Migrations {
+    /// The changelog to apply, by its path below `search_path`; `None` is the one built in.
+    pub changelog: Option<String>,
+    /// The directory that the changelog, and what it includes, is in.
+    pub search_path: Option<PathBuf>,
+    /// The contexts of the run; none runs changesets of every context.
+    pub contexts: Vec<String>,
+    /// An expression over labels; empty passes all.
+    pub labels: String,
 }
 
 /// `server:` — limits and times of the HTTP server.

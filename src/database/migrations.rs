@@ -1,20 +1,22 @@
 //! Bringing the schema up to date at start-up.
 //!
-//! Policy: two sets of migrations under one lock. The shared schema (`records`) is a Liquibase changelog, exactly as
-//! the Liquibase CLI would run it; the appliance's own tables, in the schema `attendance_api`, are refinery's. A
+//! Policy: two sets of migrations under one lock. The shared schema (`records`) is a Liquibase changelog, the one built in
+//! or the one configured, exactly as the Liquibase CLI would run it; the appliance's own tables, in the schema `attendance_api`, are refinery's. A
 //! database that a newer appliance has migrated is refused before anything is touched. Several appliances may start
 //! at once: one migrates, the others wait and find nothing to do.
 
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use liquibase_compat::{Changelog, EmbeddedSource, Lock, LockOptions, Options, update};
+use liquibase_compat::{Changelog, EmbeddedSource, Event, LoadError, Lock, LockOptions, Options, SearchPath, update};
 use refinery::{Migration, Runner};
 use rust_embed::Embed;
 use tokio_postgres::Client;
 
 use super::error::with_causes;
 use super::{Database, Error};
+use crate::config::Migrations;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the reference keeps its changelog; part of what the history stores.
@@ -51,19 +53,77 @@ impl fmt::Display for Migrated {
     }
 }
 
+/// A changelog that has been read, with the options it was read with.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Its path, as the history stores it.
+    pub path: String,
+    /// What it holds.
+    pub changelog: Changelog,
+    /// Contexts, labels and properties.
+    pub options: Options,
+}
+
+impl Chosen {
+    /// Reads the changelog that the configuration names, or the one built in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(migrations: &Migrations) -> Result<Self, Error> {
+        let options = Options {
+            contexts: migrations.contexts.clone(),
+            label_filter: migrations.labels.clone(),
+            ..Options::default()
+        };
+        let search_path = migrations.search_path.clone().into_iter();
+        Self::read(migrations.changelog.as_deref(), search_path, options)
+            .map_err(|error| Error::Changelog(with_causes(&error)))
+    }
+
+    /// Reads the changelog of that path below `search_path` (the current directory if that is empty), or the one built in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(
+        path: Option<&str>,
+        search_path: impl Iterator<Item = PathBuf>,
+        options: Options,
+    ) -> Result<Self, LoadError> {
+        let Some(path) = path else {
+            let names = ChangelogFiles::iter().map(|name| name.into_owned());
+            let content = |name: &str| ChangelogFiles::get(name).map(|file| file.data);
+            let changelog =
+                Changelog::load(&EmbeddedSource::new(CHANGELOG_PREFIX, names, content), CHANGELOG, &options)?;
+            return Ok(Self { path: CHANGELOG.to_owned(), changelog, options });
+        };
+        let mut directories: Vec<PathBuf> = search_path.collect();
+        if directories.is_empty() {
+            directories.push(PathBuf::from(if path.starts_with('/') { "/" } else { "." }));
+        }
+        let source = SearchPath::new(directories).map_err(|source| LoadError::File { at: None, source })?;
+        let changelog = Changelog::load(&source, path, &options)?;
+        Ok(Self { path: path.to_owned(), changelog, options })
+    }
+
+    /// The same, with somebody who is told what happens.
+    pub fn observed(mut self, observer: fn(&Event<'_>)) -> Self {
+        self.options.observer = Some(observer);
+        self
+    }
+}
+
 /// Applies what is pending. `patience` is for a server that is not up yet.
 ///
 /// # Errors
 /// When PostgreSQL cannot be used, a migration fails, or a newer appliance has been here.
-pub async fn run(database: &Database, patience: Duration) -> Result<Migrated, Error> {
+pub async fn run(database: &Database, chosen: &Chosen, patience: Duration) -> Result<Migrated, Error> {
     let mut client = database.connect(patience).await?;
     let started = Instant::now();
-    let options = Options::default();
-    let changelog = changelog(&options)?;
+    let Chosen { changelog, options, .. } = chosen;
     let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await.map_err(changelog_error)?;
     let runner = runner();
     refuse_newer(lock.client(), &runner).await?;
-    let report = update(&mut lock, &changelog, &options).await.map_err(changelog_error)?;
+    let report = update(&mut lock, changelog, options).await.map_err(changelog_error)?;
     let own = runner.run_async(lock.client()).await.map_err(|error| Error::Appliance(with_causes(&error)))?;
     for migration in own.applied_migrations() {
         tracing::info!(%migration, "migration of the appliance's own tables");
@@ -76,24 +136,15 @@ pub async fn run(database: &Database, patience: Duration) -> Result<Migrated, Er
     Ok(Migrated { applied, duration })
 }
 
-/// What has been applied and what is pending, for a person. Changes nothing.
+/// What of the appliance's own tables has been applied and what is pending, for a person. Changes nothing.
 ///
 /// # Errors
-/// When PostgreSQL cannot be used or the changelog must not be run on this database.
-pub async fn status(database: &Database, patience: Duration) -> Result<String, Error> {
-    let mut client = database.connect(patience).await?;
-    let options = Options::default();
-    let changelog = changelog(&options)?;
+/// When PostgreSQL cannot be asked.
+pub async fn own_status(client: &mut Client) -> Result<String, Error> {
     let mut text = String::new();
-    // Writing to a String cannot fail.
-    for row in liquibase_compat::history(&client).await.map_err(changelog_error)? {
-        let _ = writeln!(text, "applied  {}::{}::{}", row.file, row.id, row.author);
-    }
-    for pending in liquibase_compat::status(&client, &changelog, &options).await.map_err(changelog_error)? {
-        let _ = writeln!(text, "pending  {}", pending.changeset);
-    }
     let runner = runner();
-    let applied = applied(&mut client, &runner).await?;
+    let applied = applied(client, &runner).await?;
+    // Writing to a String cannot fail.
     for migration in runner.get_migrations() {
         let done = applied.iter().any(|other| other.version() == migration.version());
         let _ = writeln!(text, "{}  attendance_api {migration}", if done { "applied" } else { "pending" });
@@ -102,12 +153,6 @@ pub async fn status(database: &Database, patience: Duration) -> Result<String, E
         let _ = writeln!(text, "applied by a newer attendance-api  attendance_api {migration}");
     }
     Ok(text)
-}
-
-fn changelog(options: &Options) -> Result<Changelog, Error> {
-    let names = ChangelogFiles::iter().map(|name| name.into_owned());
-    let source = EmbeddedSource::new(CHANGELOG_PREFIX, names, |name| ChangelogFiles::get(name).map(|file| file.data));
-    Changelog::load(&source, CHANGELOG, options).map_err(|error| Error::Changelog(with_causes(&error)))
 }
 
 fn changelog_error(error: liquibase_compat::Error) -> Error {

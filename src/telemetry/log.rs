@@ -53,8 +53,17 @@ pub struct AlreadySet;
 impl Logging {
     /// Sends all events of the process to standard output from now on.
     pub fn start(form: Form, level: Level) -> Result<Self, AlreadySet> {
+        Self::start_on(io::stdout(), form, level)
+    }
+
+    /// The same to standard error, for a command whose standard output is an answer.
+    pub fn start_on_stderr(form: Form, level: Level) -> Result<Self, AlreadySet> {
+        Self::start_on(io::stderr(), form, level)
+    }
+
+    fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, AlreadySet> {
         let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name("log");
-        let (writer, worker) = builder.finish(io::stdout());
+        let (writer, worker) = builder.finish(output);
         let dropped = writer.error_counter();
         let lines = Lines { form, writer };
         tracing_subscriber::registry().with(filter(level)).with(lines).try_init().map_err(|_| AlreadySet)?;

@@ -1,7 +1,8 @@
 //! The history of a database: the rows of DATABASECHANGELOG, in the order they were run.
 //!
-//! This file is the pure part, which plans are made from; `table.rs` reads and writes the tables.
+//! This file is the pure part, which plans are made from; `table.rs` reads and writes the tables, `statement.rs` says the SQL.
 
+pub(crate) mod statement;
 pub(crate) mod table;
 
 use std::collections::HashMap;
@@ -76,6 +77,17 @@ impl History {
     /// The latest row of a changeset, found by any spelling of its file and in any case.
     pub fn find(&self, file: &str, id: &str, author: &str) -> Option<&HistoryRow> {
         self.find_key(&Key::new(file, id, author))
+    }
+
+    /// Whether some row has the tag, in any case.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        let wanted = tag.to_lowercase();
+        self.rows.iter().any(|row| row.tag.as_deref().is_some_and(|tag| tag.to_lowercase() == wanted))
+    }
+
+    /// The ORDEREXECUTED of the next row.
+    pub(crate) fn next_order(&self) -> i32 {
+        self.rows.iter().map(|row| row.order_executed).max().unwrap_or(0).max(0).saturating_add(1)
     }
 
     pub(crate) fn find_key(&self, key: &Key) -> Option<&HistoryRow> {

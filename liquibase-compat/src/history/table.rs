@@ -5,20 +5,16 @@
 use tokio_postgres::{GenericClient, Row};
 
 use super::{History, HistoryRow};
-use crate::changeset::{ChangeSet, ChangeSetId};
-use crate::checksum::{Checksum, ChecksumVersion};
+use crate::checksum::Checksum;
 use crate::error::Error;
 use crate::sql::{Dialect, Quoting};
 
-/// What the LIQUIBASE column says: the version whose behaviour this crate has.
-const LIQUIBASE: &str = "4.28.0";
-
-const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
+pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
     dateexecuted TIMESTAMP WITHOUT TIME ZONE NOT NULL, orderexecuted INTEGER NOT NULL, exectype VARCHAR(10) NOT NULL, \
     md5sum VARCHAR(35), description VARCHAR(255), comments VARCHAR(255), tag VARCHAR(255), liquibase VARCHAR(20), \
     contexts VARCHAR(255), labels VARCHAR(255), deployment_id VARCHAR(10)";
 
-const LOCK_COLUMNS: &str = "id INTEGER NOT NULL, locked BOOLEAN NOT NULL, lockgranted TIMESTAMP WITHOUT TIME ZONE, \
+pub(super) const LOCK_COLUMNS: &str = "id INTEGER NOT NULL, locked BOOLEAN NOT NULL, lockgranted TIMESTAMP WITHOUT TIME ZONE, \
     lockedby VARCHAR(255), CONSTRAINT databasechangeloglock_pkey PRIMARY KEY (id)";
 
 /// Columns that older versions did not have: name, type, and what old rows get where it must not be NULL.
@@ -81,6 +77,14 @@ impl Tables {
         })
     }
 
+    /// Whether the changelog's and the lock's table are there.
+    pub(crate) async fn exist(&self, client: &impl GenericClient) -> Result<(bool, bool), Error> {
+        let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL";
+        let failed = Error::database("looking for the Liquibase tables");
+        let row = client.query_one(sql, &[&self.changelog, &self.lock]).await.map_err(failed)?;
+        Ok((row.get(0), row.get(1)))
+    }
+
     /// The columns of DATABASECHANGELOG with their widths; none if there is no such table.
     async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
         let sql = "SELECT column_name::text, character_maximum_length::int FROM information_schema.columns \
@@ -137,127 +141,15 @@ impl Tables {
         row: &HistoryRow,
         checksum: &Checksum,
     ) -> Result<(), Error> {
-        let sql = format!("UPDATE {} SET md5sum = $1 WHERE id = $2 AND author = $3 AND filename = $4", self.changelog);
-        let sum = checksum.to_string();
-        client
-            .execute(&sql, &[&sum, &row.id, &row.author, &row.file])
-            .await
-            .map_err(Error::database("upgrading a checksum in databasechangelog"))?;
-        Ok(())
+        let failed = Error::database("upgrading a checksum in databasechangelog");
+        client.batch_execute(&self.set_checksum_sql(row, checksum)).await.map_err(failed)
     }
 
-    /// Adds the row of a changeset that ran, or was marked so.
-    pub(crate) async fn insert(
-        &self,
-        client: &impl GenericClient,
-        set: &ChangeSet,
-        entry: &Entry<'_>,
-    ) -> Result<HistoryRow, tokio_postgres::Error> {
-        let sql = format!(
-            "INSERT INTO {} (id, author, filename, dateexecuted, orderexecuted, md5sum, description, comments, exectype, \
-             contexts, labels, liquibase, deployment_id, tag) \
-             VALUES ($1, $2, $3, NOW(), $4, $5, $6, $7, $8, $9, $10, '{LIQUIBASE}', $11, $12) \
-             RETURNING to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')",
-            self.changelog
-        );
-        let ChangeSetId { file, id, author } = &set.id;
-        let mut row = HistoryRow {
-            id: id.clone(),
-            author: author.clone(),
-            file: file.clone(),
-            date_executed: String::new(),
-            order_executed: entry.order,
-            exec_type: entry.exec_type.to_owned(),
-            checksum: Some(set.checksum(ChecksumVersion::V9).to_string()),
-            description: Some(set.description()),
-            comments: Some(set.stored_comments()),
-            tag: set.tag().map(str::to_owned),
-            liquibase: Some(LIQUIBASE.to_owned()),
-            contexts: set.stored_contexts(),
-            labels: set.stored_labels(),
-            deployment_id: Some(entry.deployment_id.to_owned()),
-        };
-        let written = client
-            .query_one(
-                &sql,
-                &[
-                    &row.id,
-                    &row.author,
-                    &row.file,
-                    &row.order_executed,
-                    &row.checksum,
-                    &row.description,
-                    &row.comments,
-                    &row.exec_type,
-                    &row.contexts,
-                    &row.labels,
-                    &row.deployment_id,
-                    &row.tag,
-                ],
-            )
-            .await?;
-        row.date_executed = written.get(0);
-        Ok(row)
+    /// Clears every checksum.
+    pub(crate) async fn clear_checksums(&self, client: &impl GenericClient) -> Result<(), Error> {
+        let failed = Error::database("clearing the checksums of databasechangelog");
+        client.batch_execute(&format!("UPDATE {} SET MD5SUM = NULL", self.changelog)).await.map_err(failed)
     }
-
-    /// Rewrites the row, or rows, of a changeset that ran again.
-    pub(crate) async fn rerun(
-        &self,
-        client: &impl GenericClient,
-        set: &ChangeSet,
-        row: &HistoryRow,
-        entry: &Entry<'_>,
-    ) -> Result<(), tokio_postgres::Error> {
-        let sql = format!(
-            "UPDATE {} SET dateexecuted = NOW(), orderexecuted = $4, md5sum = $5, description = $6, comments = $7, \
-             exectype = $8, contexts = $9, labels = $10, liquibase = '{LIQUIBASE}', deployment_id = $11, \
-             tag = COALESCE($12, tag) WHERE id = $1 AND author = $2 AND filename = $3",
-            self.changelog
-        );
-        let sum = set.checksum(ChecksumVersion::V9).to_string();
-        client
-            .execute(
-                &sql,
-                &[
-                    &row.id,
-                    &row.author,
-                    &row.file,
-                    &entry.order,
-                    &sum,
-                    &set.description(),
-                    &set.stored_comments(),
-                    &entry.exec_type,
-                    &set.stored_contexts(),
-                    &set.stored_labels(),
-                    &entry.deployment_id,
-                    &set.tag(),
-                ],
-            )
-            .await?;
-        Ok(())
-    }
-
-    /// Removes the row, or rows, of a changeset that was rolled back.
-    pub(crate) async fn delete(
-        &self,
-        client: &impl GenericClient,
-        row: &HistoryRow,
-    ) -> Result<(), tokio_postgres::Error> {
-        let sql = format!("DELETE FROM {} WHERE id = $1 AND author = $2 AND filename = $3", self.changelog);
-        client.execute(&sql, &[&row.id, &row.author, &row.file]).await?;
-        Ok(())
-    }
-}
-
-/// What a row says besides the changeset itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry<'a> {
-    /// ORDEREXECUTED.
-    pub(crate) order: i32,
-    /// EXECTYPE.
-    pub(crate) exec_type: &'a str,
-    /// DEPLOYMENT_ID.
-    pub(crate) deployment_id: &'a str,
 }
 
 fn has(columns: &[(String, Option<i32>)], name: &str) -> bool {

@@ -14,7 +14,7 @@ async fn a_failing_changeset_leaves_nothing_half_done() {
     let error = database.update(&log(TWO)).await.unwrap_err();
     let Error::ChangeSet { changeset, reason, report } = &error else { panic!("{error}") };
     assert_eq!(changeset.to_string(), "log.xml::2::a");
-    assert!(reason.contains("syntax error") && reason.contains("[Failed SQL: bad sql]"), "{reason}");
+    assert!(reason.contains("syntax error") && reason.contains("[Failed SQL: (0) bad sql]"), "{reason}");
     assert_eq!(report.run(), 1);
     assert_eq!(database.rows("SELECT id FROM databasechangelog").await, ["1"]);
     assert_eq!(
@@ -143,7 +143,7 @@ async fn a_failed_precondition_halts_with_its_message() {
     let error = database.update(&changelog).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Migration failed for changeset log.xml::1::a:\n     Reason: \n          log.xml : make it first"
+        "Migration failed for changeset log.xml::1::a:\n     Reason: \n          log.xml : make it first\n  - Caused by: Preconditions Failed"
     );
 }
 

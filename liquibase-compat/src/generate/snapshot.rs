@@ -1,0 +1,208 @@
+//! Reading a schema.
+
+use tokio_postgres::{Client, Row};
+
+use super::Element;
+use crate::error::Error;
+
+/// What is nobody else's: not part of an extension, not one of the two Liquibase tables.
+const OWN: &str = "c.relname NOT IN ('databasechangelog', 'databasechangeloglock') AND NOT EXISTS \
+    (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
+
+/// The changes that make the schema, in an order in which they can run.
+pub(super) async fn read(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let mut changes = sequences(client, schema).await?;
+    changes.extend(tables(client, schema).await?);
+    changes.extend(unique_constraints(client, schema).await?);
+    changes.extend(indexes(client, schema).await?);
+    changes.extend(foreign_keys(client, schema).await?);
+    changes.extend(views(client, schema).await?);
+    Ok(changes)
+}
+
+async fn rows(client: &Client, sql: &str, schema: &str) -> Result<Vec<Row>, Error> {
+    client.query(sql, &[&schema]).await.map_err(Error::database("reading the schema"))
+}
+
+/// Those that no column owns: the others come with their column.
+async fn sequences(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let sql = format!(
+        "SELECT c.relname::text, format_type(s.seqtypid, NULL), s.seqstart::text, s.seqincrement::text, s.seqmin::text, \
+         s.seqmax::text, s.seqcycle FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND {OWN} AND NOT EXISTS (SELECT FROM pg_depend d \
+         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')) ORDER BY 1"
+    );
+    let change = |row: &Row| {
+        let text = |index: usize| row.get::<_, String>(index);
+        let change = Element::new("createSequence")
+            .with("sequenceName", text(0))
+            .with("dataType", text(1))
+            .with("startValue", text(2))
+            .with("incrementBy", text(3))
+            .with("minValue", text(4))
+            .with("maxValue", text(5));
+        if row.get(6) { change.with("cycle", "true") } else { change }
+    };
+    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+}
+
+async fn tables(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let sql = format!(
+        "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+           pg_get_expr(f.adbin, f.adrelid), \
+           a.attidentity <> '' OR pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname) IS NOT NULL, \
+           k.conname::text, obj_description(c.oid, 'pg_class'), col_description(c.oid, a.attnum) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum AND a.attgenerated = '' \
+         LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey) \
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND {OWN} ORDER BY c.relname, a.attnum"
+    );
+    let mut tables: Vec<Element> = Vec::new();
+    for row in rows(client, &sql, schema).await? {
+        let name: String = row.get(0);
+        if tables.last().is_none_or(|table| table.attributes[0].1 != name) {
+            let table = Element::new("createTable").with("tableName", name);
+            tables.push(match row.get::<_, Option<String>>(7) {
+                Some(remarks) => table.with("remarks", remarks),
+                None => table,
+            });
+        }
+        if let Some(table) = tables.last_mut() {
+            table.children.push(column(&row));
+        }
+    }
+    Ok(tables)
+}
+
+fn column(row: &Row) -> Element {
+    let automatic: bool = row.get(5);
+    let mut column = Element::new("column").with("name", row.get::<_, String>(1)).with("type", row.get::<_, String>(2));
+    if automatic {
+        column = column.with("autoIncrement", "true");
+    } else if let Some(default) = row.get::<_, Option<String>>(4) {
+        column = column.with("defaultValueComputed", default);
+    }
+    if let Some(remarks) = row.get::<_, Option<String>>(8) {
+        column = column.with("remarks", remarks);
+    }
+    let constraints = match (row.get::<_, Option<String>>(6), row.get(3)) {
+        (Some(key), _) => Some(
+            Element::new("constraints")
+                .with("nullable", "false")
+                .with("primaryKey", "true")
+                .with("primaryKeyName", key),
+        ),
+        (None, true) => Some(Element::new("constraints").with("nullable", "false")),
+        (None, false) => None,
+    };
+    column.children.extend(constraints);
+    column
+}
+
+const KEY_COLUMNS: &str = "(SELECT string_agg(a.attname, ', ' ORDER BY p.place) \
+    FROM unnest(k.conkey) WITH ORDINALITY AS p(number, place) \
+    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.number)";
+
+async fn unique_constraints(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let sql = format!(
+        "SELECT {KEY_COLUMNS}, k.conname::text, c.relname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND k.contype = 'u' AND NOT c.relispartition AND {OWN} ORDER BY 3, 2"
+    );
+    let change = |row: &Row| {
+        Element::new("addUniqueConstraint")
+            .with("columnNames", row.get::<_, String>(0))
+            .with("constraintName", row.get::<_, String>(1))
+            .with("tableName", row.get::<_, String>(2))
+    };
+    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+}
+
+/// Plain ones as createIndex; those with a condition, another method or included columns as the SQL they are.
+async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let sql = format!(
+        "SELECT i.relname::text, c.relname::text, x.indisunique, \
+           x.indpred IS NULL AND m.amname = 'btree' AND x.indnkeyatts = x.indnatts, pg_get_indexdef(x.indexrelid), \
+           ARRAY(SELECT pg_get_indexdef(x.indexrelid, place, true) FROM generate_series(1, x.indnkeyatts) AS place), \
+           ARRAY(SELECT x.indoption[place - 1] & 1 = 1 FROM generate_series(1, x.indnkeyatts) AS place), 0 = ANY (x.indkey) \
+         FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid \
+         JOIN pg_am m ON m.oid = i.relam JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND NOT c.relispartition AND {OWN} AND c.relkind IN ('r', 'p') \
+         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x')) \
+         ORDER BY 2, 1"
+    );
+    let change = |row: &Row| {
+        if !row.get::<_, bool>(3) {
+            return raw(row.get(4));
+        }
+        let mut change = Element::new("createIndex")
+            .with("indexName", row.get::<_, String>(0))
+            .with("tableName", row.get::<_, String>(1));
+        if row.get(2) {
+            change = change.with("unique", "true");
+        }
+        let (names, descending): (Vec<String>, Vec<bool>) = (row.get(5), row.get(6));
+        let computed: bool = row.get(7);
+        for (name, descending) in names.iter().zip(descending) {
+            let mut column = Element::new("column").with("name", name.trim_matches('"').to_owned());
+            if computed {
+                column = column.with("computed", "true");
+            }
+            change.children.push(if descending { column.with("descending", "true") } else { column });
+        }
+        change
+    };
+    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+}
+
+fn raw(sql: String) -> Element {
+    Element { body: Some(("sql", sql)), ..Element::new("sql") }
+}
+
+async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let referenced = KEY_COLUMNS.replace("conkey", "confkey").replace("conrelid", "confrelid");
+    let sql = format!(
+        "SELECT {KEY_COLUMNS}, c.relname::text, k.conname::text, k.condeferrable::text, k.condeferred::text, \
+           CASE k.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+             WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END, \
+           CASE k.confupdtype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+             WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END, {referenced}, r.relname::text \
+         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND k.contype = 'f' AND NOT c.relispartition AND {OWN} ORDER BY 2, 3"
+    );
+    let names = [
+        "baseColumnNames",
+        "baseTableName",
+        "constraintName",
+        "deferrable",
+        "initiallyDeferred",
+        "onDelete",
+        "onUpdate",
+        "referencedColumnNames",
+        "referencedTableName",
+    ];
+    let change = |row: &Row| {
+        let attributes = names.iter().enumerate().map(|(index, name)| (*name, row.get(index))).collect();
+        Element { attributes, ..Element::new("addForeignKeyConstraint") }
+    };
+    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+}
+
+/// In the order they were made: a view can only look at older ones, unless it was replaced.
+async fn views(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+    let sql = format!(
+        "SELECT c.relname::text, pg_get_viewdef(c.oid), c.relkind = 'm' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relkind IN ('v', 'm') AND {OWN} ORDER BY c.oid"
+    );
+    let change = |row: &Row| {
+        let (name, query): (String, String) = (row.get(0), row.get(1));
+        let query = query.trim().trim_end_matches(';').to_owned();
+        if row.get(2) {
+            return raw(format!("CREATE MATERIALIZED VIEW \"{}\" AS {query}", name.replace('"', "\"\"")));
+        }
+        Element { body: Some(("selectQuery", query)), ..Element::new("createView").with("viewName", name) }
+    };
+    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+}

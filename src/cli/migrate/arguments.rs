@@ -1,0 +1,246 @@
+//! The command line of `migrate`: Liquibase's commands and options, under Liquibase's names.
+
+use clap::{Args, Subcommand};
+
+/// Options that any command takes, before or behind its name.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The database: jdbc:postgresql://HOST:PORT/NAME or postgres://HOST:PORT/NAME [default: the appliance's own]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The role to log in as
+    #[arg(long, global = true, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Its password; better given in $LIQUIBASE_COMMAND_PASSWORD or the defaults file, which others cannot see
+    #[arg(long, global = true, value_name = "TEXT", hide_env_values = true)]
+    pub password: Option<String>,
+    /// The changelog, below the search path [default: the one built in]
+    #[arg(long, global = true, value_name = "FILE", aliases = ["changelogFile", "changeLogFile"])]
+    pub changelog_file: Option<String>,
+    /// The directories that changelogs are in, separated by commas [default: the current directory]
+    #[arg(long, global = true, value_name = "DIRECTORIES", alias = "searchPath")]
+    pub search_path: Option<String>,
+    /// The contexts of the run, separated by commas
+    #[arg(long, global = true, value_name = "LIST", aliases = ["context-filter", "contextFilter"])]
+    pub contexts: Option<String>,
+    /// An expression over labels
+    #[arg(long, global = true, value_name = "EXPRESSION", aliases = ["labelFilter", "labels"])]
+    pub label_filter: Option<String>,
+    /// A Java properties file with values for these options [default: ./liquibase.properties, where it exists]
+    #[arg(long, global = true, value_name = "FILE", aliases = ["defaultsFile", "driver-properties-file"])]
+    pub defaults_file: Option<String>,
+    /// Write what would go to standard output to this file
+    #[arg(long, global = true, value_name = "FILE", alias = "outputFile")]
+    pub output_file: Option<String>,
+    /// How much is told on standard error: off, severe, warning, info, fine
+    #[arg(long, global = true, value_name = "LEVEL", alias = "logLevel")]
+    pub log_level: Option<String>,
+    /// How long to wait for another migration [default: 5]
+    #[arg(long = "changelog-lock-wait-time-in-minutes", global = true, value_name = "MINUTES")]
+    pub lock_wait: Option<String>,
+    /// A value for ${NAME} in changelogs; may be repeated
+    #[arg(short = 'D', global = true, value_name = "NAME=VALUE")]
+    pub define: Vec<String>,
+    /// Read this configuration file instead of the one found by itself (without --url)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+    /// Where the appliance keeps its data (without --url)
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    pub data_dir: Option<String>,
+    /// Set one key of the configuration (without --url); may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Which tag.
+#[derive(Debug, Args)]
+pub struct TagOption {
+    /// The tag
+    #[arg(long)]
+    pub tag: String,
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub struct CountOption {
+    /// How many changesets
+    #[arg(long)]
+    pub count: usize,
+}
+
+/// Since when.
+#[derive(Debug, Args)]
+pub struct DateOption {
+    /// A moment: 2026-01-31, "2026-01-31 10:00:00" or 2026-01-31T10:00:00
+    #[arg(long)]
+    pub date: String,
+}
+
+/// Whether to list.
+#[derive(Debug, Args)]
+pub struct VerboseOption {
+    /// List the changesets
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub verbose: bool,
+}
+
+/// Which changeset.
+#[derive(Debug, Args)]
+pub struct ChangeSetOption {
+    /// The changeset, as FILE::ID::AUTHOR
+    #[arg(long, alias = "changesetIdentifier", required_unless_present = "changeset_id")]
+    pub changeset_identifier: Option<String>,
+    /// The changeset's file
+    #[arg(long, alias = "changesetPath")]
+    pub changeset_path: Option<String>,
+    /// The changeset's id
+    #[arg(long, alias = "changesetId")]
+    pub changeset_id: Option<String>,
+    /// The changeset's author
+    #[arg(long, alias = "changesetAuthor")]
+    pub changeset_author: Option<String>,
+}
+
+/// Whether to go ahead.
+#[derive(Debug, Args)]
+pub struct ForceOption {
+    /// Do not ask
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub force: bool,
+    /// Refuse without --force
+    #[arg(long, alias = "requireForce", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub require_force: bool,
+}
+
+/// Who is to be the author.
+#[derive(Debug, Args)]
+pub struct AuthorOption {
+    /// The author of the changesets [default: the role, then "(generated)"]
+    #[arg(long)]
+    pub author: Option<String>,
+    /// Write over a file that is there
+    #[arg(long, alias = "overwriteOutputFile", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub overwrite_output_file: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
+pub enum Command {
+    /// Run the changesets that have not run yet
+    Update,
+    /// Show the SQL of update
+    UpdateSql,
+    /// Run the next changesets, so many
+    UpdateCount(CountOption),
+    /// Show the SQL of update-count
+    UpdateCountSql(CountOption),
+    /// Run the changesets up to the one that sets a tag
+    UpdateToTag(TagOption),
+    /// Show the SQL of update-to-tag
+    UpdateToTagSql(TagOption),
+    /// Update, roll back what that ran, and update again
+    UpdateTestingRollback,
+    /// Roll back everything that ran after a tag was set
+    Rollback(TagOption),
+    /// Show the SQL of rollback
+    RollbackSql(TagOption),
+    /// Roll back the newest changesets, so many
+    RollbackCount(CountOption),
+    /// Show the SQL of rollback-count
+    RollbackCountSql(CountOption),
+    /// Roll back everything that ran later than a moment
+    RollbackToDate(DateOption),
+    /// Show the SQL of rollback-to-date
+    RollbackToDateSql(DateOption),
+    /// Tell how many changesets have not run yet; change nothing
+    Status(VerboseOption),
+    /// List the changesets that have run
+    History,
+    /// Check the changelog against the database; change nothing
+    Validate,
+    /// Tag the newest changeset that has run
+    Tag(TagOption),
+    /// Tell whether a tag is set
+    TagExists(TagOption),
+    /// Record all changesets as run without running them
+    ChangelogSync,
+    /// Show the SQL of changelog-sync
+    ChangelogSyncSql,
+    /// Record the changesets up to the one that sets a tag as run without running them
+    ChangelogSyncToTag(TagOption),
+    /// Show the SQL of changelog-sync-to-tag
+    ChangelogSyncToTagSql(TagOption),
+    /// Record the next changeset as run without running it
+    MarkNextChangesetRan,
+    /// Show the SQL of mark-next-changeset-ran
+    MarkNextChangesetRanSql,
+    /// Forget all checksums; the next update computes them anew
+    ClearChecksums,
+    /// Compute the checksum of a changeset
+    CalculateChecksum(ChangeSetOption),
+    /// Tell how many changesets have run that the changelog does not have
+    UnexpectedChangesets(VerboseOption),
+    /// Tell who holds the migration lock
+    ListLocks,
+    /// Free the migration lock that a process which is gone has left
+    ReleaseLocks,
+    /// Drop every table, view and sequence of the schema; asks on a terminal
+    DropAll(ForceOption),
+    /// Write a changelog that makes the schema as it is
+    GenerateChangelog(AuthorOption),
+}
+
+impl Command {
+    /// Its name, as it is typed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Update => "update",
+            Self::UpdateSql => "update-sql",
+            Self::UpdateCount(_) => "update-count",
+            Self::UpdateCountSql(_) => "update-count-sql",
+            Self::UpdateToTag(_) => "update-to-tag",
+            Self::UpdateToTagSql(_) => "update-to-tag-sql",
+            Self::UpdateTestingRollback => "update-testing-rollback",
+            Self::Rollback(_) => "rollback",
+            Self::RollbackSql(_) => "rollback-sql",
+            Self::RollbackCount(_) => "rollback-count",
+            Self::RollbackCountSql(_) => "rollback-count-sql",
+            Self::RollbackToDate(_) => "rollback-to-date",
+            Self::RollbackToDateSql(_) => "rollback-to-date-sql",
+            Self::Status(_) => "status",
+            Self::History => "history",
+            Self::Validate => "validate",
+            Self::Tag(_) => "tag",
+            Self::TagExists(_) => "tag-exists",
+            Self::ChangelogSync => "changelog-sync",
+            Self::ChangelogSyncSql => "changelog-sync-sql",
+            Self::ChangelogSyncToTag(_) => "changelog-sync-to-tag",
+            Self::ChangelogSyncToTagSql(_) => "changelog-sync-to-tag-sql",
+            Self::MarkNextChangesetRan => "mark-next-changeset-ran",
+            Self::MarkNextChangesetRanSql => "mark-next-changeset-ran-sql",
+            Self::ClearChecksums => "clear-checksums",
+            Self::CalculateChecksum(_) => "calculate-checksum",
+            Self::UnexpectedChangesets(_) => "unexpected-changesets",
+            Self::ListLocks => "list-locks",
+            Self::ReleaseLocks => "release-locks",
+            Self::DropAll(_) => "drop-all",
+            Self::GenerateChangelog(_) => "generate-changelog",
+        }
+    }
+
+    /// Whether it needs a changelog.
+    pub fn reads_changelog(&self) -> bool {
+        !matches!(
+            self,
+            Self::History
+                | Self::Tag(_)
+                | Self::TagExists(_)
+                | Self::ClearChecksums
+                | Self::ListLocks
+                | Self::ReleaseLocks
+                | Self::DropAll(_)
+                | Self::GenerateChangelog(_)
+        )
+    }
+}

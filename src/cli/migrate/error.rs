@@ -1,0 +1,74 @@
+//! Why a `migrate` command did not succeed.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{appliance, database};
+
+/// Why it did not.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The defaults file cannot be read.
+    #[error("the defaults file {path} cannot be read: {source}; correct --defaults-file")]
+    DefaultsFile {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// `-D` without a value.
+    #[error("-D{0} has no value; write -Dname=value")]
+    Definition(String),
+    /// The time to wait cannot be understood.
+    #[error("'{0}' is no number of minutes; correct --changelog-lock-wait-time-in-minutes")]
+    LockWait(String),
+    /// The URL cannot be understood.
+    #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
+    Url(String),
+    /// The moment cannot be understood.
+    #[error("'{0}' is no date; write 2026-01-31 or 2026-01-31T10:00:00")]
+    Date(String),
+    /// The changeset cannot be understood.
+    #[error(
+        "the changeset is not named; give --changeset-identifier=FILE::ID::AUTHOR, or --changeset-path, --changeset-id and --changeset-author"
+    )]
+    ChangeSet,
+    /// A file cannot be written.
+    #[error("{path} cannot be written: {source}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// There is a file already.
+    #[error("{0} exists already; name another file, or add --overwrite-output-file")]
+    Exists(String),
+    /// The person said no, or `--require-force` does.
+    #[error("nothing was dropped; add --force to drop everything without being asked")]
+    NotDropped,
+    /// The changelog cannot be read.
+    #[error(transparent)]
+    Load(#[from] liquibase_compat::LoadError),
+    /// Rolling back failed; the changeset has been named on the line before.
+    #[error("{0}")]
+    Rollback(String),
+    /// The command failed.
+    #[error(transparent)]
+    Command(liquibase_compat::Error),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The appliance's own database cannot be used.
+    #[error(transparent)]
+    Appliance(#[from] appliance::Error),
+}
+
+impl From<liquibase_compat::Error> for Error {
+    fn from(error: liquibase_compat::Error) -> Self {
+        match error {
+            liquibase_compat::Error::RollbackImpossible { reason, .. } => Self::Rollback(reason),
+            error => Self::Command(error),
+        }
+    }
+}

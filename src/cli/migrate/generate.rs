@@ -1,0 +1,41 @@
+//! `generate-changelog`: where the changelog goes.
+
+use std::path::Path;
+
+use liquibase_compat::{GeneratedFormat, generate_changelog};
+use tokio_postgres::Client;
+
+use super::arguments::AuthorOption;
+use super::commands::Console;
+use super::error::Error;
+use crate::cli::output;
+
+/// Writes a changelog that makes the schema as it is: to a file, whose ending names the format, or to standard output as XML.
+///
+/// # Errors
+/// When the schema cannot be read, or the file cannot be written.
+pub async fn run(
+    client: &mut Client,
+    option: &AuthorOption,
+    file: Option<&str>,
+    console: &mut Console,
+) -> Result<(), Error> {
+    let format = match file.and_then(|file| file.rsplit_once('.')) {
+        Some((_, "sql")) => GeneratedFormat::Sql,
+        Some((_, "yaml" | "yml")) => GeneratedFormat::Yaml,
+        Some((_, "json")) => GeneratedFormat::Json,
+        _ => GeneratedFormat::Xml,
+    };
+    let author = option.author.clone().unwrap_or_else(|| "generated".to_owned());
+    let text = generate_changelog(client, format, &author).await?;
+    let Some(file) = file else {
+        console.output.push_str(&text);
+        return Ok(());
+    };
+    if !option.overwrite_output_file && Path::new(file).exists() {
+        return Err(Error::Exists(file.to_owned()));
+    }
+    std::fs::write(file, text).map_err(|source| Error::File { path: file.into(), source })?;
+    output::note(&format!("Generated changelog written to {file}"));
+    Ok(())
+}

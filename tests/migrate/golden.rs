@@ -1,0 +1,165 @@
+//! Each recorded case, followed through the real binary: update, the steps, the rollback.
+//!
+//! Compared after each command: exit status, error, standard output, history, lock, schema and data. The words of errors that
+//! come from reading a changelog are our own; there only the failure counts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Database, copy, scratch, text};
+
+/// What Liquibase says of a changelog that it cannot read.
+const READING: &[&str] =
+    &["Error parsing", "Unexpected formatting", "The file ", "Unable to locate", "com.example", "No SQL"];
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("liquibase-compat/tests/data")
+}
+
+/// One recorded case, its files copied to a directory of its own.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) directory: PathBuf,
+    pub(crate) golden: Value,
+}
+
+impl Case {
+    /// All of them, by name.
+    pub(crate) fn all(purpose: &str) -> Vec<Self> {
+        let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names.into_iter().map(|name| Self::read(name, purpose)).collect()
+    }
+
+    fn read(name: String, purpose: &str) -> Self {
+        let directory = scratch(&format!("{purpose}-{name}"));
+        copy(&data().join("corpus").join(&name), &directory);
+        let golden = std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
+        Self { golden: serde_json::from_str(&golden).unwrap(), name, directory }
+    }
+
+    /// The arguments before a command's own.
+    pub(crate) fn common(&self) -> Vec<String> {
+        let mut arguments = vec![format!("--changelog-file={}", self.golden["changelog"].as_str().unwrap())];
+        for (name, value) in self.golden["meta"]["params"].as_object().into_iter().flatten() {
+            arguments.push(format!("-D{name}={}", value.as_str().unwrap()));
+        }
+        arguments
+    }
+
+    /// Runs the command of a recorded step.
+    pub(crate) fn run(&self, database: &Database, step: &Value) -> std::process::Output {
+        let mut arguments = self.common();
+        arguments.extend(step["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()));
+        database.migrate(&self.directory, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Everything that differs from the recording.
+    fn follow(&self) -> Vec<String> {
+        let database = Database::new();
+        if let Some(sql) = self.golden["meta"]["pre_sql"].as_str() {
+            database.run(sql);
+        }
+        let mut found = self.step(&database, &self.golden["update"]);
+        for step in self.golden["steps"].as_array().into_iter().flatten() {
+            if let Some(overlay) = step["overlay"].as_str() {
+                copy(&self.directory.join(overlay), &self.directory);
+            }
+            if let Some(sql) = step["pre_sql"].as_str() {
+                database.run(sql);
+            }
+            found.extend(self.step(&database, step));
+        }
+        if self.golden["rollback_count_1"].is_object() {
+            found.extend(self.step(&database, &self.golden["rollback_count_1"]));
+        }
+        found
+    }
+
+    fn step(&self, database: &Database, step: &Value) -> Vec<String> {
+        let output = self.run(database, step);
+        let mut found = Vec::new();
+        let mut same = |what: &str, got: Value, expected: &Value| {
+            if got != *expected {
+                found.push(format!("{}: {}: {what}\n   ours  {got}\n   theirs {expected}", self.name, step["args"]));
+            }
+        };
+        same("exit status", output.status.code().into(), &step["exit"]);
+        let stderr = text(&output.stderr);
+        if let Some(expected) = step["error"].as_str() {
+            let ours = stderr.split_once("Unexpected error running Liquibase: ").map_or("", |(_, error)| error.trim());
+            let by_reading =
+                READING.iter().any(|start| expected.starts_with(start)) || expected.contains("was not found in");
+            if !by_reading {
+                same("error", masked(ours, database).into(), &masked(expected, database).into());
+            }
+        }
+        same(
+            "standard output",
+            stdout(&text(&output.stdout), database).into(),
+            &stdout(step["stdout"].as_str().unwrap_or_default(), database).into(),
+        );
+        if let Some(expected) = step["databasechangelog"].as_array() {
+            let expected: Vec<Value> = expected.iter().map(without_writer).collect();
+            same("history", database.history().into(), &expected.into());
+            same("lock", database.rows("SELECT * FROM databasechangeloglock").into(), &step["lock"]);
+        } else {
+            same("history", database.has_history().into(), &false.into());
+        }
+        same("schema", database.schema().into(), &step["schema"]);
+        same("data", database.data(), &sorted(&step["data"]));
+        found
+    }
+}
+
+fn without_writer(row: &Value) -> Value {
+    let mut row = row.clone();
+    row.as_object_mut().unwrap().remove("liquibase");
+    row
+}
+
+fn sorted(data: &Value) -> Value {
+    let mut data = data.clone();
+    for (_, rows) in data.as_object_mut().into_iter().flatten() {
+        rows.as_array_mut().unwrap().sort_by_key(ToString::to_string);
+    }
+    data
+}
+
+/// A text without what differs from run to run.
+fn masked(text: &str, database: &Database) -> String {
+    let text = text.replace(&database.name, "$DB");
+    // Times, and the numbers of deployments, in the rows that PostgreSQL quotes.
+    match text.split_once("Failing row contains") {
+        Some((before, _)) => before.to_owned(),
+        None => text,
+    }
+}
+
+/// Standard output with the database's address, times and numbers of deployments masked.
+fn stdout(text: &str, database: &Database) -> String {
+    let address = database.url().replace(&database.name, "");
+    let text = text
+        .replace(&address, "URL/")
+        .replace(&database.name, "$DB")
+        .replace("jdbc:postgresql://127.0.0.1:15442/", "URL/");
+    // A table is as wide as the time it was made at.
+    let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mask = |line: &str| match line.split('|').collect::<Vec<_>>()[..] {
+        _ if line.starts_with("+-") => "+-".to_owned(),
+        ["", _, _, ref rest @ ..] => squeezed(&format!("| * | * |{}", rest.join("|"))),
+        _ => line.to_owned(),
+    };
+    text.lines().map(mask).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_recorded_case_ends_as_it_did_in_liquibase() {
+    let cases = Case::all("golden");
+    let differing: Vec<String> = cases.iter().flat_map(Case::follow).collect();
+    assert!(differing.is_empty(), "{} differences\n{}", differing.len(), differing.join("\n"));
+}
