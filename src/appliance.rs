@@ -14,7 +14,7 @@ mod systemd;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub use sample::Sample;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Connections the kernel keeps waiting while all permits are taken.
 const LISTEN_QUEUE: u32 = 1024;
+/// After a second signal, the children get this long to stop.
+const IMPATIENCE: Duration = Duration::from_secs(1);
 /// Past the drain time-out, the server gets this long to cut off what is left.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
@@ -70,6 +72,15 @@ pub struct Ready {
     pub redis: String,
 }
 
+/// How the appliance was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Once.
+    Orderly,
+    /// Twice.
+    AtOnce,
+}
+
 /// Runs the appliance until it is told to stop (SIGTERM, SIGINT).
 ///
 /// # Errors
@@ -87,12 +98,18 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
         signal = signals.next() => return interrupted(signal),
     };
     let outcome = serve(&config, options, &backends, &logging, started, &mut signals).await;
+    // A second signal has already been given where the patience is short.
+    let patience = if matches!(outcome, Ok(Stop::AtOnce)) { IMPATIENCE } else { Duration::MAX };
     tokio::select! {
-        () = backends.stop() => {}
+        stopped = timeout(patience, backends.stop()) => {
+            if stopped.is_err() {
+                tracing::warn!("the children are left to their death signal");
+            }
+        }
         signal = signals.next() => tracing::warn!(signal, "stopping at once; the children are left to their death signal"),
     }
     tracing::info!("stopped");
-    outcome
+    outcome.map(drop)
 }
 
 /// Everything between the start of the backends and their stop.
@@ -103,14 +120,14 @@ async fn serve(
     logging: &Logging,
     started: Instant,
     signals: &mut Signals,
-) -> Result<(), Error> {
+) -> Result<Stop, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
     systemd::status("bringing the schema up to date");
     let chosen = migrations::Chosen::load(&config.migrations)?;
     let migrated = tokio::select! {
         migrated = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout) => migrated?,
-        signal = signals.next() => return interrupted(signal),
+        signal = signals.next() => return interrupted(signal).map(|()| Stop::Orderly),
     };
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
     metrics.migration_duration.set(migrated.duration.as_secs_f64());
@@ -118,7 +135,7 @@ async fn serve(
     let pool = backends.database.pool(config.postgres.pool_size)?;
     let format = config.api.date_format;
     let store = Arc::new(Store::new(pool, config.postgres.request_timeout, format, metrics.clone()));
-    let cache = backends.cache(&config.redis, &metrics)?.map(Arc::new);
+    let cache = backends.cache(&config.redis, &migrated.database_id, &metrics)?.map(Arc::new);
     let health = Arc::new(backends.health(store.clone(), cache.clone()));
     let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));
     let _watch = children::Watch::start(backends.children(), logging.dropped(), metrics.clone());
@@ -153,16 +170,22 @@ async fn serve(
     tracing::info!(signal, "stopping: requests in flight are finished");
     // Dropping it would do as well; nobody listens only if the server is gone.
     let _ = stop.send(());
-    tokio::select! {
-        drained = timeout(config.server.drain_timeout + CUT_OFF, &mut server) => match drained {
-            Ok(_) => tracing::info!("all requests are finished"),
-            Err(_) => tracing::warn!("some requests did not finish and are cut off"),
-        },
-        signal = signals.next() => tracing::warn!(signal, "stopping at once"),
-    }
+    let stop = tokio::select! {
+        drained = timeout(config.server.drain_timeout + CUT_OFF, &mut server) => {
+            match drained {
+                Ok(_) => tracing::info!("all requests are finished"),
+                Err(_) => tracing::warn!("some requests did not finish and are cut off"),
+            }
+            Stop::Orderly
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopping at once");
+            Stop::AtOnce
+        }
+    };
     server.abort();
     store.close();
-    Ok(())
+    Ok(stop)
 }
 
 fn tell_start(config: &Config, options: &Options) {
@@ -232,19 +255,12 @@ pub fn openapi() -> String {
     http::openapi::json()
 }
 
-/// Started as root: becomes an unprivileged user and returns its name. Before any thread is started.
+/// Started as root: becomes an unprivileged user and returns its name. Before any thread is started. Where everything is
+/// external, no data directory is made or needed.
 ///
 /// # Errors
 /// When there is no such user or it cannot use the data directory.
-pub fn drop_privileges(data_dir: &Path) -> Result<Option<String>, Error> {
-    Ok(privileges::drop_to_unprivileged(Some(data_dir))?)
-}
-
-/// The same for a configuration: where everything is external, no data directory is made or needed.
-///
-/// # Errors
-/// When there is no such user or it cannot use the data directory.
-pub fn drop_privileges_for(config: &Config) -> Result<Option<String>, Error> {
+pub fn drop_privileges(config: &Config) -> Result<Option<String>, Error> {
     Ok(privileges::drop_to_unprivileged(keeps_data(config).then_some(config.data_dir.as_path()))?)
 }
 

@@ -56,7 +56,12 @@ impl Backends {
     }
 
     /// The cache over Redis, unless there is none.
-    pub(super) fn cache(&self, config: &Redis, metrics: &Arc<Metrics>) -> Result<Option<Cache>, Error> {
+    pub(super) fn cache(
+        &self,
+        config: &Redis,
+        database_id: &str,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Option<Cache>, Error> {
         let Some(info) = self.redis_info.clone() else { return Ok(None) };
         let client = redis::Client::open(info).map_err(Error::RedisAddress)?;
         let seed = getrandom::u64().map_err(Error::Random)?;
@@ -66,7 +71,8 @@ impl Backends {
                 let token = (getrandom::u64().map_err(Error::Random)?, getrandom::u64().map_err(Error::Random)?);
                 format!("attendance:{:016x}{:016x}:", token.0, token.1)
             }
-            _ => "attendance:".to_owned(),
+            // Two deployments may share a Redis: each has a database, and keys, of its own.
+            _ => format!("attendance:{database_id}:"),
         };
         let options = CacheOptions { prefix, timeout: config.timeout, ttl: config.ttl, max_value: config.max_value };
         Ok(Some(Cache::new(options, client, seed, metrics.clone())))

@@ -27,7 +27,7 @@ use crate::telemetry::metrics::Metrics;
 /// A create waits this long for Redis to take its new generations; a read has its own, shorter time.
 const TELLING: Duration = Duration::from_millis(500);
 /// A generation outlives the answers stored under it by this factor.
-const GENERATION_LIFE: u32 = 15;
+const GENERATION_LIFE: u32 = 3;
 /// The epoch lives this long; when it is gone, the next read begins another one.
 const EPOCH_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Longer keys come from rows that others wrote; they are not worth the memory.

@@ -4,9 +4,11 @@
 //! that starts after a create was acknowledged sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::answer::{Answer, Cached, Interrupted, Listing, RowStream};
 use super::cache::{Cache, Lookup, Scope};
@@ -18,9 +20,13 @@ use crate::config::DateFormat;
 use crate::telemetry::metrics::Metrics;
 
 /// Records read from PostgreSQL at once for an unlimited list; the connection is free again between two batches.
-const BATCH: PageSize = PageSize { rows: 2_000, bytes: 512 * 1024 };
+const BATCH: PageSize = PageSize { rows: 2_000, bytes: 128 * 1024 };
+/// Lists streamed at the same time; what each holds for a slow client is a batch, and what was gathered before it.
+const STREAMS: usize = 64;
+/// A further one waits this long for a place.
+const STREAM_PATIENCE: Duration = Duration::from_secs(1);
 /// A page ends early past this size, so that no limit of records can exhaust memory.
-const LARGEST_PAGE: usize = 8 * 1024 * 1024;
+const LARGEST_PAGE: usize = 4 * 1024 * 1024;
 /// Without a cache to fit, a list up to this size is answered whole.
 const WHOLE: usize = 1024 * 1024;
 
@@ -45,12 +51,13 @@ pub struct Attendance {
     cache: Option<Arc<Cache>>,
     format: DateFormat,
     metrics: Arc<Metrics>,
+    streams: Arc<Semaphore>,
 }
 
 impl Attendance {
     /// The service over a store and, unless switched off, a cache.
     pub fn new(store: Arc<Store>, cache: Option<Arc<Cache>>, format: DateFormat, metrics: Arc<Metrics>) -> Self {
-        Self { store, cache, format, metrics }
+        Self { store, cache, format, metrics, streams: Arc::new(Semaphore::new(STREAMS)) }
     }
 
     /// Stores a record; returns when it is durable and every read will see it.
@@ -110,7 +117,7 @@ impl Attendance {
             let page = self.store.page(query, last.as_ref(), size, &mut body).await?;
             (last, complete) = (page.last, page.complete);
             if !complete && body.len() >= whole {
-                return Ok(Listing::Stream(self.stream(query.clone(), last, body)));
+                return Ok(Listing::Stream(self.stream(query.clone(), last, body).await?));
             }
         }
         body.extend_from_slice(b"]\n");
@@ -118,10 +125,15 @@ impl Attendance {
     }
 
     /// The rest of a list, read batch by batch as the client takes it.
-    fn stream(&self, query: ListQuery, mut last: Option<Cursor>, begun: Vec<u8>) -> RowStream {
+    async fn stream(&self, query: ListQuery, mut last: Option<Cursor>, begun: Vec<u8>) -> Result<RowStream, Error> {
+        let waiting = timeout(STREAM_PATIENCE, self.streams.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = waiting else {
+            return Err(Error::Unavailable(format!("{STREAMS} lists are being sent already")));
+        };
         let (sender, pieces) = mpsc::channel(1);
         let store = self.store.clone();
         tokio::spawn(async move {
+            let _permit = permit;
             let mut piece = begun;
             let mut complete = false;
             while !complete {
@@ -147,7 +159,7 @@ impl Attendance {
             piece.extend_from_slice(b"]\n");
             let _ = sender.send(Ok(Bytes::from(piece))).await;
         });
-        RowStream { pieces }
+        Ok(RowStream { pieces })
     }
 
     async fn lookup(&self, scope: Scope<'_>, key: &str) -> Lookup {

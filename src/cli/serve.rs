@@ -31,7 +31,7 @@ impl Arguments {
 /// Serves until told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Loaded { config, file, .. } = flags::load(&arguments.flags())?;
-    let user = appliance::drop_privileges_for(&config)?;
+    let user = appliance::drop_privileges(&config)?;
     let options = Options { config_file: file, user, samples: Vec::new(), ready: banner::show };
     runtime::run_on_all_processors(appliance::run(config, options))
 }

@@ -41,6 +41,8 @@ pub struct Migrated {
     pub applied: usize,
     /// How long it took, waiting for the lock included.
     pub duration: Duration,
+    /// What tells this database from all others.
+    pub database_id: String,
 }
 
 impl fmt::Display for Migrated {
@@ -128,12 +130,12 @@ pub async fn run(database: &Database, chosen: &Chosen, patience: Duration) -> Re
     for migration in own.applied_migrations() {
         tracing::info!(%migration, "migration of the appliance's own tables");
     }
-    note_version(lock.client()).await?;
+    let database_id = note_version(lock.client()).await?;
     lock.release().await.map_err(changelog_error)?;
     let applied = report.run() + own.applied_migrations().len();
     let duration = started.elapsed();
     tracing::info!(applied, duration_ms = duration.as_millis() as u64, "the schema is up to date");
-    Ok(Migrated { applied, duration })
+    Ok(Migrated { applied, duration, database_id })
 }
 
 /// What of the appliance's own tables has been applied and what is pending, for a person. Changes nothing.
@@ -200,9 +202,12 @@ async fn refuse_newer(client: &mut Client, runner: &Runner) -> Result<(), Error>
     })
 }
 
-async fn note_version(client: &Client) -> Result<(), Error> {
+/// Notes which version runs, and returns what tells this database from all others.
+async fn note_version(client: &Client) -> Result<String, Error> {
     let upsert = "INSERT INTO attendance_api.versions (version) VALUES ($1) \
         ON CONFLICT (version) DO UPDATE SET last_started = now(), starts = versions.starts + 1";
-    let noted = client.execute(upsert, &[&VERSION]).await;
-    noted.map(drop).map_err(|source| Error::Statement { what: "note which version runs", source })
+    let failed = |source| Error::Statement { what: "note which version runs", source };
+    client.execute(upsert, &[&VERSION]).await.map_err(failed)?;
+    let row = client.query_one("SELECT id FROM attendance_api.identity", &[]).await.map_err(failed)?;
+    Ok(row.get(0))
 }

@@ -88,7 +88,7 @@ fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> 
         true => Some(settings.choose(&config.migrations)?),
         false => None,
     };
-    appliance::drop_privileges(&config.data_dir)?;
+    appliance::drop_privileges(&config)?;
     let work = Work {
         command: &arguments.command,
         chosen,
