@@ -190,7 +190,9 @@ impl Loader<'_> {
         let file = if relative { path::beside(&at.file, file) } else { file.to_owned() };
         match self.source.read(&file) {
             Ok(bytes) => {
-                for (name, value) in properties::parse_file(&String::from_utf8_lossy(&bytes)) {
+                // Latin-1, as Java reads such files.
+                let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+                for (name, value) in properties::parse_file(&text) {
                     properties.define(&name, &value, global);
                 }
                 Ok(())
