@@ -156,8 +156,7 @@ pub(super) fn read(
     Ok((run_order(node, at)?, set))
 }
 
-/// Id and author. Where no schema asks for them, Liquibase notices only later: at validation without an id, and without an author
-/// when the history cannot be written.
+/// Id and author. Where no schema asks for them, validation does.
 fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
     if !node.lenient {
         return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
