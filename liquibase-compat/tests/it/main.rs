@@ -4,6 +4,7 @@
 
 mod adoption;
 mod checksums;
+mod files;
 mod golden;
 mod locking;
 mod support;
