@@ -4,8 +4,8 @@
 
 mod adoption;
 mod checksums;
-mod files;
 mod golden;
+mod includes;
 mod locking;
 mod support;
 mod updates;
