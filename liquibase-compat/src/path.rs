@@ -7,7 +7,8 @@
 ///
 /// `..` at the very start is kept, so that a path that leaves the search path stays recognisable as one.
 pub(crate) fn normalise(path: &str) -> String {
-    let path = path.strip_prefix("classpath:").unwrap_or(path).replace('\\', "/");
+    let path =
+        path.strip_prefix("classpath:").or_else(|| path.strip_prefix("classpath*:")).unwrap_or(path).replace('\\', "/");
     let path = without_drive(&path);
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -43,9 +44,16 @@ mod tests {
 
     #[test]
     fn every_spelling_is_the_same_file() {
-        for spelling in
-            ["a/b.xml", "classpath:a/b.xml", "/a/b.xml", "./a/b.xml", "a\\b.xml", "C:\\a\\b.xml", "a/x/../b.xml"]
-        {
+        for spelling in [
+            "a/b.xml",
+            "classpath:a/b.xml",
+            "classpath*:/a/b.xml",
+            "/a/b.xml",
+            "./a/b.xml",
+            "a\\b.xml",
+            "C:\\a\\b.xml",
+            "a/x/../b.xml",
+        ] {
             assert_eq!(normalise(spelling), "a/b.xml", "{spelling}");
         }
         assert_eq!(normalise("../etc/passwd"), "../etc/passwd");

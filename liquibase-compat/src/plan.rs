@@ -247,6 +247,9 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationEr
     if set.id.id.trim().is_empty() || set.id.id == MISSING {
         errors.invalid.push(("ChangeSet Id is empty".to_owned(), set.id.clone()));
     }
+    if set.id.author == MISSING && should_run(set, row).is_some() {
+        errors.invalid.push(("ChangeSet Author is empty".to_owned(), set.id.clone()));
+    }
     if let Some(executor) = set.run_with.as_ref().filter(|_| should_run(set, row).is_some()) {
         errors.executors.push((executor.clone(), set.id.clone()));
     }

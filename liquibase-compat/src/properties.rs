@@ -5,10 +5,12 @@
 
 use crate::error::LoadError;
 
-/// The most replacements in one text: enough for any changelog, few enough to notice a circle at once.
-const MAX_REPLACEMENTS: usize = 10_000;
-/// The longest text that expansion may make, in bytes.
-const MAX_EXPANDED: usize = 16 * 1024 * 1024;
+/// The most replacements in one text.
+const MAX_REPLACEMENTS: usize = 1_000_000;
+/// How much longer expansion may make a text, in bytes.
+const MAX_GROWTH: usize = 16 * 1024 * 1024;
+/// How deep values may refer to further ones: more is a circle.
+const MAX_NESTING: usize = 64;
 
 /// The properties visible at one place of a changelog.
 #[derive(Debug, Clone, Default)]
@@ -51,29 +53,52 @@ impl Properties {
     /// # Errors
     /// When a property refers to itself.
     pub(crate) fn expand(&self, text: &str, file: &str, line: u32) -> Result<String, LoadError> {
-        let mut text = text.to_owned();
-        // Looks for the last `${` that still may be replaced: what follows it holds no other, so inner ones come first.
-        let mut end = text.len();
-        let mut replaced = 0;
-        while let Some(start) = text[..end].rfind("${") {
-            let close = text[start..].find('}').map(|offset| start + offset);
-            let name = close.map(|close| text[start + 2..close].trim().to_owned());
-            let value = name.as_deref().and_then(|name| self.get(name));
-            let (Some(close), Some(value)) = (close, value) else {
-                end = start;
+        let mut out = String::with_capacity(text.len());
+        let mut budget = Budget { replacements: MAX_REPLACEMENTS, length: text.len() + MAX_GROWTH };
+        match self.expand_into(&mut out, text, 0, &mut budget) {
+            Ok(()) => Ok(out),
+            Err(name) => Err(LoadError::EndlessProperty { file: file.to_owned(), line, name }),
+        }
+    }
+
+    /// Appends the expanded text; fails with the name of a property that leads nowhere.
+    fn expand_into(&self, out: &mut String, text: &str, nesting: usize, budget: &mut Budget) -> Result<(), String> {
+        // Where in `out` the `${` begin that are not closed yet.
+        let mut open = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['$', '}']) {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(after) = rest.strip_prefix("${") {
+                open.push(out.len());
+                out.push_str("${");
+                rest = after;
+                continue;
+            }
+            let start = if rest.starts_with('}') { open.pop() } else { None };
+            let found = start.and_then(|start| Some((start, self.get(out[start + 2..].trim())?)));
+            let (mark, after) = rest.split_at(1);
+            rest = after;
+            let Some((start, value)) = found else {
+                out.push_str(mark);
                 continue;
             };
-            text.replace_range(start..=close, value);
-            // The value may itself hold `${}`, and an enclosing name may now be complete.
-            end = text.len();
-            replaced += 1;
-            if replaced > MAX_REPLACEMENTS || text.len() > MAX_EXPANDED {
-                let name = name.unwrap_or_default();
-                return Err(LoadError::EndlessProperty { file: file.to_owned(), line, name });
+            if nesting == MAX_NESTING || budget.replacements == 0 || out.len() > budget.length {
+                return Err(out[start + 2..].trim().to_owned());
             }
+            budget.replacements -= 1;
+            out.truncate(start);
+            self.expand_into(out, value, nesting + 1, budget)?;
         }
-        Ok(text)
+        out.push_str(rest);
+        Ok(())
     }
+}
+
+/// What expanding one text may still cost.
+struct Budget {
+    replacements: usize,
+    length: usize,
 }
 
 /// The pairs of a Java properties file: `name=value` or `name: value`, `#` and `!` comments, `\` continuation and escapes.
@@ -157,6 +182,17 @@ mod tests {
         ] {
             assert_eq!(expand(text), expanded, "{text}");
         }
+    }
+
+    #[test]
+    fn large_texts_are_expanded_and_growth_is_bounded() {
+        let mut pairs = vec![("a".to_owned(), "x".to_owned()), ("v0".to_owned(), String::new())];
+        pairs.extend((1..40).map(|level| (format!("v{level}"), format!("${{v{0}}}${{v{0}}}", level - 1))));
+        let properties = Properties::given(&pairs);
+        assert_eq!(properties.expand(&"${a}".repeat(100_000), "f", 1).unwrap().len(), 100_000);
+        assert!(properties.expand("${v39}", "f", 1).is_err());
+        let braces = format!("{}{}", "${".repeat(100_000), "}".repeat(100_000));
+        assert_eq!(properties.expand(&braces, "f", 1).unwrap(), braces);
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl Source for EmbeddedSource {
     }
 
     fn list(&self, directory: &str) -> Result<Vec<String>, SourceError> {
-        let below = format!("{}/", path::normalise(directory));
+        let directory_path = path::normalise(directory);
+        let below = if directory_path.is_empty() { String::new() } else { format!("{directory_path}/") };
         let found: Vec<String> = self.paths.iter().filter(|path| path.starts_with(&below)).cloned().collect();
         if found.is_empty() {
             return Err(SourceError::NotFound {
@@ -220,5 +221,6 @@ mod tests {
         assert_eq!(&*source.read("migration/a.xml").unwrap(), b"x");
         assert!(source.read("a.xml").is_err());
         assert_eq!(source.list("migration").unwrap(), ["migration/a.xml"]);
+        assert_eq!(source.list(".").unwrap(), ["migration/a.xml"]);
     }
 }

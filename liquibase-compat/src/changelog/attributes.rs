@@ -78,12 +78,14 @@ pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Place) -> Result<&'n s
     })
 }
 
-/// A boolean attribute: `true` or `false` in any case.
+/// A boolean attribute: true for `true` in any case. Elsewhere but in XML, where the schema forbids it, anything else is false.
 pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Place) -> Result<bool, LoadError> {
     match node.attribute(name).map(str::to_lowercase).as_deref() {
         None | Some("") => Ok(default),
-        Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
+        Some("true") => Ok(true),
+        // The schema allows 1, and Java reads it as false.
+        Some("false" | "0" | "1") => Ok(false),
+        Some(_) if node.lenient => Ok(false),
         Some(value) => Err(bad(node, name, value, "true, false", at)),
     }
 }
@@ -156,8 +158,7 @@ pub(super) fn read(
     Ok((run_order(node, at)?, set))
 }
 
-/// Id and author. Where no schema asks for them, Liquibase notices only later: at validation without an id, and without an author
-/// when the history cannot be written.
+/// Id and author. Where no schema asks for them, validation does.
 fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
     if !node.lenient {
         return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
@@ -221,7 +222,7 @@ fn on_validation_fail(node: &Node, at: &Place) -> Result<OnValidationFail, LoadE
 }
 
 fn run_order(node: &Node, at: &Place) -> Result<RunOrder, LoadError> {
-    match node.attribute("runOrder") {
+    match node.attribute("runOrder").map(str::to_lowercase).as_deref() {
         None => Ok(RunOrder::Middle),
         Some("first") => Ok(RunOrder::First),
         Some("last") => Ok(RunOrder::Last),

@@ -1,7 +1,7 @@
 //! Walking a changelog and what it includes.
 //!
 //! Elements are taken in document order, and `${}` is replaced when an element's turn comes: a property counts from its
-//! definition on. An include sees the properties of the file around it and gives back only global ones.
+//! definition on, in YAML and JSON in the whole file. An include sees the properties of the file around it and gives back only global ones.
 
 use std::collections::HashSet;
 
@@ -18,6 +18,7 @@ use crate::path;
 use crate::precondition::Preconditions;
 use crate::properties::{self, Properties};
 use crate::source::{Source, SourceError};
+use crate::sql::Quoting;
 
 /// The most files between the root changelog and an included one.
 const MAX_INCLUDES: usize = 32;
@@ -193,7 +194,9 @@ impl Loader<'_> {
         let file = if relative { path::beside(&at.file, file) } else { file.to_owned() };
         match self.source.read(&file) {
             Ok(bytes) => {
-                for (name, value) in properties::parse_file(&String::from_utf8_lossy(&bytes)) {
+                // Latin-1, as Java reads such files.
+                let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+                for (name, value) in properties::parse_file(&text) {
                     properties.define(&name, &value, global);
                 }
                 Ok(())
@@ -305,7 +308,8 @@ impl Loader<'_> {
                 limit: MAX_INCLUDES,
             });
         }
-        let mut around = current.around.clone();
+        // How names are quoted is each file's own affair.
+        let mut around = Inherited { quoting: Quoting::default(), ..current.around.clone() };
         if let Some(own) = context(node) {
             around.contexts.insert(0, own);
         }

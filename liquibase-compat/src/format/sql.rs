@@ -5,7 +5,10 @@
 //! lines, though Liquibase glues them together. A file without the header is one changeset.
 
 use super::line::{self, Form, attribute, directive, directive_at_start, one_dash};
-use super::sql_lines::{precondition, preconditions, property, rollback_of};
+use super::sql_lines::{
+    author_and_id, comment, is_word, looks_like_property, mistaken, precondition, preconditions, property, rollback_of,
+    valid_checksum,
+};
 use crate::error::LoadError;
 use crate::node::Node;
 
@@ -328,68 +331,132 @@ const SET_ATTRIBUTES: &[(&str, Form)] = &[
 /// Booleans are true only for `true`; other values are as written.
 fn truth(name: &str, value: &str) -> String {
     match name {
-        "runOnChange" | "runAlways" | "runInTransaction" | "failOnError" | "splitStatements" => {
+        "runOnChange" | "runAlways" | "runInTransaction" | "failOnError" | "splitStatements" | "ignore" => {
             value.eq_ignore_ascii_case("true").to_string()
         }
         _ => value.to_owned(),
     }
 }
 
-/// The author and the id of a changeset line; none if it is not well formed.
-fn author_and_id(line: &str) -> Option<(&str, &str)> {
-    let rest = directive(line, "changeset").filter(|rest| line::begins_blank(rest)).map(line::trim_start)?;
-    let (quoted, after) = line::word(rest);
-    let (author, rest) = match after.strip_prefix(':') {
-        Some(after) if quoted.starts_with('"') => (quoted, after),
-        _ => rest.split_once(':').filter(|(author, _)| !author.is_empty())?,
-    };
-    let (id, _) = line::word(rest);
-    let (author, id) = (line::unquoted(author), line::unquoted(id));
-    (!id.replace([':', ' '], "").is_empty()).then_some((author, id))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// Whether the line begins with any number of dashes and `property`.
-fn looks_like_property(line: &str) -> bool {
-    let text = line::trim_start(line);
-    let dashes = text.trim_start_matches('-');
-    let last = text.len() - dashes.len();
-    last > 0 && one_dash(&text[last - 1..], "property").is_some_and(line::begins_blank)
-}
-
-/// The text of a `--comment` line.
-fn comment(line: &str) -> Option<&str> {
-    spaced(directive_at_start(line, "comment")?)
-}
-
-fn valid_checksum(line: &str) -> Option<&str> {
-    spaced(directive_at_start(line, "validCheckSum")?)
-}
-
-/// What follows an optional colon and a blank.
-fn spaced(rest: &str) -> Option<&str> {
-    rest.strip_prefix(':').unwrap_or(rest).strip_prefix(' ')
-}
-
-/// What a line that is almost a directive should have been.
-fn mistaken(line: &str) -> Option<&'static str> {
-    let indented = line::trim_start(line);
-    if one_dash(line, "comment").and_then(spaced).is_some()
-        || directive_at_start(line, "comments").and_then(spaced).is_some()
-    {
-        return Some("--comment <comment>");
+    fn read(body: &str) -> Result<Vec<Node>, String> {
+        let text = format!("\n -- Liquibase  formatted SQL\nignored\n{body}");
+        parse("a.sql", &text).map(|root| root.children).map_err(|error| error.to_string())
     }
-    if one_dash(line, "validCheckSum").is_some() {
-        return Some("--validChecksum <checksum>");
+
+    fn one(body: &str) -> Node {
+        read(&format!("--changeset a:1\n{body}")).unwrap().remove(0)
     }
-    if one_dash(indented, "rollback").is_some_and(line::begins_blank) {
-        return Some("--rollback <rollback SQL>");
+
+    fn child<'n>(set: &'n Node, name: &str) -> &'n Node {
+        set.children.iter().find(|child| child.name == name).unwrap()
     }
-    if one_dash(indented, "preconditions").is_some_and(line::begins_blank) {
-        return Some("--preconditions <onFail>|<onError>|<onUpdate>");
+
+    #[test]
+    fn a_changeset_is_read_with_its_attributes() {
+        let line = "-- changeset \"sue ann\":\"id 1\" runOnChange:TRUE context:x contextFilter:\"a or b\" labels:l stripComments:no \
+                    splitStatements:false endDelimiter:// dbms:postgresql,h2 failOnError:false ignore:yes\nselect 1\n//\n";
+        let set = read(line).unwrap().remove(0);
+        for (name, value) in [
+            ("id", "id 1"),
+            ("author", "sue ann"),
+            ("runOnChange", "true"),
+            ("contextFilter", "a or b"),
+            ("labels", "l"),
+            ("dbms", "postgresql,h2"),
+            ("failOnError", "false"),
+            ("ignore", "false"),
+        ] {
+            assert_eq!(set.attribute(name), Some(value), "{name}");
+        }
+        let sql = child(&set, "sql");
+        assert_eq!(sql.text.as_deref(), Some("select 1\n//"));
+        assert_eq!(sql.attribute("stripComments"), Some("false"));
+        assert_eq!(sql.attribute("splitStatements"), Some("false"));
+        assert_eq!(sql.attribute("endDelimiter"), Some("//"));
     }
-    one_dash(indented, "precondition").map(|_| "--precondition-sql-check")
+
+    #[test]
+    fn directives_inside_are_told_from_sql() {
+        let set = one(
+            "--comment: first\n--comment second\n --comment not in column one\n--validCheckSum: ANY\n--preconditions onFail:WARN\n\
+             --precondition-sql-check expectedResult:'a b' select 1\n--precondition-table-exists table:t schema:s\n\
+             select 1;\n--ignoreLines:1\nnonsense\n--ignoreLines:start\nmore\n--ignoreLines:end\n--rollback drop table t;\n-- rollback x\n",
+        );
+        assert_eq!(child(&set, "comment").text.as_deref(), Some("second"));
+        assert_eq!(child(&set, "validCheckSum").text.as_deref(), Some("ANY"));
+        let conditions = child(&set, "preConditions");
+        assert_eq!(conditions.attribute("onFail"), Some("WARN"));
+        assert_eq!(conditions.children[0].attribute("expectedResult"), Some("a b"));
+        assert_eq!(conditions.children[0].text.as_deref(), Some("select 1"));
+        assert_eq!(conditions.children[1].attribute("schemaName"), Some("s"));
+        assert_eq!(child(&set, "sql").text.as_deref(), Some("--comment not in column one\nselect 1;"));
+        assert_eq!(child(&set, "rollback").children[0].text.as_deref(), Some("drop table t;\nx\n"));
+    }
+
+    #[test]
+    fn rollbacks_have_many_forms() {
+        assert!(child(&one("x\n--rollback not required\n"), "rollback").children.is_empty());
+        let reference = one("x\n--rollback changesetId:1 changesetAuthor:b changesetPath:c.sql\n");
+        assert_eq!(child(&reference, "rollback").attribute("changeSetAuthor"), Some("b"));
+        let block = one("x\n/* liquibase rollback\ndelete from t\nwhere a;\n*/\n");
+        assert_eq!(child(&block, "rollback").children[0].text.as_deref(), Some("delete from t\nwhere a;\n"));
+    }
+
+    #[test]
+    fn the_last_changeset_without_a_line_takes_over_the_sql_before() {
+        let sets = read("--changeset a:1\nselect 1\n--changeset a:2\n").unwrap();
+        assert_eq!(child(&sets[1], "sql").text.as_deref(), Some("select 1"));
+        let sets = read("--changeset a:1\nselect 1\n--changeset a:2\n\n").unwrap();
+        assert_eq!(child(&sets[1], "sql").text, None);
+        let sets = read("--changeset a:1\nselect 1\n/\n").unwrap();
+        assert_eq!(child(&sets[0], "sql").attribute("endDelimiter"), Some("\n/$"));
+    }
+
+    #[test]
+    fn properties_stand_in_front_of_their_changeset() {
+        let nodes =
+            read("--changeset a:1\nselect 1\n--property name:n value:v dbms:postgresql global:false\n").unwrap();
+        assert_eq!((nodes[0].name.as_str(), nodes[1].name.as_str()), ("property", "changeSet"));
+        assert_eq!(nodes[0].attribute("value"), Some("v"));
+        assert_eq!(nodes[0].attribute("global"), Some("false"));
+    }
+
+    #[test]
+    fn what_is_almost_a_directive_is_an_error_with_its_line() {
+        for (body, line, told) in [
+            ("--changeset a: 1\nx", 4, "<authorname>"),
+            ("--changeset a\n", 4, "<authorname>"),
+            ("-changeset a:1\n", 4, "<authorname>"),
+            ("--changeset a::\n", 4, "<authorname>"),
+            ("--changeset a:1\n--comments: x\n", 5, "--comment"),
+            ("--changeset a:1\n-comment x\n", 5, "--comment"),
+            ("--changeset a:1\n -rollback x\n", 5, "--rollback"),
+            ("--changeset a:1\n-validCheckSum: x\n", 5, "--validChecksum"),
+            ("--changeset a:1\n- preconditions x\n", 5, "--preconditions"),
+            ("--changeset a:1\n-precondition-sql-check 1 x\n", 5, "--precondition-sql-check"),
+            ("--changeset a:1\n--ignore:1\n", 5, "--ignoreLines"),
+            ("--changeset a:1\n-ignoreLines:1\n", 5, "--ignoreLines"),
+            ("--property name:x\n", 4, "--property"),
+            ("-property name:x value:y\n", 4, "--property"),
+            ("--comment x\n", 4, "outside of changesets"),
+            ("--changeset a:1\n--precondition-other x\n", 5, "not supported"),
+            ("--changeset a:1\n--precondition-sql-check\n", 5, "SqlCheck"),
+            ("--changeset a:1\n/* liquibase rollback\nx", 5, "not closed"),
+            ("--changeset a:1\n--changeset a:2\n", 4, "No SQL for changeset a.sql::1::a"),
+        ] {
+            let error = read(body).unwrap_err();
+            assert!(error.contains(told) && error.contains(&format!("line {line}")), "{body:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_the_header_is_one_changeset() {
+        let root = parse("a.sql", "select 1;\n--changeset a:1\n").unwrap();
+        assert_eq!(root.children[0].attribute("id"), Some("raw"));
+        assert_eq!(root.children[0].children[0].text.as_deref(), Some("select 1;\n--changeset a:1\n"));
+    }
 }

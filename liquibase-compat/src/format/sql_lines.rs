@@ -1,6 +1,6 @@
-//! The directives of formatted SQL that stand for elements: properties, preconditions, rollbacks.
+//! The single directives of formatted SQL: what each says, and what only looks like one.
 
-use super::line::{self, Form, attribute, directive};
+use super::line::{self, Form, attribute, directive, directive_at_start, one_dash};
 use super::sql::element;
 use crate::error::LoadError;
 use crate::node::Node;
@@ -120,4 +120,63 @@ pub(super) fn rollback_of(text: &str, number: u32, attributes: Vec<(String, Stri
     sql.attributes = attributes;
     node.children.push(sql);
     Some(node)
+}
+
+/// The author and the id of a changeset line; none if it is not well formed.
+pub(super) fn author_and_id(line: &str) -> Option<(&str, &str)> {
+    let rest = directive(line, "changeset").filter(|rest| line::begins_blank(rest)).map(line::trim_start)?;
+    let (quoted, after) = line::word(rest);
+    let (author, rest) = match after.strip_prefix(':') {
+        Some(after) if quoted.starts_with('"') => (quoted, after),
+        _ => rest.split_once(':').filter(|(author, _)| !author.is_empty())?,
+    };
+    let (id, _) = line::word(rest);
+    let (author, id) = (line::unquoted(author), line::unquoted(id));
+    (!id.replace([':', ' '], "").is_empty()).then_some((author, id))
+}
+
+pub(super) fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Whether the line begins with any number of dashes and `property`.
+pub(super) fn looks_like_property(line: &str) -> bool {
+    let text = line::trim_start(line);
+    let dashes = text.trim_start_matches('-');
+    let last = text.len() - dashes.len();
+    last > 0 && one_dash(&text[last - 1..], "property").is_some_and(line::begins_blank)
+}
+
+/// The text of a `--comment` line.
+pub(super) fn comment(line: &str) -> Option<&str> {
+    spaced(directive_at_start(line, "comment")?)
+}
+
+pub(super) fn valid_checksum(line: &str) -> Option<&str> {
+    spaced(directive_at_start(line, "validCheckSum")?)
+}
+
+/// What follows an optional colon and a blank.
+fn spaced(rest: &str) -> Option<&str> {
+    rest.strip_prefix(':').unwrap_or(rest).strip_prefix(' ')
+}
+
+/// What a line that is almost a directive should have been.
+pub(super) fn mistaken(line: &str) -> Option<&'static str> {
+    let indented = line::trim_start(line);
+    if one_dash(line, "comment").and_then(spaced).is_some()
+        || directive_at_start(line, "comments").and_then(spaced).is_some()
+    {
+        return Some("--comment <comment>");
+    }
+    if one_dash(line, "validCheckSum").is_some() {
+        return Some("--validChecksum <checksum>");
+    }
+    if one_dash(indented, "rollback").is_some_and(line::begins_blank) {
+        return Some("--rollback <rollback SQL>");
+    }
+    if one_dash(indented, "preconditions").is_some_and(line::begins_blank) {
+        return Some("--preconditions <onFail>|<onError>|<onUpdate>");
+    }
+    one_dash(indented, "precondition").map(|_| "--precondition-sql-check")
 }

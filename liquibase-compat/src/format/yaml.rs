@@ -292,6 +292,12 @@ mod tests {
     }
 
     #[test]
+    fn json_may_be_indented_with_tabs() {
+        let text = "{\n\t\"databaseChangeLog\": [\n\t\t{\"changeSet\":\t{\n\t\t\t\"id\" : 1,\n\t\t\t\"author\":\"a\"}}\n\t]\n}\n";
+        assert_eq!(parse("a.json", text).unwrap().children[0].attribute("author"), Some("a"));
+    }
+
+    #[test]
     fn the_last_of_two_equal_keys_counts_and_aliases_are_followed() {
         let set = changeset("    author: y\n    author: &a z\n    id: *a\n");
         assert_eq!((set.attribute("author"), set.attribute("id")), (Some("z"), Some("z")));

@@ -20,22 +20,9 @@ pub(crate) enum Consequence {
     Warn,
 }
 
-/// What preconditions mean where only SQL is written (`onSqlOutput`, formerly `onUpdateSQL`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnSqlOutput {
-    /// Nothing: as if there were none.
-    Ignore,
-    /// They are checked.
-    Test,
-    /// They fail.
-    Fail,
-}
-
 /// A `<preConditions>` element.
 #[derive(Debug, Clone)]
 pub(crate) struct Preconditions {
-    #[expect(dead_code, reason = "read by the commands that only write SQL")]
-    pub(crate) on_sql_output: OnSqlOutput,
     pub(crate) on_fail: Consequence,
     pub(crate) on_error: Consequence,
     pub(crate) on_fail_message: Option<String>,
@@ -128,8 +115,8 @@ impl Preconditions {
         property: &dyn Fn(&str) -> Option<&'p str>,
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
+        reader.check_sql_output(node)?;
         Ok(Self {
-            on_sql_output: reader.on_sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,
             on_fail_message: node.attribute("onFailMessage").map(str::to_owned),
@@ -157,11 +144,11 @@ impl Reader<'_, '_> {
         Ok(self.one_of(node, name, &known)?.unwrap_or(Consequence::Halt))
     }
 
-    fn on_sql_output(&self, node: &Node) -> Result<OnSqlOutput, LoadError> {
-        let known = [("IGNORE", OnSqlOutput::Ignore), ("TEST", OnSqlOutput::Test), ("FAIL", OnSqlOutput::Fail)];
-        let found = self.one_of(node, "onSqlOutput", &known)?;
-        let older = self.one_of(node, "onUpdateSQL", &known)?;
-        Ok(found.or(older).unwrap_or(OnSqlOutput::Ignore))
+    /// What scripts are to make of preconditions. They ask none, so that only the spelling matters.
+    fn check_sql_output(&self, node: &Node) -> Result<(), LoadError> {
+        let known = [("IGNORE", ()), ("TEST", ()), ("FAIL", ())];
+        self.one_of(node, "onSqlOutput", &known)?;
+        self.one_of(node, "onUpdateSQL", &known).map(|_| ())
     }
 
     /// The value of an attribute that has a few, in any case.

@@ -5,6 +5,7 @@
 mod adoption;
 mod checksums;
 mod golden;
+mod includes;
 mod locking;
 mod properties;
 mod support;

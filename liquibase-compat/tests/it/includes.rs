@@ -1,0 +1,127 @@
+//! Changelogs of several files: what includes find, what they hand on, and what they refuse.
+
+use liquibase_compat::{Changelog, ChecksumVersion, EmbeddedSource, LoadError, Options};
+
+fn load(files: &[(&str, &str)]) -> Result<Changelog, LoadError> {
+    Changelog::load(&EmbeddedSource::of_texts(files), files[0].0, &Options::default())
+}
+
+/// The changesets of a changelog, in the order they run.
+fn order(files: &[(&str, &str)]) -> Vec<String> {
+    let changelog = load(files).unwrap();
+    changelog.checksums(ChecksumVersion::V9).map(|(id, _)| id.to_string()).collect()
+}
+
+fn refusal(files: &[(&str, &str)]) -> String {
+    load(files).unwrap_err().to_string()
+}
+
+fn xml(body: &str) -> String {
+    format!("<databaseChangeLog>{body}</databaseChangeLog>")
+}
+
+#[test]
+fn files_of_every_format_include_each_other() {
+    let root = xml("<include file='a/one.yaml'/><changeSet id='x' author='a'/>");
+    let files = [
+        ("log.xml", root.as_str()),
+        (
+            "a/one.yaml",
+            "databaseChangeLog:\n- changeSet: {id: y, author: a}\n\
+             - include: {file: two.json, relativeToChangelogFile: true}\n- include: {file: a/three.sql}\n",
+        ),
+        ("a/two.json", r#"{"databaseChangeLog": [{"changeSet": {"id": "j", "author": "a"}}]}"#),
+        ("a/three.sql", "--liquibase formatted sql logicalFilePath:other.sql\n--changeset a:s\nselect 1\n"),
+    ];
+    assert_eq!(order(&files), ["a/one.yaml::y::a", "a/two.json::j::a", "other.sql::s::a", "log.xml::x::a"]);
+}
+
+#[test]
+fn include_all_takes_changelogs_in_the_order_of_their_paths() {
+    let root = xml("<includeAll path='d' maxDepth='2' endsWithFilter='L'/>");
+    let set = |id: &str| xml(&format!("<changeSet id='{id}' author='a'/>"));
+    let (ten, nine, upper, deep, deeper) = (set("10"), set("9"), set("Z"), set("deep"), set("deeper"));
+    let files = [
+        ("log.xml", root.as_str()),
+        ("d/9.xml", nine.as_str()),
+        ("d/10.xml", ten.as_str()),
+        ("d/Z.xml", upper.as_str()),
+        ("d/a.sql", "create table x (a int);"),
+        ("d/readme.txt", "no changelog"),
+        ("d/e/f.xml", deep.as_str()),
+        ("d/e/f/g.xml", deeper.as_str()),
+        ("dd/h.xml", "not asked for"),
+    ];
+    assert_eq!(
+        order(&files),
+        ["d/10.xml::10::a", "d/9.xml::9::a", "d/Z.xml::Z::a", "d/a.sql::raw::includeAll", "d/e/f.xml::deep::a"]
+    );
+    let empty = xml("<includeAll path='gone'/>");
+    assert!(refusal(&[("log.xml", &empty)]).contains("gone"));
+    let allowed =
+        xml("<includeAll path='gone' errorIfMissingOrEmpty='false'/><include file='gone.xml' errorIfMissing='false'/>");
+    assert!(load(&[("log.xml", &allowed)]).unwrap().is_empty());
+}
+
+#[test]
+fn local_properties_go_down_and_global_ones_go_everywhere() {
+    let root = xml("<property name='down' value='d' global='false'/><include file='inner.xml'/>\
+         <changeSet id='${up}-${local}-${down}' author='a'/>");
+    let inner = xml(
+        "<property name='up' value='u'/><property name='local' value='l' global='false'/><property name='up' value='late'/>\
+         <changeSet id='${up}-${local}-${down}' author='a'/>",
+    );
+    let files = [("log.xml", root.as_str()), ("inner.xml", inner.as_str())];
+    assert_eq!(order(&files), ["inner.xml::u-l-d::a", "log.xml::u-${local}-d::a"]);
+}
+
+#[test]
+fn a_property_of_yaml_counts_in_the_whole_file() {
+    let text = "databaseChangeLog:\n- changeSet: {id: '${p}', author: a}\n- property: {name: p, value: 0010}\n";
+    assert_eq!(order(&[("log.yaml", text)]), ["log.yaml::8::a"]);
+}
+
+#[test]
+fn first_and_last_are_where_they_say() {
+    let set = |id: &str, order: &str| format!("<changeSet id='{id}' author='a' {order}/>");
+    let root = xml(&format!(
+        "{}{}{}{}{}",
+        set("l1", "runOrder='last'"),
+        set("m", ""),
+        set("f1", "runOrder='first'"),
+        set("l2", "runOrder='last'"),
+        set("f2", "runOrder='first'")
+    ));
+    let ids: Vec<String> = ["f1", "f2", "m", "l1", "l2"].iter().map(|id| format!("log.xml::{id}::a")).collect();
+    assert_eq!(order(&[("log.xml", &root)]), ids);
+}
+
+#[test]
+fn what_leads_nowhere_is_refused_with_its_place() {
+    for (body, told) in [
+        ("<include file='gone.xml'/>", "gone.xml"),
+        ("<include file='../../etc/passwd.xml'/>", "passwd"),
+        ("<include file='log.txt'/>", "log.txt"),
+        ("<include file='log.xml'/>", "include each other"),
+        (
+            "<changeSet id='1' author='a'><rollback changeSetId='2' changeSetAuthor='a'/></changeSet>\
+             <changeSet id='2' author='a'/>",
+            "Change set log.xml::2::a does not exist",
+        ),
+        ("<changeSet id='1' author='a'><createTabel/></changeSet>", "log.xml line 1, changeset 1::a"),
+    ] {
+        let error = refusal(&[("log.xml", &xml(body)), ("log.txt", "")]);
+        assert!(error.contains(told), "{body}: {error}");
+    }
+}
+
+#[test]
+fn yaml_leaves_out_what_it_does_not_know_and_xml_does_not() {
+    let yaml = "databaseChangeLog:\n- changeSet:\n    id: 1\n    author: a\n    whatever: 1\n    changes:\n    \
+                - dropTable: {tablename: t, whatever: 1}\n    - nothing: text\n";
+    assert_eq!(order(&[("log.yaml", yaml)]).len(), 1);
+    let unknown = yaml.replace("nothing: text", "nothing: {a: 1}");
+    assert!(refusal(&[("log.yaml", &unknown)]).contains("unknown change type 'nothing'"));
+    let set = xml("<changeSet id='1' author='a' whatever='1'/>");
+    assert!(refusal(&[("log.xml", &set)]).contains("whatever"));
+}
