@@ -44,7 +44,11 @@ pub(super) fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
 /// The header and the rows as they are written.
 fn cells(fields: &Object, file: &Attachment) -> Result<(Vec<String>, Vec<Vec<String>>), String> {
     let name = fields.required("file");
-    let separator = fields.filled("separator").and_then(|text| text.chars().next()).unwrap_or(',');
+    let separator = match fields.filled("separator") {
+        // As Java writes a tab.
+        Some("\\t") => '\t',
+        separator => separator.and_then(|text| text.chars().next()).unwrap_or(','),
+    };
     let quote = fields.text("quotchar").map(str::trim).and_then(|text| text.chars().next());
     let mut rows =
         csv::rows(&file.plain, separator, quote).map_err(|error| format!("Error parsing {name}: {error}"))?;
@@ -219,7 +223,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
     let Some(Ok(file)) = fields.file("file") else { return };
     let Ok((header, rows)) = cells(fields, file) else { return };
-    let beside = fields.is("relativeToChangelogFile");
     let mut found = Vec::new();
     for (index, name) in header.iter().enumerate() {
         let column = column_for(fields, name.trim(), index);
@@ -227,7 +230,7 @@ pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
         let lob = type_.is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"));
         let maybe = |cell: &str| type_.is_none() && cell.contains(['.', '/']) && cell.parse::<f64>().is_err();
         for cell in rows.iter().map(|row| &row[index]).filter(|cell| lob || maybe(cell)) {
-            found.push((cell.clone(), around.read(cell, beside)));
+            found.push((cell.clone(), around.read(cell, true)));
         }
     }
     for (_, file) in fields.attached.iter_mut().filter(|(name, _)| *name == "file") {
