@@ -89,16 +89,16 @@ fn column_for<'a>(fields: &'a Object, header: &str, index: usize) -> Option<&'a 
     exact.or_else(|| fields.columns().iter().find(|column| said(column, str::eq_ignore_ascii_case)))
 }
 
-/// The rows as SQL.
+/// The rows as SQL. Failures are told as Liquibase tells them, with the names of its exceptions.
 ///
 /// # Errors
 /// When the file or one that a cell names cannot be had, or the file is not what its header says.
 pub(super) fn read(fields: &Object, dialect: &Dialect) -> Result<Loaded, String> {
     let file = match fields.file("file") {
         Some(Ok(file)) => file,
-        Some(Err(_)) | None => return Err(format!("Unable to read file {}", fields.required("file"))),
+        Some(Err(_)) | None => return Err(unexpected(format!("Unable to read file {}", fields.required("file")))),
     };
-    let (header, rows) = cells(fields, file)?;
+    let (header, rows) = cells(fields, file).map_err(unexpected)?;
     let plain = Object::default();
     let columns: Vec<(usize, &Object)> = header
         .iter()
@@ -145,7 +145,9 @@ fn cell(
         ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
         ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
         ("SEQUENCE", None) => {
-            return Err("Must set a sequence name in the loadData column defaultValue attribute".to_owned());
+            return Err(unexpected(
+                "Must set a sequence name in the loadData column defaultValue attribute".to_owned(),
+            ));
         }
         ("BLOB", Some(text)) => match base64(text) {
             Some(bytes) => value::bytes(&bytes),
@@ -155,6 +157,10 @@ fn cell(
         (_, Some(text)) => value::cell(text),
         (_, None) => null(),
     })
+}
+
+fn unexpected(message: String) -> String {
+    format!("liquibase.exception.UnexpectedLiquibaseException: {message}")
 }
 
 fn is_true(text: &str) -> bool {
@@ -187,8 +193,10 @@ fn moment(text: &str) -> String {
 fn named<'a>(file: &'a Attachment, name: &str) -> Result<&'a [u8], String> {
     match file.named.get(name) {
         Some(Ok(bytes)) => Ok(bytes),
-        Some(Err(message)) => Err(message.clone()),
-        None => Err(format!("The file {name} was not found in the configured search path")),
+        Some(Err(message)) => Err(format!("liquibase.exception.DatabaseException: {message}")),
+        None => Err(format!(
+            "liquibase.exception.DatabaseException: The file {name} was not found in the configured search path"
+        )),
     }
 }
 
