@@ -149,6 +149,8 @@ fn cell(
                 "Must set a sequence name in the loadData column defaultValue attribute".to_owned(),
             ));
         }
+        // An upsert has no way to send a file, and takes the name for the value.
+        ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
         ("BLOB", Some(text)) => match base64(text) {
             Some(bytes) => value::bytes(&bytes),
             None => value::bytes(named(file, text)?),
@@ -157,6 +159,11 @@ fn cell(
         (_, Some(text)) => value::cell(text),
         (_, None) => null(),
     })
+}
+
+/// Whether rows are updated where they are there.
+fn is_upsert(fields: &Object) -> bool {
+    fields.filled("primaryKey").is_some()
 }
 
 fn unexpected(message: String) -> String {
@@ -229,7 +236,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 /// Reads the files that cells name: those of columns said to hold files, and those of columns without a type, which the table may say to
 /// hold files. A cell of the latter is taken for a file name if it has a dot or a slash and is no number.
 pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
-    let Some(Ok(file)) = fields.file("file") else { return };
+    let Some(Ok(file)) = fields.file("file").filter(|_| !is_upsert(fields)) else { return };
     let Ok((header, rows)) = cells(fields, file) else { return };
     let mut found = Vec::new();
     for (index, name) in header.iter().enumerate() {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test that meets the unexpected ends the test")]
 
 mod adoption;
+mod files;
 mod golden;
 mod locking;
 mod properties;
