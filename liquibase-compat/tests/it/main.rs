@@ -6,6 +6,7 @@ mod adoption;
 mod files;
 mod golden;
 mod locking;
+mod modify;
 mod properties;
 mod support;
 mod updates;
