@@ -19,7 +19,7 @@ pub(crate) struct Attachment {
     pub(crate) bytes: Vec<u8>,
     /// Decoded.
     pub(crate) plain: String,
-    /// Decoded, every `${}` replaced.
+    /// Decoded, every `${}` replaced; of a body only, data are not touched.
     pub(crate) text: String,
     /// Further files, by the names under which this one speaks of them: the cells of a CSV file may be files.
     pub(crate) named: HashMap<String, Result<Vec<u8>, String>>,
@@ -66,13 +66,16 @@ pub(crate) fn attach(object: &mut Object, fields: &[Field], around: Surroundings
         match field.kind {
             FieldKind::File => {
                 let Some(name) = object.filled(field.name) else { continue };
-                let read = around.read(name, beside).and_then(|bytes| decoded(bytes, encoding.as_deref()));
+                // A value's file is looked for beside the changelog, a body's or table's where it says.
+                let read = around
+                    .read(name, beside || field.name.starts_with("value"))
+                    .and_then(|bytes| decoded(bytes, encoding.as_deref()));
                 let read = match read {
-                    Ok(mut file) => {
+                    Ok(mut file) if field.name == "path" => {
                         file.text = around.properties.expand(&file.plain, name, 1)?;
                         Ok(file)
                     }
-                    Err(message) => Err(message),
+                    read => read,
                 };
                 object.attached.push((field.name, read));
             }

@@ -28,7 +28,6 @@ pub(crate) struct Visitor {
 #[derive(Debug, Clone)]
 enum Work {
     Append(String),
-    AppendIfNotPresent(String),
     Prepend(String),
     Replace { replace: String, with: String },
     RegExpReplace { expression: Box<Regex>, replace: String, with: String },
@@ -84,7 +83,6 @@ fn work(node: &Node, at: &Place) -> Result<(&'static str, Work), LoadError> {
     // A text of blanks only is kept as an attribute is, but a parser may have trimmed it away.
     Ok(match node.name.as_str() {
         "append" => ("append", Work::Append(needed("value")?)),
-        "appendSqlIfNotPresent" => ("appendSqlIfNotPresent", Work::AppendIfNotPresent(needed("value")?)),
         "prepend" => ("prepend", Work::Prepend(needed("value")?)),
         "replace" => ("replace", Work::Replace { replace: needed("replace")?, with: needed("with")? }),
         "regExpReplace" => {
@@ -103,7 +101,7 @@ fn work(node: &Node, at: &Place) -> Result<(&'static str, Work), LoadError> {
                 at: at.clone().into(),
                 name: other.to_owned(),
                 parent: "modifySql".to_owned(),
-                known: "append, appendSqlIfNotPresent, prepend, replace, regExpReplace".to_owned(),
+                known: "append, prepend, replace, regExpReplace".to_owned(),
             });
         }
     })
@@ -138,8 +136,6 @@ impl Visitor {
     pub(crate) fn modify(&self, sql: &str) -> Result<String, String> {
         Ok(match &self.work {
             Work::Append(value) => format!("{sql}{value}"),
-            Work::AppendIfNotPresent(value) if sql.ends_with(value.as_str()) => sql.to_owned(),
-            Work::AppendIfNotPresent(value) => format!("{sql}{value}"),
             Work::Prepend(value) => format!("{value}{sql}"),
             Work::Replace { replace, with } => sql.replace(replace.as_str(), with),
             Work::RegExpReplace { expression, replace, with } => {
@@ -157,7 +153,7 @@ impl Visitor {
         let mut field = |name: &str, value: &str| lines.insert(format!("    {name}=\"{value}\""));
         field("applyToRollback", if self.apply_to_rollback { "true" } else { "false" });
         match &self.work {
-            Work::Append(value) | Work::AppendIfNotPresent(value) | Work::Prepend(value) => {
+            Work::Append(value) | Work::Prepend(value) => {
                 field("value", value);
             }
             Work::Replace { replace, with } | Work::RegExpReplace { replace, with, .. } => {
@@ -229,7 +225,6 @@ mod tests {
         for (name, attributes, sql) in [
             ("append", vec![("value", " x")], "create yms x"),
             ("prepend", vec![("value", "x ")], "x create yms"),
-            ("appendSqlIfNotPresent", vec![("value", "yms")], "create yms"),
             ("replace", vec![("replace", "e"), ("with", "E")], "crEatE yms"),
             ("regExpReplace", vec![("replace", "y(m)s"), ("with", "x$1s\\$")], "create xms$"),
             ("regExpReplace", vec![("replace", "(?<=create )y"), ("with", "$0")], "create yms"),

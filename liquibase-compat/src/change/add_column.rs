@@ -1,4 +1,4 @@
-//! addColumn; one statement a column, then constraints, values for the rows that are there, and comments.
+//! addColumn; one statement a column, then constraints, values for the rows that are there, what may be NOT NULL only then, and comments.
 
 use super::column::{ADD_COLUMN, Column, invalid_definitions};
 use super::{ALL_FIELDS, Kind, Statements};
@@ -30,7 +30,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String>
     let mut out = Vec::new();
     for column in columns() {
         let key = if column.is_primary_key() { " PRIMARY KEY" } else { "" };
-        out.push(format!("ALTER TABLE {table} ADD {}{key}", column.definition(dialect)));
+        out.push(format!("ALTER TABLE {table} ADD {}{key}", column.addition(dialect)));
     }
     out.extend(
         columns().filter_map(|column| column.unique(dialect)).map(|part| format!("ALTER TABLE {table} ADD {part}")),
@@ -44,6 +44,9 @@ fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String>
         if let Some(value) = column.value(dialect)? {
             out.push(format!("UPDATE {table} SET {} = {value}", dialect.name(column.name())));
         }
+    }
+    for column in columns().filter(|column| column.is_not_null() && column.has_value() && !column.is_primary_key()) {
+        out.push(format!("ALTER TABLE {table} ALTER COLUMN  {} SET NOT NULL", dialect.name(column.name())));
     }
     out.extend(columns().filter_map(|column| column.comment(&table, dialect)));
     Ok(out)

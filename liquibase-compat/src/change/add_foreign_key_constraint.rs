@@ -1,7 +1,8 @@
 //! addForeignKeyConstraint.
 
-use super::{ALL_FIELDS, Kind, Statements, drop_foreign_key_constraint, nothing_invalid};
-use crate::field::{Field, Object};
+use super::{Hashing, Kind, Statements, drop_foreign_key_constraint, nothing_invalid};
+use crate::checksum::{Checksum, ChecksumVersion, serialise};
+use crate::field::{self, Field, Object, Value};
 use crate::sql::Dialect;
 
 pub(crate) const KIND: Kind = Kind {
@@ -25,11 +26,25 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("referencesUniqueColumn"),
         Field::flag("validate"),
     ],
-    hashing: ALL_FIELDS,
+    hashing: Hashing::Own(checksum),
     invalid: nothing_invalid,
     statements: Statements::Always(statements),
     inverse,
 };
+
+/// What is done on deletion: deleteCascade is the older way to say CASCADE.
+fn on_delete(fields: &Object) -> Option<&str> {
+    fields.text("onDelete").or_else(|| fields.is("deleteCascade").then_some("CASCADE"))
+}
+
+/// The older ways to say something are summed as the newer ones.
+fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+    let mut summed = fields.clone();
+    if let Some(action) = on_delete(fields) {
+        field::set(&mut summed, "onDelete", Value::Text(action.to_owned()));
+    }
+    Checksum::of_text(version, &serialise(KIND.name, &summed, &["deleteCascade", "referencesUniqueColumn"]))
+}
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let mut sql = format!(
@@ -40,10 +55,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
         dialect.object(fields.text("referencedTableSchemaName"), fields.required("referencedTableName")),
         dialect.names(fields.required("referencedColumnNames")),
     );
-    let cascade = fields.is("deleteCascade").then_some("CASCADE");
-    for (words, action) in
-        [("ON UPDATE", fields.filled("onUpdate")), ("ON DELETE", fields.filled("onDelete").or(cascade))]
-    {
+    for (words, action) in [("ON UPDATE", fields.filled("onUpdate")), ("ON DELETE", on_delete(fields))] {
         if let Some(action) = action {
             sql.push_str(&format!(" {words} {action}"));
         }

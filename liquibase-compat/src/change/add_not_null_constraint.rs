@@ -1,8 +1,8 @@
 //! addNotNullConstraint; rows without a value may be given one first.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, nothing_invalid, value};
 use crate::field::{Field, Object};
-use crate::sql::{Dialect, literal};
+use crate::sql::Dialect;
 
 pub(crate) const KIND: Kind = Kind {
     name: "addNotNullConstraint",
@@ -31,8 +31,9 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = table(fields, dialect);
     let column = dialect.name(fields.required("columnName"));
     let fill = fields
-        .filled("defaultNullValue")
-        .map(|value| format!("UPDATE {table} SET {column} = {} WHERE {column} IS NULL", literal(value)));
+        .text("defaultNullValue")
+        .filter(|value| !value.eq_ignore_ascii_case("null"))
+        .map(|value| format!("UPDATE {table} SET {column} = {} WHERE {column} IS NULL", value::cell(value)));
     fill.into_iter().chain([format!("ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL")]).collect()
 }
 

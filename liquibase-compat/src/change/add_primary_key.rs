@@ -1,7 +1,7 @@
 //! addPrimaryKey.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, Statements, drop_primary_key, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements, drop_primary_key};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -22,23 +22,34 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("validate"),
     ],
     hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
+    invalid,
     statements: Statements::Always(statements),
     inverse,
 };
 
+fn invalid(fields: &Object) -> Vec<String> {
+    let mut found = Vec::new();
+    if fields.is("clustered") && fields.text("constraintName").is_none() {
+        found.push("Postgresql requires constraintName on addPrimaryKey when clustered=true".to_owned());
+    }
+    if fields.text("forIndexName").is_some() {
+        found.push("forIndexName is not allowed on postgresql".to_owned());
+    }
+    found
+}
+
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
     let name = constraint(fields.filled("constraintName"), dialect);
-    let key = match fields.filled("forIndexName") {
-        Some(index) => format!("USING INDEX {}", dialect.name(index)),
-        None => format!("({})", dialect.names(fields.required("columnNames"))),
-    };
+    let columns = dialect.names(fields.required("columnNames"));
     let tablespace = fields
         .filled("tablespace")
         .map(|name| format!(" USING INDEX TABLESPACE {}", dialect.name(name)))
         .unwrap_or_default();
-    vec![format!("ALTER TABLE {table} ADD {name}PRIMARY KEY {key}{tablespace}")]
+    let add = format!("ALTER TABLE {table} ADD {name}PRIMARY KEY ({columns}){tablespace}");
+    let cluster = fields.filled("constraintName").filter(|_| fields.is("clustered"));
+    let cluster = cluster.map(|name| format!("CLUSTER {table} USING {}", dialect.name(name)));
+    std::iter::once(add).chain(cluster).collect()
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {

@@ -1,7 +1,7 @@
 //! addUniqueConstraint.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
+use super::{ALL_FIELDS, Kind, Statements};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -25,10 +25,15 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("validate"),
     ],
     hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
+    invalid,
     statements: Statements::Always(statements),
     inverse,
 };
+
+fn invalid(fields: &Object) -> Vec<String> {
+    let clustered = fields.is("clustered").then(|| "clustered is not allowed on postgresql".to_owned());
+    clustered.into_iter().collect()
+}
 
 fn table(fields: &Object, dialect: &Dialect) -> String {
     dialect.object(fields.text("schemaName"), fields.required("tableName"))

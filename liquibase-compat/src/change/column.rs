@@ -82,6 +82,19 @@ const DEFAULTS: &[&str] = &[
     "defaultValueSequenceNext",
 ];
 
+/// The fields that can hold a value.
+const VALUES: &[&str] = &[
+    "value",
+    "valueBlobFile",
+    "valueBoolean",
+    "valueClobFile",
+    "valueComputed",
+    "valueDate",
+    "valueNumeric",
+    "valueSequenceCurrent",
+    "valueSequenceNext",
+];
+
 /// What a `<column>` of loadData may hold.
 pub(crate) const LOAD_COLUMN: &[Field] =
     column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::text("index"));
@@ -122,9 +135,9 @@ impl<'a> Column<'a> {
         self.fields.filled("type").is_some()
     }
 
-    /// Whether its name is an expression, for an index.
-    pub(crate) fn is_computed(&self) -> bool {
-        self.fields.is("computed")
+    /// Whether its name is an expression, for an index; none if that is not said.
+    pub(crate) fn computed(&self) -> Option<bool> {
+        self.fields.flag("computed")
     }
 
     /// Whether an index goes down it.
@@ -160,14 +173,33 @@ impl<'a> Column<'a> {
         self.constraint_text("primaryKeyTablespace")
     }
 
+    /// Whether it must have a value in each row.
+    pub(crate) fn is_not_null(&self) -> bool {
+        self.constraint_flag("nullable") == Some(false)
+    }
+
+    /// Whether the rows that are there are to get a value: it cannot be NOT NULL before they have.
+    pub(crate) fn has_value(&self) -> bool {
+        VALUES.iter().any(|name| self.fields.text(name).is_some() || self.fields.flag(name).is_some())
+    }
+
     /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
     pub(crate) fn definition(&self, dialect: &Dialect) -> String {
+        self.described(dialect, self.is_primary_key() || self.is_not_null())
+    }
+
+    /// The same for a table that has rows, in which the column cannot be NOT NULL before they have their values.
+    pub(crate) fn addition(&self, dialect: &Dialect) -> String {
+        self.described(dialect, self.is_primary_key() || (self.is_not_null() && !self.has_value()))
+    }
+
+    fn described(&self, dialect: &Dialect, not_null: bool) -> String {
         let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
         if let Some(default) = self.default(dialect) {
             sql.push_str(&format!(" DEFAULT {default}"));
         }
         sql.push_str(&self.identity());
-        if self.is_primary_key() || self.constraint_flag("nullable") == Some(false) {
+        if not_null {
             if let Some(name) = self.constraint_text("notNullConstraintName") {
                 sql.push_str(&format!(" CONSTRAINT {}", dialect.name(name)));
             }

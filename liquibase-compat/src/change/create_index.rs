@@ -3,7 +3,7 @@
 use super::column::{ADD_COLUMN, Column};
 use super::{Hashing, Kind, Statements, nothing_invalid};
 use crate::field::{Field, Object};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Quoting};
 
 pub(crate) const KIND: Kind = Kind {
     name: "createIndex",
@@ -25,7 +25,16 @@ pub(crate) const KIND: Kind = Kind {
     inverse,
 };
 
+/// Whether the index is one that PostgreSQL makes by itself, for a key or a constraint.
+fn comes_by_itself(fields: &Object) -> bool {
+    let with = fields.text("associatedWith").unwrap_or_default();
+    with.split(',').any(|one| ["primaryKey", "uniqueConstraint", "foreignKey"].contains(&one.trim()))
+}
+
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+    if comes_by_itself(fields) {
+        return Vec::new();
+    }
     let unique = if fields.is("unique") { "UNIQUE " } else { "" };
     // The index is made in the table's schema; PostgreSQL refuses a schema before its name.
     let name = fields.filled("indexName").map(|name| format!("{} ", dialect.name(name))).unwrap_or_default();
@@ -41,11 +50,17 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
 }
 
 fn part(column: &Column<'_>, dialect: &Dialect) -> String {
-    let name = if column.is_computed() { column.name().to_owned() } else { dialect.name(column.name()) };
+    // What looks like a call of a function is one, unless the changelog denies it.
+    let call = column.computed().is_none() && column.name().contains('(') && dialect.quoting != Quoting::All;
+    let expression = column.computed() == Some(true) || call;
+    let name = if expression { column.name().to_owned() } else { dialect.name(column.name()) };
     if column.is_descending() { format!("{name} DESC") } else { name }
 }
 
 fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+    if comes_by_itself(fields) {
+        return Some(Vec::new());
+    }
     let name = fields.filled("indexName")?;
     Some(vec![format!("DROP INDEX {}", dialect.object(fields.text("schemaName"), name))])
 }

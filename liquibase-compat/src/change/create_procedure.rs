@@ -62,7 +62,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
         return vec![create];
     };
     // The text itself names no schema: it is made where the search path says, which is put back after it.
-    let path = |schema: &str| format!("SELECT set_config('search_path', {}, true)", literal(schema));
+    let path = |schema: &str| format!("SELECT set_config('search_path', {}, false)", literal(schema));
     let own = dialect.name(schema);
     let default = dialect.name(&dialect.schema);
     vec![path(&format!("{own}, {default}")), create, path(&default)]

@@ -61,9 +61,10 @@ impl Reader<'_> {
 
     fn cell(&mut self) -> Result<String, String> {
         let mut cell = String::new();
-        let blanks = self.rest.len() - self.rest.trim_start_matches([' ', '\t']).len();
+        let separator = self.separator;
+        let blank = |c| (c == ' ' || c == '\t') && c != separator;
+        let blanks = self.rest.len() - self.rest.trim_start_matches(blank).len();
         if let Some(quote) = self.quote
-            && self.separator != '\t'
             && self.rest[blanks..].starts_with(quote)
         {
             self.rest = &self.rest[blanks..];

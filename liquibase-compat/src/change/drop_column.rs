@@ -30,8 +30,10 @@ fn invalid(fields: &Object) -> Vec<String> {
 
 fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    let one = fields.filled("columnName").into_iter();
-    one.chain(Column::all(fields).map(|column| column.name()))
+    // The list counts more than the single name.
+    let one = fields.filled("columnName").filter(|_| fields.columns().is_empty());
+    one.into_iter()
+        .chain(Column::all(fields).map(|column| column.name()))
         .map(|name| format!("ALTER TABLE {table} DROP COLUMN {}", dialect.name(name)))
         .collect()
 }

@@ -44,7 +44,11 @@ pub(super) fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
 /// The header and the rows as they are written.
 fn cells(fields: &Object, file: &Attachment) -> Result<(Vec<String>, Vec<Vec<String>>), String> {
     let name = fields.required("file");
-    let separator = fields.filled("separator").and_then(|text| text.chars().next()).unwrap_or(',');
+    let separator = match fields.filled("separator") {
+        // As Java writes a tab.
+        Some("\\t") => '\t',
+        separator => separator.and_then(|text| text.chars().next()).unwrap_or(','),
+    };
     let quote = fields.text("quotchar").map(str::trim).and_then(|text| text.chars().next());
     let mut rows =
         csv::rows(&file.plain, separator, quote).map_err(|error| format!("Error parsing {name}: {error}"))?;
@@ -85,16 +89,16 @@ fn column_for<'a>(fields: &'a Object, header: &str, index: usize) -> Option<&'a 
     exact.or_else(|| fields.columns().iter().find(|column| said(column, str::eq_ignore_ascii_case)))
 }
 
-/// The rows as SQL.
+/// The rows as SQL. Failures are told as Liquibase tells them, with the names of its exceptions.
 ///
 /// # Errors
 /// When the file or one that a cell names cannot be had, or the file is not what its header says.
 pub(super) fn read(fields: &Object, dialect: &Dialect) -> Result<Loaded, String> {
     let file = match fields.file("file") {
         Some(Ok(file)) => file,
-        Some(Err(_)) | None => return Err(format!("Unable to read file {}", fields.required("file"))),
+        Some(Err(_)) | None => return Err(unexpected(format!("Unable to read file {}", fields.required("file")))),
     };
-    let (header, rows) = cells(fields, file)?;
+    let (header, rows) = cells(fields, file).map_err(unexpected)?;
     let plain = Object::default();
     let columns: Vec<(usize, &Object)> = header
         .iter()
@@ -141,8 +145,12 @@ fn cell(
         ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
         ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
         ("SEQUENCE", None) => {
-            return Err("Must set a sequence name in the loadData column defaultValue attribute".to_owned());
+            return Err(unexpected(
+                "Must set a sequence name in the loadData column defaultValue attribute".to_owned(),
+            ));
         }
+        // An upsert has no way to send a file, and takes the name for the value.
+        ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
         ("BLOB", Some(text)) => match base64(text) {
             Some(bytes) => value::bytes(&bytes),
             None => value::bytes(named(file, text)?),
@@ -151,6 +159,15 @@ fn cell(
         (_, Some(text)) => value::cell(text),
         (_, None) => null(),
     })
+}
+
+/// Whether rows are updated where they are there.
+fn is_upsert(fields: &Object) -> bool {
+    fields.filled("primaryKey").is_some()
+}
+
+fn unexpected(message: String) -> String {
+    format!("liquibase.exception.UnexpectedLiquibaseException: {message}")
 }
 
 fn is_true(text: &str) -> bool {
@@ -183,8 +200,10 @@ fn moment(text: &str) -> String {
 fn named<'a>(file: &'a Attachment, name: &str) -> Result<&'a [u8], String> {
     match file.named.get(name) {
         Some(Ok(bytes)) => Ok(bytes),
-        Some(Err(message)) => Err(message.clone()),
-        None => Err(format!("The file {name} was not found in the configured search path")),
+        Some(Err(message)) => Err(format!("liquibase.exception.DatabaseException: {message}")),
+        None => Err(format!(
+            "liquibase.exception.DatabaseException: The file {name} was not found in the configured search path"
+        )),
     }
 }
 
@@ -217,9 +236,8 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 /// Reads the files that cells name: those of columns said to hold files, and those of columns without a type, which the table may say to
 /// hold files. A cell of the latter is taken for a file name if it has a dot or a slash and is no number.
 pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
-    let Some(Ok(file)) = fields.file("file") else { return };
+    let Some(Ok(file)) = fields.file("file").filter(|_| !is_upsert(fields)) else { return };
     let Ok((header, rows)) = cells(fields, file) else { return };
-    let beside = fields.is("relativeToChangelogFile");
     let mut found = Vec::new();
     for (index, name) in header.iter().enumerate() {
         let column = column_for(fields, name.trim(), index);
@@ -227,7 +245,7 @@ pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
         let lob = type_.is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"));
         let maybe = |cell: &str| type_.is_none() && cell.contains(['.', '/']) && cell.parse::<f64>().is_err();
         for cell in rows.iter().map(|row| &row[index]).filter(|cell| lob || maybe(cell)) {
-            found.push((cell.clone(), around.read(cell, beside)));
+            found.push((cell.clone(), around.read(cell, true)));
         }
     }
     for (_, file) in fields.attached.iter_mut().filter(|(name, _)| *name == "file") {

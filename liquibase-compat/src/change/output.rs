@@ -29,7 +29,7 @@ fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
         "STDOUT" | "STDERR" | "INFO" => tracing::info!(message, "output of the changelog"),
         "WARN" | "WARNING" => tracing::warn!(message, "output of the changelog"),
         "SEVERE" | "FATAL" | "ERROR" => tracing::error!(message, "output of the changelog"),
-        target => return Err(format!("Unknown target: {target}")),
+        target => return Err(format!("liquibase.exception.UnexpectedLiquibaseException: Unknown target: {target}")),
     }
     Ok(Vec::new())
 }

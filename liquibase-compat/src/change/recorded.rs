@@ -14,6 +14,10 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("xml-checksum-attr-variants", "times are masked"),
     ("xml-sql", "the script repeats the delimiter"),
     ("err-delimiter-inline", "the script repeats the delimiter"),
+    ("sql-attributes", "the script repeats the delimiter"),
+    ("sql-basic", "the script repeats the delimiter"),
+    ("sql-go-delimiter", "the script repeats the delimiter"),
+    ("yaml-scalars", "times are masked"),
 ];
 
 /// The statements that the recorded script has for a changeset, without what it writes for itself.

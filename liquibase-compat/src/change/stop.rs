@@ -15,5 +15,5 @@ pub(crate) const KIND: Kind = Kind {
 };
 
 fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
-    Err(fields.required("message").to_owned())
+    Err(format!("liquibase.change.core.StopChange$StopChangeException: {}", fields.required("message")))
 }

@@ -42,7 +42,8 @@ pub(super) fn date(written: &str) -> String {
 /// An expression.
 pub(super) fn computed(expression: &str) -> String {
     let lower = expression.to_lowercase();
-    if lower == "now()" || lower.starts_with("current_timestamp") { "NOW()".to_owned() } else { expression.to_owned() }
+    let now = lower == "now()" || ["current_timestamp", "current_datetime"].iter().any(|word| lower.starts_with(word));
+    if now { "NOW()".to_owned() } else { expression.to_owned() }
 }
 
 /// The next value of a sequence, which may be named with its schema.

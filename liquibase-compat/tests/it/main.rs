@@ -4,9 +4,11 @@
 
 mod adoption;
 mod checksums;
+mod files;
 mod golden;
 mod includes;
 mod locking;
+mod modify;
 mod properties;
 mod support;
 mod updates;

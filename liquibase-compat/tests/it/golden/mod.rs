@@ -15,13 +15,16 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
+/// Where this crate ends otherwise on purpose: a changeset without an author is refused, or recorded, but not run and lost.
+const OTHERWISE: &[&str] = &["yaml-no-author"];
+
 /// The cases whose names begin so, followed to their ends; what differs from the recordings, all of it.
 async fn differences(prefixes: &[&str]) -> Vec<String> {
     let work = std::env::temp_dir().join(format!("liquibase-compat-{}-{}", prefixes.join(""), std::process::id()));
     let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)) && !OTHERWISE.contains(&name.as_str()))
         .collect();
     names.sort();
     assert!(!names.is_empty(), "no recorded cases {prefixes:?} in {}", data().display());
@@ -54,6 +57,18 @@ fn copy(from: &Path, to: &Path) {
 #[tokio::test]
 async fn every_xml_case_ends_as_it_did_in_liquibase() {
     let found = differences(&["xml-"]).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test]
+async fn every_yaml_and_json_case_ends_as_it_did_in_liquibase() {
+    let found = differences(&["yaml-", "json-"]).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test]
+async fn every_sql_case_ends_as_it_did_in_liquibase() {
+    let found = differences(&["sql-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
