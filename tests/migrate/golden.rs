@@ -25,12 +25,14 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// All of them, by name.
+    /// All of them, by name; those whose name begins with `$ATTENDANCE_TEST_CASES`, where somebody works on a few.
     pub(crate) fn all(purpose: &str) -> Vec<Self> {
         let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
+        let wanted = std::env::var("ATTENDANCE_TEST_CASES").unwrap_or_default();
+        names.retain(|name| name.starts_with(&wanted));
         names.sort();
         names.into_iter().map(|name| Self::read(name, purpose)).collect()
     }
@@ -103,12 +105,12 @@ impl Case {
             stdout(&text(&output.stdout), database).into(),
             &stdout(step["stdout"].as_str().unwrap_or_default(), database).into(),
         );
-        if let Some(expected) = step["databasechangelog"].as_array() {
+        let has_history = database.has_history();
+        same("the Liquibase tables", has_history.into(), &step["databasechangelog"].is_array().into());
+        if let Some(expected) = step["databasechangelog"].as_array().filter(|_| has_history) {
             let expected: Vec<Value> = expected.iter().map(without_writer).collect();
             same("history", database.history().into(), &expected.into());
             same("lock", database.rows("SELECT * FROM databasechangeloglock").into(), &step["lock"]);
-        } else {
-            same("history", database.has_history().into(), &false.into());
         }
         same("schema", database.schema().into(), &step["schema"]);
         same("data", database.data(), &sorted(&step["data"]));
