@@ -5,6 +5,7 @@
 
 use tokio_postgres::{Client, GenericClient};
 
+use crate::change::Change;
 use crate::changelog::Changelog;
 use crate::changeset::{ChangeSet, ChangeSetId};
 use crate::checksum::ChecksumVersion;
@@ -327,6 +328,7 @@ impl Run<'_> {
             write_row(&*self.client, &record).await?;
         }
         self.recorded(row, outcome == Outcome::Executed);
+        set.changes.iter().filter_map(Change::output).for_each(|output| self.asked.options.tell(&output));
         Ok(outcome)
     }
 
