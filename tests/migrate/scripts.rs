@@ -29,7 +29,9 @@ fn outcome(case: &Case, updated: bool, script: Result<String, String>) -> Result
 fn command(case: &Case, updated: bool, step: &Value) -> Result<Value, String> {
     let database = prepared(case, updated);
     let output = case.run(&database, step);
-    assert!(output.status.success(), "{}: {}", case.name, text(&output.stderr));
+    if !output.status.success() {
+        return Err(text(&output.stderr));
+    }
     let schema = plain_views(&database.schema());
     Ok(serde_json::json!({ "history": database.history(), "schema": schema, "data": database.data() }))
 }

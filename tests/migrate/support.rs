@@ -125,9 +125,9 @@ impl Database {
             dump.args(["-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(server().port.to_string()).arg(&self.name);
         let output = output.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
+        // Only lines of pg_dump itself: a comment inside of a function stands further in.
         let noise = |line: &&str| {
-            let line = line.trim();
-            line.is_empty()
+            line.trim().is_empty()
                 || line.starts_with("--")
                 || line.starts_with("SET ")
                 || line.contains("set_config")
