@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
-.PHONY: run build test lint bench-start postgres deny clean
+.PHONY: run build test lint bench-start bench-migrate interop run-migrations postgres deny clean
 
 run: build                      ## build and start the appliance with nothing configured
 	scripts/run.sh
@@ -25,6 +25,15 @@ deny:                           ## licences, sources and duplicate crates (cargo
 
 bench-start: postgres           ## time to the first answer, idle memory, binary size
 	$(CARGO) bench --locked --bench start
+
+bench-migrate: build             ## time migrations, beside the real Liquibase where make interop has installed it
+	scripts/bench-migrate.sh
+
+interop: build                  ## ours and the real Liquibase in turn on one database (npm, Java 17; takes long; not in CI)
+	scripts/interop.sh
+
+run-migrations: build           ## bring the schema up to date: liquibase.properties, else the configuration
+	scripts/run-migrations.sh
 
 postgres: $(PG)                 ## fetch, check and trim the PostgreSQL distribution that is embedded
 

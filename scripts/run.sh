@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the release binary on a data directory in the checkout (.data), or, where the unprivileged user it becomes
+# Starts the release binary (to serve, or to do what ATTENDANCE_RUN says) on a data directory in the checkout (.data), or, where the unprivileged user it becomes
 # could not get there (a checkout below a private home directory, started as root), in the place of an installed one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,4 +16,5 @@ if [ "$(id -u)" -eq 0 ]; then
     at=$(dirname "$at")
   done
 fi
-exec target/release/attendance-api serve --data-dir "$data" "$@"
+read -ra command <<<"${ATTENDANCE_RUN:-serve}"
+exec target/release/attendance-api "${command[@]}" --data-dir "$data" "$@"

@@ -21,6 +21,13 @@ pub struct Options {
 pub enum Event<'a> {
     /// A changeset is about to run.
     Running(&'a ChangeSetId),
+    /// An `output` change has something to say.
+    Output {
+        /// What.
+        message: &'a str,
+        /// Where: STDOUT, STDERR or a level of the log.
+        target: &'a str,
+    },
     /// A changeset is about to be rolled back.
     RollingBack(&'a ChangeSetId),
     /// A changeset runs although its preconditions fail, because `onFail="WARN"` says so.

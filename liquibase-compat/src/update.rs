@@ -6,6 +6,7 @@
 use tokio_postgres::{Client, GenericClient};
 
 use crate::apply;
+use crate::change::Change;
 use crate::changelog::Changelog;
 use crate::changeset::{ChangeSet, ChangeSetId};
 use crate::checksum::ChecksumVersion;
@@ -19,10 +20,7 @@ use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_to};
 use crate::precondition::{CheckContext, Consequence, Verdict};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
-use crate::session::{
-    by_database, check_changelog, deployment_id, prepare, restore_search_path, run_statements, search_path,
-    set_search_path,
-};
+use crate::session::{check_changelog, deployment_id, prepare, restore_search_path, search_path, set_search_path};
 
 /// Brings the database up to date with the changelog.
 ///
@@ -127,8 +125,9 @@ impl Asked<'_> {
 async fn carry_out(lock: &mut Lock<'_>, asked: &Asked<'_>) -> Result<Report, Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
-    let filled = fill_missing_checksums(lock.client(), &tables, asked.changelog).await?;
-    let (first, _) = validated(lock.client(), &tables, asked).await?;
+    let (filled, history) = fill_missing_checksums(lock.client(), &tables, asked.changelog).await?;
+    check_changelog(lock.client(), &tables, asked.changelog, &history).await?;
+    let first = asked.plan(&history)?;
     if first.is_empty() {
         return Ok(Report { checksums_upgraded: filled, ..report_of(&first) });
     }
@@ -154,8 +153,12 @@ pub(crate) async fn released(
     }
 }
 
-/// Fills in checksums that were cleared: the content of today is taken for what was run.
-async fn fill_missing_checksums(client: &Client, tables: &Tables, changelog: &Changelog) -> Result<usize, Error> {
+/// Fills in checksums that were cleared: the content of today is taken for what was run. Gives the history as it is then.
+async fn fill_missing_checksums(
+    client: &Client,
+    tables: &Tables,
+    changelog: &Changelog,
+) -> Result<(usize, History), Error> {
     let history = tables.read(client).await?;
     let mut filled = 0;
     for row in history.rows().iter().filter(|row| row.checksum.is_none()) {
@@ -164,7 +167,8 @@ async fn fill_missing_checksums(client: &Client, tables: &Tables, changelog: &Ch
             filled += 1;
         }
     }
-    Ok(filled)
+    let history = if filled == 0 { history } else { tables.read(client).await? };
+    Ok((filled, history))
 }
 
 /// The history and the plan, after all validation.
@@ -309,7 +313,7 @@ impl Run<'_> {
 
     /// Runs the changes and records them.
     async fn execute(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
-        let path = [set_search_path(self.tables, self.search_path)];
+        let path = set_search_path(self.tables, self.search_path);
         let ran_before = self.history.find_key(&set.key());
         let exec_type = if ran_before.is_some() { "RERAN" } else { "EXECUTED" };
         let row = self.entry(exec_type).row(set);
@@ -318,25 +322,27 @@ impl Run<'_> {
             None => self.tables.insert_sql(&row),
         };
         let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
-        if set.run_in_transaction {
-            let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
-            run_statements(&transaction, &path).await.map_err(by_database)?;
-            apply::changes(&transaction, set, &self.tables.schema).await?;
-            write_row(&transaction, &record).await?;
-            transaction.commit().await.map_err(|error| postgres_message(&error))?;
-        } else {
-            run_statements(&*self.client, &path).await.map_err(by_database)?;
-            apply::changes(&*self.client, set, &self.tables.schema).await?;
-            write_row(&*self.client, &record).await?;
+        let (begin, end) = if set.run_in_transaction { ("BEGIN; ", "; COMMIT") } else { ("", "") };
+        let begun = self.client.batch_execute(&format!("{begin}{path}")).await;
+        begun.map_err(|error| postgres_message(&error))?;
+        // The row goes with the COMMIT: a round trip more for each of a thousand changesets is felt.
+        let done = match apply::changes(&*self.client, set, &self.tables.schema).await {
+            Ok(()) => write_row(&*self.client, &record, end).await,
+            failed => failed,
+        };
+        if done.is_err() && set.run_in_transaction && !self.client.is_closed() {
+            self.client.batch_execute("ROLLBACK").await.map_err(|error| postgres_message(&error))?;
         }
+        done?;
         self.recorded(row, outcome == Outcome::Executed);
+        set.changes.iter().filter_map(Change::output).for_each(|output| self.asked.options.tell(&output));
         Ok(outcome)
     }
 
     /// Records a changeset as run. Also one that has a row already: so does Liquibase.
     async fn record_only(&mut self, set: &ChangeSet, exec_type: &'static str) -> Result<Outcome, String> {
         let row = self.entry(exec_type).row(set);
-        write_row(&*self.client, &self.tables.insert_sql(&row)).await?;
+        write_row(&*self.client, &self.tables.insert_sql(&row), "").await?;
         self.recorded(row, true);
         Ok(if exec_type == "MARK_RAN" { Outcome::MarkedRan } else { Outcome::Executed })
     }
@@ -354,8 +360,8 @@ impl Run<'_> {
     }
 }
 
-/// Runs the statement that writes the row of a changeset.
-async fn write_row(client: &impl GenericClient, statement: &str) -> Result<(), String> {
+/// Runs the statement that writes the row of a changeset, and what ends its transaction with it.
+async fn write_row(client: &impl GenericClient, statement: &str, end: &str) -> Result<(), String> {
     let failed = |error| format!("{} [Failed SQL: (0) {statement}]", postgres_message(&error));
-    client.batch_execute(statement).await.map_err(failed)
+    client.batch_execute(&format!("{statement}{end}")).await.map_err(failed)
 }

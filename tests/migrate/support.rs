@@ -84,6 +84,11 @@ impl Database {
         psql(&self.name, script);
     }
 
+    /// The same, for a script that may fail.
+    pub(crate) fn try_script(&self, script: &str) -> Result<(), String> {
+        try_psql(&self.name, script).map(drop)
+    }
+
     /// Rows of a query as JSON objects.
     pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
         let found = self.run(&format!("SELECT row_to_json(q) FROM ({query}) q"));
@@ -120,9 +125,9 @@ impl Database {
             dump.args(["-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(server().port.to_string()).arg(&self.name);
         let output = output.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
+        // Only lines of pg_dump itself: a comment inside of a function stands further in.
         let noise = |line: &&str| {
-            let line = line.trim();
-            line.is_empty()
+            line.trim().is_empty()
                 || line.starts_with("--")
                 || line.starts_with("SET ")
                 || line.contains("set_config")
@@ -153,6 +158,10 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// Runs SQL and gives its rows, unaligned.
 fn psql(database: &str, sql: &str) -> String {
+    try_psql(database, sql).unwrap_or_else(|error| panic!("psql on {database}: {error}"))
+}
+
+fn try_psql(database: &str, sql: &str) -> Result<String, String> {
     let mut command = Command::new(server().programs.join("psql"));
     command.args([
         "-X",
@@ -177,8 +186,7 @@ fn psql(database: &str, sql: &str) -> String {
     let writer = std::thread::spawn(move || std::io::Write::write_all(&mut input, sql.as_bytes()));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().ok();
-    assert!(output.status.success(), "psql on {database}: {}", text(&output.stderr));
-    text(&output.stdout)
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 fn start() -> Server {

@@ -65,6 +65,7 @@ use crate::error::{LoadError, Place};
 use crate::expression;
 use crate::field::{self, Field, FieldKind, Object, Value};
 use crate::node::Node;
+use crate::options::Event;
 use crate::sql::Dialect;
 
 /// Every change type.
@@ -209,6 +210,13 @@ impl Change {
     /// Whether it is a tag, and which.
     pub(crate) fn tag(&self) -> Option<&str> {
         if self.kind.name == tag_database::KIND.name { self.fields.text("tag") } else { None }
+    }
+
+    /// What it has to say to the person, if it is an `output` change.
+    pub(crate) fn output(&self) -> Option<Event<'_>> {
+        let target = || self.fields.text("target").unwrap_or("STDERR");
+        let message = self.fields.text("message").filter(|_| self.kind.name == "output")?;
+        Some(Event::Output { message, target: target() })
     }
 
     /// Whether it is meant for PostgreSQL.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use liquibase_compat::{ChangeSetId, Heading, Lock, LockOptions, Outcome, Report, RollbackTarget, UpdateTarget};
+use liquibase_compat::{ChangeSetId, Event, Heading, Lock, LockOptions, Outcome, Report, RollbackTarget, UpdateTarget};
 use tokio_postgres::Client;
 
 use super::arguments::{ChangeSetOption, Command, ForceOption};
@@ -55,7 +55,7 @@ struct Session<'a> {
 /// # Errors
 /// What the command fails with; what was to be printed before is in the console.
 pub async fn execute(database: Database, work: Work<'_>, console: &mut Console) -> Result<(), Error> {
-    let mut chosen = work.chosen.map(|chosen| chosen.observed(|event| output::note(&text::event(event))));
+    let mut chosen = work.chosen.map(|chosen| chosen.observed(tell));
     if let (true, Command::Update, Some(chosen)) = (work.own, work.command, &chosen) {
         let migrated = migrations::run(&database, chosen, work.patience).await?;
         console.output.push_str(&migrated.to_string());
@@ -81,6 +81,15 @@ pub async fn execute(database: Database, work: Work<'_>, console: &mut Console) 
         }
         Command::Status(verbose) => session.status(verbose.verbose || work.own, work.own).await,
         command => session.with_changelog(command).await,
+    }
+}
+
+/// Tells what happens as it happens.
+fn tell(event: &Event<'_>) {
+    match event {
+        // Nobody reading standard output is no reason to end a migration.
+        Event::Output { message, target: "STDOUT" } => drop(output::print(&format!("{message}\n"))),
+        event => output::note(&text::event(event)),
     }
 }
 

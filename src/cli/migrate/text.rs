@@ -40,6 +40,7 @@ const fn reason_name(reason: FilterReason) -> &'static str {
 pub fn event(event: &Event<'_>) -> String {
     match event {
         Event::Running(changeset) => format!("Running Changeset: {changeset}"),
+        Event::Output { message, .. } => (*message).to_owned(),
         Event::RollingBack(changeset) => format!("Rolling Back Changeset: {changeset}"),
         Event::Despite { changeset, message } => format!(
             "WARNING: Executing {changeset} despite precondition failure due to onFail='WARN':\n      1 preconditions failed\n     {message}\n"

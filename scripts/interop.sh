@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Proves that attendance-api and the real Liquibase can be used on one database in turn: for every case of the corpus whose
+# update works, and for the appliance's own changelog, ours-then-theirs and theirs-then-ours. After the first one's update, the other's
+# `validate` and `status` must find nothing wrong and its `update` must have nothing to do.
+#   scripts/interop.sh [CASE...]
+# Needs npm, Java 17 and the distribution of `make postgres`. Liquibase 4.28 is installed below target/interop.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+work=$root/target/interop
+ours=${ATTENDANCE_API:-$root/target/release/attendance-api}
+data=$root/liquibase-compat/tests/data
+
+for tool in npm java python3 zstd; do
+  command -v $tool >/dev/null || { echo "interop: $tool is missing; install it (Debian: npm openjdk-17-jre-headless python3 zstd)" >&2; exit 1; }
+done
+[ -x "$ours" ] || { echo "interop: $ours is missing; run make build, or name another in ATTENDANCE_API" >&2; exit 1; }
+
+mkdir -p "$work"
+if [ ! -x "$work/node_modules/liquibase/dist/liquibase/liquibase" ]; then
+  npm install --no-audit --no-fund --prefix "$work" liquibase@4.28.1 >"$work/npm.log" 2>&1 ||
+    { echo "interop: npm cannot install liquibase@4.28.1, see $work/npm.log" >&2; exit 1; }
+fi
+liquibase=$(find "$work/node_modules/liquibase" -name liquibase -type f -perm -u+x | head -1)
+[ -n "$liquibase" ] || { echo "interop: the npm package holds no program named liquibase" >&2; exit 1; }
+
+exec python3 scripts/interop.py "$ours" "$liquibase" "$data" "$root" "$@"
