@@ -8,7 +8,7 @@ CREATE TABLE attendance_api.versions (
 
 -- What tells this database from others that share a Redis with it. Exactly one row.
 CREATE TABLE attendance_api.identity (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     id text NOT NULL DEFAULT md5(random()::text || clock_timestamp()::text || pg_backend_pid()::text)
 );
 INSERT INTO attendance_api.identity DEFAULT VALUES;
