@@ -1,4 +1,4 @@
-//! output: a message to whoever watches the run. A library writes it to its log, with the severity that is asked for.
+//! output: a message to whoever watches the run. It is no SQL: the run tells it when the changeset is done.
 
 use super::{ALL_FIELDS, Kind, Statements};
 use crate::field::{Field, Object};
@@ -21,17 +21,15 @@ fn invalid(fields: &Object) -> Vec<String> {
     }
 }
 
-/// Writes the message: there is no SQL to run.
+/// Where a message may go.
+const TARGETS: &[&str] = &["STDOUT", "STDERR", "DEBUG", "INFO", "WARN", "WARNING", "SEVERE", "FATAL", "ERROR"];
+
 fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
-    let message = fields.required("message");
-    match fields.required("target").to_uppercase().as_str() {
-        "DEBUG" => tracing::debug!(message, "output of the changelog"),
-        "STDOUT" | "STDERR" | "INFO" => tracing::info!(message, "output of the changelog"),
-        "WARN" | "WARNING" => tracing::warn!(message, "output of the changelog"),
-        "SEVERE" | "FATAL" | "ERROR" => tracing::error!(message, "output of the changelog"),
-        target => return Err(format!("liquibase.exception.UnexpectedLiquibaseException: Unknown target: {target}")),
+    let target = fields.required("target");
+    match TARGETS.contains(&target.to_uppercase().as_str()) {
+        true => Ok(Vec::new()),
+        false => Err(format!("liquibase.exception.UnexpectedLiquibaseException: Unknown target: {target}")),
     }
-    Ok(Vec::new())
 }
 
 fn inverse(_: &Object, _: &Dialect) -> Option<Vec<String>> {
