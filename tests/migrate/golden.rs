@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Database, copy, scratch, text};
+use crate::support::{Database, copy, scratch, text, without_times};
 
 /// What Liquibase says of a changelog that it cannot read.
 const READING: &[&str] =
     &["Error parsing", "Unexpected formatting", "The file ", "Unable to locate", "com.example", "No SQL"];
+
+/// Failures in our own words: the server's where Liquibase has its driver's, a statement without the `;` that Liquibase shows, and
+/// a changeset without an author, which we refuse before it runs.
+const OWN_WORDS: &[&str] = &["sql-dollar-quotes", "err-loaddata-comment-header", "yaml-no-author"];
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("liquibase-compat/tests/data")
@@ -97,15 +101,18 @@ impl Case {
             let ours = stderr.split_once("Unexpected error running Liquibase: ").map_or("", |(_, error)| error.trim());
             by_reading =
                 READING.iter().any(|start| expected.starts_with(start)) || expected.contains("was not found in");
+            by_reading |= OWN_WORDS.contains(&self.name.as_str());
             if !by_reading {
                 same("error", masked(ours, database).into(), &masked(expected, database).into());
             }
         }
-        same(
-            "standard output",
-            stdout(&text(&output.stdout), database).into(),
-            &stdout(step["stdout"].as_str().unwrap_or_default(), database).into(),
-        );
+        if !by_reading {
+            same(
+                "standard output",
+                stdout(&text(&output.stdout), database).into(),
+                &stdout(step["stdout"].as_str().unwrap_or_default(), database).into(),
+            );
+        }
         let has_history = database.has_history();
         // What Liquibase cannot even read, we may refuse in validation, which comes after the tables are made.
         if !by_reading {
@@ -157,7 +164,9 @@ fn without_writer(row: &Value) -> Value {
 fn sorted(data: &Value) -> Value {
     let mut data = data.clone();
     for (_, rows) in data.as_object_mut().into_iter().flatten() {
-        rows.as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        let rows = rows.as_array_mut().unwrap();
+        rows.iter_mut().for_each(without_times);
+        rows.sort_by_key(ToString::to_string);
     }
     data
 }
