@@ -118,6 +118,19 @@ impl<'c> Lock<'c> {
         }
     }
 
+    /// Frees the row where a process of ours left it that is gone: of us, only the holder of the advisory lock lives.
+    pub(crate) async fn heal_row(&mut self, tables: &Tables) -> Result<(), Error> {
+        let sql = format!(
+            "UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL \
+             WHERE id = 1 AND locked AND strpos(lockedby, $1) > 0",
+            tables.lock
+        );
+        if answer("freeing databasechangeloglock", self.client.execute(&sql, &[&MARK])).await? > 0 {
+            tracing::warn!("a migration lock was left by a process of ours that is gone; it is free again");
+        }
+        Ok(())
+    }
+
     /// Gives the row back.
     pub(crate) async fn release_row(&mut self, tables: &Tables) -> Result<(), Error> {
         let sql =

@@ -82,7 +82,7 @@ fn five_appliances_on_one_empty_database_migrate_it_once() {
         assert!(health(&appliance.address).starts_with("HTTP/1.1 200"));
         let loud = appliance.log.iter().find(|line| line["level"] == "ERROR" || line["level"] == "error");
         assert!(loud.is_none(), "{loud:?}");
-        migrated += appliance.log.iter().filter(|line| line["message"] == "changeset").count().min(1);
+        migrated += appliance.log.iter().filter(|line| line["message"] == "running changeset").count().min(1);
     }
     assert_eq!(migrated, 1, "one of them migrates");
     let twice = database.run("SELECT count(*) - count(DISTINCT id) FROM databasechangelog");

@@ -26,6 +26,13 @@ async fn a_row_left_by_a_killed_process_of_ours_heals_itself() {
 }
 
 #[tokio::test]
+async fn a_row_left_after_the_last_changeset_heals_though_nothing_is_to_be_done() {
+    let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
+    assert_eq!(database.update(&log("")).await.unwrap().run(), 0);
+    assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
+}
+
+#[tokio::test]
 async fn a_foreign_lock_is_waited_for_and_named() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     let mut client = database.connect().await;
