@@ -151,6 +151,8 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
         _ if ["08", "53", "58"].iter().any(|class| state.code().starts_with(class)) => {
             Failure::Final(Error::Unavailable(text(error)))
         }
+        // Class 23: a constraint that is not ours, since our own key is a conflict.
+        _ if state.code().starts_with("23") => Failure::Final(Error::Forbidden(text(error))),
         _ => Failure::Final(Error::Refused(text(error))),
     }
 }

@@ -36,6 +36,9 @@ pub enum Error {
     /// The employee already has a record of that day.
     #[error("the employee already has a record of that day")]
     Conflict,
+    /// A rule that somebody else put on the table forbids the record. The text is for the log.
+    #[error("a rule of the database forbids the record: {0}")]
+    Forbidden(String),
     /// PostgreSQL could not be asked, or not in time. The text is for the log.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -72,6 +75,7 @@ impl Attendance {
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
             Err(Error::Conflict) => self.metrics.record_conflicts.inc(),
+            Err(Error::Forbidden(rule)) => tracing::warn!(rule, "a constraint of the table forbade a record"),
             Err(_) => {}
         }
         outcome

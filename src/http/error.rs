@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 use super::response::{Body, Reply};
 use crate::attendance::{self, Problem, json};
 
+/// Title of every error of a record's content.
+pub const VALIDATION_ERROR: &str = "Validation Error";
+
 /// A status that says that a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorStatus(StatusCode);
@@ -213,6 +216,12 @@ impl From<attendance::Error> for Failure {
                 Self::unavailable("The database cannot be used at the moment. Try again shortly.")
                     .logged(error.to_string())
             }
+            attendance::Error::Forbidden(_) => Self::new(
+                ErrorStatus::BAD_REQUEST,
+                "A rule that was added to the database forbids this record; its operator knows which.",
+            )
+            .titled(VALIDATION_ERROR)
+            .logged(error.to_string()),
             attendance::Error::Refused(_) => Self::bug(error.to_string()),
         }
     }

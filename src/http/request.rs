@@ -13,11 +13,8 @@ use hyper::http::request::Parts;
 
 use super::App;
 use super::encoding;
-use super::error::{ErrorStatus, Failure};
+use super::error::{ErrorStatus, Failure, VALIDATION_ERROR};
 use crate::attendance::{Draft, NewRecord, Problem};
-
-/// Title of every error of a record's content.
-const VALIDATION_ERROR: &str = "Validation Error";
 
 /// One request.
 #[derive(Debug)]

@@ -284,3 +284,23 @@ fn post_days(appliance: &Appliance, id: &str, days: &[String], client: usize) ->
     let name = format!("client {client}");
     days.iter().map(|date| create(appliance, &record(id, &name, "Present", date)).status).collect()
 }
+
+#[test]
+fn a_rule_that_the_operator_added_is_not_a_mistake_of_the_server() {
+    let appliance = Appliance::builder().start();
+    appliance.sql().run("ALTER TABLE records ADD CONSTRAINT no_ghosts CHECK (name <> 'Ghost')");
+    let refused = create(&appliance, &record("g1", "Ghost", "Present", "2023-08-01")).expect(400);
+    assert_eq!(refused.json()["error"], "Validation Error");
+    assert!(!refused.text().contains("no_ghosts"), "names of the database stay inside: {}", refused.text());
+    create(&appliance, &record("g1", "Asha", "Present", "2023-08-01")).expect(200);
+}
+
+#[test]
+fn a_column_whose_type_was_changed_is_read_at_once() {
+    let appliance = Appliance::builder().config("redis: { mode: off }").start();
+    create(&appliance, &record("t1", "Asha", "Present", "2023-08-01")).expect(200);
+    let search = || appliance.get(&format!("{API}/search?id=t1")).expect(200).json();
+    assert_eq!(search(), record("t1", "Asha", "Present", "2023-08-01"));
+    appliance.sql().run("ALTER TABLE records ALTER name TYPE varchar(300)");
+    assert_eq!(search(), record("t1", "Asha", "Present", "2023-08-01"));
+}
