@@ -22,6 +22,10 @@ use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
 use crate::session::{check_changelog, deployment_id, prepare, restore_search_path, search_path, set_search_path};
 
+/// A changeset does not wait for the disk: should the machine fail, it is lost together with its row and runs again. The
+/// release of the lock row, which ends every run, commits synchronously and takes all before it to the disk.
+const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; ";
+
 /// Brings the database up to date with the changelog.
 ///
 /// The Liquibase tables are made if they are missing. With nothing to do, nothing else is written.
@@ -324,7 +328,7 @@ impl Run<'_> {
             None => self.tables.insert_sql(&row),
         };
         let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
-        let (begin, end) = if set.run_in_transaction { ("BEGIN; ", "; COMMIT") } else { ("", "") };
+        let (begin, end) = if set.run_in_transaction { (BEGIN, "; COMMIT") } else { ("", "") };
         let begun = self.client.batch_execute(&format!("{begin}{path}")).await;
         begun.map_err(|error| postgres_message(&error))?;
         // The row goes with the COMMIT: a round trip more for each of a thousand changesets is felt.
