@@ -113,7 +113,7 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::try_from(value).unwrap());
-            ids.of(&headers).to_owned()
+            ids.of(&headers).to_string()
         };
         assert_eq!(of("a-B_9.z"), "a-B_9.z");
         for bad in ["", "a b", "a\"b", "<x>", &"a".repeat(129)] {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn ours_are_the_process_and_a_counter() {
         let ids = RequestIds::new();
-        let texts: Vec<String> = (0..11).map(|_| ids.fresh().to_owned()).collect();
+        let texts: Vec<String> = (0..11).map(|_| ids.fresh().to_string()).collect();
         let process = texts[0].strip_suffix("-1").unwrap();
         assert!(process.len() == 16 && process.bytes().all(|digit| digit.is_ascii_hexdigit()));
         assert_eq!((&texts[8], &texts[10]), (&format!("{process}-9"), &format!("{process}-11")));
