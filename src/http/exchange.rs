@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,7 +64,7 @@ impl Service<Request<Incoming>> for Exchanges {
     }
 }
 
-async fn answer(app: Arc<App>, mut exchange: Exchange, request: Request<Incoming>) -> Response<Body> {
+async fn answer(app: Arc<App>, mut exchange: Box<Exchange>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let route = router::find(&head.method, head.uri.path());
@@ -106,7 +106,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-/// A request that is being answered. Dropping it observes it.
+/// A request that is being answered. Dropping it observes it. In a box: it goes through many hands.
 #[derive(Debug)]
 pub struct Exchange {
     app: Arc<App>,
@@ -123,9 +123,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    fn new(of: &Exchanges, request: &Request<Incoming>) -> Self {
+    fn new(of: &Exchanges, request: &Request<Incoming>) -> Box<Self> {
         of.app.metrics.requests_in_flight.inc();
-        Self {
+        Box::new(Self {
             app: Arc::clone(&of.app),
             activity: Arc::clone(&of.activity),
             peer: of.peer,
@@ -137,7 +137,7 @@ impl Exchange {
             route: router::UNMATCHED,
             status: CONNECTION_ENDED,
             cached: Cached::Bypass,
-        }
+        })
     }
 
     /// Logs what only the log is told, as loud as it is our fault, and makes the answer.
@@ -156,7 +156,7 @@ impl Exchange {
         failure.into_reply(request_id)
     }
 
-    fn send(mut self, reply: Reply) -> Response<Body> {
+    fn send(mut self: Box<Self>, reply: Reply) -> Response<Body> {
         self.status = reply.status.as_u16();
         self.cached = reply.cached.unwrap_or(Cached::Bypass);
         let mut headers = reply.headers;
@@ -182,7 +182,7 @@ impl Drop for Exchange {
         log(
             &self.app,
             &Access {
-                request: format_args!("{} {} {:?}", self.method, self.uri, self.version),
+                request: RequestLine(self),
                 method: self.method.as_str(),
                 status: self.status,
                 remote: self.peer.ip(),
@@ -193,6 +193,25 @@ impl Drop for Exchange {
         );
         if self.route.text() != router::METRICS {
             observe(&self.app, method_label(&self.method), self.route, self.status, taken.as_secs_f64());
+        }
+    }
+}
+
+/// `GET /path HTTP/1.1`
+struct RequestLine<'a>(&'a Exchange);
+
+impl Display for RequestLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exchange { method, uri, version, .. } = self.0;
+        f.write_str(method.as_str())?;
+        f.write_str(" ")?;
+        match uri.path_and_query() {
+            Some(target) if uri.authority().is_none() => f.write_str(target.as_str())?,
+            _ => write!(f, "{uri}")?,
+        }
+        match *version {
+            Version::HTTP_11 => f.write_str(" HTTP/1.1"),
+            other => write!(f, " {other:?}"),
         }
     }
 }

@@ -30,8 +30,7 @@ pub(super) fn encode(generation: &str, read_at: u64, answer: &Content) -> Vec<u8
 
 /// The answer, if it is one and of this generation.
 pub(super) fn decode(stored: Vec<u8>, generation: &str) -> Option<Stored> {
-    let stored = Bytes::from(stored);
-    let mut rest = stored.clone();
+    let mut rest = Bytes::from(stored);
     let mut line = || {
         let end = rest.iter().position(|byte| *byte == b'\n')?;
         let line = rest.split_to(end + 1);
