@@ -145,7 +145,7 @@ async fn serve(
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
     let mut limits = config.server.clone();
     limits.max_connections = descriptors::affordable(limits.max_connections, config.postgres.pool_size);
-    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access));
+    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access()));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, app, async {
         // A sender that is gone means the same.

@@ -12,7 +12,7 @@ use crate::telemetry::log;
 pub enum Error {
     /// Logging could not be set up.
     #[error(transparent)]
-    Log(#[from] log::AlreadySet),
+    Log(#[from] log::Error),
     /// Signals could not be caught.
     #[error("cannot catch SIGTERM and SIGINT: {0}")]
     Signals(#[source] io::Error),

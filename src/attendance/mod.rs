@@ -7,15 +7,14 @@ mod answer;
 mod cache;
 mod date;
 mod draft;
+mod flights;
 mod health;
 pub mod json;
-mod link;
 mod listing;
 mod pool;
 mod record;
 mod service;
 mod store;
-mod untold;
 
 pub use answer::{Answer, Cached, Interrupted, Listing, RowStream};
 pub use cache::{Cache, CacheOptions};

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub connections_open: IntGauge,
     /// Reads answered from the cache.
     pub cache_hits: IntCounter,
+    /// Of those, answered from this process's memory.
+    pub cache_local_hits: IntCounter,
     /// Reads the cache could have answered but had no valid entry for.
     pub cache_misses: IntCounter,
     /// Cache commands that failed, timed out or answered nonsense.
@@ -103,6 +105,13 @@ impl Metrics {
             )?,
             connections_open: add(&r, IntGauge::new("attendance_api_connections_open", "Open client connections")?)?,
             cache_hits: add(&r, IntCounter::new("attendance_api_cache_hits_total", "Reads answered from the cache")?)?,
+            cache_local_hits: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_cache_local_hits_total",
+                    "Reads answered from the cache that needed no body from Redis",
+                )?,
+            )?,
             cache_misses: add(
                 &r,
                 IntCounter::new("attendance_api_cache_misses_total", "Reads the cache had no valid entry for")?,
