@@ -5,12 +5,15 @@
 
 mod answer;
 mod cache;
+mod creates;
 mod date;
 mod draft;
 mod flights;
+mod gather;
 mod health;
 pub mod json;
 mod listing;
+mod lookups;
 mod pool;
 mod record;
 mod service;

@@ -115,10 +115,7 @@ impl Attendance {
     }
 
     async fn find_alone(&self, id: &str, date: Option<Date>, cached: Cached) -> Outcome {
-        let mut body = Vec::with_capacity(192);
-        if !self.store.find(id, date, &mut body).await? {
-            return Ok(None);
-        }
+        let Some(mut body) = self.store.find(id, date).await? else { return Ok(None) };
         body.push(b'\n');
         Ok(Some(Answer::fresh(Bytes::from(body), None, cached)))
     }
