@@ -31,7 +31,9 @@ pub enum Error {
         source: io::Error,
     },
     /// What the service manager passed is no socket to serve on.
-    #[error("cannot listen on what the service manager passed (LISTEN_FDS): {0}; the socket unit must have exactly one ListenStream= with a TCP address")]
+    #[error(
+        "cannot listen on what the service manager passed (LISTEN_FDS): {0}; the socket unit must have exactly one ListenStream= with a TCP address"
+    )]
     Inherited(String),
     /// There is no PostgreSQL to run.
     #[error(transparent)]

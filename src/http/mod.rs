@@ -12,6 +12,7 @@ mod encoding;
 mod error;
 mod exchange;
 mod handlers;
+mod itself;
 pub mod openapi;
 mod query;
 mod request;
@@ -32,6 +33,7 @@ use crate::attendance::{Attendance, HealthBoard};
 use crate::config;
 use crate::telemetry::metrics::Metrics;
 
+pub use itself::ask_itself;
 pub use request_id::RequestIds;
 pub use server::serve;
 
