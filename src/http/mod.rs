@@ -12,6 +12,7 @@ mod encoding;
 mod error;
 mod exchange;
 mod handlers;
+mod itself;
 mod observations;
 pub mod openapi;
 mod query;
@@ -35,6 +36,7 @@ use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
 use observations::Observations;
+pub use itself::ask_itself;
 pub use request_id::RequestIds;
 pub use server::serve;
 
