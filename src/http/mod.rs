@@ -35,8 +35,8 @@ use crate::config;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
-use observations::Observations;
 pub use itself::ask_itself;
+use observations::Observations;
 pub use request_id::RequestIds;
 pub use server::serve;
 
