@@ -96,7 +96,7 @@ impl Attendance {
 
     /// The same from PostgreSQL, once for all who ask it now.
     async fn find_together(&self, ticket: Ticket, id: &str, date: Option<Date>) -> Outcome {
-        let leader = match self.flights.board(&ticket) {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
             Place::Leader(leader) => Some(leader),
             Place::Passenger(outcome) => match outcome.await {
                 Ok(outcome) => return outcome,
@@ -134,7 +134,7 @@ impl Attendance {
 
     /// The same from PostgreSQL, once for all who ask it now, if it fits into memory.
     async fn list_together(&self, ticket: Ticket, query: &ListQuery) -> Result<Listing, Error> {
-        let leader = match self.flights.board(&ticket) {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
             Place::Leader(leader) => Some(leader),
             Place::Passenger(outcome) => match outcome.await {
                 Ok(Ok(Some(answer))) => return Ok(Listing::Whole(answer)),

@@ -99,7 +99,8 @@ async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
                 tracing::debug!(%error, "a connection ended early");
             }
             if tcp.shutdown().await.is_ok() && (refused || activity.is_unread()) {
-                linger(&tcp).await;
+                // In a box, so that an idle connection does not hold the room for it.
+                Box::pin(linger(&tcp)).await;
             }
         }
         End::Overdue(overdue) => {
