@@ -72,8 +72,9 @@ impl Attendance {
         match (&self.cache, &outcome) {
             (None, _) => {}
             (Some(cache), Ok(()) | Err(Error::Conflict)) => cache.changed(&record.id).await,
+            (Some(_), Err(Error::Forbidden(_))) => {}
             // Without an answer from the database nobody knows whether it was stored; the client has waited long enough.
-            (Some(cache), Err(_)) => cache.suspected(&record.id),
+            (Some(cache), Err(Error::Unavailable(_) | Error::Refused(_))) => cache.suspected(&record.id),
         }
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),

@@ -74,7 +74,8 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
             }
         }
     };
-    close(conn.into_parts().io.into_inner().into_tcp(), &activity, end).await;
+    // In a box, so that an open connection does not hold the room for its end.
+    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &activity, end)).await;
 }
 
 /// Serves until HTTP has come to its end or the client is overdue.
@@ -99,8 +100,7 @@ async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
                 tracing::debug!(%error, "a connection ended early");
             }
             if tcp.shutdown().await.is_ok() && (refused || activity.is_unread()) {
-                // In a box, so that an idle connection does not hold the room for it.
-                Box::pin(linger(&tcp)).await;
+                linger(&tcp).await;
             }
         }
         End::Overdue(overdue) => {
