@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
-use super::cache::{Generation, Ticket};
+use super::cache::Generation;
 use super::service::Error;
 
 /// What a flight brings: an answer, or that there is none.
@@ -40,9 +40,9 @@ pub(super) struct Leader<'a> {
 }
 
 impl Flights {
-    /// Joins the flight to what a ticket is for, or begins it.
-    pub(super) fn board(&self, ticket: &Ticket) -> Place<'_> {
-        let name = (ticket.key.clone(), ticket.generation.clone());
+    /// Joins the flight to an answer, or begins it. The generation was found by this read, after it began.
+    pub(super) fn board(&self, key: &str, generation: &Generation) -> Place<'_> {
+        let name = (key.to_owned(), generation.clone());
         let mut flights = self.flights();
         if let Some(passengers) = flights.get_mut(&name) {
             let (sender, receiver) = oneshot::channel();
@@ -75,5 +75,49 @@ impl Leader<'_> {
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attendance::answer::Cached;
+
+    fn leader<'a>(flights: &'a Flights, key: &str, generation: u64) -> Leader<'a> {
+        match flights.board(key, &Generation::Own(generation)) {
+            Place::Leader(leader) => leader,
+            Place::Passenger(_) => panic!("there is a flight already"),
+        }
+    }
+
+    fn passenger(flights: &Flights, key: &str, generation: u64) -> oneshot::Receiver<Outcome> {
+        match flights.board(key, &Generation::Own(generation)) {
+            Place::Leader(_) => panic!("there is no flight"),
+            Place::Passenger(passenger) => passenger,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_answer_serves_all_who_ask_for_it_under_the_same_generation() {
+        let flights = Flights::default();
+        let first = leader(&flights, "a", 1);
+        let others = [passenger(&flights, "a", 1), passenger(&flights, "a", 1)];
+        let (other_key, other_generation) = (leader(&flights, "b", 1), leader(&flights, "a", 2));
+        first.land(&Ok(Some(Answer::fresh(b"[]\n"[..].into(), None, Cached::Miss))));
+        for other in others {
+            assert_eq!(&*other.await.unwrap().unwrap().unwrap().content.body, b"[]\n");
+        }
+        drop((other_key, other_generation));
+        assert!(flights.flights().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_leader_asks_alone() {
+        let flights = Flights::default();
+        let first = leader(&flights, "a", 1);
+        let other = passenger(&flights, "a", 1);
+        drop(first);
+        assert!(other.await.is_err());
+        leader(&flights, "a", 1);
     }
 }

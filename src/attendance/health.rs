@@ -68,7 +68,7 @@ impl Dependency {
     pub async fn is_up(&self) -> bool {
         let verdict = self.verdict.load(Ordering::Relaxed);
         let age = self.made.elapsed().saturating_sub(Duration::from_micros(verdict >> 1));
-        if verdict > 0 && age < FRESH { verdict & 1 == 1 } else { self.check().await.up }
+        if verdict > 0 && age < FRESH { verdict & 1 == 1 } else { Box::pin(self.check()).await.up }
     }
 
     /// The state now, at most 50 ms old, within 1 s.

@@ -72,8 +72,9 @@ impl Attendance {
         match (&self.cache, &outcome) {
             (None, _) => {}
             (Some(cache), Ok(()) | Err(Error::Conflict)) => cache.changed(&record.id).await,
+            (Some(_), Err(Error::Forbidden(_))) => {}
             // Without an answer from the database nobody knows whether it was stored; the client has waited long enough.
-            (Some(cache), Err(_)) => cache.suspected(&record.id),
+            (Some(cache), Err(Error::Unavailable(_) | Error::Refused(_))) => cache.suspected(&record.id),
         }
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
@@ -96,7 +97,7 @@ impl Attendance {
 
     /// The same from PostgreSQL, once for all who ask it now.
     async fn find_together(&self, ticket: Ticket, id: &str, date: Option<Date>) -> Outcome {
-        let leader = match self.flights.board(&ticket) {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
             Place::Leader(leader) => Some(leader),
             Place::Passenger(outcome) => match outcome.await {
                 Ok(outcome) => return outcome,
@@ -131,7 +132,7 @@ impl Attendance {
 
     /// The same from PostgreSQL, once for all who ask it now, if it fits into memory.
     async fn list_together(&self, ticket: Ticket, query: &ListQuery) -> Result<Listing, Error> {
-        let leader = match self.flights.board(&ticket) {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
             Place::Leader(leader) => Some(leader),
             Place::Passenger(outcome) => match outcome.await {
                 Ok(Ok(Some(answer))) => return Ok(Listing::Whole(answer)),

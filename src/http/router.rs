@@ -85,12 +85,13 @@ const ROUTES: [(&str, &str, Endpoint); 17] = [
 ];
 
 async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure> {
+    // Every request makes room for the largest of these; what takes long anyway is in a box of its own.
     match endpoint {
-        Endpoint::Create => create::create(call).await,
+        Endpoint::Create => Box::pin(create::create(call)).await,
         Endpoint::Search => search::search(call).await,
         Endpoint::SearchAll => search_all::search_all(call).await,
         Endpoint::Health => health::health(call).await,
-        Endpoint::HealthDetail => health::detail(call).await,
+        Endpoint::HealthDetail => Box::pin(health::detail(call)).await,
         Endpoint::Livez => Ok(probes::livez()),
         Endpoint::Readyz => probes::readyz(call).await,
         Endpoint::Metrics => metrics::metrics(call),
@@ -98,7 +99,7 @@ async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure>
         Endpoint::DocsPage => docs::page(),
         Endpoint::DocsFile => docs::file(call),
         Endpoint::Favicon => docs::favicon(),
-        Endpoint::Home => Ok(home::home(call).await),
+        Endpoint::Home => Ok(Box::pin(home::home(call)).await),
         Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, call.query()))),
     }
 }

@@ -169,7 +169,8 @@ impl Cache {
                 let generation = counters.current(scope);
                 match shared.local.get(key, asked) {
                     Some(entry) if entry.generation == generation => shared.found_here(entry),
-                    _ => shared.ask_own(key, generation, asked).await,
+                    // In a box, here and below, so that a hit does not pay for its room.
+                    _ => Box::pin(shared.ask_own(key, generation, asked)).await,
                 }
             }
             Generations::Common(_) if shared.untold.concerns(scope) => Lookup::Bypass,
@@ -181,7 +182,7 @@ impl Cache {
                 {
                     return shared.found_here(entry);
                 }
-                shared.ask_common(key, &generation_key, asked).await
+                Box::pin(shared.ask_common(key, &generation_key, asked)).await
             }
         }
     }
