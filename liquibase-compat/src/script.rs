@@ -2,7 +2,7 @@
 //!
 //! Nothing is written. The script starts from the database as it is now: it makes the Liquibase tables where they are missing,
 //! takes and releases the row of DATABASECHANGELOGLOCK, and writes the history as the command itself would. Preconditions of
-//! changesets are not asked, because only the run could answer them.
+//! changesets are asked only where `onSqlOutput` says so, because only the run could answer them.
 
 use tokio_postgres::Client;
 
@@ -16,9 +16,10 @@ use crate::history::{History, HistoryRow};
 use crate::lock;
 use crate::options::Options;
 use crate::plan::{RollbackTarget, Step, UpdateTarget, rollback_steps};
+use crate::precondition::{Consequence, SqlOutput, Verdict};
 use crate::report::Report;
 use crate::session::{deployment_id, search_path};
-use crate::update::{Asked, Mode, validated};
+use crate::update::{Asked, Mode, halted, validated, verdict};
 
 /// What the head of a script says; it changes nothing.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +113,7 @@ pub async fn rollback_sql(
 async fn forward(client: &mut Client, asked: &Asked<'_>, title: &str, heading: &Heading) -> Result<String, Error> {
     let tables = Tables::locate(&*client).await?;
     let (plan, history) = validated(client, &tables, asked).await?;
+    let original = search_path(&*client).await?;
     let mut script = Script::start(client, &tables).await?;
     script.head(title, heading);
     let mut writer = Writer { tables: &tables, order: history.next_order(), deployment: deployment_id(), history };
@@ -125,6 +127,20 @@ async fn forward(client: &mut Client, asked: &Asked<'_>, title: &str, heading: &
             }
             Step::Run { index, mark_ran, .. } => {
                 let set = &asked.changelog.changesets[*index];
+                let mut mark_ran = *mark_ran;
+                if asked.mode == Mode::Run && !mark_ran {
+                    let path = original.as_str();
+                    let failed = |reason| Error::ChangeSet {
+                        changeset: set.id.clone(),
+                        reason,
+                        report: Box::new(Report::default()),
+                    };
+                    match on_output(client, &tables, path, &writer.history, set).await.map_err(failed)? {
+                        Written::Whole => {}
+                        Written::Marked => mark_ran = true,
+                        Written::Not => continue,
+                    }
+                }
                 script.changeset(set);
                 let runs = asked.mode == Mode::Run && !mark_ran;
                 if runs {
@@ -134,11 +150,45 @@ async fn forward(client: &mut Client, asked: &Asked<'_>, title: &str, heading: &
                     })?;
                     statements.iter().for_each(|statement| script.statement(statement));
                 }
-                script.statement(&writer.record(set, runs, *mark_ran));
+                script.statement(&writer.record(set, runs, mark_ran));
             }
         }
     }
     Ok(script.finish(&tables))
+}
+
+/// What of a changeset is written.
+enum Written {
+    /// Its changes and its row.
+    Whole,
+    /// Its row alone.
+    Marked,
+    /// Nothing.
+    Not,
+}
+
+/// What `onSqlOutput` says of a changeset with preconditions. What the changesets before it would make is not there yet.
+async fn on_output(
+    client: &mut Client,
+    tables: &Tables,
+    search_path: &str,
+    history: &History,
+    set: &ChangeSet,
+) -> Result<Written, String> {
+    let Some(preconditions) = &set.preconditions else { return Ok(Written::Whole) };
+    match preconditions.sql_output {
+        SqlOutput::Ignore => Ok(Written::Whole),
+        SqlOutput::Fail => Err(halted(&format!(
+            "{} : Unexpected precondition in updateSQL mode with onUpdateSQL value: FAIL",
+            set.id.file
+        ))),
+        SqlOutput::Test => match verdict(client, tables, search_path, history, set, preconditions).await? {
+            Verdict::Holds | Verdict::Fails(Consequence::Warn, _) => Ok(Written::Whole),
+            Verdict::Fails(Consequence::MarkRan, _) => Ok(Written::Marked),
+            Verdict::Fails(Consequence::Continue, _) => Ok(Written::Not),
+            Verdict::Fails(Consequence::Halt, message) => Err(halted(&message)),
+        },
+    }
 }
 
 /// Says how the history is written, step by step.

@@ -17,7 +17,7 @@ use crate::history::{History, HistoryRow};
 use crate::lock::Lock;
 use crate::options::{Event, Options};
 use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_to};
-use crate::precondition::{CheckContext, Consequence, Verdict};
+use crate::precondition::{CheckContext, Consequence, Preconditions, Verdict};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
 use crate::session::{check_changelog, deployment_id, prepare, restore_search_path, search_path, set_search_path};
@@ -290,31 +290,15 @@ impl Run<'_> {
                 tracing::info!(changeset = %set.id, reason, "skipped because of a precondition");
                 Ok(Outcome::Skipped { reason })
             }
-            Verdict::Fails(Consequence::Halt, message) => {
-                Err(format!("\n          {message}\n  - Caused by: Preconditions Failed"))
-            }
+            Verdict::Fails(Consequence::Halt, message) => Err(halted(&message)),
         }
     }
 
     async fn verdict(&mut self, set: &ChangeSet) -> Result<Verdict, String> {
-        let Some(preconditions) = &set.preconditions else {
-            return Ok(Verdict::Holds);
-        };
-        let transaction = self.client.transaction().await.map_err(|error| postgres_message(&error))?;
-        transaction
-            .batch_execute(&set_search_path(self.tables, self.search_path))
-            .await
-            .map_err(|error| postgres_message(&error))?;
-        let context = CheckContext {
-            transaction: &transaction,
-            history: &self.history,
-            schema: &self.tables.schema,
-            quoting: set.quoting,
-            file: &set.id.file,
-        };
-        let verdict = preconditions.check(&context).await;
-        transaction.rollback().await.map_err(|error| postgres_message(&error))?;
-        Ok(verdict)
+        match &set.preconditions {
+            None => Ok(Verdict::Holds),
+            Some(asked) => verdict(self.client, self.tables, self.search_path, &self.history, set, asked).await,
+        }
     }
 
     /// Runs the changes and records them.
@@ -370,6 +354,35 @@ impl Run<'_> {
             self.history.add(row);
         }
     }
+}
+
+/// Whether the preconditions of a changeset hold on the database as it is; what their SQL does is undone.
+pub(crate) async fn verdict(
+    client: &mut Client,
+    tables: &Tables,
+    search_path: &str,
+    history: &History,
+    set: &ChangeSet,
+    preconditions: &Preconditions,
+) -> Result<Verdict, String> {
+    let failed = |error| postgres_message(&error);
+    let transaction = client.transaction().await.map_err(failed)?;
+    transaction.batch_execute(&set_search_path(tables, search_path)).await.map_err(failed)?;
+    let context = CheckContext {
+        transaction: &transaction,
+        history,
+        schema: &tables.schema,
+        quoting: set.quoting,
+        file: &set.id.file,
+    };
+    let verdict = preconditions.check(&context).await;
+    transaction.rollback().await.map_err(failed)?;
+    Ok(verdict)
+}
+
+/// Why a changeset stops the run whose preconditions failed, as Liquibase says it.
+pub(crate) fn halted(message: &str) -> String {
+    format!("\n          {message}\n  - Caused by: Preconditions Failed")
 }
 
 /// Runs the statement that writes the row of a changeset, and what ends its transaction with it.

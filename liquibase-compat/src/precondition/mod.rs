@@ -20,6 +20,17 @@ pub(crate) enum Consequence {
     Warn,
 }
 
+/// What a script makes of preconditions that only the run could answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SqlOutput {
+    /// The changeset is written as if they held.
+    Ignore,
+    /// They are asked of the database as it is now.
+    Test,
+    /// There is no script.
+    Fail,
+}
+
 /// A `<preConditions>` element.
 #[derive(Debug, Clone)]
 pub(crate) struct Preconditions {
@@ -27,6 +38,7 @@ pub(crate) struct Preconditions {
     pub(crate) on_error: Consequence,
     pub(crate) on_fail_message: Option<String>,
     pub(crate) on_error_message: Option<String>,
+    pub(crate) sql_output: SqlOutput,
     /// All must hold.
     pub(crate) conditions: Vec<Condition>,
 }
@@ -115,8 +127,8 @@ impl Preconditions {
         property: &dyn Fn(&str) -> Option<&'p str>,
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
-        reader.check_sql_output(node)?;
         Ok(Self {
+            sql_output: reader.sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,
             on_fail_message: node.attribute("onFailMessage").map(str::to_owned),
@@ -144,11 +156,11 @@ impl Reader<'_, '_> {
         Ok(self.one_of(node, name, &known)?.unwrap_or(Consequence::Halt))
     }
 
-    /// What scripts are to make of preconditions. They ask none, so that only the spelling matters.
-    fn check_sql_output(&self, node: &Node) -> Result<(), LoadError> {
-        let known = [("IGNORE", ()), ("TEST", ()), ("FAIL", ())];
-        self.one_of(node, "onSqlOutput", &known)?;
-        self.one_of(node, "onUpdateSQL", &known).map(|_| ())
+    fn sql_output(&self, node: &Node) -> Result<SqlOutput, LoadError> {
+        let known = [("IGNORE", SqlOutput::Ignore), ("TEST", SqlOutput::Test), ("FAIL", SqlOutput::Fail)];
+        let given = self.one_of(node, "onSqlOutput", &known)?;
+        let older = self.one_of(node, "onUpdateSQL", &known)?;
+        Ok(given.or(older).unwrap_or(SqlOutput::Ignore))
     }
 
     /// The value of an attribute that has a few, in any case.

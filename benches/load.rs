@@ -1,0 +1,133 @@
+//! What `make bench` needs besides wrk: the bare hyper server it compares with, load at a fixed rate, and idle connections.
+//!
+//!     load serve SIZE                           a minimal hyper server; prints its port; answers one body of SIZE bytes
+//!     load paced PORT PATH RATE SECONDS         requests at a fixed rate on 32 connections; prints p50 and p99 in microseconds
+//!     load idle PORT PATH COUNT                 opens COUNT keep-alive connections, prints `open`, keeps them until standard input ends
+//!
+//! Latency at a fixed rate is measured from the moment a request was due, not from when it could be sent: a server that stalls
+//! is charged for every request that had to wait.
+#![expect(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a tool of the benchmark ends where something is wrong")]
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+
+/// Connections of a paced load.
+const CONNECTIONS: u32 = 32;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["serve", size] => serve(size.parse().unwrap()),
+        ["paced", port, path, rate, seconds] => {
+            paced(port.parse().unwrap(), path, rate.parse().unwrap(), seconds.parse().unwrap());
+        }
+        ["idle", port, path, count] => idle(port.parse().unwrap(), path, count.parse().unwrap()),
+        // `cargo test --all-targets` and `cargo bench` come without words.
+        _ => println!("load: see `make bench`"),
+    }
+}
+
+#[tokio::main]
+async fn serve(size: usize) {
+    let body = Bytes::from(vec![b'x'; size]);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    loop {
+        let (tcp, _) = listener.accept().await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let body = body.clone();
+        let answer = service_fn(move |_: Request<Incoming>| {
+            let response = Response::builder().header("content-type", "application/json").body(Full::new(body.clone()));
+            async move { Ok::<_, Infallible>(response.unwrap()) }
+        });
+        // A client that hangs up is no matter here.
+        tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(tcp), answer).await) });
+    }
+}
+
+/// One keep-alive connection.
+struct Client {
+    tcp: TcpStream,
+    request: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    fn new(port: u16, path: &str) -> Self {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        tcp.set_nodelay(true).unwrap();
+        tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
+        Self { tcp, request, buffer: Vec::new() }
+    }
+
+    /// Sends the request and reads the whole answer, which must be a 200.
+    fn ask(&mut self) {
+        self.tcp.write_all(&self.request).unwrap();
+        self.buffer.clear();
+        let mut piece = [0; 4096];
+        loop {
+            let read = self.tcp.read(&mut piece).unwrap();
+            assert!(read > 0, "the server hung up");
+            self.buffer.extend_from_slice(&piece[..read]);
+            let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
+            assert!(text.starts_with("http/1.1 200"), "{text}");
+            let length = text.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+            if self.buffer.len() >= head + 4 + length.parse::<usize>().unwrap() {
+                return;
+            }
+        }
+    }
+}
+
+fn paced(port: u16, path: &str, rate: f64, seconds: f64) {
+    let start = Instant::now() + Duration::from_millis(100);
+    let lanes: Vec<_> = (0..CONNECTIONS)
+        .map(|lane| {
+            let mut client = Client::new(port, path);
+            std::thread::spawn(move || {
+                let mut taken = Vec::new();
+                for turn in 0_u32.. {
+                    let due = f64::from(turn * CONNECTIONS + lane) / rate;
+                    if due > seconds {
+                        break;
+                    }
+                    let due = start + Duration::from_secs_f64(due);
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    client.ask();
+                    taken.push(due.elapsed().as_micros());
+                }
+                taken
+            })
+        })
+        .collect();
+    let mut all: Vec<u128> = lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect();
+    all.sort_unstable();
+    println!("{} {}", all[all.len() / 2], all[all.len() * 99 / 100]);
+}
+
+fn idle(port: u16, path: &str, count: usize) {
+    let clients: Vec<Client> = (0..count)
+        .map(|_| {
+            let mut client = Client::new(port, path);
+            client.ask();
+            client
+        })
+        .collect();
+    println!("open");
+    // Ends with its parent.
+    let _ = std::io::stdin().read(&mut [0]);
+    drop(clients);
+}
