@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
-.PHONY: run build test lint bench-start bench-migrate interop run-migrations postgres deny clean
+.PHONY: run build test lint bench bench-start bench-migrate interop run-migrations postgres deny clean
 
 run: build                      ## build and start the appliance with nothing configured
 	scripts/run.sh
@@ -22,6 +22,9 @@ lint:                           ## format and lints alone
 
 deny:                           ## licences, sources and duplicate crates (cargo install cargo-deny)
 	$(CARGO) deny check bans licenses sources
+
+bench: build                    ## every performance claim beside its baseline (some minutes; arguments in BENCH)
+	scripts/bench.sh $(BENCH)
 
 bench-start: postgres           ## time to the first answer, idle memory, binary size
 	$(CARGO) bench --locked --bench start

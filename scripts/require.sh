@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that the tools of a task are there: installs Debian's packages when root, else says what to install.
-#   scripts/require.sh build|test
+#   scripts/require.sh build|test|bench
 set -euo pipefail
 
 task=${1:?which task: build or test}
@@ -10,7 +10,10 @@ test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriv
 case $task in
   build) wanted=$build ;;
   test) wanted="$build $test" ;;
-  *) echo "$0: unknown task '$task'; there are build and test" >&2; exit 64 ;;
+  bench) wanted="$build wrk=wrk redis-server=redis-server"
+    # Debian keeps pgbench out of the PATH.
+    ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || wanted="$wanted pgbench=postgresql-contrib" ;;
+  *) echo "$0: unknown task '$task'; there are build, test and bench" >&2; exit 64 ;;
 esac
 
 missing=()

@@ -1,0 +1,290 @@
+"""The rows of the table, by group. Each says what is measured, beside what, and what is wanted of it."""
+
+import json
+import random
+import statistics
+import subprocess
+import threading
+import time
+
+from servers import API, Appliance, Bare, wrk
+
+IDS = 10_000
+LUA = {
+    "random": 'request = function() return wrk.format("GET", "{api}/search?id=" .. math.random(1, {ids})) end',
+    "create": "local n = 0\nlocal tag = os.time() .. '-' .. math.random(1, 1e9)\n"
+    "request = function() n = n + 1 return wrk.format('POST', '{api}/create', {{['Content-Type'] = 'application/json'}}, "
+    '\'{{"id":"\' .. tag .. n .. \'","name":"Asha Rao","status":"Present","date":"2024-01-02"}}\') end',
+    "mixed": "local n = 0\nlocal tag = os.time() .. '-' .. math.random(1, 1e9)\n"
+    "request = function() local dice = math.random(1, 100)\n"
+    "if dice <= 90 then return wrk.format('GET', '{api}/search?id=' .. math.random(1, 100000)) end\n"
+    "if dice <= 99 then n = n + 1 return wrk.format('POST', '{api}/create', {{['Content-Type'] = 'application/json'}}, "
+    '\'{{"id":"m\' .. tag .. n .. \'","name":"Asha Rao","status":"Present","date":"2024-01-02"}}\') end\n'
+    "return wrk.format('GET', '{api}/search/all?limit=100') end",
+}
+INSERT = (
+    "\\set n random(1, 1000000000000000)\n"
+    "INSERT INTO records (id, name, status, date) VALUES ('p' || :n, 'Asha Rao', 'Present', '2024-01-02') ON CONFLICT DO NOTHING;\n"
+)
+SELECT = (
+    "\\set n random(1, 10000)\n"
+    "SELECT id, name, status, date FROM records WHERE id = :n::text ORDER BY date DESC LIMIT 1;\n"
+)
+
+
+def lua(work, name):
+    path = work / f"{name}.lua"
+    path.write_text(LUA[name].format(api=API, ids=IDS))
+    return path
+
+
+def fill(server, count):
+    """So many records, one an employee, as if they had been there for long."""
+    server.psql("TRUNCATE records")
+    server.psql(
+        f"INSERT INTO records SELECT i::text, 'Asha Rao ' || i, 'Present', '2024-01-01' FROM generate_series(1, {count}) i"
+    )
+    server.psql("VACUUM (ANALYZE) records")
+    server.psql("CHECKPOINT")
+
+
+def alternated(rounds, ours, baseline):
+    pairs = [(baseline(), ours()) for _ in range(rounds)]
+    return statistics.median(pair[1] for pair in pairs), statistics.median(pair[0] for pair in pairs)
+
+
+def rate_row(table, options, name, server, path, bare, target, connections=32, script=None):
+    """Requests per second beside the bare server's."""
+    def ours():
+        server.quiet_log()
+        return wrk(server.port, path, options.seconds, connections, script)[0]
+
+    mine, other = alternated(options.rounds, ours, lambda: wrk(bare.port, "/", options.seconds, connections)[0])
+    ratio = mine / other
+    table.add(name, f"{mine:,.0f}/s", f"bare hyper {other:,.0f}/s", f"{ratio:.2f}", f"≥ {target:.2f}", ratio >= target)
+    return mine
+
+
+def reads(table, options, work):
+    hot = f"{API}/search?id=1"
+    with Appliance(options.root, work, "reads") as server:
+        fill(server, IDS)
+        with Bare(options.load, len(server.get(hot)[1])) as bare:
+            before, started = server.processor_seconds(), time.perf_counter()
+            rate = rate_row(table, options, "search, hot id, 32 connections", server, hot, bare, 0.80)
+            spent = [after - earlier for after, earlier in zip(server.processor_seconds(), before)]
+            asked = rate * options.seconds * options.rounds
+            table.add("  processor time a request", f"{1e6 * spent[0] / asked:.1f} µs", f"PostgreSQL {1e6 * spent[1] / asked:.2f} µs", "", "", None)
+            random_script = lua(work, "random")
+            wrk(server.port, "/", 2, 64, random_script)
+            rate_row(table, options, "search, 10,000 ids at random, cached", server, "/", bare, 0.60, script=random_script)
+            rate_row(table, options, "health", server, f"{API}/health", bare, 0.70)
+            paced(table, options, server, bare, hot, rate)
+        with Bare(options.load, len(server.get("/metrics")[1])) as bare:
+            rate_row(table, options, "metrics", server, "/metrics", bare, 0.10)
+        fill(server, 100)
+        time.sleep(21)  # what was read before lives for 20 s
+        with Bare(options.load, len(server.get(f"{API}/search/all")[1])) as bare:
+            rate_row(table, options, "search/all, 100 rows, cached", server, f"{API}/search/all", bare, 0.70)
+        without = Appliance(options.root, work, "nolog", "log.access=off")
+        with without, Bare(options.load, 80) as bare:
+            without.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
+            off = wrk(without.port, hot, options.seconds, 32)[0]
+            on = wrk(server.port, hot, options.seconds, 32)[0]
+            table.add("  hot search without the access log", f"{off:,.0f}/s", f"with it {on:,.0f}/s", f"{off / on:.2f}", "", None)
+
+
+def paced(table, options, server, bare, path, peak):
+    """The 99th percentile at half of the peak rate."""
+    def p99(port, path):
+        words = [options.load, "paced", str(port), path, str(peak / 2), str(options.seconds)]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[1])
+
+    mine, other = alternated(options.rounds, lambda: p99(server.port, path), lambda: p99(bare.port, "/"))
+    ratio = mine / max(other, 1)
+    table.add(f"p99 at {peak / 2:,.0f}/s, hot search", f"{mine} µs", f"bare hyper {other} µs", f"{ratio:.2f}", "≤ 2", ratio <= 2)
+
+
+def database(table, options, work):
+    # pgbench needs more connections than the pool has: the same PostgreSQL with the same data, started for more of them.
+    data = None
+    with Appliance(options.root, work, "database", "redis.mode=off") as server:
+        data = server.data
+        fill(server, IDS)
+    figures = {"search": [], "create": [], "one": []}
+    for _ in range(options.rounds):
+        with Appliance(options.root, work, "pgbench", "redis.mode=off", "postgres.pool_size=80", data=data) as server:
+            theirs = [server.pgbench(SELECT, 64, options.seconds), server.pgbench(INSERT, 64, options.seconds), server.pgbench(INSERT, 1, options.seconds)]
+        with Appliance(options.root, work, "database", "redis.mode=off", data=data) as server:
+            search = wrk(server.port, "/", options.seconds, 64, lua(work, "random"))[0]
+        with Appliance(options.root, work, "creates", data=data) as server:
+            create = wrk(server.port, "/", options.seconds, 64, lua(work, "create"))[0]
+            one = wrk(server.port, "/", options.seconds, 1, lua(work, "create"))[1]
+        figures["search"].append((search, theirs[0][0]))
+        figures["create"].append((create, theirs[1][0]))
+        figures["one"].append((one, theirs[2][1]))
+    median = {name: [statistics.median(pair[side] for pair in pairs) for side in (0, 1)] for name, pairs in figures.items()}
+    for name, key, target in (("search, cache off, 10,000 ids, 64 connections", "search", 0.60), ("create, 64 connections, durable", "create", 1.5)):
+        mine, other = median[key]
+        table.add(name, f"{mine:,.0f}/s", f"pgbench {other:,.0f}/s", f"{mine / other:.2f}", f"≥ {target:.2f}", mine / other >= target)
+    mine, other = median["one"]
+    table.add("create, 1 connection: p50", f"{1000 * mine:.0f} µs", f"pgbench {1000 * other:.0f} µs", f"{mine / other:.2f}", "≤ 1.3", mine / other <= 1.3)
+
+
+def listing(table, options, work):
+    """A million rows as JSON, beside COPY of the same rows in the same order."""
+    import http.client
+
+    def stream(server):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        started = time.perf_counter()
+        connection.request("GET", f"{API}/search/all")
+        answer = connection.getresponse()
+        size = len(answer.read(1))
+        first = time.perf_counter() - started
+        most = server.resident()
+        while piece := answer.read(1 << 18):
+            size += len(piece)
+            most = max(most, server.resident())
+        return size / (time.perf_counter() - started) / 1e6, 1000 * first, most
+
+    with Appliance(options.root, work, "listing") as server:
+        fill(server, 1_000_000)
+        before = server.resident()
+        copy = "COPY (SELECT id, name, status, date FROM records ORDER BY id, date) TO STDOUT"
+        rounds = [(server.psql(copy, output=True), *stream(server)) for _ in range(options.rounds)]
+    theirs, mine, first, most = (statistics.median(column) for column in zip(*rounds))
+    growth = (most - before) / 1024
+    table.add("search/all, 1,000,000 rows, uncached", f"{mine:.0f} MB/s", f"psql COPY {theirs:.0f} MB/s", f"{mine / theirs:.2f}", "≥ 0.50", mine / theirs >= 0.50)
+    table.add("  first byte, memory", f"{first:.0f} ms, +{growth:.0f} MB", "", "", "50 ms, +32 MB", first <= 50 and growth <= 32)
+
+
+class Checker(threading.Thread):
+    """Creates and reads back at once, while others load the same servers: every stale read and lost create is counted."""
+
+    def __init__(self, writer, reader):
+        super().__init__(daemon=True)
+        self.writer, self.reader, self.stop = writer, reader, threading.Event()
+        self.checked, self.wrong = 0, []
+
+    def run(self):
+        while not self.stop.is_set():
+            name = f"c{random.getrandbits(60)}"
+            for day in ("2024-03-01", "2024-03-02"):
+                status = self.writer.post(json.dumps({"id": name, "name": "n", "status": "s", "date": day}))
+                if status != 200:
+                    self.wrong.append(f"create answered {status}")
+                    continue
+                status, body = self.reader.get(f"{API}/search?id={name}")
+                if status != 200 or json.loads(body)["date"] != day:
+                    self.wrong.append(f"{name} {day}: {status} {body[:80]}")
+                self.checked += 1
+
+
+def mixed(table, options, work):
+    with Appliance(options.root, work, "mixed") as server:
+        fill(server, 100_000)
+        checker = Checker(server, server)
+        checker.start()
+        rate, p50, p99 = wrk(server.port, "/", options.seconds * options.rounds, 32, lua(work, "mixed"))
+        checker.stop.set()
+        checker.join(20)
+    table.add("mixed 90/9/1 over 100,000 rows: p99 / p50", f"{rate:,.0f}/s, {p99:.2f} ms", f"{p50:.2f} ms", f"{p99 / p50:.1f}", "≤ 10", p99 <= 10 * p50)
+    table.add("  reads that missed a create meanwhile", str(len(checker.wrong)), f"of {checker.checked}", "", "0", not checker.wrong)
+
+
+def idle(table, options, work):
+    hot, count = f"{API}/search?id=1", 10_000
+    with Appliance(options.root, work, "idle", "server.max_connections=12000") as server:
+        server.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
+        alone = wrk(server.port, hot, options.seconds, 32)[0]
+        before = server.resident()
+        holder = subprocess.Popen([options.load, "idle", str(server.port), hot, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if holder.stdout.readline().strip() != "open":
+            raise SystemExit("bench: the idle connections could not be opened; raise ulimit -n")
+        each = (server.resident() - before) / count
+        beside = wrk(server.port, hot, options.seconds, 32)[0]
+        holder.stdin.close()
+        holder.wait(30)
+    table.add("10,000 idle connections: memory each", f"{each:.1f} KB", "", "", "≤ 12 KB", each <= 12)
+    table.add("  hot search beside them", f"{beside:,.0f}/s", f"alone {alone:,.0f}/s", f"{beside / alone:.2f}", "≥ 0.90", beside / alone >= 0.9)
+
+
+def sizes(table, options, work):
+    with Appliance(options.root, work, "sizes", "redis.mode=off") as server:
+        rates = {}
+        for power in (4, 5, 6, *((7,) if options.big else ())):
+            fill(server, 10**power)
+            script = work / f"size{power}.lua"
+            script.write_text(LUA["random"].format(api=API, ids=10**power))
+            wrk(server.port, "/", 2, 64, script)
+            rates[power] = statistics.median(wrk(server.port, "/", options.seconds, 64, script)[0] for _ in range(options.rounds))
+    for power, rate in rates.items():
+        if power > 4:
+            ratio = rate / rates[4]
+            target = ("≥ 0.80", ratio >= 0.8) if power == 7 else ("", None)
+            table.add(f"search against 10^{power} rows, cache off", f"{rate:,.0f}/s", f"10^4: {rates[4]:,.0f}/s", f"{ratio:.2f}", *target)
+
+
+def shared(table, options, work):
+    """Two instances on one PostgreSQL and one real Redis."""
+    hot = f"{API}/search?id=1"
+    redis_port = 20_000 + random.randrange(20_000)
+    redis = subprocess.Popen(["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
+    try:
+        with Appliance(options.root, work, "owner") as owner:
+            environment, login = owner.database()
+            external = (f"postgres.host={login[1]}", f"postgres.password={environment['PGPASSWORD']}", "redis.host=127.0.0.1", f"redis.port={redis_port}")
+            with Appliance(options.root, work, "one", *external) as one, Appliance(options.root, work, "two", *external) as two:
+                one.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
+                checker = Checker(one, two)
+                checker.start()
+                with Bare(options.load, len(one.get(hot)[1])) as bare:
+                    def both():
+                        found = []
+                        threads = [threading.Thread(target=lambda port=server.port: found.append(wrk(port, hot, options.seconds, 32)[0])) for server in (one, two)]
+                        [thread.start() for thread in threads]
+                        [thread.join() for thread in threads]
+                        return sum(found)
+
+                    mine, other = alternated(options.rounds, both, lambda: wrk(bare.port, "/", options.seconds, 32)[0])
+                checker.stop.set()
+                checker.join(20)
+    finally:
+        redis.terminate()
+        redis.wait(10)
+    table.add("hot search, two instances, Redis 7 shared", f"{mine:,.0f}/s", f"bare hyper {other:,.0f}/s", f"{mine / other:.2f}", "≥ 0.50", mine / other >= 0.5)
+    table.add("  reads of one that missed a create of the other", str(len(checker.wrong)), f"of {checker.checked}", "", "0", not checker.wrong)
+
+
+def restart(table, options, work):
+    """Hot search through one restart of PostgreSQL in the middle."""
+    from servers import descendants
+    import os
+    import signal
+
+    hot = f"{API}/search?id=1"
+    with Appliance(options.root, work, "restart", "redis.mode=off") as server:
+        server.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
+        postmaster = descendants(server.process.pid, "postgres")[0]
+        errors, last, deadline, killed = 0, None, time.time() + 6, None
+        while time.time() < deadline:
+            if killed is None and time.time() > deadline - 4:
+                os.kill(postmaster, signal.SIGKILL)
+                killed = time.time()
+            if server.get(hot)[0] != 200:
+                errors, last = errors + 1, time.time()
+    away = (last - killed) if last else 0.0
+    table.add("PostgreSQL killed under reads, cache off", f"{errors} errors", f"{away:.2f} s", "", "", None)
+
+
+GROUPS = {
+    "reads": reads,
+    "database": database,
+    "listing": listing,
+    "mixed": mixed,
+    "idle": idle,
+    "sizes": sizes,
+    "shared": shared,
+    "restart": restart,
+}

@@ -1,0 +1,81 @@
+"""The table of `make bench`: rows measured in alternation with their baselines, medians, ratios, targets."""
+
+import argparse
+import datetime
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+import rows
+from servers import directory
+
+
+class Table:
+    """The rows as they come, on the screen and for RESULTS.md."""
+
+    def __init__(self):
+        self.lines, self.missed = [], []
+
+    def add(self, name, ours, baseline, ratio, target, met):
+        """One row; `met` is None where there is no target."""
+        verdict = "" if met is None else "met" if met else "MISSED"
+        if met is False:
+            self.missed.append(name)
+        self.lines.append((name, ours, baseline, ratio, target, verdict))
+        print(f"{name:52} {ours:>22} {baseline:>22} {ratio:>8} {target:>16} {verdict}", flush=True)
+
+    def markdown(self):
+        head = "| row | appliance | baseline | ratio | target | |\n|---|---|---|---|---|---|\n"
+        return head + "".join(f"| {' | '.join(line)} |\n" for line in self.lines)
+
+
+def said(*words):
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip().splitlines()[0]
+
+
+def machine(root):
+    """What the figures were measured on."""
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = int(next(line for line in open("/proc/meminfo") if line.startswith("MemTotal")).split()[1]) // 1024
+    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split(" Copyright")[0].splitlines()[0]
+    commit = said("git", "-C", str(root), "rev-parse", "--short", "HEAD")
+    return (
+        f"{datetime.date.today()}, commit {commit}; {model}, {os.cpu_count()} cores, {memory} MiB, Linux {platform.release()}; {wrk}; "
+        f"{said('rustc', '--version')}; {said(str(root / 'target/release/attendance-api'), '--version')}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=pathlib.Path)
+    parser.add_argument("load", type=pathlib.Path)
+    parser.add_argument("--seconds", type=int, default=3, help="of one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", default="", help="only the groups named, separated by commas: " + ", ".join(rows.GROUPS))
+    parser.add_argument("--big", action="store_true", help="10^7 rows too: some minutes and 3 GB more")
+    options = parser.parse_args()
+    options.root, options.load = options.root.resolve(), options.load.resolve()
+    wanted = options.rows.split(",") if options.rows else list(rows.GROUPS)
+    unknown = [name for name in wanted if name not in rows.GROUPS]
+    if unknown:
+        raise SystemExit(f"bench: no rows are called {', '.join(unknown)}; there are {', '.join(rows.GROUPS)}")
+
+    about = machine(options.root)
+    print(about, flush=True)
+    table, work = Table(), directory()
+    try:
+        for name in wanted:
+            rows.GROUPS[name](table, options, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"{len(table.missed)} targets missed" + (f": {', '.join(table.missed)}" if table.missed else ""))
+    if not options.rows:
+        text = f"# Results of `make bench`\n\n{about}\n\nMedians of {options.rounds} rounds of {options.seconds} s, in turn with the baseline. `README.md` says what each row is.\n\n"
+        (options.root / "benches/RESULTS.md").write_text(text + table.markdown())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
