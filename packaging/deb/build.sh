@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the package from the release binary: target/deb/attendance-api_VERSION_amd64.deb. The same tree gives the same package.
-#   packaging/deb/build.sh [--version V] [--postgres-major N] [--out DIRECTORY]
-# The options are for tests: another version (default: that of Cargo.toml), another PostgreSQL to be announced, another place.
+#   packaging/deb/build.sh [--version V] [--postgres-major N] [--out DIRECTORY] [--level 0..9]
+# The options are for tests: another version (default: that of Cargo.toml), another PostgreSQL to be announced, another place, less effort.
 set -euo pipefail
 export LC_ALL=C
 umask 022
@@ -9,16 +9,18 @@ cd "$(dirname "$0")/../.."
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
-# shellcheck source=../postgres/pin.env
+# shellcheck source=packaging/postgres/pin.env
 . packaging/postgres/pin.env
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 major=${POSTGRES_VERSION%%.*}
 out=target/deb
+level=6
 while [ $# -gt 0 ]; do
   case $1 in
     --version) version=${2:?} ;;
     --postgres-major) major=${2:?} ;;
     --out) out=${2:?} ;;
+    --level) level=${2:?} ;;
     *) fail "unknown option '$1'" ;;
   esac
   shift 2
@@ -58,13 +60,14 @@ done
 $binary config template >"$work/config.yaml"
 put 0644 "$work/config.yaml" etc/attendance-api/config.yaml
 
-mkdir -p "$work/man"; $binary man "$work/man" || touch $work/man/attendance-api.1 # PROVISIONAL
+mkdir "$work/man"
+$binary man "$work/man"
 for page in "$work"/man/*; do
   gzip -9n "$page"
   put 0644 "$page.gz" "usr/share/man/man${page##*.}/$(basename "$page").gz"
 done
 for shell in bash zsh fish; do
-  $binary completions $shell >"$work/$shell" || true # PROVISIONAL
+  $binary completions $shell >"$work/$shell"
 done
 put 0644 "$work/bash" usr/share/bash-completion/completions/attendance-api
 put 0644 "$work/zsh" usr/share/zsh/vendor-completions/_attendance-api
@@ -104,7 +107,7 @@ find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 mkdir -p "$out"
 package=$out/attendance-api_${version}_amd64.deb
 # xz, which the dpkg of every Debian and Ubuntu reads; zstd is Ubuntu's alone.
-dpkg-deb --root-owner-group -Zxz --build "$root" "$work/package.deb" >/dev/null
+dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$work/package.deb" >/dev/null
 bytes=$(stat -c %s "$work/package.deb")
 [ "$bytes" -le $LIMIT ] || fail "the package has $bytes bytes, more than $LIMIT"
 mv "$work/package.deb" "$package"
