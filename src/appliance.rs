@@ -7,10 +7,12 @@ mod backends;
 mod children;
 mod descriptors;
 mod error;
+mod inherited;
 mod migrate;
 mod sample;
 mod signals;
 mod systemd;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ use crate::telemetry::metrics::Metrics;
 
 use backends::Backends;
 use signals::Signals;
+use watchdog::Watchdog;
 
 pub use error::Error;
 pub use migrate::with_database;
@@ -45,6 +48,10 @@ const LISTEN_QUEUE: u32 = 1024;
 const IMPATIENCE: Duration = Duration::from_secs(1);
 /// Past the drain time-out, the server gets this long to cut off what is left.
 const CUT_OFF: Duration = Duration::from_secs(2);
+/// Migrations have no time-out of their own; the service manager waits this long for them.
+const MIGRATING: Duration = Duration::from_secs(3600);
+/// What the backends do besides the steps that have a time-out of their own: unpack, start and stop the Redis.
+const BESIDES: Duration = Duration::from_secs(30);
 
 /// What to do besides serving.
 #[derive(Debug)]
@@ -90,18 +97,21 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     let logging = Logging::start(form(config.log.format), config.log.level)?;
     let mut signals = Signals::catch().map_err(Error::Signals)?;
     tell_start(&config, &options);
-    drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
+    let inherited = inherited::listener()?;
+    if inherited.is_none() {
+        drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
+    }
     let _lock = lock(&config)?;
-    systemd::status("starting PostgreSQL and Redis");
+    let (start_bound, stop_bound) = backend_bounds(&config);
     let backends = tokio::select! {
-        backends = Backends::start(&config) => backends?,
+        backends = systemd::during("starting PostgreSQL and Redis", start_bound, Backends::start(&config)) => backends?,
         signal = signals.next() => return interrupted(signal),
     };
-    let outcome = serve(&config, options, &backends, &logging, started, &mut signals).await;
+    let outcome = serve(&config, options, inherited, &backends, &logging, started, &mut signals).await;
     // A second signal has already been given where the patience is short.
     let patience = if matches!(outcome, Ok(Stop::AtOnce)) { IMPATIENCE } else { Duration::MAX };
     tokio::select! {
-        stopped = timeout(patience, backends.stop()) => {
+        stopped = timeout(patience, systemd::during("stopping PostgreSQL and Redis", stop_bound, backends.stop())) => {
             if stopped.is_err() {
                 tracing::warn!("the children are left to their death signal");
             }
@@ -116,6 +126,7 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
 async fn serve(
     config: &Config,
     options: Options,
+    inherited: Option<TcpListener>,
     backends: &Backends,
     logging: &Logging,
     started: Instant,
@@ -123,10 +134,11 @@ async fn serve(
 ) -> Result<Stop, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
-    systemd::status("bringing the schema up to date");
     let chosen = migrations::Chosen::load(&config.migrations)?;
+    let migrating = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout);
+    let bound = config.postgres.connect_timeout + MIGRATING;
     let migrated = tokio::select! {
-        migrated = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout) => migrated?,
+        migrated = systemd::during("bringing the schema up to date", bound, migrating) => migrated?,
         signal = signals.next() => return interrupted(signal).map(|()| Stop::Orderly),
     };
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
@@ -141,13 +153,16 @@ async fn serve(
     let _watch = children::Watch::start(backends.children(), logging.dropped(), metrics.clone());
     sample::store(&attendance, options.samples).await?;
 
-    let listener = listen(config.server.listen)?;
+    let listener = match inherited {
+        Some(listener) => listener,
+        None => listen(config.server.listen)?,
+    };
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
     let mut limits = config.server.clone();
     limits.max_connections = descriptors::affordable(limits.max_connections, config.postgres.pool_size);
-    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access));
+    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(http::serve(listener, app, async {
+    let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
         // A sender that is gone means the same.
         let _ = stopped.await;
     }));
@@ -160,18 +175,21 @@ async fn serve(
     let start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%address, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
     systemd::ready(&format!("listening on {address}"));
+    let watchdog = Watchdog::start(app);
     (options.ready)(&ready);
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
         ended = &mut server => return Err(Error::Server(ended.err())),
     };
+    drop(watchdog);
     systemd::stopping();
     tracing::info!(signal, "stopping: requests in flight are finished");
     // Dropping it would do as well; nobody listens only if the server is gone.
     let _ = stop.send(());
+    let drain = config.server.drain_timeout + CUT_OFF;
     let stop = tokio::select! {
-        drained = timeout(config.server.drain_timeout + CUT_OFF, &mut server) => {
+        drained = systemd::during("finishing the requests in flight", drain, timeout(drain, &mut server)) => {
             match drained {
                 Ok(_) => tracing::info!("all requests are finished"),
                 Err(_) => tracing::warn!("some requests did not finish and are cut off"),
@@ -221,6 +239,16 @@ fn lock(config: &Config) -> Result<Option<DataDirLock>, Error> {
 fn keeps_data(config: &Config) -> bool {
     matches!(config.postgres.service, PostgresService::Managed { .. })
         || matches!(config.redis.service, RedisService::Managed { .. })
+}
+
+/// How long the start and the stop of what is managed may take.
+fn backend_bounds(config: &Config) -> (Duration, Duration) {
+    match &config.postgres.service {
+        PostgresService::Managed { init_timeout, start_timeout, stop_timeout, .. } => {
+            (*init_timeout + *start_timeout + BESIDES, *stop_timeout + BESIDES)
+        }
+        PostgresService::External(_) => (BESIDES, BESIDES),
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -2,6 +2,7 @@
 //!
 //! One after the other, because a change may need to know what those before it made: a load without types asks the table for them.
 
+use futures_util::future::join_all;
 use tokio_postgres::GenericClient;
 
 use crate::change::Change;
@@ -9,6 +10,9 @@ use crate::changeset::ChangeSet;
 use crate::error::postgres_message;
 use crate::session::{by_database, run_statements};
 use crate::sql::Dialect;
+
+/// Statements that are sent without waiting for each other; what a changeset has more is sent one by one.
+const MOST_AT_ONCE: usize = 32;
 
 /// Runs all changes of a changeset.
 ///
@@ -19,6 +23,56 @@ pub(crate) async fn changes(client: &impl GenericClient, set: &ChangeSet, schema
     for change in &set.changes {
         let statements = statements(client, change, &dialect).await?;
         run_statements(client, &set.modified(statements)?).await.map_err(by_database)?;
+    }
+    Ok(())
+}
+
+/// The SQL of a changeset that needs not ask the database for it, is not much, and stays within its transaction.
+///
+/// # Errors
+/// When a change has none, and why.
+pub(crate) fn known(set: &ChangeSet, schema: &str) -> Result<Option<Vec<String>>, String> {
+    let dialect = set.dialect(schema);
+    if set.changes.iter().any(|change| change.untyped_table(&dialect).is_some()) {
+        return Ok(None);
+    }
+    let statements = set.statements(schema)?;
+    let alone = statements.iter().any(|statement| may_end_transaction(statement));
+    Ok((!alone && statements.len() <= MOST_AT_ONCE).then_some(statements))
+}
+
+/// Behind a transaction that SQL of the changelog ends by itself, what fails would no longer stop what follows. A word that is
+/// none of these in earnest costs only the wait.
+fn may_end_transaction(statement: &str) -> bool {
+    let lower = statement.to_lowercase();
+    ["commit", "rollback", "abort", "end", "prepare"].iter().any(|word| lower.contains(word))
+}
+
+/// Runs a changeset, begun by `begin` and recorded by `record`, without waiting between its statements: each round trip of a
+/// thousand changesets is felt. Behind one that fails PostgreSQL refuses the rest of the transaction, the row and the COMMIT too.
+///
+/// # Errors
+/// The first statement that fails, with PostgreSQL's words.
+pub(crate) async fn at_once(
+    client: &impl GenericClient,
+    begin: &str,
+    statements: &[String],
+    record: &str,
+    end: &str,
+) -> Result<(), String> {
+    let last = format!("{record}{end}");
+    let texts = std::iter::once(begin).chain(statements.iter().map(String::as_str)).chain([last.as_str()]);
+    // Sent in this order, as each is polled for the first time.
+    let outcomes = join_all(texts.map(|text| client.batch_execute(text))).await;
+    let count = statements.len();
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        let Err(error) = outcome else { continue };
+        let message = postgres_message(&error);
+        return Err(match index {
+            0 => message,
+            _ if index > count => format!("{message} [Failed SQL: (0) {record}]"),
+            _ => by_database(format!("{message} [Failed SQL: (0) {}]", statements[index - 1])),
+        });
     }
     Ok(())
 }

@@ -220,7 +220,8 @@ fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
     if set.run_always {
         return Some(Reason::RunAlways);
     }
-    let changed = set.run_on_change && !set.accepts(row.parsed_checksum().as_ref());
+    // A sum that validation accepts for a validCheckSum has changed all the same.
+    let changed = set.run_on_change && row.parsed_checksum().is_some_and(|stored| set.checksum_like(&stored) != stored);
     changed.then_some(Reason::Changed)
 }
 

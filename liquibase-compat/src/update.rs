@@ -329,12 +329,18 @@ impl Run<'_> {
         };
         let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
         let (begin, end) = if set.run_in_transaction { (BEGIN, "; COMMIT") } else { ("", "") };
-        let begun = self.client.batch_execute(&format!("{begin}{path}")).await;
-        begun.map_err(|error| postgres_message(&error))?;
-        // The row goes with the COMMIT: a round trip more for each of a thousand changesets is felt.
-        let done = match apply::changes(&*self.client, set, &self.tables.schema).await {
-            Ok(()) => write_row(&*self.client, &record, end).await,
-            failed => failed,
+        let done = match apply::known(set, &self.tables.schema)? {
+            Some(statements) if set.run_in_transaction => {
+                apply::at_once(&*self.client, &format!("{begin}{path}"), &statements, &record, end).await
+            }
+            _ => {
+                let begun = self.client.batch_execute(&format!("{begin}{path}")).await;
+                begun.map_err(|error| postgres_message(&error))?;
+                match apply::changes(&*self.client, set, &self.tables.schema).await {
+                    Ok(()) => write_row(&*self.client, &record, end).await,
+                    failed => failed,
+                }
+            }
         };
         if done.is_err() && set.run_in_transaction && !self.client.is_closed() {
             self.client.batch_execute("ROLLBACK").await.map_err(|error| postgres_message(&error))?;

@@ -74,7 +74,14 @@ impl Backends {
             // Two deployments may share a Redis: each has a database, and keys, of its own.
             _ => format!("attendance:{database_id}:"),
         };
-        let options = CacheOptions { prefix, timeout: config.timeout, ttl: config.ttl, max_value: config.max_value };
+        let options = CacheOptions {
+            prefix,
+            private: matches!(config.service, RedisService::Managed { .. }),
+            timeout: config.timeout,
+            ttl: config.ttl,
+            max_value: config.max_value,
+            local_memory: config.local_memory,
+        };
         Ok(Some(Cache::new(options, client, seed, metrics.clone())))
     }
 

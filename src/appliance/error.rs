@@ -12,7 +12,7 @@ use crate::telemetry::log;
 pub enum Error {
     /// Logging could not be set up.
     #[error(transparent)]
-    Log(#[from] log::AlreadySet),
+    Log(#[from] log::Error),
     /// Signals could not be caught.
     #[error("cannot catch SIGTERM and SIGINT: {0}")]
     Signals(#[source] io::Error),
@@ -30,6 +30,11 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// What the service manager passed is no socket to serve on.
+    #[error(
+        "cannot listen on what the service manager passed (LISTEN_FDS): {0}; the socket unit must have exactly one ListenStream= with a TCP address"
+    )]
+    Inherited(String),
     /// There is no PostgreSQL to run.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
@@ -70,6 +75,13 @@ pub enum Error {
     /// mini-redis could not be run.
     #[error(transparent)]
     MiniRedis(#[from] mini_redis::Error),
+}
+
+impl Error {
+    /// Whether a newer version has migrated the database: only an upgrade helps.
+    pub fn is_newer_database(&self) -> bool {
+        matches!(self, Self::Database(database::Error::Newer { .. }))
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

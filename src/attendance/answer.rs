@@ -1,6 +1,7 @@
 //! What the domain answers a read with.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cached {
-    /// Redis.
+    /// Redis, or this process in front of it.
     Hit,
     /// PostgreSQL, and it was stored in Redis.
     Miss,
@@ -29,30 +30,45 @@ impl Cached {
     }
 }
 
-/// A complete JSON body, newline included.
+/// A complete answer and where it came from. Copies share the content.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The body.
-    pub body: Bytes,
-    /// Entity tag: 32 hexadecimal digits, without quotes.
-    pub etag: String,
-    /// Cursor of the next page, where there is one.
-    pub next: Option<String>,
+    /// What is answered.
+    pub content: Arc<Content>,
     /// Where it came from.
     pub cached: Cached,
+}
+
+/// What is sent, as it is sent.
+#[derive(Debug)]
+pub struct Content {
+    /// A complete JSON body, newline included.
+    pub body: Bytes,
+    /// Entity tag: 32 hexadecimal digits in quotes.
+    pub etag: Bytes,
+    /// Cursor of the next page, where there is one.
+    pub next: Option<String>,
+    /// What the server made of the cursor, so that it need not do so again.
+    pub link: OnceLock<Bytes>,
 }
 
 impl Answer {
     /// An answer read from PostgreSQL.
     pub(super) fn fresh(body: Bytes, next: Option<String>, cached: Cached) -> Self {
         let etag = entity_tag(&body);
-        Self { body, etag, next, cached }
+        Self { content: Arc::new(Content { body, etag, next, link: OnceLock::new() }), cached }
     }
 }
 
 /// Equal bodies have equal tags, on every instance.
-fn entity_tag(body: &[u8]) -> String {
-    Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+fn entity_tag(body: &[u8]) -> Bytes {
+    let mut tag = String::with_capacity(34);
+    tag.push('"');
+    for byte in Md5::digest(body) {
+        tag.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default()));
+    }
+    tag.push('"');
+    Bytes::from(tag)
 }
 
 /// An answer to `search/all`.

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -36,6 +37,9 @@ pub struct Dependency {
     pub managed: bool,
     probe: Probe,
     last: Mutex<Option<(Instant, Health)>>,
+    /// The last verdict for who asks for no more: microseconds since `made`, doubled, plus one if it is up.
+    verdict: AtomicU64,
+    made: Instant,
 }
 
 impl std::fmt::Debug for Dependency {
@@ -51,7 +55,20 @@ impl Dependency {
         F: Fn() -> C + Send + Sync + 'static,
         C: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Self { managed, probe: Box::new(move || Box::pin(probe())), last: Mutex::new(None) }
+        Self {
+            managed,
+            probe: Box::new(move || Box::pin(probe())),
+            last: Mutex::new(None),
+            verdict: AtomicU64::new(0),
+            made: Instant::now(),
+        }
+    }
+
+    /// Whether it works: [`Dependency::check`] without the rest of it.
+    pub async fn is_up(&self) -> bool {
+        let verdict = self.verdict.load(Ordering::Relaxed);
+        let age = self.made.elapsed().saturating_sub(Duration::from_micros(verdict >> 1));
+        if verdict > 0 && age < FRESH { verdict & 1 == 1 } else { Box::pin(self.check()).await.up }
     }
 
     /// The state now, at most 50 ms old, within 1 s.
@@ -72,7 +89,10 @@ impl Dependency {
             _ => Timestamp::now(),
         };
         let health = Health { up: outcome.is_ok(), since, latency: started.elapsed(), reason: outcome.err() };
-        *last = Some((Instant::now(), health.clone()));
+        let now = Instant::now();
+        *last = Some((now, health.clone()));
+        let micros = u64::try_from((now - self.made).as_micros()).unwrap_or_default();
+        self.verdict.store(micros << 1 | u64::from(health.up), Ordering::Relaxed);
         health
     }
 }

@@ -5,17 +5,19 @@
 
 mod answer;
 mod cache;
+mod creates;
 mod date;
 mod draft;
+mod flights;
+mod gather;
 mod health;
 pub mod json;
-mod link;
 mod listing;
+mod lookups;
 mod pool;
 mod record;
 mod service;
 mod store;
-mod untold;
 
 pub use answer::{Answer, Cached, Interrupted, Listing, RowStream};
 pub use cache::{Cache, CacheOptions};

@@ -1,5 +1,7 @@
 //! One attendance record: an employee's status on a day.
 
+use tokio_postgres::Row;
+
 use super::date::Date;
 use super::json;
 use crate::config::DateFormat;
@@ -30,7 +32,15 @@ pub struct StoredRecord<'a> {
     pub date: Option<Date>,
 }
 
-impl StoredRecord<'_> {
+impl<'a> StoredRecord<'a> {
+    /// The record in a row whose first four columns are `id`, `name`, `status` and `date`.
+    ///
+    /// # Errors
+    /// When a column is of another type.
+    pub fn of(row: &'a Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self { id: row.try_get(0)?, name: row.try_get(1)?, status: row.try_get(2)?, date: row.try_get(3)? })
+    }
+
     /// Appends the record as a JSON object, fields in the contract's order.
     pub fn write_json(&self, format: DateFormat, out: &mut Vec<u8>) {
         for (name, value) in [(r#"{"id":"#, self.id), (r#","name":"#, self.name), (r#","status":"#, self.status)] {

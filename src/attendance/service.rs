@@ -3,6 +3,7 @@
 //! Policy: a create is acknowledged after its commit and after the cache knows; a read asks the cache first. A read
 //! that starts after a create was acknowledged sees it.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Cached, Interrupted, Listing, RowStream};
-use super::cache::{Cache, Lookup, Scope};
+use super::cache::{Cache, Lookup, Scope, Ticket};
 use super::date::Date;
+use super::flights::{Flights, Outcome, Place};
 use super::listing::{Cursor, ListQuery};
 use super::record::NewRecord;
 use super::store::{PageSize, Store};
@@ -31,7 +33,7 @@ const LARGEST_PAGE: usize = 4 * 1024 * 1024;
 const WHOLE: usize = 1024 * 1024;
 
 /// Why a request of the domain failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The employee already has a record of that day.
     #[error("the employee already has a record of that day")]
@@ -55,12 +57,13 @@ pub struct Attendance {
     format: DateFormat,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
+    flights: Flights,
 }
 
 impl Attendance {
     /// The service over a store and, unless switched off, a cache.
     pub fn new(store: Arc<Store>, cache: Option<Arc<Cache>>, format: DateFormat, metrics: Arc<Metrics>) -> Self {
-        Self { store, cache, format, metrics, streams: Arc::new(Semaphore::new(STREAMS)) }
+        Self { store, cache, format, metrics, streams: Arc::new(Semaphore::new(STREAMS)), flights: Flights::default() }
     }
 
     /// Stores a record; returns when it is durable and every read will see it.
@@ -69,8 +72,9 @@ impl Attendance {
         match (&self.cache, &outcome) {
             (None, _) => {}
             (Some(cache), Ok(()) | Err(Error::Conflict)) => cache.changed(&record.id).await,
+            (Some(_), Err(Error::Forbidden(_))) => {}
             // Without an answer from the database nobody knows whether it was stored; the client has waited long enough.
-            (Some(cache), Err(_)) => cache.suspected(&record.id),
+            (Some(cache), Err(Error::Unavailable(_) | Error::Refused(_))) => cache.suspected(&record.id),
         }
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
@@ -83,28 +87,72 @@ impl Attendance {
 
     /// The employee's latest record, or the one of a day.
     pub async fn find(&self, id: &str, date: Option<Date>) -> Result<Option<Answer>, Error> {
-        let key = match date {
-            None => format!("s:{:?}:latest:{id}", self.format),
-            Some(date) => format!("s:{:?}:{date}:{id}", self.format),
+        match self.lookup(Scope::Employee(id), &find_key(self.format, id, date)).await {
+            Lookup::Hit(answer) => Ok(Some(answer)),
+            // In boxes, so that a hit does not pay for their room.
+            Lookup::Miss(ticket) => Box::pin(self.find_together(ticket, id, date)).await,
+            Lookup::Bypass => Box::pin(self.find_alone(id, date, Cached::Bypass)).await,
+        }
+    }
+
+    /// The same from PostgreSQL, once for all who ask it now.
+    async fn find_together(&self, ticket: Ticket, id: &str, date: Option<Date>) -> Outcome {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
+            Place::Leader(leader) => Some(leader),
+            Place::Passenger(outcome) => match outcome.await {
+                Ok(outcome) => return outcome,
+                Err(_) => None,
+            },
         };
-        let lookup = self.lookup(Scope::Employee(id), &key).await;
-        if let Lookup::Hit(answer) = lookup {
-            return Ok(Some(answer));
+        let outcome = self.find_alone(id, date, Cached::Miss).await;
+        // Before the flight ends, so that whoever comes too late for it finds the answer.
+        if let (Ok(Some(answer)), Some(cache)) = (&outcome, &self.cache) {
+            cache.store(ticket, answer);
         }
-        let mut body = Vec::with_capacity(192);
-        if !self.store.find(id, date, &mut body).await? {
-            return Ok(None);
+        if let Some(leader) = leader {
+            leader.land(&outcome);
         }
+        outcome
+    }
+
+    async fn find_alone(&self, id: &str, date: Option<Date>, cached: Cached) -> Outcome {
+        let Some(mut body) = self.store.find(id, date).await? else { return Ok(None) };
         body.push(b'\n');
-        Ok(Some(self.finish(lookup, body, None).await))
+        Ok(Some(Answer::fresh(Bytes::from(body), None, cached)))
     }
 
     /// Records by employee, then date: a page, or all.
     pub async fn list(&self, query: &ListQuery) -> Result<Listing, Error> {
-        let lookup = self.lookup(Scope::All, &list_key(self.format, query)).await;
-        if let Lookup::Hit(answer) = lookup {
-            return Ok(Listing::Whole(answer));
+        match self.lookup(Scope::All, &list_key(self.format, query)).await {
+            Lookup::Hit(answer) => Ok(Listing::Whole(answer)),
+            Lookup::Miss(ticket) => Box::pin(self.list_together(ticket, query)).await,
+            Lookup::Bypass => Box::pin(self.list_alone(query, Cached::Bypass)).await,
         }
+    }
+
+    /// The same from PostgreSQL, once for all who ask it now, if it fits into memory.
+    async fn list_together(&self, ticket: Ticket, query: &ListQuery) -> Result<Listing, Error> {
+        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
+            Place::Leader(leader) => Some(leader),
+            Place::Passenger(outcome) => match outcome.await {
+                Ok(Ok(Some(answer))) => return Ok(Listing::Whole(answer)),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(None)) | Err(_) => None,
+            },
+        };
+        let outcome = self.list_alone(query, Cached::Miss).await;
+        if let (Ok(Listing::Whole(answer)), Some(cache)) = (&outcome, &self.cache) {
+            cache.store(ticket, answer);
+        }
+        match (leader, &outcome) {
+            (Some(leader), Ok(Listing::Whole(answer))) => leader.land(&Ok(Some(answer.clone()))),
+            (Some(leader), Err(error)) => leader.land(&Err(error.clone())),
+            (Some(_), Ok(Listing::Stream(_))) | (None, _) => {}
+        }
+        outcome
+    }
+
+    async fn list_alone(&self, query: &ListQuery, cached: Cached) -> Result<Listing, Error> {
         let mut body = vec![b'['];
         let mut last = query.after.clone();
         let whole = self.cache.as_ref().map_or(WHOLE, |cache| cache.max_value());
@@ -114,7 +162,7 @@ impl Attendance {
             let page = self.store.page(query, last.as_ref(), size, &mut body).await?;
             body.extend_from_slice(b"]\n");
             let next = if page.complete { None } else { page.last.as_ref().map(Cursor::encode) };
-            return Ok(Listing::Whole(self.finish(lookup, body, next).await));
+            return Ok(Listing::Whole(Answer::fresh(Bytes::from(body), next, cached)));
         }
         while !complete {
             let size = PageSize { rows: BATCH.rows, bytes: body.len() + BATCH.bytes };
@@ -125,7 +173,7 @@ impl Attendance {
             }
         }
         body.extend_from_slice(b"]\n");
-        Ok(Listing::Whole(self.finish(lookup, body, None).await))
+        Ok(Listing::Whole(Answer::fresh(Bytes::from(body), None, cached)))
     }
 
     /// The rest of a list, read batch by batch as the client takes it.
@@ -172,33 +220,45 @@ impl Attendance {
             None => Lookup::Bypass,
         }
     }
+}
 
-    /// Makes an answer of a body, and stores it where the lookup gave the right to.
-    async fn finish(&self, lookup: Lookup, body: Vec<u8>, next: Option<String>) -> Answer {
-        let body = Bytes::from(body);
-        match (lookup, &self.cache) {
-            (Lookup::Miss(ticket), Some(cache)) => {
-                let answer = Answer::fresh(body, next, Cached::Miss);
-                cache.store(ticket, &answer).await;
-                answer
-            }
-            _ => Answer::fresh(body, next, Cached::Bypass),
-        }
+/// Everything a record depends on.
+fn find_key(format: DateFormat, id: &str, date: Option<Date>) -> String {
+    let mut key = String::with_capacity(id.len() + 24);
+    key.push_str(match format {
+        DateFormat::Iso => "s:Iso:",
+        DateFormat::Http => "s:Http:",
+    });
+    match date {
+        None => key.push_str("latest"),
+        // Writing to a String cannot fail.
+        Some(date) => drop(write!(key, "{date}")),
     }
+    key.push(':');
+    key.push_str(id);
+    key
 }
 
 /// Everything a list depends on. Texts carry their length, so that no two queries share a key.
 fn list_key(format: DateFormat, query: &ListQuery) -> String {
-    let text = |value: &Option<String>| value.as_ref().map_or_else(|| "-".to_owned(), |v| format!("{}={v}", v.len()));
-    let date = |value: Option<Date>| value.map_or_else(|| "-".to_owned(), |date| date.to_string());
-    format!(
-        "l:{format:?}:{}:{}:{}:{}:{}:{}:{}",
-        text(&query.id),
-        text(&query.status),
-        text(&query.name),
-        date(query.from),
-        date(query.to),
-        query.limit.unwrap_or_default(),
-        query.after.as_ref().map(Cursor::encode).unwrap_or_default(),
-    )
+    let mut key = String::with_capacity(64);
+    // Writing to a String cannot fail; what is not given is a dash.
+    let _ = write!(key, "l:{format:?}");
+    for text in [&query.id, &query.status, &query.name] {
+        let _ = match text {
+            Some(text) => write!(key, ":{}={text}", text.len()),
+            None => key.write_str(":-"),
+        };
+    }
+    for date in [query.from, query.to] {
+        let _ = match date {
+            Some(date) => write!(key, ":{date}"),
+            None => key.write_str(":-"),
+        };
+    }
+    let _ = write!(key, ":{}:", query.limit.unwrap_or_default());
+    if let Some(after) = &query.after {
+        key.push_str(&after.encode());
+    }
+    key
 }

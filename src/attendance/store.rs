@@ -15,10 +15,12 @@ use prometheus::Histogram;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+use super::creates::Creates;
 use super::date::Date;
+use super::gather::Gatherer;
 use super::listing::{Cursor, ListQuery, Run, Statement};
+use super::lookups::{Lookup, Lookups};
 use super::pool::{Connections, Failure};
 use super::record::{NewRecord, StoredRecord};
 use super::service::Error;
@@ -28,17 +30,17 @@ use crate::telemetry::metrics::Metrics;
 /// A statement of `search/all` ends after this time even if the server is well.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 
-const CREATE: &str = "INSERT INTO records (id, name, status, date) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-/// Both branches are index lookups; the second is reached only when the employee has no dated record.
-const LATEST: &str = "\
-    (SELECT id, name, status, date FROM records WHERE id = $1 AND date IS NOT NULL ORDER BY date DESC LIMIT 1) \
-    UNION ALL (SELECT id, name, status, date FROM records WHERE id = $1 AND date IS NULL LIMIT 1) LIMIT 1";
-const OF_DAY: &str = "SELECT id, name, status, date FROM records WHERE id = $1 AND date = $2 LIMIT 1";
+/// Statements for creates that may be under way at once: one gathers while the other commits.
+const CREATE_LANES: usize = 2;
+/// Likewise for lookups.
+const LOOKUP_LANES: usize = 2;
 
 /// The `records` table.
 #[derive(Debug)]
 pub struct Store {
-    connections: Connections,
+    connections: Arc<Connections>,
+    creates: Gatherer<Creates>,
+    lookups: Gatherer<Lookups>,
     /// Connections that `search/all` may use.
     lists: Semaphore,
     format: DateFormat,
@@ -48,8 +50,6 @@ pub struct Store {
 /// Resolved once, since every request needs one.
 #[derive(Debug)]
 struct Timings {
-    create: Histogram,
-    search: Histogram,
     search_all: Histogram,
     ping: Histogram,
 }
@@ -73,52 +73,25 @@ impl Store {
     /// A store over a pool. `patience` bounds each request's wait for a connection and an answer.
     pub fn new(pool: Pool, patience: Duration, format: DateFormat, metrics: Arc<Metrics>) -> Self {
         let timing = |operation| metrics.query_duration.with_label_values(&[operation]);
-        let timings = Timings {
-            create: timing("create"),
-            search: timing("search"),
-            search_all: timing("search_all"),
-            ping: timing("ping"),
-        };
+        let rows = |operation| metrics.statement_rows.with_label_values(&[operation]);
+        let timings = Timings { search_all: timing("search_all"), ping: timing("ping") };
         let lists = Semaphore::new((pool.status().max_size / 2).max(1));
-        Self { connections: Connections::new(pool, patience, metrics), lists, format, timings }
+        let connections = Arc::new(Connections::new(pool, patience, Arc::clone(&metrics)));
+        let creates = Creates { connections: Arc::clone(&connections), timing: timing("create"), rows: rows("create") };
+        let lookups =
+            Lookups { connections: Arc::clone(&connections), format, timing: timing("search"), rows: rows("search") };
+        let (creates, lookups) = (Gatherer::new(creates, CREATE_LANES), Gatherer::new(lookups, LOOKUP_LANES));
+        Self { connections, creates, lookups, lists, format, timings }
     }
 
     /// Inserts a record; returns once it is durable. `Conflict` if the employee has one of that day.
     pub(super) async fn create(&self, record: &NewRecord) -> Result<(), Error> {
-        let deadline = self.connections.deadline();
-        let lease = self.connections.lease(deadline).await?;
-        let _timer = self.timings.create.start_timer();
-        let insert = async {
-            let parameters: [&(dyn ToSql + Sync); 4] = [&record.id, &record.name, &record.status, &record.date];
-            lease.execute(&lease.prepare_cached(CREATE).await?, &parameters).await
-        };
-        let outcome = timeout_at(deadline, insert).await;
-        if lease.settle(outcome)? == 0 { Err(Error::Conflict) } else { Ok(()) }
+        self.creates.ask(record.clone(), self.connections.deadline()).await
     }
 
-    /// Appends the employee's latest record, or the one of a day, as JSON; `false` if there is none.
-    pub(super) async fn find(&self, id: &str, date: Option<Date>, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let deadline = self.connections.deadline();
-        let found = match self.find_once(id, date, deadline).await {
-            Err(Failure::Closed(_)) => self.find_once(id, date, deadline).await,
-            outcome => outcome,
-        };
-        let Some(row) = found? else { return Ok(false) };
-        write_row(&row, self.format, out).map_err(|error| Error::Refused(error.to_string()))?;
-        Ok(true)
-    }
-
-    async fn find_once(&self, id: &str, date: Option<Date>, deadline: Instant) -> Result<Option<Row>, Failure> {
-        let lease = self.connections.lease(deadline).await?;
-        let _timer = self.timings.search.start_timer();
-        let select = async {
-            match &date {
-                Some(date) => lease.query_opt(&lease.prepare_cached(OF_DAY).await?, &[&id, date]).await,
-                None => lease.query_opt(&lease.prepare_cached(LATEST).await?, &[&id]).await,
-            }
-        };
-        let outcome = timeout_at(deadline, select).await;
-        lease.settle(outcome)
+    /// The employee's latest record, or the one of a day, as JSON.
+    pub(super) async fn find(&self, id: &str, day: Option<Date>) -> Result<Option<Vec<u8>>, Error> {
+        self.lookups.ask(Lookup { id: id.to_owned(), day }, self.connections.deadline()).await
     }
 
     /// Appends the records after a cursor as JSON objects joined by commas.
@@ -196,7 +169,7 @@ impl Store {
                 if out.last() == Some(&b'}') {
                     out.push(b',');
                 }
-                write_row(&row, self.format, out)?;
+                StoredRecord::of(&row)?.write_json(self.format, out);
                 part.rows += 1;
                 last = Some(row);
             }
@@ -248,13 +221,6 @@ struct Part {
     rows: usize,
     last: Option<Cursor>,
     complete: bool,
-}
-
-fn write_row(row: &Row, format: DateFormat, out: &mut Vec<u8>) -> Result<(), tokio_postgres::Error> {
-    let record =
-        StoredRecord { id: row.try_get(0)?, name: row.try_get(1)?, status: row.try_get(2)?, date: row.try_get(3)? };
-    record.write_json(format, out);
-    Ok(())
 }
 
 fn cursor(row: &Row) -> Result<Cursor, tokio_postgres::Error> {

@@ -9,6 +9,8 @@ use crate::config;
 
 /// Failure of any kind that has no status of its own.
 const FAILED: u8 = 1;
+/// The database is a newer version's, as sysexits.h numbers data that cannot be used: no restart mends it.
+const NEWER_DATABASE: u8 = 65;
 /// A wrong configuration, as sysexits.h numbers it.
 const CONFIGURATION: u8 = 78;
 
@@ -59,6 +61,7 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Postgres(_) => CONFIGURATION,
+            Self::Appliance(error) if error.is_newer_database() => NEWER_DATABASE,
             _ => FAILED,
         }
     }

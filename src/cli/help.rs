@@ -26,6 +26,7 @@ macro_rules! statuses {
   0   success
   1   failure; one readable message on standard error says what, where and what to do
   64  wrong usage of the command line
+  65  the database was migrated by a newer version: install that version
   78  wrong configuration; every problem is told at once"
     };
 }

@@ -75,6 +75,7 @@ fn redis(settings: &mut Settings) -> Redis {
         timeout: span(settings, "redis.timeout"),
         ttl: span(settings, "redis.ttl"),
         max_value: settings.number("redis.max_value").unwrap_or_default(),
+        local_memory: settings.number("redis.local_memory").unwrap_or_default(),
     }
 }
 

@@ -82,6 +82,7 @@ pub static KEYS: &[Key] = &[
     public("redis.timeout", Kind::Span(MS, 10 * S)),
     public("redis.ttl", Kind::Span(S, 24 * H)),
     public("redis.max_value", Kind::Size(KIB, 64 * MIB)),
+    public("redis.local_memory", Kind::Size(0, 64 * GIB)),
     public("log.format", Kind::Word(&["auto", "json", "text"])),
     public("log.level", Kind::Word(&["error", "warn", "info", "debug", "trace"])),
     public("log.access", Kind::Word(&["all", "errors", "off"])),

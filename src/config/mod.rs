@@ -179,6 +179,8 @@ pub struct Redis {
     pub ttl: Duration,
     /// Answers larger than this are not stored, in bytes.
     pub max_value: usize,
+    /// Memory for answers in this process, in bytes; 0 for none.
+    pub local_memory: usize,
 }
 
 /// Who runs Redis.

@@ -4,9 +4,11 @@
 //! (`idle_timeout`), the rest of a request's head (`head_timeout`; a new connection begins here), or the client to take a byte of
 //! its answer (`write_timeout`, whatever else happens). While a request is handled nothing is due here: the body has its
 //! own bound and so has the domain.
+//!
+//! One task runs a connection, whatever thread it is on, so each part of the state is a plain value in an atomic.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crate::config;
 
@@ -21,113 +23,115 @@ pub enum Overdue {
     Write,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Head,
-    Handling,
-}
+/// Waiting for a request.
+const IDLE: u8 = 0;
+/// A request's head is coming.
+const HEAD: u8 = 1;
+/// A request is being answered.
+const HANDLING: u8 = 2;
+/// The socket takes bytes.
+const NOT_STALLED: u64 = u64::MAX;
 
-/// The state of one connection, shared by its socket, its requests and its timer.
+/// The state of one connection, shared by its socket, its requests and its timer. Moments are nanoseconds since it was
+/// opened.
 #[derive(Debug)]
-pub struct Activity(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
+pub struct Activity {
+    opened: Instant,
+    phase: AtomicU8,
     /// When the phase began.
-    since: Instant,
+    since: AtomicU64,
     /// Since when the socket takes no byte.
-    stalled: Option<Instant>,
+    stalled: AtomicU64,
     /// Something is owed to the client: from a request's head until its answer has left.
-    answering: bool,
+    answering: AtomicBool,
     /// The client may still be sending what nobody will read.
-    unread: bool,
+    unread: AtomicBool,
 }
 
 impl Activity {
     /// A connection that was just opened.
     pub fn new() -> Self {
-        Self(Mutex::new(State {
-            phase: Phase::Head,
-            since: Instant::now(),
-            stalled: None,
-            answering: false,
-            unread: false,
-        }))
+        Self {
+            opened: Instant::now(),
+            phase: AtomicU8::new(HEAD),
+            since: AtomicU64::new(0),
+            stalled: AtomicU64::new(NOT_STALLED),
+            answering: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+        }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is a few flags: none of them is left half-changed by a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nanoseconds since the connection was opened; five centuries fit.
+    fn now(&self) -> u64 {
+        self.opened.elapsed().as_nanos() as u64
+    }
+
+    fn enter(&self, phase: u8) {
+        self.phase.store(phase, Relaxed);
+        self.since.store(self.now(), Relaxed);
     }
 
     /// Bytes have come.
     pub fn received(&self) {
-        let mut state = self.state();
-        if state.phase == Phase::Idle {
-            state.phase = Phase::Head;
-            state.since = Instant::now();
+        if self.phase.load(Relaxed) == IDLE {
+            self.enter(HEAD);
         }
     }
 
     /// The socket took bytes, or (`false`) none at the moment.
     pub fn wrote(&self, progress: bool) {
-        let mut state = self.state();
         if progress {
-            state.stalled = None;
-        } else if state.stalled.is_none() {
-            state.stalled = Some(Instant::now());
+            self.stalled.store(NOT_STALLED, Relaxed);
+        } else if self.stalled.load(Relaxed) == NOT_STALLED {
+            self.stalled.store(self.now(), Relaxed);
         }
     }
 
     /// Everything written has left.
     pub fn flushed(&self) {
-        let mut state = self.state();
-        if state.phase != Phase::Handling {
-            state.answering = false;
+        if self.phase.load(Relaxed) != HANDLING {
+            self.answering.store(false, Relaxed);
         }
     }
 
     /// A request's head is complete.
     pub fn request_began(&self) {
-        let mut state = self.state();
-        state.phase = Phase::Handling;
-        state.answering = true;
+        self.phase.store(HANDLING, Relaxed);
+        self.answering.store(true, Relaxed);
     }
 
     /// A request's answer has been handed over for writing.
     pub fn request_ended(&self) {
-        let mut state = self.state();
-        state.phase = Phase::Idle;
-        state.since = Instant::now();
+        self.enter(IDLE);
     }
 
     /// The client's bytes will not all be read.
     pub fn leave_unread(&self) {
-        self.state().unread = true;
+        self.unread.store(true, Relaxed);
     }
 
     /// Whether the client may still be sending what nobody will read.
     pub fn is_unread(&self) -> bool {
-        self.state().unread
+        self.unread.load(Relaxed)
     }
 
     /// Whether what is written now answers a request that reached us.
     pub fn is_answering(&self) -> bool {
-        self.state().answering
+        self.answering.load(Relaxed)
     }
 
     /// What the connection waits for and until when.
     pub fn due(&self, limits: &config::Server) -> Option<(Instant, Overdue)> {
-        let state = self.state();
-        if let Some(stalled) = state.stalled {
-            return Some((stalled + limits.write_timeout, Overdue::Write));
+        let at = |moment: u64, limit| self.opened + Duration::from_nanos(moment) + limit;
+        let stalled = self.stalled.load(Relaxed);
+        if stalled != NOT_STALLED {
+            return Some((at(stalled, limits.write_timeout), Overdue::Write));
         }
-        match state.phase {
-            Phase::Idle => Some((state.since + limits.idle_timeout, Overdue::Idle)),
-            Phase::Head => Some((state.since + limits.head_timeout, Overdue::Head)),
-            Phase::Handling => None,
+        let since = self.since.load(Relaxed);
+        match self.phase.load(Relaxed) {
+            IDLE => Some((at(since, limits.idle_timeout), Overdue::Idle)),
+            HEAD => Some((at(since, limits.head_timeout), Overdue::Head)),
+            _ => None,
         }
     }
 }

@@ -74,7 +74,8 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
             }
         }
     };
-    close(conn.into_parts().io.into_inner().into_tcp(), &activity, end).await;
+    // In a box, so that an open connection does not hold the room for its end.
+    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &activity, end)).await;
 }
 
 /// Serves until HTTP has come to its end or the client is overdue.

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,12 +22,14 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::activity::Activity;
 use super::error::Failure;
+use super::observations::method_label;
 use super::request::Call;
-use super::request_id::{self, X_REQUEST_ID};
+use super::request_id::{RequestId, X_REQUEST_ID};
 use super::response::{Body, Reply};
 use super::{App, router};
 use crate::attendance::{Cached, Interrupted};
-use crate::config::Access;
+use crate::config;
+use crate::telemetry::access::Access;
 
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 /// The connection ended before the answer.
@@ -61,7 +64,7 @@ impl Service<Request<Incoming>> for Exchanges {
     }
 }
 
-async fn answer(app: Arc<App>, mut exchange: Exchange, request: Request<Incoming>) -> Response<Body> {
+async fn answer(app: Arc<App>, mut exchange: Box<Exchange>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let route = router::find(&head.method, head.uri.path());
@@ -103,26 +106,26 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-/// A request that is being answered. Dropping it observes it.
+/// A request that is being answered. Dropping it observes it. In a box: it goes through many hands.
 #[derive(Debug)]
 pub struct Exchange {
     app: Arc<App>,
     activity: Arc<Activity>,
     peer: SocketAddr,
     started: Instant,
-    id: HeaderValue,
+    id: RequestId,
     method: Method,
     uri: Uri,
     version: Version,
-    route: &'static str,
+    route: router::Label,
     status: u16,
     cached: Cached,
 }
 
 impl Exchange {
-    fn new(of: &Exchanges, request: &Request<Incoming>) -> Self {
+    fn new(of: &Exchanges, request: &Request<Incoming>) -> Box<Self> {
         of.app.metrics.requests_in_flight.inc();
-        Self {
+        Box::new(Self {
             app: Arc::clone(&of.app),
             activity: Arc::clone(&of.activity),
             peer: of.peer,
@@ -134,12 +137,12 @@ impl Exchange {
             route: router::UNMATCHED,
             status: CONNECTION_ENDED,
             cached: Cached::Bypass,
-        }
+        })
     }
 
     /// Logs what only the log is told, as loud as it is our fault, and makes the answer.
     fn fail(&self, failure: Failure) -> Reply {
-        let (request_id, route) = (request_id::text(&self.id), self.route);
+        let (request_id, route) = (&*self.id, self.route.text());
         if failure.status() == StatusCode::INTERNAL_SERVER_ERROR {
             self.app.metrics.request_exceptions.with_label_values(&[method_label(&self.method), "500"]).inc();
         }
@@ -153,11 +156,11 @@ impl Exchange {
         failure.into_reply(request_id)
     }
 
-    fn send(mut self, reply: Reply) -> Response<Body> {
+    fn send(mut self: Box<Self>, reply: Reply) -> Response<Body> {
         self.status = reply.status.as_u16();
         self.cached = reply.cached.unwrap_or(Cached::Bypass);
         let mut headers = reply.headers;
-        headers.insert(X_REQUEST_ID, self.id.clone());
+        headers.insert(X_REQUEST_ID, self.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let mut response = Response::new(reply.body.ending(self));
         *response.status_mut() = reply.status;
@@ -167,7 +170,7 @@ impl Exchange {
 
     /// The answer stopped in the middle; its status has been sent already.
     pub fn interrupted(&self, error: &Interrupted) {
-        tracing::error!(request_id = request_id::text(&self.id), route = self.route, "{error}");
+        tracing::error!(request_id = &*self.id, route = self.route.text(), "{error}");
     }
 }
 
@@ -175,59 +178,62 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.activity.request_ended();
         self.app.metrics.requests_in_flight.dec();
-        let line = format_args!("{} {} {:?}", self.method, self.uri, self.version);
-        let line = Line { request: line, method: self.method.as_str(), id: request_id::text(&self.id) };
-        let taken = self.started.elapsed().as_secs_f64();
-        log(&self.app, self.peer, &line, self.status, taken, self.cached.as_str());
-        if self.route != router::METRICS {
-            observe(&self.app, method_label(&self.method), self.route, self.status, taken);
+        let taken = self.started.elapsed();
+        log(
+            &self.app,
+            &Access {
+                request: RequestLine(self),
+                method: self.method.as_str(),
+                status: self.status,
+                remote: self.peer.ip(),
+                micros: u64::try_from(taken.as_micros()).unwrap_or(u64::MAX),
+                request_id: &self.id,
+                cache: self.cached.as_str(),
+            },
+        );
+        if self.route.text() != router::METRICS {
+            observe(&self.app, method_label(&self.method), self.route, self.status, taken.as_secs_f64());
+        }
+    }
+}
+
+/// `GET /path HTTP/1.1`
+struct RequestLine<'a>(&'a Exchange);
+
+impl Display for RequestLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exchange { method, uri, version, .. } = self.0;
+        f.write_str(method.as_str())?;
+        f.write_str(" ")?;
+        match uri.path_and_query() {
+            Some(target) if uri.authority().is_none() => f.write_str(target.as_str())?,
+            _ => write!(f, "{uri}")?,
+        }
+        match *version {
+            Version::HTTP_11 => f.write_str(" HTTP/1.1"),
+            other => write!(f, " {other:?}"),
         }
     }
 }
 
 /// Observes a request whose head the HTTP parser refused: nothing of it is known.
 pub fn refused(app: &App, peer: SocketAddr, status: u16, request_id: &str) {
-    let line = Line { request: format_args!("-"), method: "-", id: request_id };
-    log(app, peer, &line, status, 0.0, Cached::Bypass.as_str());
+    let remote = peer.ip();
+    let cache = Cached::Bypass.as_str();
+    log(app, &Access { request: "-", method: "-", status, remote, micros: 0, request_id, cache });
     observe(app, "OTHER", router::UNMATCHED, status, 0.0);
 }
 
-/// What the log says of a request's head.
-struct Line<'a> {
-    request: std::fmt::Arguments<'a>,
-    method: &'a str,
-    id: &'a str,
-}
-
-fn log(app: &App, peer: SocketAddr, line: &Line<'_>, status: u16, seconds: f64, cache: &str) {
+fn log<R: Display>(app: &App, access: &Access<'_, R>) {
     match app.access {
-        Access::Off => return,
-        Access::Errors if status < 400 => return,
-        Access::Errors | Access::All => {}
+        config::Access::Off => {}
+        config::Access::Errors if access.status < 400 => {}
+        config::Access::Errors | config::Access::All => app.log.write(access),
     }
-    tracing::info!(
-        target: "access",
-        request = %line.request,
-        status_code = status,
-        method = line.method,
-        remote_address = %peer.ip(),
-        duration_ms = (seconds * 1e6).round() / 1e3,
-        request_id = line.id,
-        cache,
-        "request answered"
-    );
 }
 
-fn observe(app: &App, method: &str, route: &str, status: u16, seconds: f64) {
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    app.metrics.request_duration.with_label_values(&[method, route, code.as_str()]).observe(seconds);
-    app.metrics.requests.with_label_values(&[method, code.as_str()]).inc();
-}
-
-/// The method as a label: clients may invent others, labels may not grow with them.
-fn method_label(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
+fn observe(app: &App, method: &'static str, route: router::Label, status: u16, seconds: f64) {
+    app.observations.observe(&app.metrics, method, route, status, seconds);
 }
 
 #[cfg(test)]
@@ -239,11 +245,5 @@ mod tests {
         let panic = unless_panicking(async { panic!("number {}", 5) }).await.unwrap_err();
         assert_eq!(panic_text(&*panic), "number 5");
         assert_eq!(unless_panicking(async { 5 }).await.ok(), Some(5));
-    }
-
-    #[test]
-    fn invented_methods_share_a_label() {
-        assert_eq!(method_label(&Method::PATCH), "PATCH");
-        assert_eq!(method_label(&Method::from_bytes(b"X-17").unwrap()), "OTHER");
     }
 }

@@ -12,6 +12,8 @@ mod encoding;
 mod error;
 mod exchange;
 mod handlers;
+mod itself;
+mod observations;
 pub mod openapi;
 mod query;
 mod request;
@@ -30,8 +32,11 @@ use bytes::Bytes;
 
 use crate::attendance::{Attendance, HealthBoard};
 use crate::config;
+use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
+pub use itself::ask_itself;
+use observations::Observations;
 pub use request_id::RequestIds;
 pub use server::serve;
 
@@ -48,6 +53,10 @@ pub struct App {
     pub server: config::Server,
     /// Which requests leave a log line.
     pub access: config::Access,
+    /// Where they leave it.
+    pub log: AccessLog,
+    /// The handles of what is counted.
+    observations: Observations,
     /// Set when the server is stopping: readiness is off and new requests are refused.
     pub draining: AtomicBool,
     /// When the appliance started, for its uptime.
@@ -66,6 +75,7 @@ impl App {
         metrics: Arc<Metrics>,
         server: config::Server,
         access: config::Access,
+        log: AccessLog,
     ) -> Self {
         Self {
             attendance,
@@ -73,6 +83,8 @@ impl App {
             metrics,
             server,
             access,
+            log,
+            observations: Observations::new(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             ids: RequestIds::new(),

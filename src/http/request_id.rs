@@ -3,6 +3,7 @@
 //! Policy: a client's own id is kept when it is sane (1 to 128 of `A-Z a-z 0-9 . _ -`), so that one id follows a
 //! request through several services; otherwise it gets one of ours: 16 hexadecimal digits of this process, a counter.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::HeaderMap;
@@ -13,12 +14,24 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id taken from a client, in bytes.
 const LONGEST: usize = 128;
+/// Hexadecimal digits of the process, a dash, and the decimal digits of the largest counter.
+const LONGEST_OF_OURS: usize = 16 + 1 + 20;
 
 /// Gives out ids that are unique in this process, and with near certainty among all.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// What all of ours begin with.
+    process: [u8; 17],
     next: AtomicU64,
+}
+
+/// The id of one request.
+#[derive(Debug, Clone)]
+pub enum RequestId {
+    /// Made here: the text and its length.
+    Ours([u8; LONGEST_OF_OURS], u8),
+    /// The client's, which is sane.
+    Theirs(HeaderValue),
 }
 
 impl RequestIds {
@@ -26,35 +39,68 @@ impl RequestIds {
     pub fn new() -> Self {
         let mut random = [0; 8];
         // Without random numbers the clock still tells processes apart.
-        let process = match getrandom::fill(&mut random) {
+        let seed = match getrandom::fill(&mut random) {
             Ok(()) => u64::from_le_bytes(random),
             Err(_) => u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default(),
         };
+        let mut process = [b'-'; 17];
+        for (place, digit) in process.iter_mut().zip(format!("{seed:016x}").bytes()) {
+            *place = digit;
+        }
         Self { process, next: AtomicU64::new(1) }
     }
 
     /// The id of a request with these headers.
-    pub fn of(&self, headers: &HeaderMap) -> HeaderValue {
+    pub fn of(&self, headers: &HeaderMap) -> RequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(theirs) if is_sane(theirs.as_bytes()) => theirs.clone(),
+            Some(theirs) if is_sane(theirs.as_bytes()) => RequestId::Theirs(theirs.clone()),
             _ => self.fresh(),
         }
     }
 
     /// An id of our own.
-    pub fn fresh(&self) -> HeaderValue {
-        let id = format!("{:016x}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
-        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+    pub fn fresh(&self) -> RequestId {
+        let mut number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        while number > 0 || first == digits.len() {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        let digits = &digits[first..];
+        let mut text = [0; LONGEST_OF_OURS];
+        let (process, rest) = text.split_at_mut(self.process.len());
+        process.copy_from_slice(&self.process);
+        rest[..digits.len()].copy_from_slice(digits);
+        RequestId::Ours(text, (self.process.len() + digits.len()) as u8)
+    }
+}
+
+impl RequestId {
+    /// As the value of the header.
+    pub fn header(&self) -> HeaderValue {
+        match self {
+            Self::Ours(..) => HeaderValue::from_str(self).unwrap_or(HeaderValue::from_static("none")),
+            Self::Theirs(theirs) => theirs.clone(),
+        }
+    }
+}
+
+/// An id as text.
+impl Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Ours(text, length) => std::str::from_utf8(&text[..usize::from(*length)]).unwrap_or("none"),
+            Self::Theirs(theirs) => theirs.to_str().unwrap_or("none"),
+        }
     }
 }
 
 fn is_sane(id: &[u8]) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
-}
-
-/// An id as text.
-pub fn text(id: &HeaderValue) -> &str {
-    id.to_str().unwrap_or("none")
 }
 
 #[cfg(test)]
@@ -67,12 +113,24 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::try_from(value).unwrap());
-            text(&ids.of(&headers)).to_owned()
+            ids.of(&headers).to_string()
         };
         assert_eq!(of("a-B_9.z"), "a-B_9.z");
         for bad in ["", "a b", "a\"b", "<x>", &"a".repeat(129)] {
             assert_ne!(of(bad), bad);
         }
-        assert_ne!(text(&ids.fresh()), text(&ids.fresh()));
+    }
+
+    #[test]
+    fn ours_are_the_process_and_a_counter() {
+        let ids = RequestIds::new();
+        let texts: Vec<String> = (0..11).map(|_| ids.fresh().to_string()).collect();
+        let process = texts[0].strip_suffix("-1").unwrap();
+        assert!(process.len() == 16 && process.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        assert_eq!((&texts[8], &texts[10]), (&format!("{process}-9"), &format!("{process}-11")));
+        ids.next.store(u64::MAX, Ordering::Relaxed);
+        let last = ids.fresh();
+        assert_eq!(*last, *format!("{process}-{}", u64::MAX));
+        assert_eq!(last.header().as_bytes(), last.as_bytes());
     }
 }

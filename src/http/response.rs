@@ -53,7 +53,12 @@ impl Reply {
 
     /// A value as JSON, for nobody to keep.
     pub fn value<T: Serialize>(status: StatusCode, value: &T) -> Self {
-        let mut reply = Self::json(status, Body::full(json::line(value)));
+        Self::passing(status, json::line(value).into())
+    }
+
+    /// JSON that is true for this moment only.
+    pub fn passing(status: StatusCode, body: Bytes) -> Self {
+        let mut reply = Self::json(status, Body::full(body));
         reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply
     }
@@ -80,7 +85,7 @@ impl Reply {
 #[derive(Debug)]
 pub struct Body {
     content: Content,
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
 }
 
 #[derive(Debug)]
@@ -107,7 +112,7 @@ impl Body {
     }
 
     /// Ties the exchange to the body: it is observed when the body has been handed over, or dropped.
-    pub fn ending(mut self, exchange: Exchange) -> Self {
+    pub fn ending(mut self, exchange: Box<Exchange>) -> Self {
         self.exchange = Some(exchange);
         self
     }

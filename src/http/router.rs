@@ -18,7 +18,9 @@ use super::response::Reply;
 /// Longest path and query, in bytes.
 const LONGEST_TARGET: usize = 8192;
 /// Label of what is no route.
-pub const UNMATCHED: &str = "unmatched";
+pub const UNMATCHED: Label = Label(ROUTES.len());
+/// How many labels there are.
+pub const LABELS: usize = ROUTES.len() + 1;
 /// The route that is not counted.
 pub const METRICS: &str = "/metrics";
 
@@ -45,6 +47,22 @@ enum Endpoint {
     Moved(&'static str),
 }
 
+/// A route in log and metrics: its place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label(usize);
+
+impl Label {
+    /// The route, or `unmatched`.
+    pub fn text(self) -> &'static str {
+        ROUTES.get(self.0).map_or("unmatched", |(path, _, _)| path)
+    }
+
+    /// Less than [`LABELS`].
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// Path (its label in metrics, too), methods, endpoint. `{file}` stands for one last piece.
 const ROUTES: [(&str, &str, Endpoint); 17] = [
     ("/api/v1/attendance/search", GET, Endpoint::Search),
@@ -67,12 +85,13 @@ const ROUTES: [(&str, &str, Endpoint); 17] = [
 ];
 
 async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure> {
+    // Every request makes room for the largest of these; what takes long anyway is in a box of its own.
     match endpoint {
-        Endpoint::Create => create::create(call).await,
+        Endpoint::Create => Box::pin(create::create(call)).await,
         Endpoint::Search => search::search(call).await,
         Endpoint::SearchAll => search_all::search_all(call).await,
         Endpoint::Health => health::health(call).await,
-        Endpoint::HealthDetail => health::detail(call).await,
+        Endpoint::HealthDetail => Box::pin(health::detail(call)).await,
         Endpoint::Livez => Ok(probes::livez()),
         Endpoint::Readyz => probes::readyz(call).await,
         Endpoint::Metrics => metrics::metrics(call),
@@ -80,7 +99,7 @@ async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure>
         Endpoint::DocsPage => docs::page(),
         Endpoint::DocsFile => docs::file(call),
         Endpoint::Favicon => docs::favicon(),
-        Endpoint::Home => Ok(home::home(call).await),
+        Endpoint::Home => Ok(Box::pin(home::home(call)).await),
         Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, call.query()))),
     }
 }
@@ -93,14 +112,14 @@ pub enum Route {
     /// To a resource that does not know the method.
     WrongMethod {
         /// The resource.
-        label: &'static str,
+        label: Label,
         /// The methods it knows.
         allow: &'static str,
     },
     /// To a resource, asked for its methods.
     Options {
         /// The resource.
-        label: &'static str,
+        label: Label,
         /// The methods it knows.
         allow: &'static str,
     },
@@ -116,7 +135,7 @@ pub enum Route {
 #[derive(Debug, PartialEq, Eq)]
 pub struct EndpointRoute {
     endpoint: Endpoint,
-    label: &'static str,
+    label: Label,
     /// What stands for `{file}`.
     file: String,
 }
@@ -144,12 +163,12 @@ pub fn find(method: &Method, raw_path: &str) -> Route {
     }
 }
 
-fn resource(path: &str) -> Option<(&'static str, &'static str, Endpoint, &str)> {
-    ROUTES.iter().find_map(|&(label, allow, endpoint)| match label.strip_suffix("{file}") {
-        None => (label == path).then_some((label, allow, endpoint, "")),
+fn resource(path: &str) -> Option<(Label, &'static str, Endpoint, &str)> {
+    ROUTES.iter().enumerate().find_map(|(at, &(route, allow, endpoint))| match route.strip_suffix("{file}") {
+        None => (route == path).then_some((Label(at), allow, endpoint, "")),
         Some(folder) => {
             let file = path.strip_prefix(folder).filter(|file| !file.is_empty() && !file.contains('/'))?;
-            Some((label, allow, endpoint, file))
+            Some((Label(at), allow, endpoint, file))
         }
     })
 }
@@ -169,11 +188,11 @@ fn with_query(path: &str, query: &str) -> String {
 
 impl Route {
     /// Label for metrics: the route, or `unmatched`.
-    pub fn label(&self) -> &'static str {
+    pub fn label(&self) -> Label {
         match self {
             Self::Endpoint(EndpointRoute { label, .. })
             | Self::WrongMethod { label, .. }
-            | Self::Options { label, .. } => label,
+            | Self::Options { label, .. } => *label,
             Self::Unclean(_) | Self::TooLong | Self::Unknown => UNMATCHED,
         }
     }
@@ -231,9 +250,10 @@ mod tests {
         for (path, allow, expected) in ROUTES {
             let method = if allow == POST { Method::POST } else { Method::GET };
             assert_eq!(endpoint(method.clone(), path), Some(expected), "{path}");
-            assert_eq!(find(&method, path).label(), path);
-            assert_eq!(find(&Method::OPTIONS, path), Route::Options { label: path, allow });
-            assert_eq!(find(&Method::PATCH, path), Route::WrongMethod { label: path, allow });
+            let label = find(&method, path).label();
+            assert_eq!(label.text(), path);
+            assert_eq!(find(&Method::OPTIONS, path), Route::Options { label, allow });
+            assert_eq!(find(&Method::PATCH, path), Route::WrongMethod { label, allow });
             assert_eq!(endpoint(Method::HEAD, path).is_some(), allow == GET, "{path}");
         }
     }

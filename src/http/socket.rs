@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::activity::Activity;
 use super::error::Failure;
-use super::{App, exchange, request_id};
+use super::{App, exchange};
 
 /// One client connection.
 #[derive(Debug)]
@@ -69,13 +69,12 @@ fn refusal(app: &App, peer: SocketAddr, head: &[u8]) -> Bytes {
     let head = String::from_utf8_lossy(head);
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(400);
     let id = app.ids.fresh();
-    let id = request_id::text(&id);
-    let body = Failure::of_head(status).body(id);
+    let body = Failure::of_head(status).body(&id);
     let kept = head.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with("content-length"));
     let mut out: String = kept.flat_map(|line| [line, "\r\n"]).collect();
     out.push_str("content-type: application/json\r\nx-content-type-options: nosniff\r\n");
-    out.push_str(&format!("x-request-id: {id}\r\ncontent-length: {}\r\n\r\n", body.len()));
-    exchange::refused(app, peer, status, id);
+    out.push_str(&format!("x-request-id: {}\r\ncontent-length: {}\r\n\r\n", &*id, body.len()));
+    exchange::refused(app, peer, status, &id);
     Bytes::from([out.as_bytes(), &body].concat())
 }
 

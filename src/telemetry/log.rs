@@ -1,32 +1,32 @@
 //! Log lines on standard output.
 //!
 //! Policy: one event is one line, JSON for machines or text for a person. Writing never holds a request: lines
-//! go through a bounded queue to a thread of their own, and what it had to drop is counted. Values a client sent
-//! are escaped; secrets never come this far, because they do not print.
+//! go through a bounded buffer to a thread of their own (`lines.rs`), and what it had to drop is counted. Values a client
+//! sent are escaped; secrets never come this far, because they do not print. The line of a request is in `access.rs`.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Lines that may wait to be written; at some 300 bytes each.
-const QUEUE: usize = 16_384;
+use super::access::AccessLog;
+use super::lines::{Lines, Writer};
+use super::moment;
+
 /// Libraries whose chatter at `info` tells an operator nothing.
 const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redis", "pg_embed", "reqwest", "rustls"];
 
 /// Keeps the writer alive; what is queued is written when it is dropped.
 #[derive(Debug)]
 pub struct Logging {
-    dropped: ErrorCounter,
-    _worker: WorkerGuard,
+    form: Form,
+    lines: Arc<Lines>,
+    _writer: Writer,
 }
 
 /// The form of a line.
@@ -45,45 +45,55 @@ impl Form {
     }
 }
 
-/// The subscriber is already set.
+/// Logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("logging can be set up only once")]
-pub struct AlreadySet;
+pub enum Error {
+    /// The subscriber is already set.
+    #[error("logging can be set up only once")]
+    AlreadySet,
+    /// No thread can be started.
+    #[error("no thread can be started for the log: {0}")]
+    Thread(io::Error),
+}
 
 impl Logging {
     /// Sends all events of the process to standard output from now on.
-    pub fn start(form: Form, level: Level) -> Result<Self, AlreadySet> {
+    pub fn start(form: Form, level: Level) -> Result<Self, Error> {
         Self::start_on(io::stdout(), form, level)
     }
 
     /// The same to standard error, for a command whose standard output is an answer.
-    pub fn start_on_stderr(form: Form, level: Level) -> Result<Self, AlreadySet> {
+    pub fn start_on_stderr(form: Form, level: Level) -> Result<Self, Error> {
         Self::start_on(io::stderr(), form, level)
     }
 
-    fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, AlreadySet> {
-        let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name("log");
-        let (writer, worker) = builder.finish(output);
-        let dropped = writer.error_counter();
-        let lines = Lines { form, writer };
-        tracing_subscriber::registry().with(filter(level)).with(lines).try_init().map_err(|_| AlreadySet)?;
-        Ok(Self { dropped, _worker: worker })
+    fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, Error> {
+        let lines = Arc::new(Lines::default());
+        let events = Events { form, lines: Arc::clone(&lines) };
+        tracing_subscriber::registry().with(filter(level)).with(events).try_init().map_err(|_| Error::AlreadySet)?;
+        let writer = Writer::start(Arc::clone(&lines), output).map_err(Error::Thread)?;
+        Ok(Self { form, lines, _writer: writer })
+    }
+
+    /// Where the lines of requests go.
+    pub fn access(&self) -> AccessLog {
+        AccessLog::new(self.form, Arc::clone(&self.lines))
     }
 
     /// The count of lines that were dropped.
     pub fn dropped(&self) -> Dropped {
-        Dropped(self.dropped.clone())
+        Dropped(Arc::clone(&self.lines))
     }
 }
 
 /// Counts lines dropped because standard output could not take them.
 #[derive(Debug, Clone)]
-pub struct Dropped(ErrorCounter);
+pub struct Dropped(Arc<Lines>);
 
 impl Dropped {
     /// How many so far.
     pub fn count(&self) -> u64 {
-        self.0.dropped_lines() as u64
+        self.0.dropped()
     }
 }
 
@@ -98,20 +108,18 @@ fn filter(level: Level) -> EnvFilter {
 }
 
 /// Turns events into lines.
-struct Lines {
+struct Events {
     form: Form,
-    writer: NonBlocking,
+    lines: Arc<Lines>,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        use std::io::Write as _;
         let line = match self.form {
             Form::Json => json_line(event),
             Form::Text => text_line(event),
         };
-        // The queue takes or drops the line; it has no other failure.
-        let _ = self.writer.make_writer().write_all(&line);
+        self.lines.push(&line);
     }
 }
 
@@ -121,7 +129,7 @@ fn json_line(event: &Event<'_>) -> Vec<u8> {
     event.record(&mut fields);
     let mut line = Vec::with_capacity(fields.rest.len() + 192);
     line.extend_from_slice(b"{\"timestamp\":\"");
-    line.extend_from_slice(now().as_bytes());
+    moment::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(level.as_str().as_bytes());
     line.extend_from_slice(b"\",\"levelname\":\"");
@@ -149,10 +157,10 @@ fn text_line(event: &Event<'_>) -> Vec<u8> {
     line.into_bytes()
 }
 
-/// RFC 3339 with microseconds, UTC.
 fn now() -> String {
-    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    format!("{now:.6}")
+    let mut text = Vec::with_capacity(32);
+    moment::append_now(&mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The Python service's names.

@@ -14,6 +14,9 @@ const REQUEST_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 
 /// For what normally takes microseconds to milliseconds, in seconds.
 const FINE_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0];
 
+/// For requests that share a statement.
+const TOGETHER_BUCKETS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -33,6 +36,8 @@ pub struct Metrics {
     pub connections_open: IntGauge,
     /// Reads answered from the cache.
     pub cache_hits: IntCounter,
+    /// Of those, answered from this process's memory.
+    pub cache_local_hits: IntCounter,
     /// Reads the cache could have answered but had no valid entry for.
     pub cache_misses: IntCounter,
     /// Cache commands that failed, timed out or answered nonsense.
@@ -49,6 +54,8 @@ pub struct Metrics {
     pub pool_wait: Histogram,
     /// Time of one statement, by operation (`create`, `search`, `search_all`, `ping`).
     pub query_duration: HistogramVec,
+    /// Questions one statement answered, by operation (`create`, `search`).
+    pub statement_rows: HistogramVec,
     /// Records created.
     pub records_created: IntCounter,
     /// Creates refused because the record exists.
@@ -103,6 +110,13 @@ impl Metrics {
             )?,
             connections_open: add(&r, IntGauge::new("attendance_api_connections_open", "Open client connections")?)?,
             cache_hits: add(&r, IntCounter::new("attendance_api_cache_hits_total", "Reads answered from the cache")?)?,
+            cache_local_hits: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_cache_local_hits_total",
+                    "Reads answered from the cache that needed no body from Redis",
+                )?,
+            )?,
             cache_misses: add(
                 &r,
                 IntCounter::new("attendance_api_cache_misses_total", "Reads the cache had no valid entry for")?,
@@ -149,6 +163,17 @@ impl Metrics {
                 &r,
                 HistogramVec::new(
                     buckets("attendance_api_query_duration_seconds", "Time of one database statement", &FINE_BUCKETS),
+                    &["operation"],
+                )?,
+            )?,
+            statement_rows: add(
+                &r,
+                HistogramVec::new(
+                    buckets(
+                        "attendance_api_statement_requests",
+                        "Requests that shared one statement",
+                        &TOGETHER_BUCKETS,
+                    ),
                     &["operation"],
                 )?,
             )?,

@@ -18,6 +18,11 @@ pub(crate) fn with_redis(redis: &RedisServer, more: &str) -> (Appliance, String)
     (appliance, database)
 }
 
+/// The same, with nothing in front of that Redis.
+fn with_redis_alone(redis: &RedisServer) -> (Appliance, String) {
+    with_redis(redis, "  local_memory: 0\n")
+}
+
 /// An appliance with its built-in Redis and a database nobody else writes to: any create makes every list a miss.
 fn alone() -> Appliance {
     let database = shared_postgres().create_database();
@@ -93,19 +98,19 @@ fn keys_are_our_own_and_live_no_longer_than_promised() {
     let redis = RedisServer::start();
     let foreign = "flask_cache_view//api/v1/attendance/search";
     redis.command::<String>(&["SET", foreign, "cos\nsystem\n(S'true'\ntR."]);
-    let (appliance, database) = with_redis(&redis, "");
+    let (appliance, database) = with_redis_alone(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     appliance.get(&format!("{API}/search?id=1")).expect(200);
     appliance.get(&format!("{API}/search/all")).expect(200);
-    let answers: Vec<String> = redis
-        .keys("*")
-        .into_iter()
-        .filter(|key| key != foreign)
-        .inspect(|key| assert!(key.starts_with("attendance:"), "{key}"))
-        .inspect(|key| assert!(redis.command::<i64>(&["PTTL", key]) > 0, "{key} lives for ever"))
-        .filter(|key| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":"))
-        .collect();
-    assert_eq!(answers.len(), 2, "{answers:?}");
+    let answers = eventually("both answers are stored", || {
+        let ours = redis.keys("*").into_iter().filter(|key| key != foreign);
+        let answers: Vec<String> = ours
+            .inspect(|key| assert!(key.starts_with("attendance:"), "{key}"))
+            .inspect(|key| assert!(redis.command::<i64>(&["PTTL", key]) > 0, "{key} lives for ever"))
+            .filter(|key| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":"))
+            .collect();
+        (answers.len() == 2).then_some(answers)
+    });
     for key in &answers {
         assert!(redis.command::<i64>(&["PTTL", key]) <= 20_000, "{key}");
     }
@@ -117,7 +122,7 @@ fn keys_are_our_own_and_live_no_longer_than_promised() {
 #[test]
 fn what_others_change_is_seen_after_the_time_to_live() {
     let redis = RedisServer::start();
-    let (appliance, database) = with_redis(&redis, "");
+    let (appliance, database) = with_redis_alone(&redis);
     create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
     let name = || appliance.get(&format!("{API}/search?id=1")).expect(200).json()["name"].clone();
     assert_eq!(name(), "before");
@@ -214,9 +219,84 @@ fn a_redis_that_hangs_costs_no_request_and_its_return_brings_nothing_stale() {
 }
 
 #[test]
+fn without_memory_of_its_own_an_instance_hits_in_redis() {
+    for managed in [true, false] {
+        let redis = RedisServer::start();
+        let database = shared_postgres().create_database();
+        let config = if managed { "redis:\n".to_owned() } else { redis.config() };
+        let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&config);
+        let appliance = appliance.config("  local_memory: 0\n").start();
+        cache_is_up(&appliance);
+        create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+        let target = format!("{API}/search?id=1");
+        assert_eq!(ask(&appliance, &target).1, "miss");
+        eventually("the stored answer is found", || (ask(&appliance, &target).1 == "hit").then_some(()));
+        assert!(appliance.get("/metrics").text().contains("attendance_api_cache_local_hits_total 0"));
+        create(&appliance, &record("1", "later", "s", "2023-08-02")).expect(200);
+        assert_eq!(ask(&appliance, &target).0.json()["name"], "later", "managed: {managed}");
+    }
+}
+
+#[test]
+fn two_instances_find_each_others_answers_and_see_each_others_creates() {
+    let redis = RedisServer::start();
+    let database = shared_postgres().create_database();
+    let instances: Vec<Appliance> = (0..2)
+        .map(|_| Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).start())
+        .collect();
+    instances.iter().for_each(cache_is_up);
+    let target = format!("{API}/search?id=1");
+    for day in 1..20 {
+        let (here, there) = (&instances[day % 2], &instances[(day + 1) % 2]);
+        create(here, &record("1", &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
+        assert_eq!(ask(there, &target).0.json()["name"], format!("day {day}"));
+        eventually("the other one finds it", || (ask(here, &target).1 == "hit").then_some(()));
+        assert_eq!(ask(there, &target).1, "hit");
+        assert_eq!(ask(here, &target).0.json()["name"], format!("day {day}"));
+    }
+    let local = |instance: &Appliance| {
+        let text = instance.get("/metrics").text();
+        let line =
+            text.lines().find(|line| line.starts_with("attendance_api_cache_local_hits_total")).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert!(instances.iter().all(|instance| local(instance) > 0.0));
+}
+
+#[test]
+fn a_shared_redis_that_is_emptied_makes_what_is_in_memory_a_miss() {
+    let redis = RedisServer::start();
+    let (appliance, database) = with_redis(&redis, "");
+    create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
+    let target = format!("{API}/search?id=1");
+    ask(&appliance, &target);
+    assert_eq!(ask(&appliance, &target).1, "hit");
+    shared_postgres().sql(&database).run("UPDATE records SET name = 'after'");
+    assert_eq!(ask(&appliance, &target).0.json()["name"], "before", "nobody said so");
+    redis.command::<String>(&["FLUSHALL"]);
+    assert_eq!(ask(&appliance, &target).0.json()["name"], "after");
+}
+
+#[test]
+fn memory_in_front_of_the_built_in_redis_outlives_it() {
+    let appliance = &alone();
+    let target = format!("{API}/search?id=1");
+    create(appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
+    ask(appliance, &target);
+    let child = appliance.redis_child().expect("there is a child").pid;
+    crate::support::signal(child, nix::sys::signal::Signal::SIGKILL);
+    let (answer, cache) = ask(appliance, &target);
+    assert_eq!((answer.json()["name"].as_str().unwrap(), cache.as_str()), ("before", "hit"));
+    create(appliance, &record("1", "after", "s", "2023-08-02")).expect(200);
+    let (answer, cache) = ask(appliance, &target);
+    assert_eq!((answer.json()["name"].as_str().unwrap(), cache.as_str()), ("after", "miss"));
+    assert_eq!(ask(appliance, &target).1, "hit");
+}
+
+#[test]
 fn garbage_in_redis_is_a_miss() {
     let redis = RedisServer::start();
-    let (appliance, _database) = with_redis(&redis, "");
+    let (appliance, _database) = with_redis_alone(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let targets = [format!("{API}/search?id=1"), format!("{API}/search/all"), format!("{API}/search/all?limit=1")];
     let good: Vec<Vec<u8>> = targets.iter().map(|target| appliance.get(target).expect(200).body).collect();
@@ -244,13 +324,13 @@ fn garbage_in_redis_is_a_miss() {
 #[test]
 fn an_answer_cut_short_in_redis_is_a_miss() {
     let redis = RedisServer::start();
-    let (appliance, _database) = with_redis(&redis, "");
+    let (appliance, _database) = with_redis_alone(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let target = format!("{API}/search?id=1");
     let good = appliance.get(&target).expect(200).body;
     let holds_answer =
         |key: &String| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":");
-    let key = redis.keys("attendance:*").into_iter().find(holds_answer).expect("the answer is stored");
+    let key = eventually("the answer is stored", || redis.keys("attendance:*").into_iter().find(holds_answer));
     let whole: usize = redis.command(&["STRLEN", &key]);
     for length in [1, 8, 20, whole - 2] {
         let stored: Vec<u8> = redis.command(&["GETRANGE", &key, "0", &(length - 1).to_string()]);

@@ -309,6 +309,12 @@ impl<'a> Column<'a> {
         Some(sql)
     }
 
+    /// Whether it refers to another table by a key without a name.
+    pub(crate) fn lacks_foreign_key_name(&self) -> bool {
+        let refers = self.constraint_text("references").or(self.constraint_text("referencedTableName")).is_some();
+        refers && self.constraint_text("foreignKeyName").is_none()
+    }
+
     /// `schema.table(columns)` from the one attribute that says all.
     fn reference(&self, written: &str, dialect: &Dialect, gap: &str) -> String {
         let (table, columns) = written.split_once('(').unwrap_or((written, ""));

@@ -22,10 +22,18 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tablespace"),
     ],
     hashing: Hashing::Fields { excluded: &["ifNotExists"] },
-    invalid: invalid_definitions,
+    invalid,
     statements: Statements::Always(statements),
     inverse,
 };
+
+fn invalid(fields: &Object) -> Vec<String> {
+    let mut found = invalid_definitions(fields);
+    if Column::all(fields).any(|column| column.lacks_foreign_key_name()) {
+        found.push("createTable with references requires foreignKeyName".to_owned());
+    }
+    found
+}
 
 fn table(fields: &Object, dialect: &Dialect) -> String {
     dialect.object(fields.text("schemaName"), fields.required("tableName"))

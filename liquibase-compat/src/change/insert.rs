@@ -23,8 +23,18 @@ pub(crate) const KIND: Kind = Kind {
 
 fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
     let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    let names: Vec<String> = Column::all(fields).map(|column| dialect.name(column.name())).collect();
-    let values = Column::all(fields).map(|column| Ok(column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned())));
-    let values = values.collect::<Result<Vec<String>, String>>()?;
+    let mut names: Vec<String> = Vec::new();
+    let mut values: Vec<String> = Vec::new();
+    for column in Column::all(fields) {
+        let (name, value) = (dialect.name(column.name()), column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned()));
+        // Of a column that is named twice the last value counts.
+        match names.iter().position(|known| *known == name) {
+            Some(index) => values[index] = value,
+            None => {
+                names.push(name);
+                values.push(value);
+            }
+        }
+    }
     Ok(vec![format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "))])
 }

@@ -3,7 +3,7 @@
 //! What a cell becomes depends on the type of its column: the one that is said, else the one the table has, which is asked for when the
 //! change runs ([`untyped`], [`with_types`]); without either, a cell is a string. The first line is the header, whatever it is.
 
-use super::{csv, flag_or, value};
+use super::{body, csv, flag_or, value};
 use crate::attachment::{Attachment, Surroundings};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::{self, Object, Value, is_date, is_number};
@@ -29,6 +29,11 @@ impl Loaded {
 /// The table that is loaded.
 pub(super) fn table(fields: &Object, dialect: &Dialect) -> String {
     dialect.object(fields.text("schemaName"), fields.required("tableName"))
+}
+
+/// What validation finds wrong: a file that cannot be had.
+pub(super) fn invalid(fields: &Object) -> Vec<String> {
+    body::missing_file(fields, "file").into_iter().collect()
 }
 
 /// The checksum: of the table's name and of the file without empty lines, comments, carriage returns and the last line end.

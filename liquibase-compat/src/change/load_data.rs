@@ -1,7 +1,7 @@
 //! loadData: the rows of a CSV file, in one statement.
 
 use super::column::LOAD_COLUMN;
-use super::{Hashing, Kind, Statements, load, no_inverse, nothing_invalid};
+use super::{Hashing, Kind, Statements, load, no_inverse};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -22,7 +22,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("usePreparedStatements"),
     ],
     hashing: Hashing::Own(load::checksum),
-    invalid: nothing_invalid,
+    invalid: load::invalid,
     statements: Statements::Fallible(statements),
     inverse: no_inverse,
 };

@@ -2,7 +2,7 @@
 
 use super::column::LOAD_COLUMN;
 use super::load::{self, Loaded};
-use super::{Hashing, Kind, Statements, nothing_invalid};
+use super::{Hashing, Kind, Statements};
 use crate::field::{Field, Object};
 use crate::sql::Dialect;
 
@@ -25,7 +25,7 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("usePreparedStatements"),
     ],
     hashing: Hashing::Own(load::checksum),
-    invalid: nothing_invalid,
+    invalid: load::invalid,
     statements: Statements::Fallible(statements),
     inverse,
 };

@@ -262,13 +262,20 @@ impl Change {
     /// What validation finds wrong.
     pub(crate) fn invalid(&self) -> Vec<String> {
         if !self.applies() {
-            return Vec::new();
+            // Liquibase looks for the file of an sqlFile whatever database it is for.
+            let file = (self.kind.name == sql_file::KIND.name).then(|| body::missing_file(&self.fields, "path"));
+            return file.flatten().into_iter().collect();
         }
         let missing = self.kind.fields.iter().filter(|field| field.required).filter(|field| match field.kind {
             FieldKind::Columns(_) => self.fields.columns().is_empty(),
             _ => self.fields.filled(field.name).is_none(),
         });
-        let mut found: Vec<String> = missing.map(|field| format!("{} is required", field.name)).collect();
+        let mut found: Vec<String> = missing
+            .map(|field| match field.kind {
+                FieldKind::Columns(_) => format!("No columns defined for {} on postgresql", self.kind.name),
+                _ => format!("{} is required", field.name),
+            })
+            .collect();
         found.extend((self.kind.invalid)(&self.fields));
         found
     }

@@ -1,7 +1,7 @@
 //! sql: raw SQL, cut into statements by Liquibase's rules (`sql/split.rs`).
 
 use super::body::{splitting, statements_checksum};
-use super::{Hashing, Kind, Statements, no_inverse, nothing_invalid};
+use super::{Hashing, Kind, Statements, no_inverse};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::{Field, Object};
 use crate::sql::{Dialect, split};
@@ -19,10 +19,15 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("stripComments"),
     ],
     hashing: Hashing::Own(checksum),
-    invalid: nothing_invalid,
+    invalid,
     statements: Statements::Always(statements),
     inverse: no_inverse,
 };
+
+fn invalid(fields: &Object) -> Vec<String> {
+    let empty = fields.required("sql").trim().is_empty();
+    empty.then(|| "'sql' is required".to_owned()).into_iter().collect()
+}
 
 fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
     let text = fields.required("sql");

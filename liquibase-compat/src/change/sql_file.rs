@@ -32,9 +32,11 @@ fn invalid(fields: &Object) -> Vec<String> {
     }
 }
 
+/// Both versions sum the file before properties are replaced; a view's or procedure's file is summed after it.
 fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
-    let raw = fields.file("path").and_then(Result::ok).map(|file| file.bytes.as_slice()).unwrap_or_default();
-    statements_checksum(fields, version, body::text(fields, "path", "sql"), raw)
+    let file = fields.file("path").and_then(Result::ok);
+    let (text, raw) = file.map(|file| (file.plain.as_str(), file.bytes.as_slice())).unwrap_or_default();
+    statements_checksum(fields, version, text, raw)
 }
 
 fn statements(fields: &Object, _: &Dialect) -> Vec<String> {

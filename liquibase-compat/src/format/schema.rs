@@ -1,7 +1,8 @@
 //! What Liquibase's schema asks of an XML changelog: order, and what must be there.
 //!
 //! Names that are not known are refused where they are read; here is the rest that makes a file invalid as a whole, so that nothing of
-//! it runs: elements in the wrong place, and attributes that are missing. Values are not looked at, they may be `${}`.
+//! it runs: elements in the wrong place, attributes and columns that are missing, booleans that are none. Other values are not looked
+//! at; any may be `${}`.
 
 use crate::error::{LoadError, Place};
 use crate::node::Node;
@@ -108,6 +109,33 @@ const NEED_TABLE: &[&str] = &[
     "uniqueConstraintExists",
 ];
 
+/// Elements that must hold a column.
+const NEED_COLUMN: &[&str] = &["addColumn", "insert"];
+
+/// Attributes that are true or false, or a property.
+const BOOLEANS: &[&str] = &[
+    "autoIncrement",
+    "cascadeConstraints",
+    "deferrable",
+    "defaultValueBoolean",
+    "deleteCascade",
+    "descending",
+    "failOnError",
+    "fullDefinition",
+    "initiallyDeferred",
+    "nullable",
+    "primaryKey",
+    "relativeToChangelogFile",
+    "replaceIfExists",
+    "runAlways",
+    "runInTransaction",
+    "runOnChange",
+    "splitStatements",
+    "stripComments",
+    "unique",
+    "valueBoolean",
+];
+
 /// Checks a whole changelog file.
 ///
 /// # Errors
@@ -162,11 +190,24 @@ fn below(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
 fn required(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
     let found = REQUIRED.iter().find(|(name, _)| *name == node.name).map(|(_, attributes)| *attributes);
     let wanted: &[&str] = found.unwrap_or(if NEED_TABLE.contains(&node.name.as_str()) { &["tableName"] } else { &[] });
-    match wanted.iter().find(|name| node.attribute(name).is_none()) {
+    let attribute = wanted.iter().find(|name| node.attribute(name).is_none());
+    let column = NEED_COLUMN.contains(&node.name.as_str()) && node.children.iter().all(|child| child.name != "column");
+    if let Some(name) = attribute.or(column.then_some(&"column")) {
+        let (element, name) = (node.name.clone(), (*name).to_owned());
+        return Err(LoadError::Missing { at: at(node.line).into(), element, name });
+    }
+    let is_boolean = |value: &str| matches!(value, "true" | "false" | "1" | "0") || value.contains("${");
+    // What loadUpdateData calls its primary key are columns.
+    let boolean = |name: &str| BOOLEANS.contains(&name) && !(name == "primaryKey" && node.name == "loadUpdateData");
+    match node.attributes.iter().find(|(name, value)| boolean(name) && !is_boolean(value.trim())) {
         None => Ok(()),
-        Some(name) => {
-            Err(LoadError::Missing { at: at(node.line).into(), element: node.name.clone(), name: (*name).to_owned() })
-        }
+        Some((name, value)) => Err(LoadError::BadValue {
+            at: at(node.line).into(),
+            element: node.name.clone(),
+            name: name.clone(),
+            value: value.clone(),
+            allowed: "true, false".to_owned(),
+        }),
     }
 }
 

@@ -73,7 +73,7 @@ async fn a_file_that_does_not_fit_is_refused_with_its_line() {
     let uneven = failure(load, &[("a.csv", "id,name\n1,a\n2,b,c\n")]).await;
     assert!(uneven.contains("CSV file a.csv Line 3 has 3 values defined, Header has 2."), "{uneven}");
     assert!(failure(load, &[("a.csv", "")]).await.contains("Data file a.csv was empty"));
-    assert!(failure(load, &[]).await.contains("Unable to read file a.csv"));
+    assert!(failure(load, &[]).await.contains("The file a.csv was not found"));
     assert!(failure(load, &[("a.csv", "id,name\n1,\"a\n")]).await.contains("Unterminated quoted field"));
 }
 

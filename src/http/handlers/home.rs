@@ -13,7 +13,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'se
 
 /// The page.
 pub async fn home(call: &Call) -> Reply {
-    let up = call.app.health.postgresql.check().await.up;
+    let up = call.app.health.postgresql.is_up().await;
     let (class, state) = if up { ("up", "healthy") } else { ("down", "not healthy") };
     let page = PAGE
         .replace("{{host}}", host(call.head.headers.get(HOST)))

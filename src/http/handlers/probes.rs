@@ -37,7 +37,7 @@ pub async fn readyz(call: &Call) -> Result<Reply, Failure> {
     if call.app.is_draining() {
         return Err(Failure::draining());
     }
-    if !call.app.health.postgresql.check().await.up {
+    if !call.app.health.postgresql.is_up().await {
         return Err(Failure::unavailable(
             "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why.",
         ));

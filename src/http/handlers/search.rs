@@ -28,7 +28,7 @@ use crate::http::response::Reply;
 pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
     let asked = query::search(call.query())?;
     match call.app.attendance.find(&asked.id, asked.date).await? {
-        Some(answer) => Ok(conditional::reply(&call.head.headers, answer)),
+        Some(answer) => Ok(conditional::reply(&call.head.headers, &answer)),
         None => Err(Failure::new(ErrorStatus::NOT_FOUND, "There is no such record.")),
     }
 }

@@ -1,5 +1,6 @@
 //! `GET /api/v1/attendance/search/all`
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, LINK};
 
@@ -37,13 +38,15 @@ pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
     let list = query::search_all(call.query())?;
     match call.app.attendance.list(&list).await? {
         Listing::Whole(answer) => {
-            let next = answer.next.as_deref().map(|after| query::next_page(&list, after));
-            let mut reply = conditional::reply(&call.head.headers, answer);
-            // A percent-encoded query always fits a header.
-            if let Some(Ok(link)) =
-                next.map(|query| HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", openapi::SEARCH_ALL)))
-            {
-                reply.headers.insert(LINK, link);
+            let mut reply = conditional::reply(&call.head.headers, &answer);
+            if let Some(after) = &answer.content.next {
+                let made = || {
+                    Bytes::from(format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(&list, after)))
+                };
+                // A percent-encoded query always fits a header.
+                if let Ok(link) = HeaderValue::from_maybe_shared(answer.content.link.get_or_init(made).clone()) {
+                    reply.headers.insert(LINK, link);
+                }
             }
             Ok(reply)
         }

@@ -73,6 +73,12 @@ async fn every_sql_case_ends_as_it_did_in_liquibase() {
 }
 
 #[tokio::test]
+async fn every_case_of_ours_ends_as_it_did_in_liquibase() {
+    let found = differences(&["own-"]).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test]
 async fn every_refused_case_ends_as_it_did_in_liquibase() {
     let found = differences(&["err-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -58,17 +58,17 @@ fn shuffled_tag(tag: &str, numbers: &mut Numbers) -> String {
     format!("<{name} {}{end}", attributes.join(" "))
 }
 
-/// All files of a case in memory, changelogs with shuffled attributes.
-fn shuffled_source(directory: &Path, numbers: &mut Numbers) -> EmbeddedSource {
+/// All files of a case in memory, changelogs with shuffled attributes; none if a file is no UTF-8, which memory holds no other.
+fn shuffled_source(directory: &Path, numbers: &mut Numbers) -> Option<EmbeddedSource> {
     let disk = DirectorySource::new(directory).unwrap();
     let mut files = Vec::new();
     for path in disk.list("").unwrap() {
-        let text = String::from_utf8_lossy(&disk.read(&path).unwrap()).into_owned();
+        let text = String::from_utf8(disk.read(&path).unwrap().into_owned()).ok()?;
         let text = if path.ends_with(".xml") { shuffled(&text, numbers) } else { text };
         files.push((path, text));
     }
     let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    EmbeddedSource::of_texts(&borrowed)
+    Some(EmbeddedSource::of_texts(&borrowed))
 }
 
 fn checksums(source: &dyn Source) -> Result<Vec<String>, LoadError> {
@@ -87,8 +87,8 @@ fn attribute_order_never_changes_a_checksum() {
         }
         let Ok(written) = checksums(&DirectorySource::new(&directory).unwrap()) else { continue };
         for _ in 0..3 {
-            let other = checksums(&shuffled_source(&directory, &mut numbers)).unwrap();
-            assert_eq!(other, written, "{name}");
+            let Some(source) = shuffled_source(&directory, &mut numbers) else { continue };
+            assert_eq!(checksums(&source).unwrap(), written, "{name}");
         }
         compared += written.len();
     }

@@ -100,6 +100,11 @@ impl Link {
         }
     }
 
+    /// Whether there is a connection.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state(), State::Up(_))
+    }
+
     /// Returns when the connection has been given up.
     pub(super) async fn broken(&self) {
         self.broken.notified().await;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cache::Scope;
+use super::generation::Scope;
 
 /// At most this many employees are remembered.
 const MOST: usize = 10_000;
@@ -83,6 +83,11 @@ impl Untold {
         state.employees.retain(|_, until| *until > now);
         self.refresh(&mut state);
         state.employees.iter().map(|(id, mark)| (id.clone(), *mark)).collect()
+    }
+
+    /// Whether more changed than could be remembered.
+    pub(super) fn concerns_everybody(&self) -> bool {
+        self.state().everybody.is_some()
     }
 
     fn refresh(&self, state: &mut State) {

@@ -1,0 +1,3 @@
+--liquibase formatted sql
+--changeset own:ten
+CREATE TABLE ten (id int);

@@ -1,0 +1,1 @@
+CREATE TABLE from_file (who text DEFAULT '${who}');

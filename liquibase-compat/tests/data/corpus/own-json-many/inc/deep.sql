@@ -1,0 +1,4 @@
+--liquibase formatted sql
+--changeset own:deep context:a labels:z
+CREATE TABLE deep (id int);
+--rollback DROP TABLE deep;

@@ -1,0 +1,7 @@
+CREATE PROCEDURE p2()
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+  PERFORM 1;
+END;
+$body$;

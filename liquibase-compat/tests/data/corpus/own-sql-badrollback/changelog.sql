@@ -1,0 +1,4 @@
+--liquibase formatted sql
+--changeset own:1
+CREATE TABLE t(id int);
+--rolback DROP TABLE t;

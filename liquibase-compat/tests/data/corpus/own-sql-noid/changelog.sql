@@ -1,0 +1,3 @@
+--liquibase formatted sql
+--changeset own
+CREATE TABLE t(id int);

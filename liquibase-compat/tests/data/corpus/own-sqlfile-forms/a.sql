@@ -1,0 +1,3 @@
+﻿CREATE TABLE t (id int, s text);
+-- comment; with semicolon
+INSERT INTO t VALUES (1, 'one');

@@ -1,0 +1,4 @@
+INSERT INTO t VALUES (7, 'x')
+go
+INSERT INTO t VALUES (8, 'ago')
+GO

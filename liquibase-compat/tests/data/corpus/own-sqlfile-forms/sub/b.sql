@@ -1,0 +1,2 @@
+INSERT INTO t VALUES (2, 'a;b');;
+INSERT INTO t VALUES (3, 'c');;

@@ -1,0 +1,1 @@
+CREATE PROCEDURE p() LANGUAGE sql AS $$ SELECT '${who}' $$

@@ -1,0 +1,1 @@
+SELECT '${who}' AS who

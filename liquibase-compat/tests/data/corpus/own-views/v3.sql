@@ -1,0 +1,4 @@
+-- the view
+SELECT id,
+  name -- a name
+FROM t;
