@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Sees that the tools of a task are there: installs Debian's packages when root, else says what to install.
-#   scripts/require.sh build|test
+#   scripts/require.sh build|test|deb
 set -euo pipefail
 
-task=${1:?which task: build or test}
+task=${1:?which task: build, test or deb}
 # command=package
 build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
 test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver"
+deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck xz=xz-utils git=git wrk=wrk"
+deb+=" debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux"
 case $task in
   build) wanted=$build ;;
   test) wanted="$build $test" ;;
-  *) echo "$0: unknown task '$task'; there are build and test" >&2; exit 64 ;;
+  deb) wanted="$build $deb" ;;
+  *) echo "$0: unknown task '$task'; there are build, test and deb" >&2; exit 64 ;;
 esac
 
 missing=()
