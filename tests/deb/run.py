@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the life of the package in a booted Debian 12: install, use, kill, reload, reboot, upgrade, downgrade, remove, purge.
 
-Usage: tests/deb/run.py [WORD]: with a word, only the steps whose name has it, after the installation. Needs root, and what
+Usage: tests/deb/run.py [WORD...]: with words, only the steps whose name has one of them, after the installation. Needs root, and what
 scripts/require.sh deb installs. Exit status: 0 all steps held, 1 not all, 77 this computer cannot boot such a machine.
 """
 
@@ -31,7 +31,7 @@ def stop(number, _):
 
 
 def main():
-    only = sys.argv[1] if len(sys.argv) > 1 else ""
+    only = sys.argv[1:]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     if os.geteuid() != 0:
