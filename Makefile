@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
-.PHONY: run build test lint bench bench-start bench-migrate interop run-migrations postgres deny clean
+.PHONY: run build test lint deb apt-repo lint-deb test-deb bench bench-start bench-migrate interop run-migrations postgres deny clean
 
 run: build                      ## build and start the appliance with nothing configured
 	scripts/run.sh
@@ -15,6 +15,21 @@ test: postgres                  ## format, lints and every test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
+
+deb: build                      ## the package, target/deb/attendance-api_VERSION_amd64.deb
+	scripts/require.sh deb
+	packaging/deb/build.sh
+
+apt-repo: deb                   ## a signed apt repository of the package, target/apt (APT_KEY_FILE or APT_KEY_ID names the key)
+	packaging/deb/apt-repo.sh
+
+lint-deb: deb                   ## lintian on the package, shellcheck on every script
+	lintian --fail-on error,warning target/deb/attendance-api_*_amd64.deb
+	shellcheck -x --severity=warning .ci/run scripts/*.sh packaging/*/*.sh packaging/deb/preinst packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/config
+
+test-deb: build                 ## the life of the package in a booted Debian 12 (root; systemd-nspawn)
+	scripts/require.sh deb
+	python3 -B tests/deb/run.py $(STEP)
 
 lint:                           ## format and lints alone
 	$(CARGO) fmt --all --check

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Sees that the tools of a task are there: installs Debian's packages when root, else says what to install.
-#   scripts/require.sh build|test|bench
+#   scripts/require.sh build|test|deb|bench
 set -euo pipefail
 
-task=${1:?which task: build or test}
+task=${1:?which task: build, test, deb or bench}
 # command=package
 build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
 test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver"
+deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck xz=xz-utils git=git wrk=wrk"
+deb+=" debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux"
 case $task in
   build) wanted=$build ;;
   test) wanted="$build $test" ;;
   bench) wanted="$build wrk=wrk redis-server=redis-server"
     # Debian keeps pgbench out of the PATH.
     ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || wanted="$wanted pgbench=postgresql-contrib" ;;
-  *) echo "$0: unknown task '$task'; there are build, test and bench" >&2; exit 64 ;;
+  deb) wanted="$build $deb" ;;
+  *) echo "$0: unknown task '$task'; there are build, test, deb and bench" >&2; exit 64 ;;
 esac
 
 missing=()

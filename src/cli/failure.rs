@@ -38,6 +38,14 @@ pub enum Failure {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// A page cannot be written.
+    #[error("cannot write {}; name an existing directory that can be written", .path.display())]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The directory of a demonstration cannot be made.
     #[error("cannot make a directory for the demonstration in {}; set TMPDIR to a directory that can be written", .path.display())]
     DemoDirectory {

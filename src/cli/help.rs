@@ -149,3 +149,21 @@ pub const VERSION: &str = concat!(
 ",
     statuses!()
 );
+
+/// `completions --help`
+pub const COMPLETIONS: &str = concat!(
+    "Examples:
+  attendance-api completions bash > /etc/bash_completion.d/attendance-api
+
+",
+    statuses!()
+);
+
+/// `man --help`
+pub const MAN: &str = concat!(
+    "Examples:
+  mkdir pages && attendance-api man pages
+
+",
+    statuses!()
+);

@@ -5,12 +5,14 @@
 
 mod banner;
 mod children;
+mod completions;
 mod config;
 mod demo;
 mod failure;
 mod flags;
 mod healthcheck;
 mod help;
+mod man;
 mod migrate;
 mod openapi;
 mod output;
@@ -58,6 +60,8 @@ enum Command {
     Healthcheck(healthcheck::Arguments),
     Openapi(openapi::Arguments),
     Version(version::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     SupervisedChild(children::Supervised),
     MiniRedisChild(children::MiniRedis),
     #[cfg(feature = "download")]
@@ -89,6 +93,8 @@ pub fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Version(_) => version::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::SupervisedChild(arguments) => children::supervised(&arguments),
         Command::MiniRedisChild(_) => children::mini_redis(),
         #[cfg(feature = "download")]

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Builds the package from the release binary: target/deb/attendance-api_VERSION_amd64.deb. The same tree gives the same package.
+#   packaging/deb/build.sh [--version V] [--postgres-major N] [--out DIRECTORY] [--level 0..9]
+# The options are for tests: another version (default: that of Cargo.toml), another PostgreSQL to be announced, another place, less effort.
+set -euo pipefail
+export LC_ALL=C
+umask 022
+cd "$(dirname "$0")/../.."
+
+fail() { echo "build.sh: $*" >&2; exit 1; }
+
+# shellcheck source=packaging/postgres/pin.env
+. packaging/postgres/pin.env
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+major=${POSTGRES_VERSION%%.*}
+out=target/deb
+level=6
+while [ $# -gt 0 ]; do
+  case $1 in
+    --version) version=${2:?} ;;
+    --postgres-major) major=${2:?} ;;
+    --out) out=${2:?} ;;
+    --level) level=${2:?} ;;
+    *) fail "unknown option '$1'" ;;
+  esac
+  shift 2
+done
+
+LIMIT=$((20 * 1024 * 1024))
+binary=target/release/attendance-api
+maintainer=${DEB_MAINTAINER:-attendance-api maintainers <maintainers@attendance-api.invalid>}
+[ -x $binary ] || fail "$binary is missing; make deb builds it"
+[ "$(dpkg --print-architecture)" = amd64 ] || fail "the package exists for amd64 only, this is $(dpkg --print-architecture)"
+for tool in dpkg-deb objdump zstd xz gzip python3 cargo; do
+  command -v $tool >/dev/null || fail "the program '$tool' is missing; scripts/require.sh deb installs it"
+done
+# The time of everything in the package: that of the sources.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+# One thread: the number of processors must not show in the result (older dpkg-deb ignore this and compress in one anyhow).
+export SOURCE_DATE_EPOCH DPKG_DEB_THREADS_MAX=1
+
+depends=$(packaging/deb/needs.sh $binary target/postgres/postgres.tar.zst)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+doc=$root/usr/share/doc/attendance-api
+
+put() { # MODE FROM TO
+  install -D -m "$1" "$2" "$root/$3"
+}
+filled() { # FILE: with its places filled in
+  sed -e "s|@VERSION@|$version|; s|@POSTGRES_MAJOR@|$major|" "packaging/deb/$1"
+}
+
+put 0755 $binary usr/bin/attendance-api
+for unit in systemd/attendance-api.service systemd/attendance-api.socket; do
+  put 0644 $unit lib/systemd/system/"$(basename $unit)"
+done
+$binary config template >"$work/config.yaml"
+put 0644 "$work/config.yaml" etc/attendance-api/config.yaml
+
+mkdir "$work/man"
+$binary man "$work/man"
+for page in "$work"/man/*; do
+  gzip -9n "$page"
+  put 0644 "$page.gz" "usr/share/man/man${page##*.}/$(basename "$page").gz"
+done
+for shell in bash zsh fish; do
+  $binary completions $shell >"$work/$shell"
+done
+put 0644 "$work/bash" usr/share/bash-completion/completions/attendance-api
+put 0644 "$work/zsh" usr/share/zsh/vendor-completions/_attendance-api
+put 0644 "$work/fish" usr/share/fish/vendor_completions.d/attendance-api.fish
+
+if [ -d packaging/monitoring ]; then
+  mkdir -p "$root/usr/share/attendance-api"
+  cp -r packaging/monitoring/. "$root/usr/share/attendance-api/"
+fi
+
+mkdir -p "$doc" "$root/usr/share/lintian/overrides"
+cargo metadata --format-version 1 --locked --filter-platform x86_64-unknown-linux-gnu |
+  python3 packaging/deb/copyright.py "$PWD" >"$doc/copyright"
+python3 packaging/deb/changelog.py CHANGELOG.md "$version" "$maintainer" "$SOURCE_DATE_EPOCH" | gzip -9n >"$doc/changelog.gz"
+put 0644 packaging/deb/lintian-overrides usr/share/lintian/overrides/attendance-api
+
+find "$root" -type d -exec chmod 0755 {} +
+find "$root" -type f ! -perm -u+x -exec chmod 0644 {} +
+find "$root" -type f -perm -u+x -exec chmod 0755 {} +
+
+control=$root/DEBIAN
+mkdir "$control"
+# What is on the disk of the user, in KiB.
+size=$(find "$root" -type f ! -path "$control/*" -printf '%s\n' | awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
+sed -e "s|@VERSION@|$version|; s|@MAINTAINER@|$maintainer|; s|@SIZE@|$size|" \
+  -e "s/@DEPENDS@/adduser, debconf (>= 0.5) | debconf-2.0, $depends/" packaging/deb/control.in >"$control/control"
+echo /etc/attendance-api/config.yaml >"$control/conffiles"
+for script in preinst postinst prerm postrm config; do
+  filled $script >"$control/$script"
+  chmod 0755 "$control/$script"
+done
+cp packaging/deb/templates "$control/templates"
+(cd "$root" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$control/md5sums"
+chmod 0644 "$control"/{control,conffiles,templates,md5sums}
+find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+mkdir -p "$out"
+package=$out/attendance-api_${version}_amd64.deb
+# xz, which the dpkg of every Debian and Ubuntu reads; zstd is Ubuntu's alone.
+dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$work/package.deb" >/dev/null
+bytes=$(stat -c %s "$work/package.deb")
+[ "$bytes" -le $LIMIT ] || fail "the package has $bytes bytes, more than $LIMIT"
+mv "$work/package.deb" "$package"
+chmod 0644 "$package"
+echo "$package: $bytes bytes (at most $LIMIT), needs $depends"

@@ -1,0 +1,234 @@
+"""Install, look around, restart, kill, stop, reload, reboot."""
+
+import json
+import re
+import time
+
+import packages
+from report import expect, step, within
+from service import (
+    API, CONFIG, STATE, UNIT, all_ids, answer, apt, create, exposure, has, healthy, installed, main_pid, postmaster,
+    serving_again, show,
+)
+
+# What dpkg and the start leave: path, owner, group, permissions.
+EXPECTED = [
+    ("/usr/bin/attendance-api", "root:root:755"),
+    ("/lib/systemd/system/attendance-api.service", "root:root:644"),
+    ("/lib/systemd/system/attendance-api.socket", "root:root:644"),
+    ("/etc/attendance-api", "root:root:755"),
+    (CONFIG, "root:attendance-api:640"),
+    ("/usr/share/bash-completion/completions/attendance-api", "root:root:644"),
+    ("/usr/share/zsh/vendor-completions/_attendance-api", "root:root:644"),
+    ("/usr/share/fish/vendor_completions.d/attendance-api.fish", "root:root:644"),
+    ("/usr/share/doc/attendance-api/copyright", "root:root:644"),
+    ("/usr/share/doc/attendance-api/changelog.gz", "root:root:644"),
+    (STATE, "attendance-api:attendance-api:700"),
+    (f"{STATE}/postgres", "attendance-api:attendance-api:700"),
+    (f"{STATE}/dist", "attendance-api:attendance-api:7.."),
+    ("/run/attendance-api", "attendance-api:attendance-api:7.."),
+]
+
+
+@step("apt installs it from the signed file: repository, and says where it listens and is configured")
+def install(machine):
+    packages.add_source(machine, "file:/srv/apt")
+    said = apt(machine, "install attendance-api")
+    # Before anything else: apt has returned, so it serves.
+    expect(healthy(machine), "not healthy when apt returns:", said[-600:])
+    expect("0.0.0.0:8080" in said and CONFIG in said, "apt says", said[-600:])
+    expect(installed(machine) == ("ii", packages.VERSION), installed(machine))
+    expect("WARNING" not in said and "warning" not in said, "apt says", said[-600:])
+
+
+@step("it is enabled, running, and tells systemd what it is doing")
+def running(machine):
+    expect(machine.out(f"systemctl is-enabled {UNIT}; systemctl is-active {UNIT}") == "enabled\nactive")
+    expect(machine.run("systemctl is-enabled attendance-api.socket", check=False).stdout.strip() == "disabled")
+    expect(show(machine, "Type") == "notify" and show(machine, "NRestarts") == "0")
+    status = show(machine, "StatusText")
+    expect(status, "there is no STATUS")
+    return status
+
+
+@step("a record is created and found")
+def create_and_search(machine):
+    create(machine, "first")
+    expect(has(machine, "first") and "first" in all_ids(machine))
+
+
+@step("every installed path is there, with its owner and permissions")
+def paths(machine):
+    for path, expected in EXPECTED:
+        found = machine.out(f"stat -c %U:%G:%a {path}")
+        expect(re.fullmatch(expected, found), path, "is", found, "and not", expected)
+    listed = machine.out("dpkg -L attendance-api").split("\n")
+    for path in listed:
+        expect(path == "/." or machine.path(path).exists(), path, "is missing")
+        expect(machine.path(path).is_dir() or machine.path(path).stat().st_size > 0, path, "is empty")
+    # A file of the package that differs; the configuration's permissions are ours to change.
+    expect(machine.out("dpkg --verify attendance-api") == "", "dpkg --verify finds", machine.out("dpkg --verify attendance-api"))
+    expect(CONFIG in machine.out("dpkg-query -W -f '${Conffiles}' attendance-api"), "config.yaml is no conffile")
+    machine.run("bash -n /usr/share/bash-completion/completions/attendance-api")
+    manuals = [path for path in listed if path.startswith("/usr/share/man/man") and path.endswith(".gz")]
+    expect(any(path.endswith("/attendance-api.1.gz") or path.endswith("/attendance-api.8.gz") for path in manuals), "man pages", manuals)
+    expect(any(path.endswith(".5.gz") for path in manuals), "no page about the configuration file:", manuals)
+    machine.run(f"gzip -t {' '.join(manuals)}")
+    user = machine.out("getent passwd attendance-api").split(":")
+    expect(int(user[2]) < 1000 and user[6].endswith("nologin"), "the user is", user)
+    return f"{len(listed)} paths"
+
+
+@step("the configuration has every key, commented out, and is what the defaults are")
+def configuration(machine):
+    # A key is a comment without a space behind its mark; a section is no comment.
+    lines = [line for line in machine.path(CONFIG).read_text().split("\n") if line and not line.lstrip().startswith("# ")]
+    set_keys = [line for line in lines if re.match(r"\s*[a-z_]+:\s*\S", line)]
+    expect(not set_keys, "keys are set:", set_keys)
+    machine.run(f"attendance-api config check --config {CONFIG}")
+    shown = machine.out(f"attendance-api config show --config {CONFIG}")
+    expect("# from default" in shown and "config.yaml" not in shown, "config show:", shown[:400])
+    keys = [line for line in lines if re.match(r"\s*#[a-z_]+:", line)]
+    return f"{len(keys)} keys"
+
+
+@step("nothing runs as root")
+def unprivileged(machine):
+    found = machine.out("ps -eo user:20,args | grep -E '[a]ttendance-api|[p]ostgres'").split("\n")
+    expect(len(found) > 3, found)
+    for line in found:
+        expect(line.startswith("attendance-api "), "runs as another user:", line)
+    return f"{len(found)} processes"
+
+
+@step("systemd-analyze security gives at most 1.5")
+def security(machine):
+    figure, text = exposure(machine)
+    expect(figure <= 1.5, figure, text)
+    return figure
+
+
+@step("restart keeps the records")
+def restart(machine):
+    before = main_pid(machine)
+    machine.run(f"systemctl restart {UNIT}")
+    expect(healthy(machine), "not healthy when systemctl returns")
+    expect(main_pid(machine) != before and has(machine, "first"))
+
+
+@step("kill -9 of the appliance: back within 3 s")
+def kill_appliance(machine):
+    restarts = int(show(machine, "NRestarts"))
+    create(machine, "before-kill")
+    machine.run(f"kill -9 {main_pid(machine)}")
+    note = serving_again(machine, 3)
+    expect(int(show(machine, "NRestarts")) == restarts + 1 and has(machine, "before-kill"))
+    return note
+
+
+@step("kill -9 of PostgreSQL: back within 3 s, the appliance stays")
+def kill_postgres(machine):
+    before, server = main_pid(machine), postmaster(machine)
+    create(machine, "before-crash")
+    machine.run(f"kill -9 {server}")
+
+    def works(machine):
+        return answer(machine, "/search?id=before-crash", seconds=2)[0] == 200 and healthy(machine)
+
+    # The cache may answer before the database is back: only another server counts.
+    def another(machine):
+        found = machine.run(f"head -1 {STATE}/postgres/*/postmaster.pid", check=False).stdout.strip()
+        return found.isdigit() and int(found) != server and works(machine)
+
+    note = serving_again(machine, 3, another)
+    expect(main_pid(machine) == before, "the appliance was restarted")
+    create(machine, "after-crash")
+    return note
+
+
+@step("SIGSTOP: the watchdog restarts the appliance")
+def watchdog(machine):
+    seconds = int(show(machine, "WatchdogUSec").removesuffix("s") or 0) if show(machine, "WatchdogUSec").endswith("s") else 0
+    expect(0 < seconds <= 60, "WatchdogUSec is", show(machine, "WatchdogUSec"))
+    before = main_pid(machine)
+    machine.run(f"kill -STOP {before}")
+
+    def another(machine):
+        return show(machine, "MainPID") not in ("0", str(before)) and healthy(machine)
+
+    note = serving_again(machine, 2 * seconds + 30, another)
+    expect("watchdog" in machine.out(f"journalctl -u {UNIT} --no-pager | grep -i watchdog"), "the journal names no watchdog")
+    expect(has(machine, "first"))
+    return f"{note}, WatchdogSec={seconds}"
+
+
+@step("a database that hangs is no reason for the watchdog: 503, no restart, and back")
+def hanging_database(machine):
+    seconds = int(show(machine, "WatchdogUSec").removesuffix("s"))
+    before, server = main_pid(machine), postmaster(machine)
+    machine.run(f"pkill -STOP -g {server} || kill -STOP {server}")
+    stopped = machine.out(f"ps -o pid= --ppid {server}; echo {server}").split()
+    machine.run(f"kill -STOP {' '.join(stopped)}")
+    try:
+        within(10, "503", lambda: answer(machine, "/health", seconds=5)[0] == 503)
+        time.sleep(seconds + 2)
+        expect(main_pid(machine) == before, "the appliance was restarted")
+    finally:
+        machine.run(f"kill -CONT {' '.join(stopped)}", check=False)
+    note = serving_again(machine, 30)
+    expect(main_pid(machine) == before, "the appliance was restarted")
+    return note
+
+
+@step("reload takes over what can change without a restart")
+def reload(machine):
+    before = main_pid(machine)
+    file = machine.path(CONFIG)
+    pristine = file.read_text()
+    # Written in place: a rename would change the owner.
+    file.write_text(pristine.replace("#level: info", "level: debug").replace("#listen: 0.0.0.0:8080", "listen: 0.0.0.0:8081"))
+    since = machine.out("date +%s")
+    try:
+        machine.run(f"systemctl reload {UNIT}")
+        machine.run(f"curl -s -o /dev/null {API}/health")
+        log = "journalctl --no-pager -o cat -u attendance-api --since @" + since
+        within(10, "a line at level debug", lambda: re.search(r'"level":"debug"', machine.out(log), re.IGNORECASE))
+        within(10, "a word about server.listen", lambda: "server.listen" in machine.out(log))
+        expect(main_pid(machine) == before and healthy(machine), "it was restarted")
+    finally:
+        file.write_text(pristine)
+    machine.run(f"systemctl reload {UNIT}")
+
+
+@step("a reload of a wrong configuration changes nothing")
+def wrong_reload(machine):
+    before = main_pid(machine)
+    file = machine.path(CONFIG)
+    pristine = file.read_text()
+    file.write_text(pristine + "\nnonsense: 1\n")
+    try:
+        machine.run(f"systemctl reload {UNIT}", check=False)
+        time.sleep(0.5)
+        expect(main_pid(machine) == before and healthy(machine), "it was restarted")
+        expect("nonsense" in machine.out(f"journalctl --no-pager -o cat -u {UNIT} -n 20"), "the journal does not name the key")
+    finally:
+        file.write_text(pristine)
+    machine.run(f"systemctl reload {UNIT}")
+
+
+@step("the journal has one JSON object per event, with its priority")
+def journal(machine):
+    lines = machine.out(f"journalctl --no-pager -o json -u {UNIT} _SYSTEMD_UNIT={UNIT}", timeout=60).split("\n")
+    wanted = {"error": "3", "warn": "4", "info": "6", "debug": "7", "trace": "7"}
+    seen = {}
+    for line in lines:
+        entry = json.loads(line)
+        event = json.loads(entry["MESSAGE"])
+        level = event["level"].lower()
+        seen[level] = seen.get(level, 0) + 1
+        expect(entry["PRIORITY"] == wanted[level], "priority", entry["PRIORITY"], "of", entry["MESSAGE"])
+    expect(seen.get("info") and seen.get("warn", 0) + seen.get("error", 0), "levels seen:", seen)
+    # And so -p finds the bad ones alone.
+    worse = machine.out(f"journalctl --no-pager -o cat -p warning _SYSTEMD_UNIT={UNIT}").split("\n")
+    expect(len(worse) == seen.get("warn", 0) + seen.get("error", 0), "-p warning lists", len(worse), "of", seen)
+    return ", ".join(f"{count} {level}" for level, count in sorted(seen.items()))

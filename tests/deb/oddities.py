@@ -1,0 +1,92 @@
+"""A taken port, a policy against starting, a mounted state directory, a system without systemd."""
+
+import shutil
+
+import packages
+from machine import ENVIRONMENT, WORK, call
+from removal import PURGE_DATA, gone
+from report import expect, step, within
+from service import CONFIG, STATE, UNIT, apt, create, has, healthy, show
+
+
+@step("a taken port does not break apt; systemctl status has the reason; freed, it starts")
+def taken_port(machine):
+    apt(machine, "remove attendance-api")
+    other = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "0.0.0.0", "--directory", "/usr/share/doc", "8080"])
+    try:
+        within(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
+        said = apt(machine, "install attendance-api")
+        expect("does not run" in said and "systemctl status" in said, "apt says", said[-500:])
+        status = machine.run(f"systemctl status --no-pager -n 30 {UNIT}", check=False).stdout
+        expect("Address already in use" in status, "systemctl status says", status[-900:])
+        expect(show(machine, "ActiveState") != "active", "it runs")
+        machine.run("dpkg --audit && ! dpkg -l attendance-api | grep -v '^ii' | grep ' attendance-api '")
+    finally:
+        other.kill()
+        other.wait(10)
+    machine.run(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}", 120)
+    expect(healthy(machine) and has(machine, "old"))
+
+
+@step("policy-rc.d is respected: installed and enabled, not started")
+def policy(machine):
+    apt(machine, "remove attendance-api")
+    file = machine.path("/usr/sbin/policy-rc.d")
+    file.write_text("#!/bin/sh\nexit 101\n")
+    file.chmod(0o755)
+    try:
+        apt(machine, "install attendance-api")
+        gone(machine)
+        expect(machine.out(f"systemctl is-enabled {UNIT}") == "enabled")
+    finally:
+        file.unlink()
+    machine.run(f"systemctl start {UNIT}", 120)
+    expect(healthy(machine))
+
+
+@step("the state directory may be a mount: private, used, and emptied by a purge that deletes")
+def mounted(machine):
+    machine.run(f"echo '{PURGE_DATA} true' | debconf-set-selections")
+    apt(machine, "purge attendance-api")
+    machine.run(f"mkdir -p {STATE} && mount -t tmpfs -o size=1g,mode=755 tmpfs {STATE} && mkdir {STATE}/lost+found")
+    try:
+        apt(machine, "install attendance-api")
+        expect(healthy(machine), "not healthy:", machine.run(f"systemctl status --no-pager {UNIT}", check=False).stdout[-900:])
+        create(machine, "mounted")
+        expect(machine.out(f"stat -c %U:%a {STATE}") == "attendance-api:700")
+        apt(machine, "remove attendance-api")
+        apt(machine, "install attendance-api")
+        expect(has(machine, "mounted"))
+        machine.run(f"echo '{PURGE_DATA} true' | debconf-set-selections")
+        apt(machine, "purge attendance-api")
+        expect(machine.out(f"ls -A {STATE}") == "lost+found", "left:", machine.out(f"ls -A {STATE}"))
+        machine.run(f"mountpoint -q {STATE}")
+    finally:
+        machine.run(f"umount {STATE}", check=False)
+    machine.run(f"rmdir {STATE}")
+
+
+@step("in a chroot without systemd it installs, is enabled, and purges")
+def chroot(_):
+    root = WORK / "chroot"
+    shutil.rmtree(root, ignore_errors=True)
+    try:
+        call(["cp", "-a", WORK / "bare", root], 300)
+        expect(not (root / "lib/systemd/systemd").exists(), "it has systemd")
+        shutil.copy(packages.PACKAGES / packages.NAME.format(packages.VERSION), root / "package.deb")
+        (root / "etc/apt/sources.list").write_text("")
+
+        def inside(words, check=True):
+            return call(["chroot", root, "sh", "-c", words], 300, check, env=ENVIRONMENT).stdout
+
+        said = inside("apt-get -y install --no-install-recommends /package.deb </dev/null")
+        expect("not started" in said and CONFIG in said, "apt says", said[-500:])
+        expect("rror" not in said.replace("error_", ""), "apt says", said[-800:])
+        expect((root / "etc/systemd/system/multi-user.target.wants/attendance-api.service").is_symlink(), "not enabled")
+        inside(f"attendance-api version && attendance-api config check --config {CONFIG}")
+        expect(inside(f"stat -c %U:%G:%a {CONFIG}").strip() == "root:attendance-api:640")
+        inside("dpkg-reconfigure attendance-api && apt-get -y remove attendance-api </dev/null && apt-get -y purge attendance-api </dev/null")
+        expect(not (root / "etc/attendance-api").exists() and not (root / STATE.lstrip("/")).exists())
+        expect(not (root / "etc/systemd/system/multi-user.target.wants/attendance-api.service").is_symlink(), "the link is left")
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""The packages that the steps install: that of this tree, an older one, and ones that must be refused."""
+
+import re
+import shutil
+
+from machine import ROOT, WORK, call
+
+PACKAGES = WORK / "packages"
+VERSION = re.search(r'\[workspace\.package\][^\[]*?version = "([^"]+)"', (ROOT / "Cargo.toml").read_text())[1]
+OLDER = "0.0.1"
+OTHER_MAJOR = "99.0.0"
+NAME = "attendance-api_{}_amd64.deb"
+BUILD = ROOT / "packaging/deb/build.sh"
+
+
+def make():
+    """Builds them."""
+    shutil.rmtree(PACKAGES, ignore_errors=True)
+    call([BUILD, "--out", PACKAGES], 600)
+    call([BUILD, "--out", PACKAGES, "--version", OLDER, "--level", "0"], 600)
+    call([BUILD, "--out", PACKAGES, "--version", OTHER_MAJOR, "--postgres-major", "17", "--level", "0"], 600)
+
+
+def put(machine):
+    """Puts them and the repository of this tree's package into the machine: /srv/packages and /srv/apt."""
+    call([ROOT / "packaging/deb/apt-repo.sh", PACKAGES / NAME.format(VERSION)], 120)
+    call(["cp", "-r", ROOT / "target/apt", machine.path("/srv/apt")], 60)
+    call(["cp", "-r", PACKAGES, machine.path("/srv/packages")], 60)
+
+
+def path(version):
+    """Where a package is inside the machine."""
+    return f"/srv/packages/{NAME.format(version)}"
+
+
+def add_source(machine, address):
+    """Tells the machine's apt about the repository, as the README does."""
+    machine.run("cp /srv/apt/attendance-api.gpg /usr/share/keyrings/")
+    line = f"deb [signed-by=/usr/share/keyrings/attendance-api.gpg] {address} stable main"
+    machine.path("/etc/apt/sources.list.d/attendance-api.list").write_text(line + "\n")
+    machine.run("apt-get update 2>&1 && ! apt-get update 2>&1 | grep -E '^(W|E):'")

@@ -1,0 +1,99 @@
+"""The service inside the machine, as its administrator and its clients see it."""
+
+import json
+import re
+
+from machine import Failed
+from report import expect, within
+
+UNIT = "attendance-api.service"
+STATE = "/var/lib/attendance-api"
+CONFIG = "/etc/attendance-api/config.yaml"
+API = "http://localhost:8080/api/v1/attendance"
+
+
+def show(machine, name, unit=UNIT):
+    """A property of the unit."""
+    return machine.out(f"systemctl show --value -p {name} {unit}")
+
+
+def main_pid(machine):
+    """The appliance's process id inside the machine."""
+    pid = int(show(machine, "MainPID"))
+    expect(pid > 0, "the service does not run:", machine.run(f"systemctl status --no-pager {UNIT}", check=False).stdout[-800:])
+    return pid
+
+
+def answer(machine, path, options="", seconds=10):
+    """Status and body of a request."""
+    text = machine.run(f"curl -s -m {seconds} -w '\\n%{{http_code}}' {options} '{API}{path}'", check=False, timeout=seconds + 20).stdout
+    body, _, status = text.rpartition("\n")
+    return int(status or 0), body
+
+
+def healthy(machine):
+    """Whether the health endpoint says 200."""
+    return answer(machine, "/health", seconds=2)[0] == 200
+
+
+def create(machine, identity, date="2026-11-26"):
+    """Creates a record through the API."""
+    body = json.dumps({"id": identity, "name": "Asha Rao", "status": "Present", "date": date})
+    status, text = answer(machine, "/create", f"-H 'Content-Type: application/json' -d '{body}'")
+    expect(status == 200, "create answers", status, text)
+
+
+def has(machine, identity):
+    """Whether the record is found."""
+    status, text = answer(machine, f"/search?id={identity}")
+    if status == 404:
+        return False
+    expect(status == 200, "search answers", status, text)
+    return json.loads(text)["id"] == identity
+
+
+def all_ids(machine):
+    """Every id that search/all lists."""
+    status, text = answer(machine, "/search/all", seconds=60)
+    expect(status == 200, "search/all answers", status, text[:300])
+    return {record["id"] for record in json.loads(text)}
+
+
+def postmaster(machine):
+    """The process id of PostgreSQL inside the machine."""
+    return int(machine.out(f"head -1 {STATE}/postgres/*/postmaster.pid"))
+
+
+def serving_again(machine, seconds, probe=healthy):
+    """Waits until it is healthy; the seconds as a note."""
+    return f"after {within(seconds, 'healthy again', lambda: probe(machine)):.2f} s"
+
+
+def psql(machine, sql):
+    """Runs SQL in the managed database as its user."""
+    program = machine.out(f"ls -d {STATE}/dist/*/*/pginstall/bin/psql").split()[-1]
+    # The socket's directory is line 5 of the server's pid file.
+    directory = machine.out(f"sed -n 5p {STATE}/postgres/*/postmaster.pid")
+    login = f"PGPASSWORD=$(cat {STATE}/postgres/password) {program} -XqAt -v ON_ERROR_STOP=1 -h {directory} -U postgres attendance_db"
+    return machine.out(f'setpriv --reuid=attendance-api --regid=attendance-api --init-groups sh -c \'{login} -c "{sql}"\'')
+
+
+def installed(machine):
+    """dpkg's status and version of the package."""
+    text = machine.run("dpkg-query -W -f '${db:Status-Abbrev}|${Version}' attendance-api", check=False).stdout
+    status, _, version = text.partition("|")
+    return status.strip(), version.strip()
+
+
+def apt(machine, words, timeout=180, check=True):
+    """apt-get, without questions."""
+    return machine.run(f"apt-get -y {words} </dev/null", timeout, check).stdout
+
+
+def exposure(machine):
+    """The figure of systemd-analyze security."""
+    text = machine.out(f"systemd-analyze security --no-pager {UNIT}")
+    match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
+    if not match:
+        raise Failed(f"systemd-analyze says {text[-300:]}")
+    return float(match[1]), text

@@ -1,0 +1,64 @@
+"""Socket activation under load, and a reboot."""
+
+import re
+import subprocess
+import time
+
+from report import expect, step
+from service import API, UNIT, create, has, healthy, main_pid, serving_again, show
+
+
+def wrk_failures(text):
+    """What wrk counts as failed, or that it did nothing."""
+    failures = re.findall(r"(Socket errors:.*|Non-2xx.*)", text)
+    requests = re.search(r"(\d+) requests in", text)
+    return failures, int(requests[1]) if requests else 0
+
+
+@step("with the socket enabled, restarts under load fail no request")
+def socket_restart(machine):
+    machine.run(f"systemctl stop {UNIT} && systemctl enable --now attendance-api.socket && systemctl start {UNIT}", 120)
+    expect(show(machine, "ActiveState", "attendance-api.socket") == "active" and healthy(machine))
+    # wrk gives up after 2 s by itself; a client that waits is what the socket is for.
+    words = ["wrk", "-t2", "-c32", "-d12s", "--timeout", "10s", f"{API}/search?id=first"]
+    load = machine.network(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        pids = {main_pid(machine)}
+        for _ in range(3):
+            time.sleep(2)
+            machine.run(f"systemctl restart {UNIT}", 120)
+            pids.add(main_pid(machine))
+        text, _ = load.communicate(timeout=60)
+    finally:
+        load.kill()
+    failures, requests = wrk_failures(text)
+    expect(len(pids) == 4, "restarts seen:", len(pids) - 1)
+    expect(requests > 0 and not failures, "wrk says:", text)
+    return f"3 restarts, {requests} requests, none failed"
+
+
+@step("with the socket enabled, the first connection starts the service")
+def socket_starts(machine):
+    machine.run(f"systemctl stop {UNIT}", 120)
+    # Stopping the service leaves its socket.
+    return serving_again(machine, 30)
+
+
+@step("reboot: enabled as before, with its records")
+def reboot(machine):
+    create(machine, "before-reboot")
+    machine.reboot()
+    note = serving_again(machine, 60)
+    expect(show(machine, "ActiveState", "attendance-api.socket") == "active", "the socket is not enabled")
+    expect(has(machine, "before-reboot") and has(machine, "first"))
+    return note
+
+
+@step("with the socket disabled again, it listens by itself, after a reboot too")
+def socket_disabled(machine):
+    machine.run(f"systemctl disable --now attendance-api.socket && systemctl restart {UNIT}", 120)
+    expect(healthy(machine) and has(machine, "first"))
+    machine.reboot()
+    note = serving_again(machine, 60)
+    expect(show(machine, "ActiveState", "attendance-api.socket") == "inactive", "the socket is enabled")
+    return note
