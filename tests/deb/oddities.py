@@ -17,8 +17,12 @@ def taken_port(machine):
         within(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
         said = apt(machine, "install attendance-api")
         expect("does not run" in said and "systemctl status" in said, "apt says", said[-500:])
-        status = machine.run(f"systemctl status --no-pager -n 30 {UNIT}", check=False).stdout
-        expect("Address already in use" in status, "systemctl status says", status[-900:])
+        def status():
+            return machine.run(f"systemctl status --no-pager -n 30 {UNIT}", check=False).stdout
+
+        within(30, "the reason in systemctl status", lambda: "Address already in use" in status())
+        within(60, "the end of its tries", lambda: show(machine, "ActiveState") == "failed")
+        expect("Address already in use" in status(), "systemctl status says", status()[-900:])
         expect(show(machine, "ActiveState") != "active", "it runs")
         machine.run("dpkg --audit && ! dpkg -l attendance-api | grep -v '^ii' | grep ' attendance-api '")
     finally:

@@ -50,6 +50,7 @@ def main():
             packages.put(booted)
             if only:
                 life.install(booted)
+                life.create_and_search(booted)
             passed, failed = report.run_all(booted, only)
     except machine.CannotBoot as reason:
         print(f"test-deb: this computer cannot boot a machine: {reason}", file=sys.stderr)

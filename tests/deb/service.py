@@ -80,7 +80,7 @@ def psql(machine, sql):
 
 def installed(machine):
     """dpkg's status and version of the package."""
-    text = machine.run("dpkg-query -W -f '${db:Status-Abbrev}|${Version}' attendance-api", check=False).stdout
+    text = machine.run("dpkg-query -W -f '${db:Status-Abbrev}|${Version}' attendance-api 2>/dev/null", check=False).stdout
     status, _, version = text.partition("|")
     return status.strip(), version.strip()
 

@@ -54,7 +54,7 @@ def upgrade(machine):
     counts = json.loads(text)
     expect(installed(machine) == ("ii", packages.VERSION) and healthy(machine), said[-500:])
     expect(main_pid(machine) != before, "it was not restarted")
-    expect("    max_body: 2MiB" in "  " + machine.path(CONFIG).read_text(), "the edit is gone")
+    expect("\n  max_body: 2MiB" in machine.path(CONFIG).read_text(), "the edit is gone")
     expect("2MiB" in machine.out(f"attendance-api config show --config {CONFIG} | grep max_body"))
     wanted = set(acknowledged.read_text().split())
     lost = wanted - all_ids(machine)
