@@ -9,6 +9,7 @@ mod descriptors;
 mod error;
 mod inherited;
 mod migrate;
+mod reload;
 mod sample;
 mod signals;
 mod systemd;
@@ -34,11 +35,12 @@ use crate::telemetry::log::{Form, Logging};
 use crate::telemetry::metrics::Metrics;
 
 use backends::Backends;
-use signals::Signals;
+use signals::{Signals, Wanted};
 use watchdog::Watchdog;
 
 pub use error::Error;
 pub use migrate::with_database;
+pub use reload::Reloadable;
 pub use sample::Sample;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,6 +62,8 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
     /// The user the process became because it was started as root, for the log.
     pub user: Option<String>,
+    /// The configuration to read again at SIGHUP, where there is one.
+    pub reload: Option<Reloadable>,
     /// Records to store once the schema is up to date, before anybody is served.
     pub samples: Vec<Sample>,
     /// Told once, when the first request can be answered.
@@ -125,7 +129,7 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
 /// Everything between the start of the backends and their stop.
 async fn serve(
     config: &Config,
-    options: Options,
+    mut options: Options,
     inherited: Option<TcpListener>,
     backends: &Backends,
     logging: &Logging,
@@ -175,12 +179,17 @@ async fn serve(
     let start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%address, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
     systemd::ready(&format!("listening on {address}"));
-    let watchdog = Watchdog::start(app);
+    let watchdog = Watchdog::start(Arc::clone(&app));
     (options.ready)(&ready);
 
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        ended = &mut server => return Err(Error::Server(ended.err())),
+    let signal = loop {
+        tokio::select! {
+            wanted = signals.wanted() => match wanted {
+                Wanted::Stop(signal) => break signal,
+                Wanted::Reload => reload::take_over(options.reload.as_mut(), &app, logging),
+            },
+            ended = &mut server => return Err(Error::Server(ended.err())),
+        }
     };
     drop(watchdog);
     systemd::stopping();

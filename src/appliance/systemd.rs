@@ -21,6 +21,11 @@ pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The configuration is being read again.
+pub(super) fn reloading() {
+    tell(&[NotifyState::Status("reading the configuration again")]);
+}
+
 /// The appliance has begun to stop.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("finishing the requests in flight")]);

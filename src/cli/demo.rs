@@ -50,7 +50,8 @@ fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Fail
 fn serve(config: Config) -> Result<(), Failure> {
     let user = appliance::drop_privileges(&config)?;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let options = Options { config_file: None, user, samples: sample::records(today), ready: banner::show };
+    let options =
+        Options { config_file: None, user, reload: None, samples: sample::records(today), ready: banner::show };
     runtime::run_on_all_processors(appliance::run(config, options))
 }
 

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::flags::{self, ConfigFlags};
 use super::{Failure, banner, help, runtime};
-use crate::appliance::{self, Options};
-use crate::config::{Flags, Loaded};
+use crate::appliance::{self, Options, Reloadable};
+use crate::config::Flags;
 
 /// Serve the API until told to stop
 ///
@@ -30,8 +30,11 @@ impl Arguments {
 
 /// Serves until told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Loaded { config, file, .. } = flags::load(&arguments.flags())?;
+    let flags = arguments.flags();
+    let loaded = flags::load(&flags)?;
+    let (config, config_file) = (loaded.config.clone(), loaded.file.clone());
     let user = appliance::drop_privileges(&config)?;
-    let options = Options { config_file: file, user, samples: Vec::new(), ready: banner::show };
+    let reload = Some(Reloadable::new(flags, loaded));
+    let options = Options { config_file, user, reload, samples: Vec::new(), ready: banner::show };
     runtime::run_on_all_processors(appliance::run(config, options))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::keys::{Secrecy, is_section};
 use super::origin::Origin;
 use super::problem::{Errors, Problem, Problems};
-use super::settings::Settings;
+use super::settings::{Setting, Settings};
 use super::sources::{self, Flags, Surroundings};
 use super::{Config, build, data_dir, show};
 
@@ -36,10 +36,21 @@ pub fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, Errors
     Errors::unless_none(problems, Loaded { config, file, settings })
 }
 
+/// Whether two settings come to the same value, wherever they came from.
+fn same(one: Option<&Setting>, other: Option<&Setting>) -> bool {
+    one.map(Setting::value) == other.map(Setting::value)
+}
+
 impl Loaded {
     /// The configuration as YAML, with the origin of every value, secrets masked.
     pub fn show(&self) -> String {
         show::settings(&self.settings)
+    }
+
+    /// The keys whose values differ from another configuration's, in the table's order.
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = self.settings.all().zip(other.settings.all());
+        pairs.filter(|((_, mine), (_, theirs))| !same(*mine, *theirs)).map(|((key, _), _)| key.path).collect()
     }
 
     /// Where the listening address came from.

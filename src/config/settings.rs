@@ -143,6 +143,11 @@ impl Settings {
 }
 
 impl Setting {
+    /// The judged value; none when it was taken back.
+    pub fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
     /// The value as it may be shown; `None` when it is not set.
     pub fn shown(&self, key: &Key) -> Option<String> {
         (!self.text.is_empty()).then(|| key.mask(&self.text))

@@ -23,6 +23,7 @@ use super::App;
 use super::activity::{Activity, Overdue};
 use super::exchange::Exchanges;
 use super::socket::Socket;
+use crate::config;
 
 /// Smallest buffer the parser accepts.
 const SMALLEST_BUFFER: usize = 8192;
@@ -51,16 +52,17 @@ enum End {
 
 /// Serves one connection to its end.
 pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watch::Receiver<Stop>) {
+    let limits = app.limits();
     let activity = Arc::new(Activity::new());
     let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&activity));
     let exchanges = Exchanges::new(Arc::clone(&app), peer, Arc::clone(&activity));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
-        .max_header_size(app.server.max_head)
-        .max_buf_size(app.server.max_head.max(SMALLEST_BUFFER))
+        .max_header_size(limits.max_head)
+        .max_buf_size(limits.max_head.max(SMALLEST_BUFFER))
         .serve_connection(TokioIo::new(socket), exchanges);
-    let mut watch = Watch { app: &app, activity: &activity, timer: None };
+    let mut watch = Watch { limits: &limits, activity: &activity, timer: None };
     let end = tokio::select! {
         biased;
         end = drive(&mut conn, &mut watch) => end,
@@ -135,7 +137,7 @@ async fn linger(tcp: &TcpStream) {
 
 /// The connection's one timer.
 struct Watch<'a> {
-    app: &'a App,
+    limits: &'a config::Server,
     activity: &'a Activity,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -144,7 +146,7 @@ impl Watch<'_> {
     /// Ready when something is overdue. Polled whenever the connection has done something, so that it sees every change.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
         loop {
-            let Some((due, overdue)) = self.activity.due(&self.app.server) else { return Poll::Pending };
+            let Some((due, overdue)) = self.activity.due(self.limits) else { return Poll::Pending };
             let due = Instant::from_std(due);
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             if timer.deadline() > due {

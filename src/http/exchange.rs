@@ -225,7 +225,7 @@ pub fn refused(app: &App, peer: SocketAddr, status: u16, request_id: &str) {
 }
 
 fn log<R: Display>(app: &App, access: &Access<'_, R>) {
-    match app.access {
+    match app.access() {
         config::Access::Off => {}
         config::Access::Errors if access.status < 400 => {}
         config::Access::Errors | config::Access::All => app.log.write(access),

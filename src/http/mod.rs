@@ -24,8 +24,8 @@ mod server;
 mod socket;
 mod swagger;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -49,10 +49,10 @@ pub struct App {
     pub health: Arc<HealthBoard>,
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
-    /// Limits and times.
-    pub server: config::Server,
-    /// Which requests leave a log line.
-    pub access: config::Access,
+    /// Limits and times, for connections that begin from now on.
+    limits: RwLock<Arc<config::Server>>,
+    /// Which requests leave a log line: the number of a [`config::Access`].
+    access: AtomicU8,
     /// Where they leave it.
     pub log: AccessLog,
     /// The handles of what is counted.
@@ -81,8 +81,8 @@ impl App {
             attendance,
             health,
             metrics,
-            server,
-            access,
+            limits: RwLock::new(Arc::new(server)),
+            access: AtomicU8::new(access as u8),
             log,
             observations: Observations::new(),
             draining: AtomicBool::new(false),
@@ -90,6 +90,31 @@ impl App {
             ids: RequestIds::new(),
             openapi: Bytes::from(openapi::json()),
         }
+    }
+
+    /// Limits and times as they are now.
+    pub fn limits(&self) -> Arc<config::Server> {
+        // Arcs are exchanged whole: a panic leaves none half-changed.
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes limits and times for what begins from now on.
+    pub fn set_limits(&self, limits: config::Server) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// Which requests leave a log line.
+    pub fn access(&self) -> config::Access {
+        let number = self.access.load(Ordering::Relaxed);
+        [config::Access::All, config::Access::Errors, config::Access::Off]
+            .into_iter()
+            .find(|access| *access as u8 == number)
+            .unwrap_or_default()
+    }
+
+    /// Changes which requests leave a log line.
+    pub fn set_access(&self, access: config::Access) {
+        self.access.store(access as u8, Ordering::Relaxed);
     }
 
     /// Whether the server is stopping.

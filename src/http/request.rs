@@ -59,12 +59,13 @@ impl Call {
 
     /// The whole body.
     async fn body(&mut self) -> Result<Vec<u8>, Failure> {
-        let limit = self.app.server.max_body;
+        let limits = self.app.limits();
+        let limit = limits.max_body;
         let announced = self.body.size_hint().lower();
         if announced > limit as u64 {
             return Err(too_large(limit));
         }
-        let within = self.app.server.body_timeout;
+        let within = limits.body_timeout;
         match tokio::time::timeout(within, self.read(limit, announced as usize)).await {
             Ok(body) => body,
             Err(_) => Err(Failure::new(

@@ -28,7 +28,8 @@ const HARD_END: Duration = Duration::from_secs(1);
 /// Serves until `shutdown` completes, then drains. Returns when all connections are closed: at most
 /// `drain_timeout` and one second after `shutdown`.
 pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
-    let most = app.server.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+    let limits = app.limits();
+    let most = limits.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
     let permits = Arc::new(Semaphore::new(most));
     let (stop, stopped) = watch::channel(Stop::No);
     tokio::select! {
@@ -39,7 +40,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<O
     drop(listener);
     stop.send_replace(Stop::Drain);
     let all = u32::try_from(most).unwrap_or(u32::MAX);
-    if timeout(app.server.drain_timeout, permits.acquire_many(all)).await.is_err() {
+    if timeout(limits.drain_timeout, permits.acquire_many(all)).await.is_err() {
         let connections = most - permits.available_permits();
         tracing::warn!(
             connections,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tracing::Level;
 
 use super::lines::Lines;
-use super::log::Form;
+use super::log::{self, Form};
 use super::moment;
 
 /// Longer lines give their buffer back.
@@ -58,7 +58,10 @@ impl AccessLog {
         LINE.with_borrow_mut(|line| {
             line.clear();
             match self.form {
-                Form::Json => access.json(line),
+                Form::Json | Form::Journal => {
+                    log::begin(self.form, Level::INFO, line);
+                    access.json(line);
+                }
                 Form::Text => access.text(line),
             }
             self.lines.push(line);

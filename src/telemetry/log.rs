@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::access::AccessLog;
 use super::lines::{Lines, Writer};
@@ -26,6 +26,7 @@ const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redi
 pub struct Logging {
     form: Form,
     lines: Arc<Lines>,
+    filter: reload::Handle<EnvFilter, Registry>,
     _writer: Writer,
 }
 
@@ -34,6 +35,8 @@ pub struct Logging {
 pub enum Form {
     /// One JSON object.
     Json,
+    /// The same behind its priority (`<6>`), which the journal takes off.
+    Journal,
     /// For a person.
     Text,
 }
@@ -68,11 +71,19 @@ impl Logging {
     }
 
     fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, Error> {
+        let form = if form == Form::Json && stdout_is_the_journal() { Form::Journal } else { form };
         let lines = Arc::new(Lines::default());
         let events = Events { form, lines: Arc::clone(&lines) };
-        tracing_subscriber::registry().with(filter(level)).with(events).try_init().map_err(|_| Error::AlreadySet)?;
+        let (filtered, filter) = reload::Layer::new(filter(level));
+        tracing_subscriber::registry().with(filtered).with(events).try_init().map_err(|_| Error::AlreadySet)?;
         let writer = Writer::start(Arc::clone(&lines), output).map_err(Error::Thread)?;
-        Ok(Self { form, lines, _writer: writer })
+        Ok(Self { form, lines, filter, _writer: writer })
+    }
+
+    /// Events below this level are left out from now on.
+    pub fn set_level(&self, level: Level) {
+        // It fails only when the subscriber is gone, and then nothing is logged any more.
+        let _ = self.filter.reload(filter(level));
     }
 
     /// Where the lines of requests go.
@@ -83,6 +94,25 @@ impl Logging {
     /// The count of lines that were dropped.
     pub fn dropped(&self) -> Dropped {
         Dropped(Arc::clone(&self.lines))
+    }
+}
+
+/// Whether what is written to standard output goes to the journal: systemd tells the device and inode of that stream.
+fn stdout_is_the_journal() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    std::fs::metadata("/proc/self/fd/1").is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Begins a line with its priority, as syslog counts them, where that is wanted.
+pub(super) fn begin(form: Form, level: Level, line: &mut Vec<u8>) {
+    if form == Form::Journal {
+        line.extend_from_slice(match level {
+            Level::ERROR => b"<3>",
+            Level::WARN => b"<4>",
+            Level::INFO => b"<6>",
+            _ => b"<7>",
+        });
     }
 }
 
@@ -116,18 +146,19 @@ struct Events {
 impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let line = match self.form {
-            Form::Json => json_line(event),
+            Form::Json | Form::Journal => json_line(self.form, event),
             Form::Text => text_line(event),
         };
         self.lines.push(&line);
     }
 }
 
-fn json_line(event: &Event<'_>) -> Vec<u8> {
+fn json_line(form: Form, event: &Event<'_>) -> Vec<u8> {
     let level = event.metadata().level();
     let mut fields = JsonFields { rest: Vec::with_capacity(320), message: String::new() };
     event.record(&mut fields);
     let mut line = Vec::with_capacity(fields.rest.len() + 192);
+    begin(form, *level, &mut line);
     line.extend_from_slice(b"{\"timestamp\":\"");
     moment::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");

@@ -163,7 +163,7 @@ fn the_database_of_a_newer_appliance_is_refused_with_a_sentence() {
     let table = sql.value(table);
     assert!(!table.is_empty(), "refinery's history is in our schema");
     sql.run(&format!("INSERT INTO {table} SELECT 9999, 'from_the_future', applied_on, '1' FROM {table} LIMIT 1"));
-    let said = on(&database).finish().expect(1).all();
+    let said = on(&database).finish().expect(65).all();
     assert!(said.contains("newer"), "{said}");
     assert!(said.contains("9999") || said.contains("from_the_future"), "{said}");
 }
