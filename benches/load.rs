@@ -6,12 +6,7 @@
 //!
 //! Latency at a fixed rate is measured from the moment a request was due, not from when it could be sent: a server that stalls
 //! is charged for every request that had to wait.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    missing_docs,
-    reason = "a tool of the benchmark ends where something is wrong"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the benchmark ends where something is wrong")]
 
 use std::convert::Infallible;
 use std::io::{Read, Write};

@@ -79,7 +79,7 @@ impl Loaded {
 
     fn readable_secret(&self) -> Option<String> {
         let path = self.file.as_deref().filter(|path| readable_by_all(path))?;
-        let holds_secret = |(key, setting): &(&super::keys::Key, Option<&super::settings::Setting>)| {
+        let holds_secret = |(key, setting): &(&super::keys::Key, Option<&Setting>)| {
             let Some(setting) = setting else { return false };
             key.secrecy != Secrecy::Public
                 && setting.shown(key).is_some_and(|shown| shown.contains("***"))
