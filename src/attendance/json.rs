@@ -30,6 +30,17 @@ pub fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     debug_assert!(written.is_ok(), "our own types have string keys and a Vec takes every byte");
 }
 
+/// Appends a text as [`append`] does. Most texts have nothing to escape and are copied as they are.
+pub fn append_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        append(out, text);
+    }
+}
+
 /// A value as one line of compact ASCII JSON, newline included.
 pub fn line<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
@@ -43,6 +54,9 @@ mod tests {
     #[test]
     fn strings_are_escaped_as_pythons_json_does() {
         let text = "ü अ 😀 \"q\" \\ </x>&\t\u{7f}\u{1}";
+        let mut alone = Vec::new();
+        super::append_text(&mut alone, text);
+        assert_eq!([&alone[..], b"\n"].concat(), super::line(text));
         assert_eq!(super::line(text), b"\"\\u00fc \\u0905 \\ud83d\\ude00 \\\"q\\\" \\\\ </x>&\\t\\u007f\\u0001\"\n");
     }
 }

@@ -45,7 +45,10 @@ impl<'a> StoredRecord<'a> {
     pub fn write_json(&self, format: DateFormat, out: &mut Vec<u8>) {
         for (name, value) in [(r#"{"id":"#, self.id), (r#","name":"#, self.name), (r#","status":"#, self.status)] {
             out.extend_from_slice(name.as_bytes());
-            json::append(out, &value);
+            match value {
+                Some(text) => json::append_text(out, text),
+                None => out.extend_from_slice(b"null"),
+            }
         }
         match self.date {
             None => out.extend_from_slice(br#","date":null}"#),
