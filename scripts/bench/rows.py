@@ -234,8 +234,11 @@ def shared(table, options, work):
     try:
         with Appliance(options.root, work, "owner") as owner:
             environment, login = owner.database()
-            external = (f"postgres.host={login[1]}", f"postgres.password={environment['PGPASSWORD']}", "redis.host=127.0.0.1", f"redis.port={redis_port}")
-            with Appliance(options.root, work, "one", *external) as one, Appliance(options.root, work, "two", *external) as two:
+            external = (f"postgres.host={login[1]}", "redis.host=127.0.0.1", f"redis.port={redis_port}")
+            secret = {"ATTENDANCE_API__POSTGRES__PASSWORD": environment["PGPASSWORD"]}
+            one = Appliance(options.root, work, "one", *external, environment=secret)
+            two = Appliance(options.root, work, "two", *external, environment=secret)
+            with one, two:
                 one.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
                 checker = Checker(one, two)
                 checker.start()

@@ -16,7 +16,7 @@ API = "/api/v1/attendance"
 class Appliance:
     """A running release binary: defaults, the access log to a file."""
 
-    def __init__(self, root, work, name, *settings, data=None):
+    def __init__(self, root, work, name, *settings, data=None, environment=None):
         self.root, self.work = root, work
         self.data = data or work / f"data-{name}"
         self.log_path = work / f"{name}.log"
@@ -24,7 +24,7 @@ class Appliance:
         words = [root / "target/release/attendance-api", "serve", "--listen", "127.0.0.1:0", "--data-dir", self.data]
         for setting in settings:
             words += ["--set", setting]
-        self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, cwd=work)
+        self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, cwd=work, env={**os.environ, **(environment or {})})
         found = None
         for _ in range(600):
             found = re.search(r'"message":"listening".*?"address":"127\.0\.0\.1:(\d+)"', self.log_path.read_text())

@@ -24,13 +24,16 @@ const AT_ONCE: [&str; 8] = [
 #[derive(Debug)]
 pub struct Reloadable {
     flags: Flags,
-    current: Loaded,
+    /// What the process was started with, and keys that wait for a restart still have.
+    started: Loaded,
+    /// What was read last, where that was not at the start.
+    last: Option<Loaded>,
 }
 
 impl Reloadable {
     /// The configuration of a start with these flags.
     pub fn new(flags: Flags, loaded: Loaded) -> Self {
-        Self { flags, current: loaded }
+        Self { flags, started: loaded, last: None }
     }
 
     /// Reads the configuration again and takes over what can be.
@@ -46,8 +49,10 @@ impl Reloadable {
     }
 
     fn apply(&mut self, loaded: Loaded, app: &App, logging: &Logging) {
-        let (now, later): (Vec<&str>, Vec<&str>) =
-            self.current.differing(&loaded).into_iter().partition(|key| AT_ONCE.contains(key));
+        let mut now = self.last.as_ref().unwrap_or(&self.started).differing(&loaded);
+        now.retain(|key| AT_ONCE.contains(key));
+        let mut later = self.started.differing(&loaded);
+        later.retain(|key| !AT_ONCE.contains(key));
         let fresh = &loaded.config;
         let mut limits = config::Server::clone(&app.limits());
         limits.max_body = fresh.server.max_body;
@@ -63,10 +68,7 @@ impl Reloadable {
         if !later.is_empty() {
             tracing::warn!(keys = later.join(", "), "these keys have changed and take effect after a restart");
         }
-        // What waits for a restart is named at every reload: the comparison is with what is in force.
-        if later.is_empty() {
-            self.current = loaded;
-        }
+        self.last = Some(loaded);
     }
 }
 

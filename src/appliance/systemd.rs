@@ -23,7 +23,7 @@ pub(super) fn ready(status: &str) {
 
 /// The configuration is being read again.
 pub(super) fn reloading() {
-    tell(&[NotifyState::Status("reading the configuration again")]);
+    tell(&[NotifyState::Reloading, NotifyState::Status("reading the configuration again")]);
 }
 
 /// The appliance has begun to stop.
