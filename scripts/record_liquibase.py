@@ -40,7 +40,7 @@ class Recorder:
 
     def masked(self, text):
         home = str(pathlib.Path(self.program).parent)
-        return text.replace(str(self.directory), "$CASE").replace(home, "$LIQUIBASE").strip("\n")
+        return text.replace(str(self.directory), "$CASE").replace(home, "$LIQUIBASE").replace(self.server.url(self.database), "jdbc:postgresql://127.0.0.1:15442/$DB")
 
     def rows(self, sql):
         return [json.loads(line) for line in self.server.psql(self.database, sql).splitlines()]

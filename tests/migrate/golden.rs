@@ -14,8 +14,17 @@ const READING: &[&str] =
     &["Error parsing", "Unexpected formatting", "The file ", "Unable to locate", "com.example", "No SQL"];
 
 /// Failures in our own words: the server's where Liquibase has its driver's, a statement without the `;` that Liquibase shows, and
-/// a changeset without an author, which we refuse before it runs.
-const OWN_WORDS: &[&str] = &["sql-dollar-quotes", "err-loaddata-comment-header", "yaml-no-author"];
+/// a changeset without an author, which we refuse before it runs; what Liquibase throws before it has gathered it, we gather.
+const OWN_WORDS: &[&str] = &[
+    "sql-dollar-quotes",
+    "err-loaddata-comment-header",
+    "yaml-no-author",
+    "own-err-fk-no-name",
+    "own-rollback-unknown-ref",
+];
+
+/// Liquibase counts changesets that ran before and are filtered now in both places of its summary; we count them once.
+const OTHER_SUMMARY: &[&str] = &["own-contexts"];
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("liquibase-compat/tests/data")
@@ -106,7 +115,7 @@ impl Case {
                 same("error", masked(ours, database).into(), &masked(expected, database).into());
             }
         }
-        if !by_reading {
+        if !by_reading && !OTHER_SUMMARY.contains(&self.name.as_str()) {
             same(
                 "standard output",
                 stdout(&text(&output.stdout), database).into(),
