@@ -1,6 +1,7 @@
 //! What `make bench` needs besides wrk: the bare hyper server it compares with, load at a fixed rate, and idle connections.
 //!
 //!     load serve SIZE                           a minimal hyper server; prints its port; answers one body of SIZE bytes
+//!     load serve-per-core SIZE                  the same on a runtime of one thread for each processor, the port shared (SO_REUSEPORT)
 //!     load paced PORT PATH RATE SECONDS         requests at a fixed rate on 32 connections; prints p50 and p99 in microseconds
 //!     load idle PORT PATH COUNT                 opens COUNT keep-alive connections, prints `open`, keeps them until standard input ends
 //!
@@ -20,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections of a paced load.
 const CONNECTIONS: u32 = 32;
@@ -29,6 +31,7 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["serve", size] => serve(size.parse().unwrap()),
+        ["serve-per-core", size] => serve_per_core(size.parse().unwrap()),
         ["paced", port, path, rate, seconds] => {
             paced(port.parse().unwrap(), path, rate.parse().unwrap(), seconds.parse().unwrap());
         }
@@ -40,9 +43,31 @@ fn main() {
 
 #[tokio::main]
 async fn serve(size: usize) {
-    let body = Bytes::from(vec![b'x'; size]);
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
+    accept(listener, size).await;
+}
+
+fn serve_per_core(size: usize) {
+    let share = |port: u16| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind(([127, 0, 0, 1], port).into()).unwrap();
+        socket.listen(1024).unwrap()
+    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let listener = first.block_on(async { share(0) });
+    let port = listener.local_addr().unwrap().port();
+    for _ in 1..std::thread::available_parallelism().unwrap().get() {
+        std::thread::spawn(move || runtime().block_on(async { accept(share(port), size).await }));
+    }
+    println!("{port}");
+    first.block_on(accept(listener, size));
+}
+
+async fn accept(listener: TcpListener, size: usize) {
+    let body = Bytes::from(vec![b'x'; size]);
     loop {
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.set_nodelay(true).unwrap();

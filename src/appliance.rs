@@ -157,6 +157,7 @@ async fn serve(
     let _watch = children::Watch::start(backends.children(), logging.dropped(), metrics.clone());
     sample::store(&attendance, options.samples).await?;
 
+    let socket_stays = inherited.is_some();
     let listener = match inherited {
         Some(listener) => listener,
         None => listen(config.server.listen)?,
@@ -164,7 +165,8 @@ async fn serve(
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
     let mut limits = config.server.clone();
     limits.max_connections = descriptors::affordable(limits.max_connections, config.postgres.pool_size);
-    let app = Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access()));
+    let app =
+        Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
         // A sender that is gone means the same.

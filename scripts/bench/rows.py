@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 import statistics
 import subprocess
 import threading
@@ -133,20 +134,22 @@ def database(table, options, work):
 
 def listing(table, options, work):
     """A million rows as JSON, beside COPY of the same rows in the same order."""
-    import http.client
 
     def stream(server):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        started = time.perf_counter()
-        connection.request("GET", f"{API}/search/all")
-        answer = connection.getresponse()
-        size = len(answer.read(1))
-        first = time.perf_counter() - started
-        most = server.resident()
-        while piece := answer.read(1 << 18):
-            size += len(piece)
-            most = max(most, server.resident())
-        return size / (time.perf_counter() - started) / 1e6, 1000 * first, most
+        # A client that costs as little as the one that reads psql's pipe: it counts what comes until the connection is closed.
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client, Memory(server) as memory:
+            started = time.perf_counter()
+            client.sendall(f"GET {API}/search/all HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            head = b""
+            while b"[" not in head.partition(b"\r\n\r\n")[2] and (piece := client.recv(1 << 18)):
+                head += piece
+            first, size, tail = time.perf_counter() - started, len(head), head
+            while piece := client.recv(1 << 18):
+                size, tail = size + len(piece), tail[-16:] + piece
+            taken = time.perf_counter() - started
+        if not tail.endswith(b"]\n\r\n0\r\n\r\n"):
+            raise SystemExit(f"the list ends too early: {tail[-80:]}")
+        return size / taken / 1e6, 1000 * first, memory.most
 
     with Appliance(options.root, work, "listing") as server:
         fill(server, 1_000_000)
@@ -157,6 +160,26 @@ def listing(table, options, work):
     growth = (most - before) / 1024
     table.add("search/all, 1,000,000 rows, uncached", f"{mine:.0f} MB/s", f"psql COPY {theirs:.0f} MB/s", f"{mine / theirs:.2f}", "≥ 0.50", mine / theirs >= 0.50)
     table.add("  first byte, memory", f"{first:.0f} ms, +{growth:.0f} MB", "", "", "50 ms, +32 MB", first <= 50 and growth <= 32)
+
+
+class Memory(threading.Thread):
+    """Watches how large a server becomes."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.most, self.done = server, 0, threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.02):
+            self.most = max(self.most, self.server.resident())
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
 
 
 class Checker(threading.Thread):

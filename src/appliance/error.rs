@@ -82,6 +82,11 @@ impl Error {
     pub fn is_newer_database(&self) -> bool {
         matches!(self, Self::Database(database::Error::Newer { .. }))
     }
+
+    /// Whether the address cannot be listened on: somebody has to free it or choose another.
+    pub fn is_address(&self) -> bool {
+        matches!(self, Self::Listen { .. })
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -3,6 +3,7 @@
 //! Policy: one TCP socket that listens, or the start is refused; it is used in place of `server.listen`. Children never
 //! get it: it is closed when one is executed, and the variables that announce it are not among those they are given.
 
+use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::TcpListener;
 
 use super::Error;
@@ -23,6 +24,9 @@ pub(super) fn listener() -> Result<Option<TcpListener>, Error> {
     }
     let taken = listenfd::ListenFd::from_env().take_tcp_listener(0).map_err(failed)?;
     let Some(socket) = taken else { return Err(Error::Inherited("the socket was taken already".to_owned())) };
+    if !getsockopt(&socket, sockopt::AcceptConn).is_ok_and(|listens| listens) {
+        return Err(Error::Inherited("the socket does not listen".to_owned()));
+    }
     socket.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(socket).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

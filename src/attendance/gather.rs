@@ -1,13 +1,15 @@
 //! Questions that arrive together share a statement.
 //!
 //! Policy: nobody waits for company. The first question runs at once; what arrives while statements are under way is the
-//! next one. So at low load a statement asks one thing, and under load as much as has come. Statements run in tasks of their own:
-//! a caller that goes away takes nothing from the others and undoes nothing half-way. Every wait ends with its caller's deadline,
-//! and what may wait is bounded.
+//! next one. So at low load a statement asks one thing, and under load as much as has come. Statements run in tasks of their own,
+//! a lone one in its caller's to spare it the way there and back: a caller that goes away takes nothing from the others and
+//! undoes nothing half-way. Every wait ends with its caller's deadline, and what may wait is bounded.
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -51,6 +53,8 @@ struct Inner<S: Statement> {
 struct State<S: Statement> {
     waiting: VecDeque<Entry<S>>,
     running: usize,
+    /// Whether the latest statement answered more than one.
+    company: bool,
 }
 
 struct Entry<S: Statement> {
@@ -68,33 +72,62 @@ impl<S: Statement> std::fmt::Debug for State<S> {
 impl<S: Statement> Gatherer<S> {
     /// A gatherer whose statements run side by side in at most `lanes`.
     pub(super) fn new(statement: S, lanes: usize) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0 });
+        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0, company: false });
         Self { inner: Arc::new(Inner { statement, lanes, state }) }
     }
 
     /// The answer to a question, by the deadline. After [`Error::Unavailable`] its statement may still be under way.
     pub(super) async fn ask(&self, question: S::Question, deadline: Instant) -> Result<S::Answer, Error> {
-        let (sender, answer) = oneshot::channel();
-        let starts = {
-            let mut state = self.inner.state();
-            if state.waiting.len() >= MOST_WAITING {
-                return Err(Error::Unavailable(format!(
-                    "{MOST_WAITING} requests are waiting for the database already"
-                )));
+        match self.admit(question, deadline)? {
+            Admitted::Alone(lane, question) => {
+                let answers = Finished(Some(Box::pin(lane.serve_one(question, deadline))));
+                answers.await.pop().unwrap_or_else(given_up)
             }
-            state.waiting.push_back(Entry { question, deadline, answer: sender });
-            let starts = state.running < self.inner.lanes;
-            state.running += usize::from(starts);
-            starts
-        };
+            Admitted::Together(answer) => match timeout_at(deadline, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => given_up(),
+                Err(_) => Err(Error::Unavailable("no answer in time".to_owned())),
+            },
+        }
+    }
+
+    fn admit(&self, question: S::Question, deadline: Instant) -> Result<Admitted<S>, Error> {
+        let mut state = self.inner.state();
+        if state.is_quiet() {
+            state.running += 1;
+            return Ok(Admitted::Alone(Lane(Arc::clone(&self.inner)), question));
+        }
+        if state.waiting.len() >= MOST_WAITING {
+            return Err(Error::Unavailable(format!("{MOST_WAITING} requests are waiting for the database already")));
+        }
+        let (sender, answer) = oneshot::channel();
+        state.waiting.push_back(Entry { question, deadline, answer: sender });
+        let starts = state.running < self.inner.lanes;
+        state.running += usize::from(starts);
+        drop(state);
         if starts {
             tokio::spawn(Lane(Arc::clone(&self.inner)).serve());
         }
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Error::Unavailable("the statement was given up".to_owned())),
-            Err(_) => Err(Error::Unavailable("no answer in time".to_owned())),
-        }
+        Ok(Admitted::Together(answer))
+    }
+}
+
+/// How a question is asked.
+enum Admitted<S: Statement> {
+    /// In a statement of its own, by its caller.
+    Alone(Lane<S>, S::Question),
+    /// With others.
+    Together(oneshot::Receiver<Result<S::Answer, Error>>),
+}
+
+fn given_up<T>() -> Result<T, Error> {
+    Err(Error::Unavailable("the statement was given up".to_owned()))
+}
+
+impl<S: Statement> State<S> {
+    /// Whether whoever asks now is likely to stay alone.
+    fn is_quiet(&self) -> bool {
+        self.running == 0 && self.waiting.is_empty() && !self.company
     }
 }
 
@@ -116,6 +149,9 @@ impl<S: Statement> Inner<S> {
                 taken.push(entry);
             }
         }
+        if !taken.is_empty() {
+            state.company = taken.len() > 1;
+        }
         taken
     }
 }
@@ -124,6 +160,10 @@ impl<S: Statement> Inner<S> {
 struct Lane<S: Statement>(Arc<Inner<S>>);
 
 impl<S: Statement> Lane<S> {
+    async fn serve_one(self, question: S::Question, deadline: Instant) -> Vec<Result<S::Answer, Error>> {
+        self.0.statement.run(vec![question], deadline).await
+    }
+
     async fn serve(self) {
         // Whoever is ready to ask now comes along.
         tokio::task::yield_now().await;
@@ -150,6 +190,33 @@ impl<S: Statement> Drop for Lane<S> {
         } else {
             drop(state);
             tokio::spawn(Self(Arc::clone(&self.0)).serve());
+        }
+    }
+}
+
+/// A future that comes to its end even if it is dropped: then in a task of its own.
+struct Finished<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T: Send + 'static> Future for Finished<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let outcome = future.as_mut().poll(cx);
+        if outcome.is_ready() {
+            self.0 = None;
+        }
+        outcome
+    }
+}
+
+impl<T: Send + 'static> Drop for Finished<T> {
+    fn drop(&mut self) {
+        if let Some(future) = self.0.take()
+            && tokio::runtime::Handle::try_current().is_ok()
+            && !std::thread::panicking()
+        {
+            tokio::spawn(future);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Policy: the order is employee (the database's text order), then date, nulls last. Pages are found by key,
 //! never by offset: a page costs what it holds, however deep it lies. Rows that only others can have written
-//! (null dates, null ids) have no unique key; among them the row's physical address decides.
+//! (null dates, null ids) have no unique key; among them the row's physical address decides. Where such rows may be, the server
+//! has to sort by it and to send it; records that have a key come in the order of their index ([`Order::Key`]).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -98,6 +99,22 @@ impl Run {
     }
 }
 
+/// How the identified rows are put in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By their key alone, which the index gives: for the reader that stops at the first row without a date.
+    Key,
+    /// By their key, then by their address.
+    Address,
+}
+
+impl Order {
+    /// What to try first after a cursor: most tables have no row without a date.
+    pub(super) fn after(cursor: Option<&Cursor>) -> Self {
+        if cursor.is_none_or(|cursor| cursor.date.is_some()) { Self::Key } else { Self::Address }
+    }
+}
+
 /// A statement and its parameters. The text depends on which filters are given, never on their values.
 pub(super) struct Statement<'a> {
     pub(super) sql: String,
@@ -105,11 +122,14 @@ pub(super) struct Statement<'a> {
 }
 
 impl<'a> Statement<'a> {
-    /// Selects `rows` records of a run after a cursor: id, name, status, date, and the address where it is needed.
-    pub(super) fn page(query: &'a ListQuery, run: Run, after: Option<&'a Cursor>, rows: &'a i64) -> Self {
+    /// Selects `rows` records of a run after a cursor: id, name, status, date, and the address in its order.
+    pub(super) fn page(query: &'a ListQuery, run: Run, order: Order, after: Option<&'a Cursor>, rows: &'a i64) -> Self {
+        let address = match order {
+            Order::Key => "",
+            Order::Address => ", CASE WHEN date IS NULL OR id IS NULL THEN ctid::text END",
+        };
         let mut statement = Self {
-            sql: "SELECT id, name, status, date, CASE WHEN date IS NULL OR id IS NULL THEN ctid::text END FROM records WHERE "
-                .to_owned(),
+            sql: format!("SELECT id, name, status, date{address} FROM records WHERE "),
             parameters: Vec::with_capacity(8),
         };
         match run {
@@ -128,9 +148,10 @@ impl<'a> Statement<'a> {
                 statement.push(condition, value);
             }
         }
-        statement.sql.push_str(match run {
-            Run::Identified => " ORDER BY id, date, ctid LIMIT ",
-            Run::Anonymous => " ORDER BY ctid LIMIT ",
+        statement.sql.push_str(match (run, order) {
+            (Run::Identified, Order::Key) => " ORDER BY id, date LIMIT ",
+            (Run::Identified, Order::Address) => " ORDER BY id, date, ctid LIMIT ",
+            (Run::Anonymous, _) => " ORDER BY ctid LIMIT ",
         });
         statement.push("", rows);
         statement
@@ -209,7 +230,7 @@ mod tests {
         let query =
             ListQuery { id: Some("1' OR '1'='1".into()), to: Date::parse("2023-08-01"), ..ListQuery::default() };
         let after = Cursor { id: Some("a".into()), date: Date::parse("2023-08-01"), address: None };
-        let statement = Statement::page(&query, Run::Identified, Some(&after), &3);
+        let statement = Statement::page(&query, Run::Identified, Order::Address, Some(&after), &3);
         assert!(!statement.sql.contains('\''));
         assert_eq!(statement.parameters.len(), 6);
         assert!(statement.sql.ends_with(

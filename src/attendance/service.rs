@@ -68,6 +68,7 @@ impl Attendance {
 
     /// Stores a record; returns when it is durable and every read will see it.
     pub async fn create(&self, record: &NewRecord) -> Result<(), Error> {
+        let unfinished = Unfinished { cache: self.cache.as_deref(), id: &record.id };
         let outcome = self.store.create(record).await;
         match (&self.cache, &outcome) {
             (None, _) => {}
@@ -82,6 +83,7 @@ impl Attendance {
             Err(Error::Forbidden(rule)) => tracing::warn!(rule, "a constraint of the table forbade a record"),
             Err(_) => {}
         }
+        unfinished.settle();
         outcome
     }
 
@@ -218,6 +220,27 @@ impl Attendance {
         match &self.cache {
             Some(cache) => cache.lookup(scope, key).await,
             None => Lookup::Bypass,
+        }
+    }
+}
+
+/// A create under way. Dropped before it is settled, its client has gone; the statement goes on without it, so the record may
+/// come to be stored.
+struct Unfinished<'a> {
+    cache: Option<&'a Cache>,
+    id: &'a str,
+}
+
+impl Unfinished<'_> {
+    fn settle(mut self) {
+        self.cache = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(cache) = self.cache {
+            cache.suspected(self.id);
         }
     }
 }

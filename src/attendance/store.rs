@@ -19,7 +19,7 @@ use tokio_postgres::Row;
 use super::creates::Creates;
 use super::date::Date;
 use super::gather::Gatherer;
-use super::listing::{Cursor, ListQuery, Run, Statement};
+use super::listing::{Cursor, ListQuery, Order, Run, Statement};
 use super::lookups::{Lookup, Lookups};
 use super::pool::{Connections, Failure};
 use super::record::{NewRecord, StoredRecord};
@@ -108,10 +108,18 @@ impl Store {
             if !run.applies(query, page.last.as_ref()) {
                 continue;
             }
-            let part = self.run(query, run, page.last.as_ref(), left, out).await?;
-            left.rows -= part.rows;
-            page.complete = part.complete;
-            page.last = part.last.or(page.last);
+            let mut order = if run == Run::Identified { Order::after(page.last.as_ref()) } else { Order::Address };
+            loop {
+                let part = self.run(query, run, order, page.last.as_ref(), left, out).await?;
+                left.rows -= part.rows;
+                page.complete = part.complete;
+                page.last = part.last.or(page.last);
+                if !part.undated {
+                    break;
+                }
+                // The rest of the page from there.
+                order = Order::Address;
+            }
             if !page.complete {
                 break;
             }
@@ -124,15 +132,16 @@ impl Store {
         &self,
         query: &ListQuery,
         run: Run,
+        order: Order,
         after: Option<&Cursor>,
         size: PageSize,
         out: &mut Vec<u8>,
     ) -> Result<Part, Error> {
         let start = out.len();
-        let part = match self.patiently(self.run_once(query, run, after, size, out)).await {
+        let part = match self.patiently(self.run_once(query, run, order, after, size, out)).await {
             Err(Failure::Closed(_)) => {
                 out.truncate(start);
-                self.patiently(self.run_once(query, run, after, size, out)).await
+                self.patiently(self.run_once(query, run, order, after, size, out)).await
             }
             outcome => outcome,
         };
@@ -143,6 +152,7 @@ impl Store {
         &self,
         query: &ListQuery,
         run: Run,
+        order: Order,
         after: Option<&Cursor>,
         size: PageSize,
         out: &mut Vec<u8>,
@@ -156,24 +166,29 @@ impl Store {
         // One more than wanted tells whether there is more.
         let limit = i64::try_from(size.rows).map_or(i64::MAX, |rows| rows.saturating_add(1));
         let select = async {
-            let Statement { sql, parameters } = Statement::page(query, run, after, &limit);
+            let Statement { sql, parameters } = Statement::page(query, run, order, after, &limit);
             let prepared = lease.prepare_cached(&sql).await?;
             let mut rows = pin!(lease.query_raw(&prepared, parameters).await?);
-            let mut part = Part { rows: 0, last: None, complete: true };
+            let mut part = Part { rows: 0, last: None, complete: true, undated: false };
             let mut last = None;
             while let Some(row) = rows.try_next().await? {
                 if part.rows == size.rows || out.len() > size.bytes {
                     part.complete = false;
                     break;
                 }
+                let record = StoredRecord::of(&row)?;
+                if order == Order::Key && record.date.is_none() {
+                    (part.complete, part.undated) = (false, true);
+                    break;
+                }
                 if out.last() == Some(&b'}') {
                     out.push(b',');
                 }
-                StoredRecord::of(&row)?.write_json(self.format, out);
+                record.write_json(self.format, out);
                 part.rows += 1;
                 last = Some(row);
             }
-            part.last = last.as_ref().map(cursor).transpose()?;
+            part.last = last.as_ref().map(|row| cursor(row, order)).transpose()?;
             Ok(part)
         };
         let outcome = timeout(LONGEST_STATEMENT, select).await;
@@ -221,8 +236,11 @@ struct Part {
     rows: usize,
     last: Option<Cursor>,
     complete: bool,
+    /// It ended before a row without a date, which it cannot put in order.
+    undated: bool,
 }
 
-fn cursor(row: &Row) -> Result<Cursor, tokio_postgres::Error> {
-    Ok(Cursor { id: row.try_get(0)?, date: row.try_get(3)?, address: row.try_get(4)? })
+fn cursor(row: &Row, order: Order) -> Result<Cursor, tokio_postgres::Error> {
+    let address = if order == Order::Address { row.try_get(4)? } else { None };
+    Ok(Cursor { id: row.try_get(0)?, date: row.try_get(3)?, address })
 }

@@ -11,6 +11,9 @@ use crate::config;
 const FAILED: u8 = 1;
 /// The database is a newer version's, as sysexits.h numbers data that cannot be used: no restart mends it.
 const NEWER_DATABASE: u8 = 65;
+/// The address cannot be listened on, as sysexits.h numbers a service that is unavailable: trying again every moment would only
+/// push the reason out of sight.
+const NO_ADDRESS: u8 = 69;
 /// A wrong configuration, as sysexits.h numbers it.
 const CONFIGURATION: u8 = 78;
 
@@ -70,6 +73,7 @@ impl Failure {
         match self {
             Self::Configuration(_) | Self::Postgres(_) => CONFIGURATION,
             Self::Appliance(error) if error.is_newer_database() => NEWER_DATABASE,
+            Self::Appliance(error) if error.is_address() => NO_ADDRESS,
             _ => FAILED,
         }
     }

@@ -27,6 +27,7 @@ macro_rules! statuses {
   1   failure; one readable message on standard error says what, where and what to do
   64  wrong usage of the command line
   65  the database was migrated by a newer version: install that version
+  69  the address cannot be listened on: the port is taken or not allowed
   78  wrong configuration; every problem is told at once"
     };
 }

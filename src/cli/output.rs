@@ -1,11 +1,13 @@
 //! What a command writes for the person in front of it.
 //!
-//! Policy: a reader that went away (`attendance-api config show | head`) is no failure and never a panic.
+//! Policy: a reader that went away (`attendance-api config show | head`) is no failure and never a panic. Where standard error
+//! goes to the journal, a failure is one line like those of the log, so that the journal has one form and `-p err` finds it.
 
 use std::error::Error;
 use std::io::{self, Write};
 
 use super::Failure;
+use crate::telemetry::log;
 
 /// Writes an answer to standard output.
 ///
@@ -27,10 +29,14 @@ pub fn tell_failure(failure: &Failure) {
         writeln!(stderr, "\nUnexpected error running Liquibase: {error}\n").ok();
         return;
     }
-    let lines = match failure {
+    let lines: Vec<String> = match failure {
         Failure::Configuration(errors) => errors.lines().collect(),
         failure => chain(failure),
     };
+    if let Some(line) = log::journal_error(&lines.join("; ")) {
+        stderr.write_all(&line).ok();
+        return;
+    }
     for line in lines {
         // standard error is the last place to tell anything; when it is closed there is none
         writeln!(stderr, "attendance-api: {line}").ok();

@@ -120,6 +120,12 @@ impl Activity {
         self.answering.load(Relaxed)
     }
 
+    /// Whether no request has been at hand for so long.
+    pub fn is_quiet(&self, span: Duration) -> bool {
+        let since = Duration::from_nanos(self.since.load(Relaxed));
+        self.phase.load(Relaxed) != HANDLING && self.opened.elapsed().saturating_sub(since) >= span
+    }
+
     /// What the connection waits for and until when.
     pub fn due(&self, limits: &config::Server) -> Option<(Instant, Overdue)> {
         let at = |moment: u64, limit| self.opened + Duration::from_nanos(moment) + limit;

@@ -32,6 +32,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// And it may send this much.
 const LINGER_BYTES: usize = 16 << 20;
 
+/// Where the socket stays, a connection is closed when it has been quiet for so long: a request that was on its way has come
+/// by then.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// What open connections are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -67,16 +71,10 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
         biased;
         end = drive(&mut conn, &mut watch) => end,
         () = ordered(&mut stop, |order| order != Stop::No) => {
-            // An idle connection ends here, one with a request after its answer.
-            Pin::new(&mut conn).graceful_shutdown();
-            tokio::select! {
-                biased;
-                end = drive(&mut conn, &mut watch) => end,
-                () = ordered(&mut stop, |order| order == Stop::Now) => End::Stopped,
-            }
+            // In a box, like the close: an open connection does not hold the room for its end.
+            Box::pin(wind_up(&mut conn, &mut watch, &mut stop, app.socket_stays)).await
         }
     };
-    // In a box, so that an open connection does not hold the room for its end.
     Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &activity, end)).await;
 }
 
@@ -86,6 +84,30 @@ async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, watch: 
         biased;
         end = poll_fn(|cx| conn.poll_without_shutdown(cx)) => End::Protocol(end),
         overdue = poll_fn(|cx| watch.poll(cx)) => End::Overdue(overdue),
+    }
+}
+
+/// Ends a connection of a stopping server: an idle one at once, one with a request after its answer. Where the socket stays, no
+/// request is to be lost: a client that got no `Connection: close` may be sending one just now.
+async fn wind_up(
+    conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>,
+    watch: &mut Watch<'_>,
+    stop: &mut watch::Receiver<Stop>,
+    socket_stays: bool,
+) -> End {
+    while socket_stays && !watch.activity.is_quiet(QUIET) {
+        tokio::select! {
+            biased;
+            end = drive(conn, watch) => return end,
+            () = ordered(stop, |order| order == Stop::Now) => return End::Stopped,
+            () = tokio::time::sleep(QUIET) => {}
+        }
+    }
+    Pin::new(&mut *conn).graceful_shutdown();
+    tokio::select! {
+        biased;
+        end = drive(conn, watch) => end,
+        () = ordered(stop, |order| order == Stop::Now) => End::Stopped,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Policy: a request is observed exactly once, when its answer has been handed over for writing, or when its connection
 //! ended before that (status 499, as nginx calls it): one log line, one observation. A panic in a handler is that
-//! request's 500 and nothing else's. While the server drains, requests on open connections are refused.
+//! request's 500 and nothing else's. While the server drains, requests on open connections are refused; where the socket
+//! stays, they are answered and the connection is closed, because the client's next one waits for the next process.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -70,7 +71,7 @@ async fn answer(app: Arc<App>, mut exchange: Box<Exchange>, request: Request<Inc
     let route = router::find(&head.method, head.uri.path());
     exchange.route = route.label();
     let mut call = Call::new(app, head, body);
-    let mut reply = if call.app.is_draining() && !route.is_liveness() {
+    let mut reply = if call.app.is_draining() && !call.app.socket_stays && !route.is_liveness() {
         exchange.fail(Failure::draining())
     } else {
         match unless_panicking(route.answer(&mut call)).await {
@@ -79,9 +80,12 @@ async fn answer(app: Arc<App>, mut exchange: Box<Exchange>, request: Request<Inc
             Err(panic) => exchange.fail(Failure::bug(format!("a handler panicked: {}", panic_text(&*panic)))),
         }
     };
-    if has_body && !call.body_is_read() {
-        // What is left of the body is in the way of the next request.
+    let unread = has_body && !call.body_is_read();
+    if unread {
         exchange.activity.leave_unread();
+    }
+    // What is left of a body is in the way of the next request. The drain may have begun meanwhile.
+    if unread || call.app.is_draining() {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if call.head.method == Method::HEAD {

@@ -57,8 +57,11 @@ pub struct App {
     pub log: AccessLog,
     /// The handles of what is counted.
     observations: Observations,
-    /// Set when the server is stopping: readiness is off and new requests are refused.
+    /// Set when the server is stopping: readiness is off and new requests are refused, unless the socket stays.
     pub draining: AtomicBool,
+    /// Whether the listening socket outlives this process (socket activation): then a stopping server still answers what
+    /// reaches it, and sends its clients to the process that comes next.
+    pub socket_stays: bool,
     /// When the appliance started, for its uptime.
     pub started: Instant,
     /// Gives a request its id.
@@ -76,6 +79,7 @@ impl App {
         server: config::Server,
         access: config::Access,
         log: AccessLog,
+        socket_stays: bool,
     ) -> Self {
         Self {
             attendance,
@@ -86,6 +90,7 @@ impl App {
             log,
             observations: Observations::new(),
             draining: AtomicBool::new(false),
+            socket_stays,
             started: Instant::now(),
             ids: RequestIds::new(),
             openapi: Bytes::from(openapi::json()),

@@ -71,7 +71,7 @@ impl Logging {
     }
 
     fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, Error> {
-        let form = if form == Form::Json && stdout_is_the_journal() { Form::Journal } else { form };
+        let form = if form == Form::Json && is_the_journal(STDOUT) { Form::Journal } else { form };
         let lines = Arc::new(Lines::default());
         let events = Events { form, lines: Arc::clone(&lines) };
         let (filtered, filter) = reload::Layer::new(filter(level));
@@ -97,11 +97,20 @@ impl Logging {
     }
 }
 
-/// Whether what is written to standard output goes to the journal: systemd tells the device and inode of that stream.
-fn stdout_is_the_journal() -> bool {
+const STDOUT: &str = "/proc/self/fd/1";
+const STDERR: &str = "/proc/self/fd/2";
+
+/// The line of the failure that ends the process, where standard error goes to the journal. It is told after the log has
+/// ended, or before it began.
+pub fn journal_error(message: &str) -> Option<Vec<u8>> {
+    is_the_journal(STDERR).then(|| json_object(Form::Journal, Level::ERROR, message, env!("CARGO_PKG_NAME"), &[]))
+}
+
+/// Whether what is written there goes to the journal: systemd tells the device and inode of that stream.
+fn is_the_journal(descriptor: &str) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    std::fs::metadata("/proc/self/fd/1").is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+    std::fs::metadata(descriptor).is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
 /// Begins a line with its priority, as syslog counts them, where that is wanted.
@@ -154,22 +163,27 @@ impl<S: Subscriber> Layer<S> for Events {
 }
 
 fn json_line(form: Form, event: &Event<'_>) -> Vec<u8> {
-    let level = event.metadata().level();
     let mut fields = JsonFields { rest: Vec::with_capacity(320), message: String::new() };
     event.record(&mut fields);
-    let mut line = Vec::with_capacity(fields.rest.len() + 192);
-    begin(form, *level, &mut line);
+    let metadata = event.metadata();
+    json_object(form, *metadata.level(), &fields.message, metadata.target(), &fields.rest)
+}
+
+/// `rest`: further members, each behind a comma.
+fn json_object(form: Form, level: Level, message: &str, target: &str, rest: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(message.len() + rest.len() + 192);
+    begin(form, level, &mut line);
     line.extend_from_slice(b"{\"timestamp\":\"");
     moment::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(level.as_str().as_bytes());
     line.extend_from_slice(b"\",\"levelname\":\"");
-    line.extend_from_slice(python_level(*level).as_bytes());
+    line.extend_from_slice(python_level(level).as_bytes());
     line.extend_from_slice(b"\",\"message\":");
-    append_json(&mut line, &fields.message);
+    append_json(&mut line, message);
     line.extend_from_slice(b",\"target\":");
-    append_json(&mut line, event.metadata().target());
-    line.extend_from_slice(&fields.rest);
+    append_json(&mut line, target);
+    line.extend_from_slice(rest);
     line.extend_from_slice(b"}\n");
     line
 }

@@ -7,7 +7,7 @@ import time
 import packages
 from report import expect, step, within
 from service import (
-    API, CONFIG, STATE, UNIT, all_ids, answer, apt, create, exposure, has, healthy, installed, main_pid, postmaster,
+    API, CONFIG, STATE, UNIT, all_ids, answer, apt, create, exposure, has, healthy, installed, main_pid, postmaster, readiness,
     serving_again, show,
 )
 
@@ -162,7 +162,7 @@ def watchdog(machine):
     return f"{note}, WatchdogSec={seconds}"
 
 
-@step("a database that hangs is no reason for the watchdog: 503, no restart, and back")
+@step("a database that hangs is no reason for the watchdog: not ready, no restart, and back")
 def hanging_database(machine):
     seconds = int(show(machine, "WatchdogUSec").removesuffix("s"))
     before, server = main_pid(machine), postmaster(machine)
@@ -170,13 +170,13 @@ def hanging_database(machine):
     stopped = machine.out(f"ps -o pid= --ppid {server}; echo {server}").split()
     machine.run(f"kill -STOP {' '.join(stopped)}")
     try:
-        within(10, "503", lambda: answer(machine, "/health", seconds=5)[0] == 503)
+        within(10, "503 of /readyz", lambda: readiness(machine) == "503")
         time.sleep(seconds + 2)
         expect(main_pid(machine) == before, "the appliance was restarted")
     finally:
         machine.run(f"kill -CONT {' '.join(stopped)}", check=False)
     note = serving_again(machine, 30)
-    expect(main_pid(machine) == before, "the appliance was restarted")
+    expect(main_pid(machine) == before and readiness(machine) == "200", "the appliance was restarted")
     return note
 
 

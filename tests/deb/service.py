@@ -31,6 +31,11 @@ def answer(machine, path, options="", seconds=10):
     return int(status or 0), body
 
 
+def readiness(machine):
+    """The status of the readiness probe."""
+    return machine.run("curl -s -m 5 -o /dev/null -w '%{http_code}' http://localhost:8080/readyz", check=False).stdout
+
+
 def healthy(machine):
     """Whether the health endpoint says 200."""
     return answer(machine, "/health", seconds=2)[0] == 200

@@ -113,7 +113,7 @@ fn a_port_that_is_taken() {
     let address = taken.local_addr().expect("bound").to_string();
     let database = shared_postgres().create_database();
     let settings = || Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n");
-    let finished = settings().listen(&address).finish().expect(1);
+    let finished = settings().listen(&address).finish().expect(69);
     tells(&finished, &[&address, "in use", "listen"]);
     drop(taken);
     settings().start().stop();
@@ -123,7 +123,7 @@ fn a_port_that_is_taken() {
 fn an_address_that_is_not_ours() {
     let database = shared_postgres().create_database();
     let settings = Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n");
-    tells(&settings.listen("192.0.2.1:8080").finish().expect(1), &["192.0.2.1:8080"]);
+    tells(&settings.listen("192.0.2.1:8080").finish().expect(69), &["192.0.2.1:8080"]);
 }
 
 #[test]

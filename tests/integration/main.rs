@@ -23,6 +23,7 @@ mod migrations;
 mod openapi;
 mod reference_replay;
 mod reload;
+mod service_manager;
 mod stop;
 mod supervision;
 mod support;

@@ -1,36 +1,20 @@
-//! Stopping: in-flight requests finish, everything is bounded, and systemd is told.
+//! Stopping: in-flight requests finish, everything is bounded.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{API, Appliance, Connection, Request, descendants, eventually, record, shared_postgres, signal};
+use crate::support::{
+    API, Appliance, Connection, Request, descendants, eventually, half_a_create, shared_postgres, signal,
+};
 
 fn external(more: &str) -> Appliance {
     let database = shared_postgres().create_database();
     let settings = Appliance::builder().postgres(shared_postgres(), &database);
     settings.config(&format!("redis: {{ mode: off }}\n{more}")).start()
-}
-
-/// A create whose body has only half arrived; returns the other half.
-fn half_a_create(appliance: &Appliance, id: &str) -> (Connection, String) {
-    let body = record(id, "n", "s", "2023-08-01").to_string();
-    let (first, second) = body.split_at(10);
-    let mut connection = appliance.connect();
-    let head = format!(
-        "POST {API}/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
-        body.len()
-    );
-    connection.write(head.as_bytes()).expect("the server reads");
-    eventually("the request is in flight", || {
-        appliance.get("/metrics").text().contains("attendance_api_requests_in_flight 2").then_some(())
-    });
-    (connection, second.to_owned())
 }
 
 fn refuses_connections(appliance: &Appliance) {
@@ -124,30 +108,6 @@ fn a_stop_during_the_start_is_obeyed() {
         eventually("no child is left", || family.iter().all(|seen| !seen.runs()).then_some(()));
         appliance.start_again();
     }
-}
-
-#[test]
-fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
-    let database = shared_postgres().create_database();
-    let builder = Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n");
-    let path = builder.scratch().join("notify");
-    let socket = UnixDatagram::bind(&path).expect("a socket can be bound");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("ours");
-    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a bound can be set");
-    let until = |wanted: &str| {
-        let mut heard = String::new();
-        while !heard.lines().any(|line| line == wanted) {
-            let mut datagram = [0; 4096];
-            let length = socket.recv(&mut datagram).unwrap_or_else(|error| panic!("{wanted}: {error}; heard: {heard}"));
-            heard.push_str(&String::from_utf8_lossy(&datagram[..length]));
-            heard.push('\n');
-        }
-    };
-    let mut appliance = builder.env("NOTIFY_SOCKET", &path.display().to_string()).start();
-    until("READY=1");
-    appliance.get("/readyz").expect(200);
-    appliance.stop();
-    until("STOPPING=1");
 }
 
 #[test]

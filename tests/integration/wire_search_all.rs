@@ -192,3 +192,21 @@ fn the_order_is_the_text_order_of_the_database() {
     let paged = pages(&appliance, "?limit=2").concat();
     assert_eq!(paged.iter().map(|record| record["id"].as_str().unwrap()).collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn a_streamed_list_has_undated_rows_in_their_place() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    let sql = shared_postgres().sql(&database);
+    sql.run(
+        "INSERT INTO records SELECT 'e' || lpad((i / 3)::text, 6, '0'), 'row ' || i, repeat('s', 40),
+           CASE WHEN i % 3 = 1 OR i BETWEEN 9000 AND 9300 THEN NULL ELSE date '2024-01-01' + i % 3 END
+           FROM generate_series(1, 30000) i",
+    );
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let listed: Vec<Vec<Option<String>>> =
+        records(&appliance, "").iter().map(|record| [&record["id"], &record["date"]].map(text).to_vec()).collect();
+    let expected = sql.rows("SELECT id, date::text FROM records ORDER BY id, date, ctid");
+    assert_eq!(listed.len(), 30_000);
+    assert!(listed == expected, "the order differs");
+}

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,7 @@ pub(crate) struct Builder {
     data_dir: Option<PathBuf>,
     listen: String,
     limits: Option<String>,
+    inherited: Option<Arc<OwnedFd>>,
     bare: bool,
     scratch: Arc<Scratch>,
 }
@@ -77,6 +79,12 @@ impl Builder {
         self
     }
 
+    /// A socket that is passed to it as systemd does it.
+    pub(crate) fn inherits(mut self, socket: &Arc<OwnedFd>) -> Self {
+        self.inherited = Some(Arc::clone(socket));
+        self
+    }
+
     /// Another data directory than one of its own.
     pub(crate) fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -94,9 +102,10 @@ impl Builder {
     }
 
     fn to_command(&self) -> Command {
-        let mut command = match &self.limits {
-            None => Command::new(PROGRAM),
-            Some(limits) => under(limits),
+        let mut command = match (&self.limits, &self.inherited) {
+            (None, None) => Command::new(PROGRAM),
+            (Some(limits), _) => under(limits),
+            (None, Some(_)) => activated(),
         };
         command
             .args(&self.command)
@@ -105,7 +114,9 @@ impl Builder {
             .env("HOME", self.scratch.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.scratch.path())
-            .stdin(Stdio::null())
+            .stdin(self.inherited.as_ref().map_or_else(Stdio::null, |socket| {
+                Stdio::from(socket.try_clone().expect("a descriptor can be copied"))
+            }))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(text) = &self.config {
@@ -166,6 +177,14 @@ impl Builder {
 fn under(limits: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("trap '' XFSZ; ulimit {limits} && exec \"$0\" \"$@\""), PROGRAM]);
+    command
+}
+
+/// The appliance with its standard input passed as the service manager's first socket.
+fn activated() -> Command {
+    let mut command = Command::new("sh");
+    let script = "exec 3<&0 0</dev/null && LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
+    command.args(["-c", script, PROGRAM]);
     command
 }
 
@@ -237,6 +256,7 @@ impl Appliance {
             data_dir: None,
             listen: "127.0.0.1:0".into(),
             limits: None,
+            inherited: None,
             bare: false,
             scratch: Arc::new(Scratch::new("app")),
         }

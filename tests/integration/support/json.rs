@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{API, Appliance, Response, eventually};
+use super::{API, Appliance, Connection, Response, eventually};
 
 /// A record as JSON.
 pub(crate) fn record(id: &str, name: &str, status: &str, date: &str) -> Value {
@@ -12,6 +12,22 @@ pub(crate) fn record(id: &str, name: &str, status: &str, date: &str) -> Value {
 /// Posts a record; any answer.
 pub(crate) fn create(appliance: &Appliance, record: &Value) -> Response {
     appliance.post(&format!("{API}/create"), &record.to_string())
+}
+
+/// A create whose body has only half arrived; returns the other half.
+pub(crate) fn half_a_create(appliance: &Appliance, id: &str) -> (Connection, String) {
+    let body = record(id, "n", "s", "2023-08-01").to_string();
+    let (first, second) = body.split_at(10);
+    let mut connection = appliance.connect();
+    let head = format!(
+        "POST {API}/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
+        body.len()
+    );
+    connection.write(head.as_bytes()).expect("the server reads");
+    eventually("the request is in flight", || {
+        appliance.get("/metrics").text().contains("attendance_api_requests_in_flight 2").then_some(())
+    });
+    (connection, second.to_owned())
 }
 
 /// The records of a 200 answer of `search/all` with that query (`?…` or empty).

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) use appliance::{Appliance, Builder, Finished};
 pub(crate) use browser::Browser;
 pub(crate) use http::{Connection, Request, Response, raw_exchange};
-pub(crate) use json::{cache_is_up, create, record, records};
+pub(crate) use json::{cache_is_up, create, half_a_create, record, records};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::{as_lower_user, children_of, descendants, is_alive, lower_uid, signal, try_signal, uids_of};
 pub(crate) use redis::RedisServer;
