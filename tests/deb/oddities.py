@@ -1,6 +1,7 @@
 """A taken port, a policy against starting, a mounted state directory, a system without systemd."""
 
 import shutil
+from subprocess import DEVNULL
 
 import packages
 from machine import ENVIRONMENT, WORK, call
@@ -12,7 +13,7 @@ from service import CONFIG, STATE, UNIT, apt, create, has, healthy, show
 @step("a taken port does not break apt; systemctl status has the reason; freed, it starts")
 def taken_port(machine):
     apt(machine, "remove attendance-api")
-    other = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "0.0.0.0", "--directory", "/usr/share/doc", "8080"])
+    other = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "0.0.0.0", "--directory", "/usr/share/doc", "8080"], stdout=DEVNULL, stderr=DEVNULL)
     try:
         within(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
         said = apt(machine, "install attendance-api")

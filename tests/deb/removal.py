@@ -1,5 +1,7 @@
 """Remove, reinstall, purge both ways, reinstall after purge."""
 
+from subprocess import DEVNULL
+
 import packages
 from report import expect, step
 from service import CONFIG, STATE, UNIT, apt, create, has, healthy, installed, main_pid
@@ -64,7 +66,7 @@ def purge_deletes(machine):
 
 @step("reinstalled after that, it begins anew, from an http: repository")
 def reinstall_from_http(machine):
-    server = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "127.0.0.1", "--directory", machine.path("/srv/apt"), "8099"])
+    server = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "127.0.0.1", "--directory", machine.path("/srv/apt"), "8099"], stdout=DEVNULL, stderr=DEVNULL)
     try:
         machine.run("for n in $(seq 100); do curl -sf -o /dev/null http://127.0.0.1:8099/ && exit 0; sleep 0.1; done; exit 1")
         packages.add_source(machine, "http://127.0.0.1:8099")
