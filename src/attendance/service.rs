@@ -87,6 +87,11 @@ impl Attendance {
         outcome
     }
 
+    /// What [`Attendance::find`] will say, if it need not wait for anything to say it.
+    pub fn find_at_once(&self, id: &str, date: Option<Date>) -> Option<Answer> {
+        self.cache.as_ref()?.at_once(Scope::Employee(id), &find_key(self.format, id, date))
+    }
+
     /// The employee's latest record, or the one of a day.
     pub async fn find(&self, id: &str, date: Option<Date>) -> Result<Option<Answer>, Error> {
         match self.lookup(Scope::Employee(id), &find_key(self.format, id, date)).await {
@@ -121,6 +126,11 @@ impl Attendance {
         let Some(mut body) = self.store.find(id, date).await? else { return Ok(None) };
         body.push(b'\n');
         Ok(Some(Answer::fresh(Bytes::from(body), None, cached)))
+    }
+
+    /// What [`Attendance::list`] will say, if it need not wait for anything to say it.
+    pub fn list_at_once(&self, query: &ListQuery) -> Option<Answer> {
+        self.cache.as_ref()?.at_once(Scope::All, &list_key(self.format, query))
     }
 
     /// Records by employee, then date: a page, or all.

@@ -101,8 +101,9 @@ impl Activity {
     }
 
     /// A request's answer has been handed over for writing.
-    pub fn request_ended(&self) {
-        self.enter(IDLE);
+    pub fn request_ended(&self, now: Instant) {
+        self.phase.store(IDLE, Relaxed);
+        self.since.store(now.saturating_duration_since(self.opened).as_nanos() as u64, Relaxed);
     }
 
     /// The client's bytes will not all be read.
@@ -172,7 +173,7 @@ mod tests {
         activity.wrote(false);
         assert_eq!(due(), Some(Overdue::Write));
         activity.wrote(true);
-        activity.request_ended();
+        activity.request_ended(Instant::now());
         assert_eq!(due(), Some(Overdue::Idle));
         activity.received();
         assert_eq!(due(), Some(Overdue::Head));
@@ -195,7 +196,7 @@ mod tests {
         activity.request_began();
         activity.flushed();
         assert!(activity.is_answering());
-        activity.request_ended();
+        activity.request_ended(Instant::now());
         assert!(activity.is_answering());
         activity.flushed();
         assert!(!activity.is_answering());

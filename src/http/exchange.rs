@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
@@ -54,22 +54,50 @@ impl Exchanges {
 impl Service<Request<Incoming>> for Exchanges {
     type Response = Response<Body>;
     type Error = Infallible;
-    // In a box, so that an idle connection does not hold the room for it.
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Answering {
         self.activity.request_began();
-        let exchange = Exchange::new(self, &request);
-        let app = Arc::clone(&self.app);
-        Box::pin(async move { Ok(answer(app, exchange, request).await) })
+        let mut exchange = Exchange::new(self, &request);
+        let route = router::find(request.method(), request.uri().path());
+        exchange.route = route.label();
+        if !self.app.is_draining()
+            // Unwind safety: after a panic the request is answered anew, from the beginning.
+            && let Ok(Some(reply)) = catch_unwind(AssertUnwindSafe(|| route.answer_at_once(&self.app, &request)))
+        {
+            return Answering::Now(Some(exchange.send(reply)));
+        }
+        Answering::Later(Box::pin(answer(Arc::clone(&self.app), exchange, route, request)))
     }
 }
 
-async fn answer(app: Arc<App>, mut exchange: Box<Exchange>, request: Request<Incoming>) -> Response<Body> {
+/// An answer on its way.
+pub enum Answering {
+    /// It needs nothing that is not in memory.
+    Now(Option<Response<Body>>),
+    /// In a box, so that an idle connection does not hold the room for it.
+    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(response) => response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Self::Later(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+async fn answer(
+    app: Arc<App>,
+    exchange: Box<Exchange>,
+    route: router::Route,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    let route = router::find(&head.method, head.uri.path());
-    exchange.route = route.label();
     let mut call = Call::new(app, head, body);
     let mut reply = if call.app.is_draining() && !call.app.socket_stays && !route.is_liveness() {
         exchange.fail(Failure::draining())
@@ -180,9 +208,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.activity.request_ended();
+        let now = Instant::now();
+        self.activity.request_ended(now);
         self.app.metrics.requests_in_flight.dec();
-        let taken = self.started.elapsed();
+        let taken = now - self.started;
         log(
             &self.app,
             &Access {

@@ -56,55 +56,48 @@ pub struct SearchAll {
     after: Option<String>,
 }
 
-/// A decoded query string.
-#[derive(Debug)]
-struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+/// A query string, decoded as far as it is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    fn decode(query: &'a str) -> Self {
-        let pair = |pair: &'a str| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        };
-        Self(query.split('&').filter(|part| !part.is_empty()).map(pair).collect())
-    }
-
     /// The first value of a parameter; empty counts as absent.
-    fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
-        Some(&**value).filter(|value| !value.is_empty())
+    fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = pairs.find(|(key, _)| *key == name || decode(key) == name)?;
+        Some(decode(value)).filter(|value| !value.is_empty())
     }
 
     /// A text the database can be asked for.
-    fn text(&self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    fn text(self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
         let value = self.get(name)?;
         if value.contains('\0') {
             problems.push(Problem::new(name, "must not contain a NUL character"));
         }
-        Some(value.to_owned())
+        Some(value.into_owned())
     }
 
-    fn date(&self, name: &str, problems: &mut Vec<Problem>) -> Option<Date> {
+    fn date(self, name: &str, problems: &mut Vec<Problem>) -> Option<Date> {
         let value = self.get(name)?;
-        let date = Date::parse(value);
+        let date = Date::parse(&value);
         if date.is_none() {
-            problems.push(Problem::new(name, format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(value))));
+            problems.push(Problem::new(name, format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(&value))));
         }
         date
     }
 
-    fn limit(&self, problems: &mut Vec<Problem>) -> Option<u32> {
+    fn limit(self, problems: &mut Vec<Problem>) -> Option<u32> {
         let value = self.get("limit")?;
         let digits = value.bytes().all(|b| b.is_ascii_digit());
         let limit = value.parse().ok().filter(|limit| digits && (1..=MOST).contains(limit));
         if limit.is_none() {
-            problems.push(Problem::new("limit", format!("`{}` is not a number from 1 to {MOST}", echo(value))));
+            problems.push(Problem::new("limit", format!("`{}` is not a number from 1 to {MOST}", echo(&value))));
         }
         limit
     }
 
-    fn cursor(&self, problems: &mut Vec<Problem>) -> Option<Cursor> {
-        let cursor = Cursor::decode(self.get("after")?);
+    fn cursor(self, problems: &mut Vec<Problem>) -> Option<Cursor> {
+        let cursor = Cursor::decode(&self.get("after")?);
         if cursor.is_none() {
             problems.push(Problem::new(
                 "after",
@@ -125,7 +118,7 @@ fn decode(text: &str) -> Cow<'_, str> {
 
 /// Reads the query of `search`.
 pub fn search(query: &str) -> Result<Search, Failure> {
-    let query = Query::decode(query);
+    let query = Query(query);
     let mut problems = Vec::new();
     let id = query.text("id", &mut problems);
     if id.is_none() {
@@ -142,7 +135,7 @@ pub fn search(query: &str) -> Result<Search, Failure> {
 
 /// Reads the query of `search/all`.
 pub fn search_all(query: &str) -> Result<ListQuery, Failure> {
-    let query = Query::decode(query);
+    let query = Query(query);
     let mut problems = Vec::new();
     let list = ListQuery {
         id: query.text("id", &mut problems),

@@ -77,7 +77,10 @@ impl Call {
 
     async fn read(&mut self, limit: usize, announced: usize) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::with_capacity(announced);
-        while let Some(frame) = self.body.frame().await {
+        // A body of a known length has ended with its last byte: to wait for the parser to say so costs another turn.
+        while !self.body.is_end_stream()
+            && let Some(frame) = self.body.frame().await
+        {
             let frame = frame.map_err(|error| {
                 Failure::new(ErrorStatus::BAD_REQUEST, "The body ended early or is not framed as HTTP asks.")
                     .titled(VALIDATION_ERROR)

@@ -13,6 +13,9 @@ use utoipa::ToSchema;
 use super::exchange::Exchange;
 use crate::attendance::{Cached, Interrupted, RowStream, json};
 
+/// Headers that most answers have at the most. The parser keeps the map for the connection's next request, so room counts.
+const HEADERS: usize = 6;
+
 /// An answer that is one sentence.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message<'a> {
@@ -36,7 +39,7 @@ pub struct Reply {
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(8), body: Body::empty(), cached: None }
+        Self { status, headers: HeaderMap::with_capacity(HEADERS), body: Body::empty(), cached: None }
     }
 
     /// An answer with a body of some type.

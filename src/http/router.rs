@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::App;
 use super::error::{ErrorStatus, Failure};
 use super::handlers::{create, docs, health, home, metrics, probes, search, search_all};
 use super::request::Call;
@@ -24,6 +26,7 @@ pub const LABELS: usize = ROUTES.len() + 1;
 /// The route that is not counted.
 pub const METRICS: &str = "/metrics";
 
+/// The methods of a resource, as `Allow` lists them.
 const GET: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "OPTIONS, POST";
 
@@ -145,11 +148,12 @@ pub fn find(method: &Method, raw_path: &str) -> Route {
     if raw_path.len() > LONGEST_TARGET {
         return Route::TooLong;
     }
-    let path = percent_decode_str(raw_path).decode_utf8_lossy();
+    let path =
+        if raw_path.contains('%') { percent_decode_str(raw_path).decode_utf8_lossy() } else { Cow::Borrowed(raw_path) };
     if let Some((label, allow, endpoint, file)) = resource(&path) {
         return if *method == Method::OPTIONS {
             Route::Options { label, allow }
-        } else if allow.split(", ").any(|known| known == method.as_str()) {
+        } else if takes(allow, method) {
             Route::Endpoint(EndpointRoute { endpoint, label, file: file.to_owned() })
         } else {
             Route::WrongMethod { label, allow }
@@ -160,6 +164,14 @@ pub fn find(method: &Method, raw_path: &str) -> Route {
         // A piece that a client chose would have to be encoded again; there is none in the other routes.
         Some((_, _, _, file)) if clean != path && file.is_empty() => Route::Unclean(clean.into_owned()),
         _ => Route::Unknown,
+    }
+}
+
+fn takes(allow: &str, method: &Method) -> bool {
+    match *method {
+        Method::GET | Method::HEAD => allow == GET,
+        Method::POST => allow == POST,
+        _ => false,
     }
 }
 
@@ -200,6 +212,20 @@ impl Route {
     /// Whether it is asked whether the process lives, which a draining one does.
     pub fn is_liveness(&self) -> bool {
         matches!(self, Self::Endpoint(EndpointRoute { endpoint: Endpoint::Livez, .. }))
+    }
+
+    /// Answers the request without waiting for anything, if that is possible: what this process has in memory is sent as it is.
+    pub fn answer_at_once(&self, app: &App, request: &Request<Incoming>) -> Option<Reply> {
+        let Self::Endpoint(EndpointRoute { endpoint, .. }) = self else { return None };
+        let query = request.uri().query().unwrap_or_default();
+        if request.method() != Method::GET || query.len() > LONGEST_TARGET || !request.body().is_end_stream() {
+            return None;
+        }
+        match endpoint {
+            Endpoint::Search => search::at_once(app, query, request.headers()),
+            Endpoint::SearchAll => search_all::at_once(app, query, request.headers()),
+            _ => None,
+        }
     }
 
     /// Answers the request.

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
 
@@ -23,6 +24,8 @@ const KEPT: usize = 4096;
 pub struct AccessLog {
     form: Form,
     lines: Arc<Lines>,
+    /// Whether the level lets events at `info` through: the filter itself would be asked for every request.
+    wanted: Arc<AtomicBool>,
 }
 
 /// One request and its answer.
@@ -45,14 +48,14 @@ pub struct Access<'a, R> {
 }
 
 impl AccessLog {
-    pub(super) fn new(form: Form, lines: Arc<Lines>) -> Self {
-        Self { form, lines }
+    pub(super) fn new(form: Form, lines: Arc<Lines>, wanted: Arc<AtomicBool>) -> Self {
+        Self { form, lines, wanted }
     }
 
     /// Writes the line of a request, unless the level forbids it.
     pub fn write<R: Display>(&self, access: &Access<'_, R>) {
         thread_local!(static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-        if !tracing::enabled!(target: "access", Level::INFO) {
+        if !self.wanted.load(Ordering::Relaxed) {
             return;
         }
         LINE.with_borrow_mut(|line| {

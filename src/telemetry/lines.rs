@@ -17,7 +17,7 @@ const MOST: usize = 4 << 20;
 /// A buffer that has grown past this is given back once it is written.
 const KEPT: usize = 256 << 10;
 /// Lines gather for this long before they are written; what a kill may lose.
-const GATHERING: Duration = Duration::from_millis(2);
+const GATHERING: Duration = Duration::from_millis(10);
 /// At the end, an output that takes nothing is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(1);
 

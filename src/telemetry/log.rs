@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -27,6 +28,8 @@ pub struct Logging {
     form: Form,
     lines: Arc<Lines>,
     filter: reload::Handle<EnvFilter, Registry>,
+    /// Whether lines of requests are wanted.
+    access: Arc<AtomicBool>,
     _writer: Writer,
 }
 
@@ -77,18 +80,19 @@ impl Logging {
         let (filtered, filter) = reload::Layer::new(filter(level));
         tracing_subscriber::registry().with(filtered).with(events).try_init().map_err(|_| Error::AlreadySet)?;
         let writer = Writer::start(Arc::clone(&lines), output).map_err(Error::Thread)?;
-        Ok(Self { form, lines, filter, _writer: writer })
+        Ok(Self { form, lines, filter, access: Arc::new(AtomicBool::new(tells_requests(level))), _writer: writer })
     }
 
     /// Events below this level are left out from now on.
     pub fn set_level(&self, level: Level) {
         // It fails only when the subscriber is gone, and then nothing is logged any more.
         let _ = self.filter.reload(filter(level));
+        self.access.store(tells_requests(level), Ordering::Relaxed);
     }
 
     /// Where the lines of requests go.
     pub fn access(&self) -> AccessLog {
-        AccessLog::new(self.form, Arc::clone(&self.lines))
+        AccessLog::new(self.form, Arc::clone(&self.lines), Arc::clone(&self.access))
     }
 
     /// The count of lines that were dropped.
@@ -134,6 +138,11 @@ impl Dropped {
     pub fn count(&self) -> u64 {
         self.0.dropped()
     }
+}
+
+/// Requests are told at `info`.
+fn tells_requests(level: Level) -> bool {
+    level >= Level::INFO
 }
 
 fn filter(level: Level) -> EnvFilter {

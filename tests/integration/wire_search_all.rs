@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{API, Appliance, create, record, records, shared, shared_postgres, unique};
+use crate::support::{
+    API, Appliance, Connection, create, eventually, record, records, shared, shared_postgres, unique,
+};
 
 /// Follows `Link` headers from `query` to the end; returns each page.
 fn pages(appliance: &Appliance, query: &str) -> Vec<Vec<Value>> {
@@ -209,4 +211,31 @@ fn a_streamed_list_has_undated_rows_in_their_place() {
     let expected = sql.rows("SELECT id, date::text FROM records ORDER BY id, date, ctid");
     assert_eq!(listed.len(), 30_000);
     assert!(listed == expected, "the order differs");
+}
+
+#[test]
+fn only_so_many_lists_are_streamed_at_once() {
+    let database = shared_postgres().create_database();
+    let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
+    // More than the kernel takes off the server's hands for a client that does not read.
+    shared_postgres().sql(&database).run(
+        "INSERT INTO records SELECT i::text, repeat('n', 200), 's', '2024-01-01' FROM generate_series(1, 60000) i",
+    );
+    let list = format!("GET {API}/search/all HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut held: Vec<Connection> = (0..64)
+        .map(|_| {
+            let mut connection = appliance.connect();
+            connection.write(list.as_bytes()).expect("the server reads");
+            connection.read_head().expect("a stream begins").expect(200);
+            connection
+        })
+        .collect();
+    let refused = appliance.get(&format!("{API}/search/all")).expect(503);
+    assert!(refused.header("retry-after").is_some());
+    drop(held.pop());
+    eventually("a place is free again", || {
+        let mut connection = appliance.connect();
+        connection.write(list.as_bytes()).expect("the server reads");
+        (connection.read_head().expect("an answer").status == 200).then_some(())
+    });
 }

@@ -157,6 +157,14 @@ impl Cache {
         self.shared.options.max_value
     }
 
+    /// A valid answer that this process has and may use without asking anybody.
+    pub(super) fn at_once(&self, scope: Scope<'_>, key: &str) -> Option<Answer> {
+        let Generations::Own(counters) = &self.shared.generations else { return None };
+        let generation = counters.current(scope);
+        let entry = self.shared.local.get(key, Instant::now())?;
+        (entry.generation == generation).then(|| self.shared.found_here(entry))
+    }
+
     /// Looks an answer up. The key must include everything the answer depends on.
     pub(super) async fn lookup(&self, scope: Scope<'_>, key: &str) -> Lookup {
         let shared = &*self.shared;
@@ -168,7 +176,7 @@ impl Cache {
             Generations::Own(counters) => {
                 let generation = counters.current(scope);
                 match shared.local.get(key, asked) {
-                    Some(entry) if entry.generation == generation => shared.found_here(entry),
+                    Some(entry) if entry.generation == generation => Lookup::Hit(shared.found_here(entry)),
                     // In a box, here and below, so that a hit does not pay for its room.
                     _ => Box::pin(shared.ask_own(key, generation, asked)).await,
                 }
@@ -180,7 +188,7 @@ impl Cache {
                     && let Some(current) = validator.current(generation_key.clone(), shared.options.timeout).await
                     && entry.generation == current
                 {
-                    return shared.found_here(entry);
+                    return Lookup::Hit(shared.found_here(entry));
                 }
                 Box::pin(shared.ask_common(key, &generation_key, asked)).await
             }
@@ -257,10 +265,10 @@ impl Shared {
     }
 
     /// A valid answer of this process.
-    fn found_here(&self, entry: Entry) -> Lookup {
+    fn found_here(&self, entry: Entry) -> Answer {
         self.metrics.cache_hits.inc();
         self.metrics.cache_local_hits.inc();
-        Lookup::Hit(entry.answer)
+        entry.answer
     }
 
     /// A valid answer of Redis; this process keeps it for the rest of its time.

@@ -1,5 +1,8 @@
 //! `GET /api/v1/attendance/search`
 
+use hyper::HeaderMap;
+
+use crate::http::App;
 use crate::http::conditional;
 use crate::http::error::{ErrorBody, ErrorStatus, Failure};
 use crate::http::openapi::Record;
@@ -31,4 +34,11 @@ pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
         Some(answer) => Ok(conditional::reply(&call.head.headers, &answer)),
         None => Err(Failure::new(ErrorStatus::NOT_FOUND, "There is no such record.")),
     }
+}
+
+/// The same for a request that need not wait for its answer.
+pub fn at_once(app: &App, query: &str, headers: &HeaderMap) -> Option<Reply> {
+    let asked = query::search(query).ok()?;
+    let answer = app.attendance.find_at_once(&asked.id, asked.date)?;
+    Some(conditional::reply(headers, &answer))
 }

@@ -1,10 +1,11 @@
 //! `GET /api/v1/attendance/search/all`
 
 use bytes::Bytes;
-use hyper::StatusCode;
 use hyper::header::{HeaderValue, LINK};
+use hyper::{HeaderMap, StatusCode};
 
-use crate::attendance::Listing;
+use crate::attendance::{Answer, ListQuery, Listing};
+use crate::http::App;
 use crate::http::error::{ErrorBody, Failure};
 use crate::http::openapi::Record;
 use crate::http::query::{self, SearchAll};
@@ -37,23 +38,30 @@ use crate::http::{conditional, openapi};
 pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
     let list = query::search_all(call.query())?;
     match call.app.attendance.list(&list).await? {
-        Listing::Whole(answer) => {
-            let mut reply = conditional::reply(&call.head.headers, &answer);
-            if let Some(after) = &answer.content.next {
-                let made = || {
-                    Bytes::from(format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(&list, after)))
-                };
-                // A percent-encoded query always fits a header.
-                if let Ok(link) = HeaderValue::from_maybe_shared(answer.content.link.get_or_init(made).clone()) {
-                    reply.headers.insert(LINK, link);
-                }
-            }
-            Ok(reply)
-        }
+        Listing::Whole(answer) => Ok(whole(&call.head.headers, &list, &answer)),
         Listing::Stream(rows) => {
             let mut reply = Reply::json(StatusCode::OK, Body::rows(rows));
             conditional::revalidated(&mut reply);
             Ok(reply)
         }
     }
+}
+
+/// The same for a request that need not wait for its answer.
+pub fn at_once(app: &App, query: &str, headers: &HeaderMap) -> Option<Reply> {
+    let list = query::search_all(query).ok()?;
+    let answer = app.attendance.list_at_once(&list)?;
+    Some(whole(headers, &list, &answer))
+}
+
+fn whole(headers: &HeaderMap, list: &ListQuery, answer: &Answer) -> Reply {
+    let mut reply = conditional::reply(headers, answer);
+    if let Some(after) = &answer.content.next {
+        let made = || Bytes::from(format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(list, after)));
+        // A percent-encoded query always fits a header.
+        if let Ok(link) = HeaderValue::from_maybe_shared(answer.content.link.get_or_init(made).clone()) {
+            reply.headers.insert(LINK, link);
+        }
+    }
+    reply
 }
