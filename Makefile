@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
-.PHONY: run build test lint deb apt-repo lint-deb test-deb bench bench-start bench-migrate interop run-migrations postgres deny clean
+.PHONY: run build test lint deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate interop run-migrations postgres deny clean
 
 run: build                      ## build and start the appliance with nothing configured
 	scripts/run.sh
@@ -30,6 +30,10 @@ lint-deb: deb                   ## lintian on the package, shellcheck on every s
 test-deb: build                 ## the life of the package in a booted Debian 12 (root; systemd-nspawn)
 	scripts/require.sh deb
 	python3 -B tests/deb/run.py $(STEP)
+
+test-monitoring: build          ## the monitoring pack and the load balancers' examples against running appliances (npm for newman)
+	scripts/require.sh monitoring
+	python3 -B tests/monitoring/run.py $(STEP)
 
 lint:                           ## format and lints alone
 	$(CARGO) fmt --all --check

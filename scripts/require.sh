@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Sees that the tools of a task are there: installs Debian's packages when root, else says what to install.
-#   scripts/require.sh build|test|deb|bench
+#   scripts/require.sh build|test|deb|bench|monitoring
 set -euo pipefail
 
-task=${1:?which task: build, test, deb or bench}
+task=${1:?which task: build, test, deb, bench or monitoring}
 # command=package
 build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
 test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver"
@@ -16,7 +16,9 @@ case $task in
     # Debian keeps pgbench out of the PATH.
     ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || wanted="$wanted pgbench=postgresql-contrib" ;;
   deb) wanted="$build $deb" ;;
-  *) echo "$0: unknown task '$task'; there are build, test, deb and bench" >&2; exit 64 ;;
+  monitoring) wanted="$build nginx=nginx-light haproxy=haproxy promtool=prometheus redis-server=redis-server npm=npm setpriv=util-linux"
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted initdb-of-debian=postgresql" ;;
+  *) echo "$0: unknown task '$task'; there are build, test, deb, bench and monitoring" >&2; exit 64 ;;
 esac
 
 missing=()

@@ -1,14 +1,17 @@
 """The rows of the table, by group. Each says what is measured, beside what, and what is wanted of it."""
 
 import json
+import os
 import random
+import re
+import signal
 import socket
 import statistics
 import subprocess
 import threading
 import time
 
-from servers import API, Appliance, Bare, wrk
+from servers import API, Appliance, Bare, descendants, wrk
 
 IDS = 10_000
 LUA = {
@@ -71,7 +74,7 @@ def reads(table, options, work):
     with Appliance(options.root, work, "reads") as server:
         fill(server, IDS)
         with Bare(options.load, len(server.get(hot)[1])) as bare:
-            before, started = server.processor_seconds(), time.perf_counter()
+            before = server.processor_seconds()
             rate = rate_row(table, options, "search, hot id, 32 connections", server, hot, bare, 0.80)
             spent = [after - earlier for after, earlier in zip(server.processor_seconds(), before)]
             asked = rate * options.seconds * options.rounds
@@ -284,24 +287,76 @@ def shared(table, options, work):
 
 
 def restart(table, options, work):
-    """Hot search through one restart of PostgreSQL in the middle."""
-    from servers import descendants
-    import os
-    import signal
+    """Hot search while PostgreSQL is killed and comes back: errors, and how long until the rate is what it was."""
+    for name, settings in (("", ()), (", cache off", ("redis.mode=off",))):
+        with Appliance(options.root, work, f"restart{len(settings)}", *settings) as server:
+            server.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
+            load = Load(server, f"{API}/search?id=1", 8)
+            time.sleep(3)
+            usual = load.rate(2)
+            os.kill(descendants(server.process.pid, "postgres")[0], signal.SIGKILL)
+            killed = back = time.perf_counter()
+            for moment, rate in load.rest():
+                if rate < 0.9 * usual:
+                    back = moment
+            rates, errors = f"{usual:,.0f}/s before", load.errors()
+        table.add(f"PostgreSQL killed under hot search{name}", f"{errors} errors", rates, f"{back - killed:.1f} s", "", None)
 
-    hot = f"{API}/search?id=1"
-    with Appliance(options.root, work, "restart", "redis.mode=off") as server:
-        server.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
-        postmaster = descendants(server.process.pid, "postgres")[0]
-        errors, last, deadline, killed = 0, None, time.time() + 6, None
-        while time.time() < deadline:
-            if killed is None and time.time() > deadline - 4:
-                os.kill(postmaster, signal.SIGKILL)
-                killed = time.time()
-            if server.get(hot)[0] != 200:
-                errors, last = errors + 1, time.time()
-    away = (last - killed) if last else 0.0
-    table.add("PostgreSQL killed under reads, cache off", f"{errors} errors", f"{away:.2f} s", "", "", None)
+
+class Load:
+    """wrk in the background, its rate seen by the server's own count."""
+
+    STEP = 0.2
+
+    def __init__(self, server, path, seconds):
+        self.server, self.seen = server, [(time.perf_counter(), self.count(server))]
+        words = ["wrk", "-t1", "-c32", f"-d{seconds}", f"http://127.0.0.1:{server.port}{path}"]
+        self.wrk = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def count(server):
+        lines = server.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith('flask_http_request_total{method="GET",status="200"'))
+
+    def rate(self, seconds):
+        """Good answers a second over the next seconds."""
+        before, started = self.count(self.server), time.perf_counter()
+        time.sleep(seconds)
+        return (self.count(self.server) - before) / (time.perf_counter() - started)
+
+    def rest(self):
+        """The rate at each step until a second before the end."""
+        found = []
+        while self.wrk.poll() is None:
+            rate = self.rate(self.STEP)
+            found.append((time.perf_counter(), rate))
+        return found[: -int(1 / self.STEP)]
+
+    def errors(self):
+        said = self.wrk.communicate()[0]
+        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+        broken = re.search(r"Socket errors: (.*)", said)
+        return (bad.group(1) if bad else "0") + (f", {broken.group(1)}" if broken else "")
+
+
+def start(table, options, work):
+    """The limits of a small appliance: time to the first good answer, memory when idle, size."""
+    program = options.root / "target/release/attendance-api"
+    times = {}
+    data = work / "data-start"
+    for name in ("first start", "later start"):
+        begun = time.perf_counter()
+        with Appliance(options.root, work, "start", data=data) as server:
+            while server.get(f"{API}/health")[0] != 200:
+                time.sleep(0.01)
+            times[name] = time.perf_counter() - begun
+            time.sleep(2)
+            memory = server.resident() / 1024
+    for name, limit in (("first start", 3.0), ("later start", 0.7)):
+        table.add(f"{name}, to a good health answer", f"{times[name]:.2f} s", "", "", f"≤ {limit} s", times[name] <= limit)
+    size = program.stat().st_size / 2**20
+    table.add("idle memory", f"{memory:.1f} MB", "", "", "≤ 30 MB", memory <= 30)
+    table.add("binary", f"{size:.1f} MB", "", "", "≤ 30 MB", size <= 30)
 
 
 GROUPS = {
@@ -313,4 +368,5 @@ GROUPS = {
     "sizes": sizes,
     "shared": shared,
     "restart": restart,
+    "start": start,
 }

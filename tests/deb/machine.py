@@ -11,6 +11,8 @@ import signal
 import subprocess
 import time
 
+from report import Failed
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target/test-deb"
 SUITE = "bookworm"
@@ -26,10 +28,6 @@ BOOT_SECONDS = 90
 
 class CannotBoot(Exception):
     """This computer cannot run such a machine."""
-
-
-class Failed(Exception):
-    """A command ended badly, or something is not as it should be."""
 
 
 def call(words, timeout, check=True, **options):

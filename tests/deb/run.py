@@ -6,21 +6,24 @@ scripts/require.sh deb installs. Exit status: 0 all steps held, 1 not all, 77 th
 """
 
 import os
+import pathlib
 import shutil
 import signal
 import sys
 import time
 
-import machine
-import packages
-import report
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "steps"))
+
+import machine  # noqa: E402
+import packages  # noqa: E402
+import report  # noqa: E402
 
 # Importing registers the steps, in this order.
-import life  # noqa: F401
-import sockets  # noqa: F401
-import removal  # noqa: F401
-import upgrade  # noqa: F401
-import oddities  # noqa: F401
+import life  # noqa: E402,F401
+import sockets  # noqa: E402,F401
+import removal  # noqa: E402,F401
+import upgrade  # noqa: E402,F401
+import oddities  # noqa: E402,F401
 
 CANNOT = 77
 
@@ -55,7 +58,7 @@ def main():
     except machine.CannotBoot as reason:
         print(f"test-deb: this computer cannot boot a machine: {reason}", file=sys.stderr)
         return CANNOT
-    except machine.Failed as reason:
+    except report.Failed as reason:
         print(f"test-deb: {reason}", file=sys.stderr)
         return 1
     print(f"\nin {time.monotonic() - begun:.1f} s:\n{passed} passed, {failed} failed", flush=True)

@@ -3,8 +3,7 @@
 import json
 import re
 
-from machine import Failed
-from report import expect, within
+from report import Failed, expect, within
 
 UNIT = "attendance-api.service"
 STATE = "/var/lib/attendance-api"

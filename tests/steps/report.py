@@ -1,10 +1,14 @@
 """The steps of a run: what each is called, how long it took, and whether it held."""
 
+import http.client
 import subprocess
 import time
 import traceback
 
-from machine import Failed
+
+class Failed(Exception):
+    """A command ended badly, or something is not as it should be."""
+
 
 STEPS = []
 
@@ -47,7 +51,7 @@ def run_all(machine, only):
         begun = time.monotonic()
         try:
             note = function(machine)
-        except (Failed, AssertionError, OSError, ValueError, IndexError, KeyError, subprocess.SubprocessError) as error:
+        except (Failed, AssertionError, OSError, ValueError, IndexError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as error:
             failed += 1
             where = traceback.extract_tb(error.__traceback__)
             line = next((frame.lineno for frame in where if frame.name == function.__name__), "?")

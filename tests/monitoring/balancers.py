@@ -1,0 +1,54 @@
+"""nginx and HAProxy with the example files, but for addresses and ports."""
+
+import re
+import socket
+
+from report import Failed
+from servers import PACK, Child, free_port, get, tool
+
+
+def replaced(text, changes):
+    """The text with every pattern replaced exactly once."""
+    for pattern, by in changes:
+        text, count = re.subn(pattern, by, text)
+        if count != 1:
+            raise Failed(f"the example has {count} of {pattern}")
+    return text
+
+
+class Balancer(Child):
+    def start(self):
+        super().start()
+        self.until(30, self.name, lambda: not socket.create_connection(("127.0.0.1", self.port), 1).close())
+        self.until(10, f"{self.name} finds an instance", lambda: get(self.port, "/readyz")[0] == 200)
+        return self
+
+
+class Nginx(Balancer):
+    def __init__(self, work, one, two):
+        self.port = free_port()
+        home = work / "nginx"
+        home.mkdir()
+        example = replaced(
+            (PACK / "nginx/attendance-api.conf").read_text(),
+            [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"listen 80;", f"listen 127.0.0.1:{self.port};")],
+        )
+        (home / "attendance-api.conf").write_text(example)
+        temporary = "".join(f"{kind}_temp_path {home}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        # What the distribution's nginx.conf gives around a file of conf.d.
+        (home / "nginx.conf").write_text(
+            f"worker_processes 2;\npid {home}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}include {home}/attendance-api.conf;\n}}\n"
+        )
+        super().__init__(work, "nginx", [tool("nginx"), "-p", home, "-c", home / "nginx.conf", "-g", "daemon off;"])
+
+
+class HaProxy(Balancer):
+    def __init__(self, work, one, two):
+        self.port = free_port()
+        example = replaced(
+            (PACK / "haproxy/attendance-api.cfg").read_text(),
+            [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"bind :80\b", f"bind 127.0.0.1:{self.port}")],
+        )
+        file = work / "haproxy.cfg"
+        file.write_text(example)
+        super().__init__(work, "haproxy", [tool("haproxy"), "-db", "-f", file])

@@ -1,0 +1,212 @@
+"""What the monitoring pack is tried with: PostgreSQL, Redis, appliances, Prometheus. Each is a child that ends with the run."""
+
+import http.client
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from urllib.parse import quote
+
+from report import Failed, within
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "target/release/attendance-api"
+PACK = ROOT / "packaging/monitoring"
+API = "/api/v1/attendance"
+PASSWORD = "a password of the test"
+
+
+def directory():
+    """One that an unprivileged user can reach."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="attendance-monitoring-"))
+    path.chmod(0o755)
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def tool(name):
+    """Where a program of Debian's is; PostgreSQL's are not in the PATH."""
+    found = shutil.which(name) or next((str(path) for path in sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
+    if not found:
+        raise Failed(f"{name} is missing; scripts/require.sh monitoring installs what is needed")
+    return found
+
+
+def unprivileged():
+    """The words that make a program run as somebody without privileges."""
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam("nobody")
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def get(port, path, headers=None, timeout=10):
+    """Status, headers and body of a request on a connection of its own."""
+    return ask(port, "GET", path, None, headers or {}, timeout)
+
+
+def ask(port, method, path, body, headers, timeout=10):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def create(port, identity):
+    body = json.dumps({"id": identity, "name": "Asha Rao", "status": "Present", "date": "2026-11-26"})
+    return ask(port, "POST", f"{API}/create", body, {"Content-Type": "application/json"})[0]
+
+
+class Child:
+    """A program in the background, its output in a file."""
+
+    def __init__(self, work, name, words, environment=None):
+        self.name, self.log = name, work / f"{name}.log"
+        self.words = [str(word) for word in words]
+        self.environment = {**os.environ, **(environment or {})}
+        self.process = None
+
+    def start(self):
+        # setpriv: should the run be killed, its children go too.
+        words = ["setpriv", "--pdeathsig", "KILL", *self.words]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, cwd="/")
+        return self
+
+    def stop(self, number=signal.SIGTERM, seconds=30):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+                raise Failed(f"{self.name} does not stop in {seconds} s: {self.said()}") from None
+
+    def said(self):
+        return self.log.read_text()[-800:]
+
+    def until(self, seconds, what, probe):
+        """Waits for it; its end is a failure."""
+        def looks():
+            if self.process.poll() is not None:
+                raise Failed(f"{self.name} ended: {self.said()}")
+            try:
+                return probe()
+            except OSError:
+                return False
+
+        return within(seconds, what, looks)
+
+
+class Postgres(Child):
+    """An external PostgreSQL with a password."""
+
+    def __init__(self, work):
+        self.port = free_port()
+        data = work / "postgres"
+        data.mkdir()
+        secret = work / "password"
+        secret.write_text(PASSWORD + "\n")
+        if os.geteuid() == 0:
+            shutil.chown(data, "nobody")
+        initdb = [*unprivileged(), tool("initdb"), "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync"]
+        subprocess.run([str(word) for word in initdb], check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=120)
+        words = [*unprivileged(), tool("postgres"), "-D", data, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
+        super().__init__(work, "postgresql", words)
+
+    def start(self):
+        super().start()
+        self.until(30, "PostgreSQL", lambda: not socket.create_connection(("127.0.0.1", self.port), 1).close())
+        return self
+
+    def stop(self, number=signal.SIGINT, seconds=30):
+        super().stop(number, seconds)
+
+
+class Redis(Child):
+    def __init__(self, work):
+        self.port = free_port()
+        super().__init__(work, "redis", [tool("redis-server"), "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+
+    def start(self):
+        super().start()
+        self.until(30, "Redis", lambda: not socket.create_connection(("127.0.0.1", self.port), 1).close())
+        return self
+
+
+class Appliance(Child):
+    """The release binary; without backends it manages its own."""
+
+    def __init__(self, work, name, postgres=None, redis=None):
+        self.port = free_port()
+        words = [PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", work / f"data-{name}"]
+        if os.geteuid() == 0:
+            (work / f"data-{name}").mkdir()
+            shutil.chown(work / f"data-{name}", "nobody")
+        if postgres:
+            settings = ["postgres.host=127.0.0.1", f"postgres.port={postgres.port}", "postgres.user=postgres", "postgres.database=postgres"]
+            settings += ["redis.host=127.0.0.1", f"redis.port={redis.port}"]
+            for setting in settings:
+                words += ["--set", setting]
+        super().__init__(work, name, words, {"ATTENDANCE_API__POSTGRES__PASSWORD": PASSWORD} if postgres else None)
+
+    def start(self):
+        super().start()
+        self.until(60, f"{self.name} ready", lambda: get(self.port, "/readyz")[0] == 200)
+        return self
+
+    def metrics(self):
+        return get(self.port, "/metrics")[2]
+
+    def answered(self):
+        """How many searches it has answered."""
+        lines = [line for line in self.metrics().splitlines() if line.startswith("flask_http_request_duration_seconds_count")]
+        return sum(float(line.split()[-1]) for line in lines if f'path="{API}/search"' in line)
+
+
+class Prometheus(Child):
+    """A real Prometheus with the example's configuration, but for the targets and the pace."""
+
+    def __init__(self, work, targets):
+        self.port = free_port()
+        example = (PACK / "prometheus/prometheus.yml").read_text()
+        quoted = ", ".join(f'"127.0.0.1:{port}"' for port in targets)
+        text, changed = re.subn(r'targets: \["localhost:8080"\]', f"targets: [{quoted}]", example)
+        text = text.replace("15s", "1s").replace("scrape_timeout: 5s", "scrape_timeout: 1s")
+        if changed != 1:
+            raise Failed("the example's targets are not where they were")
+        home = work / "prometheus"
+        home.mkdir()
+        (home / "prometheus.yml").write_text(text)
+        shutil.copy(PACK / "prometheus/alerts.yml", home)
+        words = [tool("prometheus"), f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data", f"--web.listen-address=127.0.0.1:{self.port}"]
+        super().__init__(work, "prometheus", words)
+
+    def start(self):
+        super().start()
+        self.until(60, "Prometheus", lambda: get(self.port, "/-/ready")[0] == 200)
+        return self
+
+    def query(self, expression):
+        """The result's series; a refused expression is a failure."""
+        status, _, body = get(self.port, f"/api/v1/query?query={quote(expression)}")
+        answer = json.loads(body)
+        if status != 200 or answer["status"] != "success":
+            raise Failed(f"{expression}: {answer.get('error')}")
+        result = answer["data"]["result"]
+        return result if isinstance(result, list) else [result]
