@@ -28,12 +28,12 @@ def serves(world, kind):
         expect(status == 200 and identity in body, "search through", name, status, body[:200])
         expect(headers.get("x-request-id", headers.get("X-Request-Id")) == f"id-{identity}", "the request id is lost:", headers)
     shares = [server.answered() - earlier for server, earlier in zip((world.one, world.two), before)]
-    expect(all(share >= 5 for share in shares), "searches answered by each:", shares)
+    expect(all(share >= 5 for share in shares), "answered by each:", shares)
     expect(create(balancer.port, f"{name}-1") == 409, "a second create of the same day")
     large = ask(balancer.port, "POST", f"{API}/create", "x" * 1_200_000, {"Content-Type": "application/json"})
     expect(large[0] == 413 and large[2].startswith("{"), "a body that is too large:", large[0], large[2][:100])
     expect(get(balancer.port, "/metrics")[0] == 404, "metrics through a balancer say nothing of either instance")
-    return f"{shares[0]:.0f} and {shares[1]:.0f} searches"
+    return f"{shares[0]:.0f} and {shares[1]:.0f} requests"
 
 
 def restarted(world, kind):

@@ -29,7 +29,7 @@ def rules(_):
     call([promtool, "check", "rules", PACK / "prometheus/alerts.yml"])
     call([promtool, "test", "rules", ROOT / "tests/monitoring/alerts.test.yml"])
     alerts = set(re.findall(r"- alert: (\S+)", (PACK / "prometheus/alerts.yml").read_text()))
-    fired = set(re.findall(r"alertname: (\S+)", (ROOT / "tests/monitoring/alerts.test.yml").read_text()))
+    fired = set(re.findall(r'alertname="(\w+)', (ROOT / "tests/monitoring/alerts.test.yml").read_text()))
     expect(alerts == fired, "without a test:", alerts - fired)
     return f"{len(alerts)} alerts"
 

@@ -174,9 +174,9 @@ class Appliance(Child):
         return get(self.port, "/metrics")[2]
 
     def answered(self):
-        """How many searches it has answered."""
+        """How many searches and creates it has answered."""
         lines = [line for line in self.metrics().splitlines() if line.startswith("flask_http_request_duration_seconds_count")]
-        return sum(float(line.split()[-1]) for line in lines if f'path="{API}/search"' in line)
+        return sum(float(line.split()[-1]) for line in lines if f'path="{API}/search"' in line or f'path="{API}/create"' in line)
 
 
 class Prometheus(Child):
