@@ -7,10 +7,16 @@
 //!
 //! Latency at a fixed rate is measured from the moment a request was due, not from when it could be sent: a server that stalls
 //! is charged for every request that had to wait.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the benchmark ends where something is wrong")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a tool of the benchmark ends where something is wrong"
+)]
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -97,50 +103,67 @@ impl Client {
         Self { tcp, request, buffer: Vec::new() }
     }
 
-    /// Sends the request and reads the whole answer, which must be a 200.
-    fn ask(&mut self) {
-        self.tcp.write_all(&self.request).unwrap();
+    fn send(&mut self) {
         self.buffer.clear();
+        self.tcp.write_all(&self.request).unwrap();
+    }
+
+    /// Reads what has come; whether it is the whole answer, which must be a 200.
+    fn is_answered(&mut self) -> bool {
         let mut piece = [0; 4096];
-        loop {
-            let read = self.tcp.read(&mut piece).unwrap();
-            assert!(read > 0, "the server hung up");
-            self.buffer.extend_from_slice(&piece[..read]);
-            let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-            let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
-            assert!(text.starts_with("http/1.1 200"), "{text}");
-            let length = text.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
-            if self.buffer.len() >= head + 4 + length.parse::<usize>().unwrap() {
-                return;
-            }
-        }
+        let read = match self.tcp.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(read > 0, "the server hung up");
+        self.buffer.extend_from_slice(&piece[..read]);
+        let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+        let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 200"), "{text}");
+        let length = text.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        self.buffer.len() >= head + 4 + length.parse::<usize>().unwrap()
+    }
+
+    /// Sends the request and waits for the whole answer.
+    fn ask(&mut self) {
+        self.send();
+        while !self.is_answered() {}
     }
 }
 
+/// One thread that never sleeps: one that does costs more processor time than the servers, and is late.
 fn paced(port: u16, path: &str, rate: f64, seconds: f64) {
     let start = Instant::now() + Duration::from_millis(100);
-    let lanes: Vec<_> = (0..CONNECTIONS)
-        .map(|lane| {
-            let mut client = Client::new(port, path);
-            std::thread::spawn(move || {
-                let mut taken = Vec::new();
-                for turn in 0_u32.. {
-                    let due = f64::from(turn * CONNECTIONS + lane) / rate;
-                    if due > seconds {
-                        break;
-                    }
-                    let due = start + Duration::from_secs_f64(due);
-                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                    client.ask();
-                    taken.push(due.elapsed().as_micros());
+    let due = |turn: u32| start + Duration::from_secs_f64(f64::from(turn) / rate);
+    let mut lanes: Vec<(Client, Option<Instant>)> = (0..CONNECTIONS).map(|_| (Client::new(port, path), None)).collect();
+    lanes.iter().for_each(|(client, _)| client.tcp.set_nonblocking(true).unwrap());
+    let last = (rate * seconds) as u32;
+    let mut late = VecDeque::new();
+    let mut taken = Vec::new();
+    let mut turn = 0;
+    while turn < last || !late.is_empty() || lanes.iter().any(|(_, since)| since.is_some()) {
+        while turn < last && due(turn) <= Instant::now() {
+            late.push_back(due(turn));
+            turn += 1;
+        }
+        for (client, since) in &mut lanes {
+            if let Some(was_due) = since
+                && client.is_answered()
+            {
+                taken.push(was_due.elapsed().as_micros());
+                *since = None;
+            }
+            if since.is_none() {
+                *since = late.pop_front();
+                if since.is_some() {
+                    client.send();
                 }
-                taken
-            })
-        })
-        .collect();
-    let mut all: Vec<u128> = lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect();
-    all.sort_unstable();
-    println!("{} {}", all[all.len() / 2], all[all.len() * 99 / 100]);
+            }
+        }
+    }
+    taken.sort_unstable();
+    println!("{} {}", taken[taken.len() / 2], taken[taken.len() * 99 / 100]);
 }
 
 fn idle(port: u16, path: &str, count: usize) {

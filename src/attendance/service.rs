@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -88,8 +88,8 @@ impl Attendance {
     }
 
     /// What [`Attendance::find`] will say, if it need not wait for anything to say it.
-    pub fn find_at_once(&self, id: &str, date: Option<Date>) -> Option<Answer> {
-        self.cache.as_ref()?.at_once(Scope::Employee(id), &find_key(self.format, id, date))
+    pub fn find_at_once(&self, id: &str, date: Option<Date>, now: Instant) -> Option<Answer> {
+        self.cache.as_ref()?.at_once(Scope::Employee(id), &find_key(self.format, id, date), now)
     }
 
     /// The employee's latest record, or the one of a day.
@@ -129,8 +129,8 @@ impl Attendance {
     }
 
     /// What [`Attendance::list`] will say, if it need not wait for anything to say it.
-    pub fn list_at_once(&self, query: &ListQuery) -> Option<Answer> {
-        self.cache.as_ref()?.at_once(Scope::All, &list_key(self.format, query))
+    pub fn list_at_once(&self, query: &ListQuery, now: Instant) -> Option<Answer> {
+        self.cache.as_ref()?.at_once(Scope::All, &list_key(self.format, query), now)
     }
 
     /// Records by employee, then date: a page, or all.

@@ -31,6 +31,8 @@ const HEAD: u8 = 1;
 const HANDLING: u8 = 2;
 /// The socket takes bytes.
 const NOT_STALLED: u64 = u64::MAX;
+/// A head began, and nobody has looked at the clock since: most are complete by then.
+const JUST_NOW: u64 = u64::MAX;
 
 /// The state of one connection, shared by its socket, its requests and its timer. Moments are nanoseconds since it was
 /// opened.
@@ -66,15 +68,22 @@ impl Activity {
         self.opened.elapsed().as_nanos() as u64
     }
 
-    fn enter(&self, phase: u8) {
-        self.phase.store(phase, Relaxed);
-        self.since.store(self.now(), Relaxed);
+    /// When the phase began.
+    fn since(&self) -> u64 {
+        let since = self.since.load(Relaxed);
+        if since != JUST_NOW {
+            return since;
+        }
+        let now = self.now();
+        self.since.store(now, Relaxed);
+        now
     }
 
     /// Bytes have come.
     pub fn received(&self) {
         if self.phase.load(Relaxed) == IDLE {
-            self.enter(HEAD);
+            self.phase.store(HEAD, Relaxed);
+            self.since.store(JUST_NOW, Relaxed);
         }
     }
 
@@ -123,7 +132,7 @@ impl Activity {
 
     /// Whether no request has been at hand for so long.
     pub fn is_quiet(&self, span: Duration) -> bool {
-        let since = Duration::from_nanos(self.since.load(Relaxed));
+        let since = Duration::from_nanos(self.since());
         self.phase.load(Relaxed) != HANDLING && self.opened.elapsed().saturating_sub(since) >= span
     }
 
@@ -134,10 +143,9 @@ impl Activity {
         if stalled != NOT_STALLED {
             return Some((at(stalled, limits.write_timeout), Overdue::Write));
         }
-        let since = self.since.load(Relaxed);
         match self.phase.load(Relaxed) {
-            IDLE => Some((at(since, limits.idle_timeout), Overdue::Idle)),
-            HEAD => Some((at(since, limits.head_timeout), Overdue::Head)),
+            IDLE => Some((at(self.since(), limits.idle_timeout), Overdue::Idle)),
+            HEAD => Some((at(self.since(), limits.head_timeout), Overdue::Head)),
             _ => None,
         }
     }

@@ -66,11 +66,12 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
         .max_header_size(limits.max_head)
         .max_buf_size(limits.max_head.max(SMALLEST_BUFFER))
         .serve_connection(TokioIo::new(socket), exchanges);
-    let mut watch = Watch { limits: &limits, activity: &activity, timer: None };
+    let mut watch = Watch { limits: &limits, activity: &activity, timer: None, set: None };
+    let told = stop.clone();
     let end = tokio::select! {
         biased;
         end = drive(&mut conn, &mut watch) => end,
-        () = ordered(&mut stop, |order| order != Stop::No) => {
+        () = once(ordered(&mut stop, |order| order != Stop::No), || told.has_changed().unwrap_or(true)) => {
             // In a box, like the close: an open connection does not hold the room for its end.
             Box::pin(wind_up(&mut conn, &mut watch, &mut stop, app.socket_stays)).await
         }
@@ -114,6 +115,20 @@ async fn wind_up(
 /// Waits for an order; a server that is gone has given all of them.
 async fn ordered(stop: &mut watch::Receiver<Stop>, which: impl Fn(Stop) -> bool) {
     let _ = stop.wait_for(|order| which(*order)).await;
+}
+
+/// Asks `future` when it is first polled, and then only after `changed`: it wakes this task before that is true. To ask it at each
+/// turn of a connection would cost a lock.
+async fn once(future: impl Future<Output = ()>, changed: impl Fn() -> bool) {
+    let mut future = std::pin::pin!(future);
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) && !changed() {
+            return Poll::Pending;
+        }
+        future.as_mut().poll(cx)
+    })
+    .await;
 }
 
 async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
@@ -162,6 +177,8 @@ struct Watch<'a> {
     limits: &'a config::Server,
     activity: &'a Activity,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The deadline it has been polled for.
+    set: Option<Instant>,
 }
 
 impl Watch<'_> {
@@ -173,8 +190,14 @@ impl Watch<'_> {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             if timer.deadline() > due {
                 timer.as_mut().reset(due);
+                self.set = None;
+            }
+            // It wakes this task by itself once it has been polled.
+            if self.set == Some(timer.deadline()) && !timer.is_elapsed() {
+                return Poll::Pending;
             }
             if timer.as_mut().poll(cx).is_pending() {
+                self.set = Some(timer.deadline());
                 return Poll::Pending;
             }
             if due <= Instant::now() {

@@ -63,7 +63,7 @@ impl Service<Request<Incoming>> for Exchanges {
         exchange.route = route.label();
         if !self.app.is_draining()
             // Unwind safety: after a panic the request is answered anew, from the beginning.
-            && let Ok(Some(reply)) = catch_unwind(AssertUnwindSafe(|| route.answer_at_once(&self.app, &request)))
+            && let Ok(Some(reply)) = catch_unwind(AssertUnwindSafe(|| route.answer_at_once(&self.app, &request, exchange.started)))
         {
             return Answering::Now(Some(exchange.send(reply)));
         }

@@ -5,6 +5,7 @@
 //! everywhere; what is unknown is a JSON 404, a known path with another method a 405 with `Allow`.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
@@ -215,15 +216,15 @@ impl Route {
     }
 
     /// Answers the request without waiting for anything, if that is possible: what this process has in memory is sent as it is.
-    pub fn answer_at_once(&self, app: &App, request: &Request<Incoming>) -> Option<Reply> {
+    pub fn answer_at_once(&self, app: &App, request: &Request<Incoming>, now: Instant) -> Option<Reply> {
         let Self::Endpoint(EndpointRoute { endpoint, .. }) = self else { return None };
         let query = request.uri().query().unwrap_or_default();
         if request.method() != Method::GET || query.len() > LONGEST_TARGET || !request.body().is_end_stream() {
             return None;
         }
         match endpoint {
-            Endpoint::Search => search::at_once(app, query, request.headers()),
-            Endpoint::SearchAll => search_all::at_once(app, query, request.headers()),
+            Endpoint::Search => search::at_once(app, query, request.headers(), now),
+            Endpoint::SearchAll => search_all::at_once(app, query, request.headers(), now),
             _ => None,
         }
     }

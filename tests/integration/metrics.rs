@@ -43,6 +43,22 @@ fn promtool_finds_nothing() {
 }
 
 #[test]
+fn every_alert_rule_is_sound_and_fires_in_its_test() {
+    for words in [
+        ["check", "rules", "packaging/monitoring/prometheus/alerts.yml"],
+        ["test", "rules", "tests/monitoring/alerts.test.yml"],
+    ] {
+        let output = Command::new("promtool")
+            .args(words)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("promtool is needed: run `apt-get install prometheus`");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn the_dashboards_of_the_reference_find_their_series() {
     let appliance = alone();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);

@@ -9,6 +9,8 @@ mod adopt;
 mod commands;
 mod golden;
 mod killed;
+#[path = "../../liquibase-compat/tests/support/private_postgres.rs"]
+mod private_postgres;
 mod scripts;
 mod support;
 mod together;

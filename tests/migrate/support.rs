@@ -1,27 +1,18 @@
 //! A server, databases on it, the binary, and questions to them.
 
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const PACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
+use crate::private_postgres::PrivatePostgres;
 
-/// A private PostgreSQL. It is stopped, and its directory removed, by a shell that waits for a pipe from this process to close.
-struct Server {
-    programs: PathBuf,
-    directory: PathBuf,
-    port: u16,
-    _alive: ChildStdin,
-}
-
-fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(start)
+fn server() -> &'static PrivatePostgres {
+    static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
+    SERVER.get_or_init(|| PrivatePostgres::start("migrate-tests", Path::new(packed)))
 }
 
 /// A directory for files of the tests; gone with the server.
@@ -111,7 +102,7 @@ impl Database {
 
     /// The schema as the recordings have it.
     pub(crate) fn schema(&self) -> String {
-        let mut dump = Command::new(server().programs.join("pg_dump"));
+        let mut dump = server().client("pg_dump");
         dump.args([
             "--schema-only",
             "--no-owner",
@@ -121,9 +112,7 @@ impl Database {
             "-T",
             "databasechangeloglock",
         ]);
-        let output =
-            dump.args(["-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(server().port.to_string()).arg(&self.name);
-        let output = output.output().unwrap();
+        let output = dump.arg(&self.name).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         // Only lines of pg_dump itself: a comment inside of a function stands further in.
         let noise = |line: &&str| {
@@ -173,23 +162,9 @@ fn psql(database: &str, sql: &str) -> String {
 }
 
 fn try_psql(database: &str, sql: &str) -> Result<String, String> {
-    let mut command = Command::new(server().programs.join("psql"));
-    command.args([
-        "-X",
-        "-q",
-        "-A",
-        "-t",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-h",
-        "127.0.0.1",
-        "-U",
-        "postgres",
-        "-d",
-        database,
-        "-p",
-    ]);
-    command.arg(server().port.to_string()).env("PGOPTIONS", "-c client_min_messages=warning");
+    let mut command = server().client("psql");
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database]);
+    command.env("PGOPTIONS", "-c client_min_messages=warning");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("psql can be run");
     let mut input = child.stdin.take().unwrap();
@@ -198,92 +173,6 @@ fn try_psql(database: &str, sql: &str) -> Result<String, String> {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().ok();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-}
-
-fn start() -> Server {
-    let directory = std::env::temp_dir().join(format!("migrate-tests-{}", std::process::id()));
-    std::fs::create_dir_all(directory.join("scratch")).unwrap();
-    let programs = find_programs(&directory);
-    let data = directory.join("data");
-    std::fs::create_dir(&data).unwrap();
-    if is_root() {
-        let (user, group) = nobody();
-        std::os::unix::fs::chown(&data, Some(user), Some(group)).unwrap();
-    }
-    let initialised = unprivileged(&programs.join("initdb"))
-        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(initialised.status.success(), "initdb: {}", text(&initialised.stderr));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let alive = launch(&programs, &directory, &data, port);
-    let started = Instant::now();
-    while !answers(&programs, port) {
-        assert!(started.elapsed() < STARTS_WITHIN, "PostgreSQL does not start, see {}/log", directory.display());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Server { programs, directory, port, _alive: alive }
-}
-
-fn answers(programs: &Path, port: u16) -> bool {
-    let mut ready = Command::new(programs.join("pg_isready"));
-    ready.args(["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &port.to_string()]);
-    ready.status().is_ok_and(|status| status.success())
-}
-
-fn launch(programs: &Path, directory: &Path, data: &Path, port: u16) -> ChildStdin {
-    let script = r#"directory=$1; shift; "$@" >"$directory/log" 2>&1 & server=$!; read _; kill -INT $server; wait $server; rm -rf "$directory""#;
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(directory);
-    let postgres = unprivileged(&programs.join("postgres"));
-    command.arg(postgres.get_program()).args(postgres.get_args());
-    command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]);
-    command.args(["-c", "unix_socket_directories=", "-p", &port.to_string(), "-D"]).arg(data);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Its own group: Ctrl-C reaches the tests, and the end of the tests reaches the server.
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.env("LC_ALL", "C").spawn().unwrap().stdin.take().unwrap()
-}
-
-/// A command that does not run as root, which PostgreSQL refuses.
-fn unprivileged(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
-    command
-}
-
-fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
-}
-
-fn nobody() -> (u32, u32) {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody in /etc/passwd");
-    let fields: Vec<&str> = line.split(':').collect();
-    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
-}
-
-fn find_programs(directory: &Path) -> PathBuf {
-    if let Some(named) = std::env::var_os("ATTENDANCE_TEST_PG_BIN") {
-        return PathBuf::from(named);
-    }
-    let packed = std::fs::read(PACKED).unwrap_or_else(|error| panic!("run `make postgres`: {PACKED}: {error}"));
-    let tar = zstd::decode_all(packed.as_slice()).unwrap();
-    let target = directory.join("programs");
-    tar::Archive::new(tar.as_slice()).unpack(&target).unwrap();
-    holding_initdb(&target).expect("the packed distribution holds bin/initdb")
-}
-
-fn holding_initdb(directory: &Path) -> Option<PathBuf> {
-    if directory.join("initdb").is_file() {
-        return Some(directory.to_owned());
-    }
-    let mut entries = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
-    entries.find_map(|path| if path.is_dir() { holding_initdb(&path) } else { None })
 }
 
 /// Copies a directory with all that is in it.

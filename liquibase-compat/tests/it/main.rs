@@ -9,6 +9,8 @@ mod golden;
 mod includes;
 mod locking;
 mod modify;
+#[path = "../support/private_postgres.rs"]
+mod private_postgres;
 mod properties;
 mod support;
 mod updates;

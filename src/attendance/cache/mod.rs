@@ -158,10 +158,10 @@ impl Cache {
     }
 
     /// A valid answer that this process has and may use without asking anybody.
-    pub(super) fn at_once(&self, scope: Scope<'_>, key: &str) -> Option<Answer> {
+    pub(super) fn at_once(&self, scope: Scope<'_>, key: &str, now: Instant) -> Option<Answer> {
         let Generations::Own(counters) = &self.shared.generations else { return None };
         let generation = counters.current(scope);
-        let entry = self.shared.local.get(key, Instant::now())?;
+        let entry = self.shared.local.get(key, now)?;
         (entry.generation == generation).then(|| self.shared.found_here(entry))
     }
 

@@ -1,5 +1,7 @@
 //! `GET /api/v1/attendance/search`
 
+use std::time::Instant;
+
 use hyper::HeaderMap;
 
 use crate::http::App;
@@ -37,8 +39,8 @@ pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
 }
 
 /// The same for a request that need not wait for its answer.
-pub fn at_once(app: &App, query: &str, headers: &HeaderMap) -> Option<Reply> {
+pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
     let asked = query::search(query).ok()?;
-    let answer = app.attendance.find_at_once(&asked.id, asked.date)?;
+    let answer = app.attendance.find_at_once(&asked.id, asked.date, now)?;
     Some(conditional::reply(headers, &answer))
 }

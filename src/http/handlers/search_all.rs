@@ -1,5 +1,7 @@
 //! `GET /api/v1/attendance/search/all`
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hyper::header::{HeaderValue, LINK};
 use hyper::{HeaderMap, StatusCode};
@@ -48,9 +50,9 @@ pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
 }
 
 /// The same for a request that need not wait for its answer.
-pub fn at_once(app: &App, query: &str, headers: &HeaderMap) -> Option<Reply> {
+pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
     let list = query::search_all(query).ok()?;
-    let answer = app.attendance.list_at_once(&list)?;
+    let answer = app.attendance.list_at_once(&list, now)?;
     Some(whole(headers, &list, &answer))
 }
 

@@ -88,7 +88,8 @@ impl Database {
 
 async fn connect(database: &str) -> Client {
     let mut config = tokio_postgres::Config::new();
-    config.host_path(server::socket_directory()).user("postgres").dbname(database);
+    let (socket, port) = server::address();
+    config.host_path(socket).port(port).user("postgres").dbname(database);
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
