@@ -59,7 +59,7 @@ def make_roots():
     aside = WORK / "making"
     if not bare.exists():
         shutil.rmtree(aside, ignore_errors=True)
-        call(["debootstrap", "--variant=minbase", SUITE, aside, mirror()], 1200)
+        debootstrap(aside)
         shutil.rmtree(aside / "var/cache/apt/archives", ignore_errors=True)
         (aside / "var/cache/apt/archives/partial").mkdir(parents=True)
         aside.rename(bare)
@@ -75,6 +75,17 @@ def make_roots():
         # No network inside: apt is to know our own repository alone.
         (aside / "etc/apt/sources.list").write_text("")
         aside.rename(base)
+
+
+def debootstrap(root):
+    """Fetches a minimal Debian; a mirror that did not answer is asked once more."""
+    words = ["debootstrap", "--variant=minbase", SUITE, root, mirror()]
+    try:
+        call(words, 1200)
+    except Failed as reason:
+        print(f"test-deb: once more: {reason}", flush=True)
+        shutil.rmtree(root, ignore_errors=True)
+        call(words, 1200)
 
 
 class Machine:
