@@ -23,6 +23,7 @@ use super::App;
 use super::activity::{Activity, Overdue};
 use super::exchange::Exchanges;
 use super::socket::Socket;
+use super::turn::Turns;
 use crate::config;
 
 /// Smallest buffer the parser accepts.
@@ -67,23 +68,24 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watc
         .max_buf_size(limits.max_head.max(SMALLEST_BUFFER))
         .serve_connection(TokioIo::new(socket), exchanges);
     let mut watch = Watch { limits: &limits, activity: &activity, timer: None, set: None };
+    let turns = Turns::new();
     let told = stop.clone();
     let end = tokio::select! {
         biased;
-        end = drive(&mut conn, &mut watch) => end,
+        end = drive(&mut conn, &turns, &mut watch) => end,
         () = once(ordered(&mut stop, |order| order != Stop::No), || told.has_changed().unwrap_or(true)) => {
             // In a box, like the close: an open connection does not hold the room for its end.
-            Box::pin(wind_up(&mut conn, &mut watch, &mut stop, app.socket_stays)).await
+            Box::pin(wind_up(&mut conn, &turns, &mut watch, &mut stop, app.socket_stays)).await
         }
     };
     Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &activity, end)).await;
 }
 
 /// Serves until HTTP has come to its end or the client is overdue.
-async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, watch: &mut Watch<'_>) -> End {
+async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, turns: &Turns, watch: &mut Watch<'_>) -> End {
     tokio::select! {
         biased;
-        end = poll_fn(|cx| conn.poll_without_shutdown(cx)) => End::Protocol(end),
+        end = poll_fn(|cx| turns.poll(cx, |cx| conn.poll_without_shutdown(cx))) => End::Protocol(end),
         overdue = poll_fn(|cx| watch.poll(cx)) => End::Overdue(overdue),
     }
 }
@@ -92,6 +94,7 @@ async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, watch: 
 /// request is to be lost: a client that got no `Connection: close` may be sending one just now.
 async fn wind_up(
     conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>,
+    turns: &Turns,
     watch: &mut Watch<'_>,
     stop: &mut watch::Receiver<Stop>,
     socket_stays: bool,
@@ -99,7 +102,7 @@ async fn wind_up(
     while socket_stays && !watch.activity.is_quiet(QUIET) {
         tokio::select! {
             biased;
-            end = drive(conn, watch) => return end,
+            end = drive(conn, turns, watch) => return end,
             () = ordered(stop, |order| order == Stop::Now) => return End::Stopped,
             () = tokio::time::sleep(QUIET) => {}
         }
@@ -107,7 +110,7 @@ async fn wind_up(
     Pin::new(&mut *conn).graceful_shutdown();
     tokio::select! {
         biased;
-        end = drive(conn, watch) => end,
+        end = drive(conn, turns, watch) => end,
         () = ordered(stop, |order| order == Stop::Now) => End::Stopped,
     }
 }

@@ -23,6 +23,7 @@ mod router;
 mod server;
 mod socket;
 mod swagger;
+mod turn;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
