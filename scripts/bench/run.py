@@ -53,7 +53,7 @@ def main():
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("load", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=3, help="of one round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", default="", help="only the groups named, separated by commas: " + ", ".join(rows.GROUPS))
     parser.add_argument("--big", action="store_true", help="10^7 rows too: some minutes and 3 GB more")
     options = parser.parse_args()
@@ -73,7 +73,7 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
     print(f"{len(table.missed)} targets missed" + (f": {', '.join(table.missed)}" if table.missed else ""))
     if not options.rows:
-        text = f"# Results of `make bench`\n\n{about}\n\nMedians of {options.rounds} rounds of {options.seconds} s, in turn with the baseline. `README.md` says what each row is.\n\n"
+        text = f"# Results of `make bench`\n\n{about}\n\nMedians of {options.rounds} rounds of {options.seconds} s, each beside a round of the baseline; the ratio is the median of the rounds' own. `README.md` says what each row is.\n\n"
         (options.root / "benches/RESULTS.md").write_text(text + table.markdown())
 
 
