@@ -28,7 +28,7 @@ class Nginx(Balancer):
     def __init__(self, work, one, two):
         self.port = free_port()
         home = work / "nginx"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         example = replaced(
             (PACK / "nginx/attendance-api.conf").read_text(),
             [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"listen 80;", f"listen 127.0.0.1:{self.port};")],
