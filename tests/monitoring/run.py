@@ -18,6 +18,7 @@ from servers import Appliance, Child, Postgres, Prometheus, Redis, directory  # 
 
 # Importing registers the steps, in this order.
 import pack  # noqa: E402,F401
+import relay  # noqa: E402,F401
 import instances  # noqa: E402,F401
 
 
