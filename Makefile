@@ -31,9 +31,8 @@ test-deb: build                 ## the life of the package in a booted Debian 12
 	scripts/require.sh deb
 	python3 -B tests/deb/run.py $(STEP)
 
-test-monitoring: build          ## the monitoring pack and the load balancers' examples against running appliances (npm for newman)
-	scripts/require.sh monitoring
-	python3 -B tests/monitoring/run.py $(STEP)
+test-monitoring: build          ## the monitoring pack against running appliances: rules, dashboard, Postman, load balancers
+	scripts/test-monitoring.sh $(STEP)
 
 lint:                           ## format and lints alone
 	$(CARGO) fmt --all --check

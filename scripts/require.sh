@@ -21,6 +21,8 @@ case $task in
   *) echo "$0: unknown task '$task'; there are build, test, deb, bench and monitoring" >&2; exit 64 ;;
 esac
 
+# Where servers are, which not everybody has in the PATH.
+PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for pair in $wanted; do
   command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")

@@ -73,6 +73,7 @@ put 0644 "$work/bash" usr/share/bash-completion/completions/attendance-api
 put 0644 "$work/zsh" usr/share/zsh/vendor-completions/_attendance-api
 put 0644 "$work/fish" usr/share/fish/vendor_completions.d/attendance-api.fish
 
+# prometheus, grafana, cloudwatch, postman, nginx, haproxy
 if [ -d packaging/monitoring ]; then
   mkdir -p "$root/usr/share/attendance-api"
   cp -r packaging/monitoring/. "$root/usr/share/attendance-api/"

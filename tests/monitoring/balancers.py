@@ -1,5 +1,6 @@
 """nginx and HAProxy with the example files, but for addresses and ports."""
 
+import os
 import re
 import socket
 
@@ -7,11 +8,11 @@ from report import Failed
 from servers import PACK, Child, free_port, get, tool
 
 
-def replaced(text, changes):
-    """The text with every pattern replaced exactly once."""
+def replaced(text, changes, times=1):
+    """The text with every pattern replaced, each found so many times."""
     for pattern, by in changes:
         text, count = re.subn(pattern, by, text)
-        if count != 1:
+        if count != times:
             raise Failed(f"the example has {count} of {pattern}")
     return text
 
@@ -25,13 +26,13 @@ class Balancer(Child):
 
 
 class Nginx(Balancer):
-    def __init__(self, work, one, two):
+    def __init__(self, work, one, two, name=""):
         self.port = free_port()
-        home = work / "nginx"
-        home.mkdir()
+        home = work / f"nginx{name}"
+        home.mkdir(exist_ok=True)
         example = replaced(
             (PACK / "nginx/attendance-api.conf").read_text(),
-            [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"listen 80;", f"listen 127.0.0.1:{self.port};")],
+            [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"\blisten 80;", f"listen 127.0.0.1:{self.port};")],
         )
         (home / "attendance-api.conf").write_text(example)
         temporary = "".join(f"{kind}_temp_path {home}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -39,16 +40,19 @@ class Nginx(Balancer):
         (home / "nginx.conf").write_text(
             f"worker_processes 2;\npid {home}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}include {home}/attendance-api.conf;\n}}\n"
         )
-        super().__init__(work, "nginx", [tool("nginx"), "-p", home, "-c", home / "nginx.conf", "-g", "daemon off;"])
+        super().__init__(work, f"nginx{name}", [tool("nginx"), "-p", home, "-c", home / "nginx.conf", "-g", "daemon off;"])
 
 
 class HaProxy(Balancer):
-    def __init__(self, work, one, two):
+    def __init__(self, work, one, two, name=""):
         self.port = free_port()
-        example = replaced(
-            (PACK / "haproxy/attendance-api.cfg").read_text(),
-            [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"bind :80\b", f"bind 127.0.0.1:{self.port}")],
-        )
-        file = work / "haproxy.cfg"
+        instances = [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}")]
+        # Each a second time as the one that is asked when all fail their checks.
+        example = replaced((PACK / "haproxy/attendance-api.cfg").read_text(), instances, 2)
+        example = replaced(example, [(r"bind :80\b", f"bind 127.0.0.1:{self.port}")])
+        file = work / f"haproxy{name}.cfg"
+        if os.geteuid() != 0:
+            # Only root can become another user.
+            example = replaced(example, [(r"\n    user haproxy", ""), (r"\n    group haproxy", "")])
         file.write_text(example)
-        super().__init__(work, "haproxy", [tool("haproxy"), "-db", "-f", file])
+        super().__init__(work, f"haproxy{name}", [tool("haproxy"), "-db", "-f", file])

@@ -3,10 +3,12 @@
 import json
 import re
 
-from servers import PACK, get
+from servers import PACK, ROOT, get
 
-# Words in expressions that look like metrics and are none.
 NAME = re.compile(r"\b(?:attendance_api|flask|process)_[a-z0-9_]+")
+STATUS, ANY_STATUS = re.compile(r'status=~?"[^"]*"'), 'status!=""'
+# What an appliance exposes only once it has happened: a series without its labels is not written.
+ONLY_WHEN_IT_HAPPENED = {"flask_http_request_exceptions_total"}
 # What the dashboard's variables stand for here.
 VARIABLES = {"$job": "attendance-api", "$instance": ".*", "$__rate_interval": "10s", "$__interval": "10s", "$__range": "1m"}
 
@@ -35,17 +37,43 @@ def filled(expression):
     return expression
 
 
-def alerts(prometheus):
-    """Every expression of the alert rules, as Prometheus read them."""
+def rules(prometheus):
+    """The alert rules, as Prometheus read them."""
     groups = json.loads(get(prometheus.port, "/api/v1/rules")[2])["data"]["groups"]
-    return [rule["query"] for group in groups for rule in group["rules"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts(prometheus):
+    """Every expression of the alert rules."""
+    return [rule["query"] for rule in rules(prometheus)]
+
+
+def bare(expression):
+    """Without the zero that stands for nothing: it would be data in any case."""
+    return expression.replace(" or vector(0)", "")
+
+
+def failures(expression):
+    """Whether it looks at requests that failed."""
+    return 'status=~"5..' in expression
+
+
+def selectors(expression):
+    """The series it looks at: each metric with its labels, of whatever status."""
+    found = re.findall(r"\b([a-z_][a-z0-9_]*)\{([^}]*)\}", expression)
+    return {f"{name}{{{STATUS.sub(ANY_STATUS, labels)}}}" for name, labels in found}
 
 
 def metrics(expression):
-    """The metrics that an expression names; a histogram's series by their common name."""
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in NAME.findall(expression)}
+    """The metrics that an expression names."""
+    return set(NAME.findall(expression))
 
 
 def exposed(text):
-    """The metrics that an appliance exposes."""
-    return set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+    """The metrics that an appliance exposes, by the names of their series."""
+    return set(re.findall(r"^([a-z_][a-z0-9_]*)[{ ]", text, re.MULTILINE))
+
+
+def rare(metric):
+    """Whether the sources have a metric that is exposed only once it has happened."""
+    return metric in ONLY_WHEN_IT_HAPPENED and f'"{metric}"' in (ROOT / "src/telemetry/metrics.rs").read_text()

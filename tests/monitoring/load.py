@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 
 from servers import API
 
@@ -15,7 +16,7 @@ class Load:
     def __init__(self, port, identity, clients=8):
         self.port, self.path = port, f"{API}/search?id={identity}"
         self.done = threading.Event()
-        self.good, self.bad, self.lock = 0, [], threading.Lock()
+        self.good, self.bad, self.slowest, self.lock = 0, [], 0.0, threading.Lock()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(clients)]
 
     def run(self):
@@ -23,6 +24,7 @@ class Load:
         while not self.done.is_set():
             # A connection that the balancer may close between two requests is its client's to open again: not kept for long.
             connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            begun = time.monotonic()
             try:
                 connection.request("GET", self.path)
                 answer = connection.getresponse()
@@ -34,6 +36,7 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 failure, connection = repr(error), None
             with self.lock:
+                self.slowest = max(self.slowest, time.monotonic() - begun)
                 if failure:
                     self.bad.append(failure)
                 else:
@@ -48,3 +51,8 @@ class Load:
         self.done.set()
         for thread in self.threads:
             thread.join(PATIENCE + 5)
+            if thread.is_alive():
+                self.bad.append("a client waits for ever")
+
+    def said(self):
+        return f"{self.good} searches, none failed, the slowest after {self.slowest * 1000:.0f} ms"

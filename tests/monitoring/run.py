@@ -5,18 +5,20 @@ Usage: tests/monitoring/run.py [WORD...]: with words, only the steps whose name 
 """
 
 import pathlib
-import shutil
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "steps"))
 
 import report  # noqa: E402
-from servers import Appliance, Postgres, Prometheus, Redis, directory  # noqa: E402
+from guard import Guard  # noqa: E402
+from servers import Appliance, Child, Postgres, Prometheus, Redis, directory  # noqa: E402
 
 # Importing registers the steps, in this order.
 import pack  # noqa: E402,F401
+import relay  # noqa: E402,F401
 import instances  # noqa: E402,F401
 
 
@@ -24,14 +26,15 @@ class World:
     """An appliance of its own, two that share a database and a Redis, and a Prometheus that watches all three."""
 
     def __init__(self):
-        self.work, self.children = directory(), []
+        self.work, self.children, self.late = directory(), [], 0
+        self.guard = Child.guard = Guard(self.work)
 
     def __enter__(self):
         try:
-            postgres, redis = self.child(Postgres(self.work)), self.child(Redis(self.work))
+            self.postgres, redis = self.child(Postgres(self.work)), self.child(Redis(self.work))
             self.alone = self.child(Appliance(self.work, "alone"))
-            self.one = self.child(Appliance(self.work, "one", postgres, redis))
-            self.two = self.child(Appliance(self.work, "two", postgres, redis))
+            self.one = self.child(Appliance(self.work, "one", self.postgres, redis))
+            self.two = self.child(Appliance(self.work, "two", self.postgres, redis))
             self.prometheus = self.child(Prometheus(self.work, [self.alone.port, self.one.port, self.two.port]))
         except BaseException:
             self.__exit__()
@@ -43,13 +46,20 @@ class World:
         self.children.append(child)
         return child.start()
 
+    def whole(self):
+        """Starts again what a step that failed has left stopped."""
+        for server in (self.postgres, self.one, self.two):
+            if not server.running():
+                server.start()
+
     def __exit__(self, *_):
         for child in reversed(self.children):
             try:
                 child.stop()
             except report.Failed as late:
-                print(f"test-monitoring: {late}", file=sys.stderr)
-        shutil.rmtree(self.work, ignore_errors=True)
+                self.late += 1
+                print(f"FAILED the end of the run: {late}", flush=True)
+        self.guard.end()
 
 
 def stop(number, _):
@@ -59,13 +69,15 @@ def stop(number, _):
 def main():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
-    begun = time.monotonic()
+    begun, passed, failed = time.monotonic(), 0, 0
     try:
-        with World() as world:
+        world = World()
+        with world:
             passed, failed = report.run_all(world, sys.argv[1:])
-    except report.Failed as reason:
-        print(f"test-monitoring: {reason}", file=sys.stderr)
-        return 1
+        failed += world.late
+    except (report.Failed, OSError, subprocess.SubprocessError) as reason:
+        failed += 1
+        print(f"FAILED what the steps need does not start: {reason}", flush=True)
     print(f"\nin {time.monotonic() - begun:.1f} s:\n{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 

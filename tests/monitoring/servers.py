@@ -35,12 +35,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
+# The package that brings a program that is not called like it.
+PACKAGES = {"nginx": "nginx-light", "promtool": "prometheus", "initdb": "postgresql", "postgres": "postgresql", "setpriv": "util-linux"}
+
+
 def tool(name):
-    """Where a program of Debian's is; PostgreSQL's are not in the PATH."""
-    found = shutil.which(name) or next((str(path) for path in sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
+    """Where a program of Debian's is; servers are not in everybody's PATH."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if not found:
-        raise Failed(f"{name} is missing; scripts/require.sh monitoring installs what is needed")
+        raise Failed(f"the program {name} is missing; install it: sudo apt-get install {PACKAGES.get(name, name)}")
     return found
+
+
+def postgres_tool(name):
+    """Where a program of PostgreSQL is: all are of the newest version that Debian's directory has, else those in the PATH."""
+    versions = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
+    return str(newest.with_name(name)) if newest else tool(name)
 
 
 def unprivileged():
@@ -48,7 +59,16 @@ def unprivileged():
     if os.geteuid() != 0:
         return []
     user = pwd.getpwnam("nobody")
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return [tool("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def call(words, timeout=120, cwd=ROOT):
+    """What a program says; a bad end is a failure. It ends with the run."""
+    words = [tool("setpriv"), "--pdeathsig", "KILL", *(str(word) for word in words)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, cwd=cwd, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise Failed(f"{words[3]} says: {(done.stdout + done.stderr)[-1500:]}")
+    return done.stdout + done.stderr
 
 
 def get(port, path, headers=None, timeout=10):
@@ -67,12 +87,19 @@ def ask(port, method, path, body, headers, timeout=10):
 
 
 def create(port, identity):
+    """The status of a create."""
+    return create_whole(port, identity)[0]
+
+
+def create_whole(port, identity):
     body = json.dumps({"id": identity, "name": "Asha Rao", "status": "Present", "date": "2026-11-26"})
-    return ask(port, "POST", f"{API}/create", body, {"Content-Type": "application/json"})[0]
+    return ask(port, "POST", f"{API}/create", body, {"Content-Type": "application/json"})
 
 
 class Child:
     """A program in the background, its output in a file."""
+
+    guard = None
 
     def __init__(self, work, name, words, environment=None):
         self.name, self.log = name, work / f"{name}.log"
@@ -81,21 +108,28 @@ class Child:
         self.process = None
 
     def start(self):
-        # setpriv: should the run be killed, its children go too.
-        words = ["setpriv", "--pdeathsig", "KILL", *self.words]
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, cwd="/")
+            self.process = subprocess.Popen(
+                self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, cwd="/", start_new_session=True
+            )
+        self.guard.add(self.process.pid)
         return self
 
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
     def stop(self, number=signal.SIGTERM, seconds=30):
-        if self.process and self.process.poll() is None:
+        if not self.process:
+            return
+        if self.running():
             self.process.send_signal(number)
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(10)
                 raise Failed(f"{self.name} does not stop in {seconds} s: {self.said()}") from None
+        self.guard.remove(self.process.pid)
 
     def said(self):
         return self.log.read_text()[-800:]
@@ -103,7 +137,7 @@ class Child:
     def until(self, seconds, what, probe):
         """Waits for it; its end is a failure."""
         def looks():
-            if self.process.poll() is not None:
+            if not self.running():
                 raise Failed(f"{self.name} ended: {self.said()}")
             try:
                 return probe()
@@ -124,9 +158,8 @@ class Postgres(Child):
         secret.write_text(PASSWORD + "\n")
         if os.geteuid() == 0:
             shutil.chown(data, "nobody")
-        initdb = [*unprivileged(), tool("initdb"), "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync"]
-        subprocess.run([str(word) for word in initdb], check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=120)
-        words = [*unprivileged(), tool("postgres"), "-D", data, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
+        call([*unprivileged(), postgres_tool("initdb"), "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync"], cwd="/")
+        words = [*unprivileged(), postgres_tool("postgres"), "-D", data, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
         super().__init__(work, "postgresql", words)
 
     def start(self):
@@ -210,3 +243,8 @@ class Prometheus(Child):
             raise Failed(f"{expression}: {answer.get('error')}")
         result = answer["data"]["result"]
         return result if isinstance(result, list) else [result]
+
+    def alerts(self):
+        """The alerts that are pending or fire: the name and the instance of each."""
+        found = json.loads(get(self.port, "/api/v1/alerts")[2])["data"]["alerts"]
+        return {(alert["labels"]["alertname"], alert["labels"].get("instance")) for alert in found}

@@ -1,0 +1,44 @@
+"""Ends what a run has started when the run was killed and cannot do it itself."""
+
+import shutil
+import subprocess
+
+# Nothing is ever written to the pipe: it ends when the run does. A run that ended in order has taken its directory away.
+SCRIPT = """
+read -r _
+cd "$1/children" 2>/dev/null || exit 0
+for pid in *; do kill -TERM "$pid" 2>/dev/null; done
+tries=0
+while [ $tries -lt 100 ]; do
+    left=
+    for pid in *; do kill -0 "$pid" 2>/dev/null && left=yes; done
+    [ -n "$left" ] || break
+    sleep 0.1
+    tries=$((tries + 1))
+done
+for pid in *; do kill -KILL -- "-$pid" 2>/dev/null; done
+cd / && rm -rf "$1"
+"""
+
+
+class Guard:
+    """A shell that waits for the end of the run. It knows the children by the files of a directory, named by their process ids."""
+
+    def __init__(self, work):
+        self.work, self.children = work, work / "children"
+        self.children.mkdir()
+        words = ["sh", "-c", SCRIPT, "guard", str(work)]
+        # A session of its own: what is typed at the terminal is for the run alone.
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def add(self, pid):
+        (self.children / str(pid)).touch()
+
+    def remove(self, pid):
+        (self.children / str(pid)).unlink(missing_ok=True)
+
+    def end(self):
+        """The run has stopped its children: the directory goes, and the guard with it."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.process.stdin.close()
+        self.process.wait(30)
