@@ -51,6 +51,8 @@ class World:
         for server in (self.postgres, self.one, self.two):
             if not server.running():
                 server.start()
+        for server in (self.one, self.two):
+            server.ready()
 
     def __exit__(self, *_):
         for child in reversed(self.children):

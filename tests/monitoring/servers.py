@@ -200,8 +200,11 @@ class Appliance(Child):
 
     def start(self):
         super().start()
-        self.until(60, f"{self.name} ready", lambda: get(self.port, "/readyz")[0] == 200)
+        self.ready()
         return self
+
+    def ready(self):
+        self.until(60, f"{self.name} ready", lambda: get(self.port, "/readyz")[0] == 200)
 
     def metrics(self):
         return get(self.port, "/metrics")[2]
