@@ -126,10 +126,11 @@ def descendants(pid, name):
 
 
 class Bare:
-    """The minimal hyper server, answering one body of so many bytes."""
+    """The minimal hyper server, answering one body of so many bytes; with tokio's own number of threads unless told."""
 
-    def __init__(self, load, size):
-        self.process = subprocess.Popen([load, "serve", str(size)], stdout=subprocess.PIPE, text=True)
+    def __init__(self, load, size, threads=None):
+        environment = {**os.environ, **({"TOKIO_WORKER_THREADS": str(threads)} if threads else {})}
+        self.process = subprocess.Popen([load, "serve", str(size)], stdout=subprocess.PIPE, text=True, env=environment)
         self.port = int(self.process.stdout.readline())
 
     def __enter__(self):

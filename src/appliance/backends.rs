@@ -9,9 +9,9 @@ use super::Error;
 use crate::attendance::{Cache, CacheOptions, Dependency, HealthBoard, Store};
 use crate::config::{Config, ExternalRedis, PostgresService, Redis, RedisService};
 use crate::database::Database;
-use crate::managed::ChildStatus;
 use crate::managed::postgres::{ManagedPostgres, PostgresOptions};
 use crate::managed::redis::{ManagedRedis, RedisOptions};
+use crate::managed::{ChildStatus, memory};
 use crate::telemetry::metrics::Metrics;
 
 /// The database an appliance makes for itself; the name the reference uses.
@@ -146,7 +146,8 @@ async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Erro
 
 /// What a managed PostgreSQL is told; none if it is external.
 pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
-    let PostgresService::Managed { bin_dir, init_timeout, start_timeout, stop_timeout } = &config.postgres.service
+    let PostgresService::Managed { bin_dir, shared_buffers, init_timeout, start_timeout, stop_timeout } =
+        &config.postgres.service
     else {
         return None;
     };
@@ -155,6 +156,7 @@ pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
         bin_dir: bin_dir.clone(),
         database: DATABASE.to_owned(),
         max_connections: config.postgres.pool_size + SPARE_CONNECTIONS,
+        shared_buffers: shared_buffers.unwrap_or_else(memory::for_pages),
         init_timeout: *init_timeout,
         start_timeout: *start_timeout,
         stop_timeout: *stop_timeout,

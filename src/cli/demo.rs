@@ -52,7 +52,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let options =
         Options { config_file: None, user, reload: None, samples: sample::records(today), ready: banner::show };
-    runtime::run_on_all_processors(appliance::run(config, options))
+    let running = config.clone();
+    runtime::run_as_configured(&running, appliance::run(config, options))
 }
 
 /// A directory that is gone when the demonstration is.

@@ -4,8 +4,11 @@
 //! bound: a name that no resolver answers holds a thread for half a minute.
 
 use std::future::Future;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use super::Failure;
+use crate::config::{Config, PostgresService};
 
 /// Runs a future on a runtime with a thread per processor, and waits for it.
 ///
@@ -21,6 +24,29 @@ where
     Ok(outcome?)
 }
 
+/// Runs a future on as many threads as the configuration gives to requests, and waits for it.
+///
+/// # Errors
+/// When no threads can be started, or what the future fails with.
+pub fn run_as_configured<T, E>(config: &Config, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(workers(config, processors)).enable_all().build().map_err(Failure::Runtime)?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+/// One thread a processor. A PostgreSQL of our own works on the same requests: with a processor to itself it and we get more done than
+/// with threads that take turns on it (`benches/README.md`).
+fn workers(config: &Config, processors: usize) -> usize {
+    let managed = matches!(config.postgres.service, PostgresService::Managed { .. });
+    config.server.workers.unwrap_or_else(|| (processors - usize::from(managed)).max(1))
+}
+
 /// Runs a future on this thread alone, and waits for it.
 ///
 /// # Errors
@@ -33,4 +59,23 @@ where
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     Ok(outcome?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Flags, Surroundings};
+
+    #[test]
+    fn a_postgres_of_our_own_has_a_processor_to_itself() {
+        let of = |set: &[&str]| {
+            let set = set.iter().map(|&setting| setting.to_owned()).collect();
+            let data_dir = Some("/tmp/x".to_owned());
+            config::load(&Flags { config: None, listen: None, data_dir, set }, &Surroundings::nothing()).unwrap().config
+        };
+        let (managed, external) = (of(&[]), of(&["postgres.host=db"]));
+        assert_eq!([1, 2, 8].map(|processors| workers(&managed, processors)), [1, 1, 7]);
+        assert_eq!([1, 2, 8].map(|processors| workers(&external, processors)), [1, 2, 8]);
+        assert_eq!(workers(&of(&["server.workers=3"]), 2), 3);
+    }
 }

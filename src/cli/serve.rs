@@ -36,5 +36,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let user = appliance::drop_privileges(&config)?;
     let reload = Some(Reloadable::new(flags, loaded));
     let options = Options { config_file, user, reload, samples: Vec::new(), ready: banner::show };
-    runtime::run_on_all_processors(appliance::run(config, options))
+    let running = config.clone();
+    runtime::run_as_configured(&running, appliance::run(config, options))
 }

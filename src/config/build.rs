@@ -21,6 +21,7 @@ pub fn config(settings: &mut Settings, data_dir: PathBuf) -> Config {
 fn server(settings: &Settings) -> Server {
     Server {
         listen: settings.address("server.listen").unwrap_or(([127, 0, 0, 1], 0).into()),
+        workers: settings.number("server.workers"),
         max_connections: settings.number("server.max_connections").unwrap_or_default(),
         max_body: settings.number("server.max_body").unwrap_or_default(),
         max_head: settings.number("server.max_head").unwrap_or_default(),
@@ -45,6 +46,7 @@ fn postgres(settings: &mut Settings) -> Postgres {
         Some(external) => PostgresService::External(external),
         None => PostgresService::Managed {
             bin_dir: settings.text("postgres.bin_dir").map(PathBuf::from),
+            shared_buffers: settings.number("postgres.shared_buffers"),
             init_timeout: span(settings, "postgres.init_timeout"),
             start_timeout: span(settings, "postgres.start_timeout"),
             stop_timeout: span(settings, "postgres.stop_timeout"),

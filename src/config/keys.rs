@@ -42,6 +42,7 @@ pub struct Key {
 pub static KEYS: &[Key] = &[
     public("data_dir", Kind::Path),
     public("server.listen", Kind::Address),
+    public("server.workers", Kind::Count(1, 1024)),
     public("server.max_connections", Kind::Count(1, 1_000_000)),
     public("server.max_body", Kind::Size(KIB, GIB)),
     // hyper's read buffer is never smaller than 8 KiB
@@ -63,6 +64,7 @@ pub static KEYS: &[Key] = &[
     public("postgres.pool_size", Kind::Count(1, 1000)),
     public("postgres.request_timeout", Kind::Span(10 * MS, H)),
     public("postgres.bin_dir", Kind::Path),
+    public("postgres.shared_buffers", Kind::Size(MIB, 1024 * GIB)),
     public("postgres.init_timeout", Kind::Span(S, 24 * H)),
     public("postgres.start_timeout", Kind::Span(S, 24 * H)),
     public("postgres.stop_timeout", Kind::Span(S, H)),

@@ -71,6 +71,8 @@ pub struct Migrations {
 pub struct Server {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Threads that handle requests; by the processors where it is not set.
+    pub workers: Option<usize>,
     /// Open connections at the most; more wait in the listen queue.
     pub max_connections: usize,
     /// Longest request body, in bytes.
@@ -126,6 +128,8 @@ pub enum PostgresService {
     Managed {
         /// Use these programs instead of the embedded ones.
         bin_dir: Option<PathBuf>,
+        /// Bytes it keeps pages of its tables in; by the memory there is where it is not set.
+        shared_buffers: Option<usize>,
         /// initdb may take this long.
         init_timeout: Duration,
         /// The start, crash recovery included, may take this long.

@@ -7,19 +7,26 @@
 mod error;
 pub mod migrations;
 mod tls;
+mod unix_socket;
 
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::SslMode as WireSslMode;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{ExternalPostgres, SslMode};
 use crate::managed::postgres::Endpoint;
 
 pub use error::Error;
+use unix_socket::UnixSocket;
 
 /// The oldest server that is supported, as `server_version_num`.
 const OLDEST: u32 = 120_000;
@@ -37,7 +44,7 @@ const SESSION: &str = "SET statement_timeout = '35s'";
 #[derive(Clone)]
 pub struct Database {
     config: Config,
-    tls: MakeRustlsConnect,
+    connector: Connector,
     /// `host:port/database` or the socket directory, for messages. No secrets.
     address: String,
 }
@@ -63,7 +70,8 @@ impl Database {
         });
         config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
         let tls = tls::connector(at.sslmode == SslMode::VerifyFull)?;
-        Ok(Self { config: common(config), tls, address: format!("{}:{}/{}", at.host, at.port, at.database) })
+        let address = format!("{}:{}/{}", at.host, at.port, at.database);
+        Ok(Self { config: common(config), connector: Connector { tls, socket: None }, address })
     }
 
     /// The managed server, on its Unix socket.
@@ -71,7 +79,8 @@ impl Database {
         let mut config = at.client_config();
         config.ssl_mode(WireSslMode::Disable);
         let address = format!("{}/{}", at.socket_dir.display(), at.database);
-        Ok(Self { config: common(config), tls: tls::connector(false)?, address })
+        let connector = Connector { tls: tls::connector(false)?, socket: Some(at.socket()) };
+        Ok(Self { config: common(config), connector, address })
     }
 
     /// `host:port/database` or the socket directory.
@@ -105,13 +114,7 @@ impl Database {
     }
 
     async fn attempt(&self) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a database connection ended");
-            }
-        });
-        Ok(client)
+        Ok(self.connector.open(&self.config).await?.0)
     }
 
     /// Why the server cannot be reached yet; or the error that no waiting mends.
@@ -148,7 +151,7 @@ impl Database {
         let mut config = self.config.clone();
         config.connect_timeout(CONNECT);
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, self.tls.clone(), settings);
+        let manager = Manager::from_connect(config, self.connector.clone(), settings);
         let session = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
@@ -159,6 +162,50 @@ impl Database {
             .build()
             .map_err(|error| Error::Pool(error.to_string()))
     }
+}
+
+/// Makes connections.
+#[derive(Clone)]
+struct Connector {
+    tls: MakeRustlsConnect,
+    /// Where the managed server listens.
+    socket: Option<PathBuf>,
+}
+
+impl Connector {
+    async fn open(&self, config: &Config) -> Opened {
+        if let Some(path) = &self.socket
+            && let Ok(Ok(socket)) = timeout(CONNECT, UnixSocket::connect(path)).await
+        {
+            let (client, connection) = config.connect_raw(socket, NoTls).await?;
+            return Ok((client, drive(connection)));
+        }
+        // Also where the socket cannot be connected to: it says so in its own words.
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        Ok((client, drive(connection)))
+    }
+}
+
+impl Connect for Connector {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move { self.open(&config).await })
+    }
+}
+
+/// A connection and the task that moves its bytes.
+type Opened = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
+
+fn drive<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a database connection ended");
+        }
+    })
 }
 
 fn common(mut config: Config) -> Config {

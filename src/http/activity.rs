@@ -160,6 +160,7 @@ mod tests {
     fn limits() -> config::Server {
         config::Server {
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            workers: None,
             max_connections: 1,
             max_body: 1,
             max_head: 8192,

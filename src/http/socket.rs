@@ -18,6 +18,9 @@ use super::activity::Activity;
 use super::error::Failure;
 use super::{App, exchange};
 
+/// What is copied together rather than written in pieces, in bytes.
+const SHORT: usize = 1024;
+
 /// One client connection.
 #[derive(Debug)]
 pub struct Socket {
@@ -78,6 +81,16 @@ fn refusal(app: &App, peer: SocketAddr, head: &[u8]) -> Bytes {
     Bytes::from([out.as_bytes(), &body].concat())
 }
 
+/// All pieces as one, if they fit.
+fn joined<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for piece in pieces {
+        whole.get_mut(length..length + piece.len())?.copy_from_slice(piece);
+        length += piece.len();
+    }
+    Some(&whole[..length])
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -109,7 +122,12 @@ impl AsyncWrite for Socket {
         if !this.activity.is_answering() {
             return this.poll_refuse(cx, bufs);
         }
-        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        // A head and a short body as one piece: the kernel takes that faster than two.
+        let mut whole = [0; SHORT];
+        let result = match joined(bufs, &mut whole) {
+            Some(whole) => Pin::new(&mut this.tcp).poll_write(cx, whole),
+            None => Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs),
+        };
         this.written(result)
     }
 

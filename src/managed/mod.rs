@@ -11,6 +11,7 @@ mod command;
 pub mod data_dir;
 mod embedded;
 pub mod lock;
+pub mod memory;
 pub mod mini_redis;
 mod oneshot;
 mod output;

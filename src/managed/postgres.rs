@@ -101,6 +101,8 @@ pub struct PostgresOptions {
     pub database: String,
     /// Connections it accepts, including some for maintenance.
     pub max_connections: usize,
+    /// Bytes it keeps pages of its tables in.
+    pub shared_buffers: usize,
     /// initdb may take this long.
     pub init_timeout: Duration,
     /// The start, crash recovery included, may take this long.
@@ -125,6 +127,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The file of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_dir.join(SOCKET)
+    }
+
     /// The server that another process of ours runs on this data directory, if one does.
     pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
         let (socket_dir, password) = cluster::running(data_dir)?;
@@ -223,7 +230,7 @@ impl Server {
         Self {
             command: command(options, choice, &cluster.path, &endpoint.socket_dir),
             cluster: cluster.path.clone(),
-            socket: endpoint.socket_dir.join(SOCKET),
+            socket: endpoint.socket(),
             client,
         }
     }
@@ -265,11 +272,13 @@ fn command(options: &PostgresOptions, choice: &Choice, cluster: &Path, socket_di
     sockets.push("\"");
     let port = format!("port={PORT}");
     let connections = format!("max_connections={}", options.max_connections);
+    let buffers = format!("shared_buffers={}kB", options.shared_buffers / 1024);
     let settings = [
         "listen_addresses=",
         "unix_socket_permissions=0700",
         port.as_str(),
         connections.as_str(),
+        buffers.as_str(),
         "fsync=on",
         "full_page_writes=on",
         "synchronous_commit=on",
