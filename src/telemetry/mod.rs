@@ -5,3 +5,4 @@ mod lines;
 pub mod log;
 pub mod metrics;
 mod moment;
+mod recent;
