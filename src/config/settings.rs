@@ -157,7 +157,16 @@ impl Setting {
 /// Keys without a default can be taken back; the others always have a value.
 fn may_be_empty(key: &Key) -> bool {
     matches!(key.kind, Kind::Text | Kind::Path | Kind::PostgresUrl | Kind::RedisUrl)
-        || ["postgres.port", "postgres.sslmode", "redis.mode", "redis.port", "redis.database"].contains(&key.path)
+        || [
+            "server.workers",
+            "postgres.port",
+            "postgres.sslmode",
+            "postgres.shared_buffers",
+            "redis.mode",
+            "redis.port",
+            "redis.database",
+        ]
+        .contains(&key.path)
 }
 
 /// A refused value for a message: in quotes, cut, and masked where it may hold a secret.

@@ -70,6 +70,7 @@ fn the_defaults_fill_everything_and_name_every_key() {
     assert!(settings.problems.is_empty(), "{:?}", settings.problems);
     let unset = [
         "data_dir",
+        "server.workers",
         "postgres.host",
         "postgres.port",
         "postgres.user",
@@ -78,6 +79,7 @@ fn the_defaults_fill_everything_and_name_every_key() {
         "postgres.sslmode",
         "postgres.url",
         "postgres.bin_dir",
+        "postgres.shared_buffers",
         "migrations.changelog",
         "migrations.search_path",
         "migrations.contexts",

@@ -54,7 +54,7 @@ mod tests {
     fn it_is_asked_again_after_a_while() {
         let counter = IntCounter::new("a", "b").unwrap();
         let recent = Recent::new(counter.clone());
-        let value = || recent.collect()[0].get_metric()[0].get_counter().value() as u64;
+        let value = || recent.collect()[0].get_metric()[0].get_counter().get_value() as u64;
         assert_eq!(value(), 0);
         counter.inc();
         if recent.last.lock().unwrap().as_ref().unwrap().0.elapsed() < GOOD / 2 {
