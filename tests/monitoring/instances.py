@@ -1,5 +1,6 @@
-"""Two instances behind a load balancer, on one PostgreSQL and one Redis."""
+"""Two instances behind each load balancer, on one PostgreSQL and one Redis."""
 
+import functools
 import itertools
 import json
 import signal
@@ -12,18 +13,29 @@ from report import expect, step, within
 from servers import API, ask, create, create_whole, get
 
 
-def behind(world, kind):
-    """The balancer, started when it is first needed."""
-    world.whole()
-    name = kind.__name__.lower()
-    if not hasattr(world, name):
-        setattr(world, name, world.child(kind(world.work, world.one.port, world.two.port)))
-    return getattr(world, name)
+def behind_each(text):
+    """Registers a function as a step behind each balancer, which is started when it is first needed."""
+
+    def register(function):
+        for name, kind in (("nginx", Nginx), ("HAProxy", HaProxy)):
+
+            @step(f"{name}: {text}")
+            @functools.wraps(function)
+            def behind(world, name=name, kind=kind):
+                world.whole()
+                if not hasattr(world, name):
+                    setattr(world, name, world.child(kind(world.work, world.one.port, world.two.port)))
+                return function(world, getattr(world, name))
+
+        return function
+
+    return register
 
 
-def serves(world, kind):
+@behind_each("two instances serve, and see each other's records")
+def serves(world, balancer):
     """Both instances answer; what one stores the other finds; a request id goes through; a client's error stays one."""
-    balancer, name = behind(world, kind), kind.__name__
+    name = type(balancer).__name__
     before = world.one.answered(), world.two.answered()
     for number in range(40):
         identity = f"{name}-{number}"
@@ -40,9 +52,9 @@ def serves(world, kind):
     return f"{shares[0]:.0f} and {shares[1]:.0f} requests"
 
 
-def restarted(world, kind):
+@behind_each("each instance restarted twice under load, no search fails")
+def restarted(world, balancer):
     """Each instance in turn is stopped and started under load, twice: no search fails."""
-    balancer = behind(world, kind)
     create(balancer.port, "steady")
     with Load(balancer.port, "steady") as load:
         # The second round has hardly a pause between one that is back and the next that stops.
@@ -61,9 +73,9 @@ def restarted(world, kind):
     return load.said()
 
 
-def killed(world, kind):
+@behind_each("one instance killed under load, no search fails")
+def killed(world, balancer):
     """One instance is killed under load: searches go on, and it takes part again when it is back."""
-    balancer = behind(world, kind)
     create(balancer.port, "steady")
     with Load(balancer.port, "steady") as load:
         time.sleep(1.5)
@@ -88,9 +100,9 @@ def away(balancer, identity):
         expect({"error", "message"} <= set(json.loads(body)), "a 503 that says", body[:200])
 
 
-def outage(world, kind):
+@behind_each("PostgreSQL away, then every instance: each answer is a 503 in JSON")
+def outage(world, balancer):
     """PostgreSQL is away: clients are told so as an instance tells it, whoever answers; the dashboard shows it; it ends by itself."""
-    balancer = behind(world, kind)
     panels = [expressions.bare(one) for one in expressions.dashboard() if expressions.failures(one)]
     expect(panels, "no panel shows failures")
     for number in range(20):
@@ -114,43 +126,3 @@ def outage(world, kind):
     away(balancer, "nobody")
     world.whole()
     return f"{2 * (next(numbers) - 1)} answers of 503, a create {took:.1f} s after the start of PostgreSQL"
-
-
-@step("nginx: two instances serve, and see each other's records")
-def nginx_serves(world):
-    return serves(world, Nginx)
-
-
-@step("nginx: each instance restarted twice under load, no search fails")
-def nginx_restart(world):
-    return restarted(world, Nginx)
-
-
-@step("nginx: one instance killed under load, no search fails")
-def nginx_kill(world):
-    return killed(world, Nginx)
-
-
-@step("nginx: PostgreSQL away, then every instance: each answer is a 503 in JSON")
-def nginx_outage(world):
-    return outage(world, Nginx)
-
-
-@step("HAProxy: two instances serve, and see each other's records")
-def haproxy_serves(world):
-    return serves(world, HaProxy)
-
-
-@step("HAProxy: each instance restarted twice under load, no search fails")
-def haproxy_restart(world):
-    return restarted(world, HaProxy)
-
-
-@step("HAProxy: one instance killed under load, no search fails")
-def haproxy_kill(world):
-    return killed(world, HaProxy)
-
-
-@step("HAProxy: PostgreSQL away, then every instance: each answer is a 503 in JSON")
-def haproxy_outage(world):
-    return outage(world, HaProxy)

@@ -46,7 +46,7 @@ def run_all(machine, only):
     """Runs the steps in their order and prints each; the numbers of those that held and did not."""
     passed = failed = 0
     for text, function in STEPS:
-        if only and not any(word in f"{function.__module__}.{function.__name__} {text}" for word in only):
+        if only and not any(word.lower() in f"{function.__module__}.{function.__name__} {text}".lower() for word in only):
             continue
         begun = time.monotonic()
         try:
