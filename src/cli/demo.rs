@@ -52,8 +52,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let options =
         Options { config_file: None, user, reload: None, samples: sample::records(today), ready: banner::show };
-    let running = config.clone();
-    runtime::run_as_configured(&running, appliance::run(config, options))
+    runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
 }
 
 /// A directory that is gone when the demonstration is.

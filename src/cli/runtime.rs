@@ -7,44 +7,20 @@ use std::future::Future;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
+use tokio::runtime::Builder;
+
 use super::Failure;
 use crate::config::{Config, PostgresService};
 
-/// Runs a future on a runtime with a thread per processor, and waits for it.
+/// Runs a future on so many threads, and waits for it.
 ///
 /// # Errors
 /// When no threads can be started, or what the future fails with.
-pub fn run_on_all_processors<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+pub fn run_on<T, E>(threads: usize, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
 where
     Failure: From<E>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    let outcome = runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(outcome?)
-}
-
-/// Runs a future on as many threads as the configuration gives to requests, and waits for it.
-///
-/// # Errors
-/// When no threads can be started, or what the future fails with.
-pub fn run_as_configured<T, E>(config: &Config, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
-where
-    Failure: From<E>,
-{
-    let processors = available_parallelism().map_or(1, NonZero::get);
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(workers(config, processors)).enable_all().build().map_err(Failure::Runtime)?;
-    let outcome = runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(outcome?)
-}
-
-/// One thread a processor. A PostgreSQL of our own works on the same requests: with a processor to itself it and we get more done than
-/// with threads that take turns on it (`benches/README.md`).
-fn workers(config: &Config, processors: usize) -> usize {
-    let managed = matches!(config.postgres.service, PostgresService::Managed { .. });
-    config.server.workers.unwrap_or_else(|| (processors - usize::from(managed)).max(1))
+    run(Builder::new_multi_thread().worker_threads(threads), work)
 }
 
 /// Runs a future on this thread alone, and waits for it.
@@ -55,10 +31,34 @@ pub fn run_here<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, Fai
 where
     Failure: From<E>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    run(&mut Builder::new_current_thread(), work)
+}
+
+fn run<T, E>(builder: &mut Builder, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let runtime = builder.enable_all().build().map_err(Failure::Runtime)?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     Ok(outcome?)
+}
+
+/// A thread for each processor.
+pub fn processors() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
+/// The threads for requests.
+pub fn for_requests(config: &Config) -> usize {
+    workers(config, processors())
+}
+
+/// One thread a processor. A PostgreSQL of our own works on the same requests: with a processor to itself it and we get more done than
+/// with threads that take turns on it (`benches/README.md`).
+fn workers(config: &Config, processors: usize) -> usize {
+    let managed = matches!(config.postgres.service, PostgresService::Managed { .. });
+    config.server.workers.unwrap_or_else(|| (processors - usize::from(managed)).max(1))
 }
 
 #[cfg(test)]

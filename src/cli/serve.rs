@@ -36,6 +36,5 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let user = appliance::drop_privileges(&config)?;
     let reload = Some(Reloadable::new(flags, loaded));
     let options = Options { config_file, user, reload, samples: Vec::new(), ready: banner::show };
-    let running = config.clone();
-    runtime::run_as_configured(&running, appliance::run(config, options))
+    runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
 }

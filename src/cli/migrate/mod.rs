@@ -77,7 +77,7 @@ fn on_target(arguments: &Arguments, settings: &Settings, console: &mut Console) 
         lock_wait: settings.lock_wait,
         generated: arguments.common.changelog_file.as_deref(),
     };
-    runtime::run_on_all_processors(commands::execute(database, work, console))
+    runtime::run_on(runtime::processors(), commands::execute(database, work, console))
 }
 
 /// Works on the appliance's own database.
@@ -98,9 +98,10 @@ fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> 
         lock_wait: settings.lock_wait,
         generated: arguments.common.changelog_file.as_deref(),
     };
-    runtime::run_on_all_processors(appliance::with_database(&config, async |database| {
-        commands::execute(database, work, console).await
-    }))
+    runtime::run_on(
+        runtime::processors(),
+        appliance::with_database(&config, async |database| commands::execute(database, work, console).await),
+    )
 }
 
 fn configuration(common: &Common) -> Result<Config, Failure> {
