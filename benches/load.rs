@@ -2,6 +2,8 @@
 //!
 //!     load serve SIZE                           a minimal hyper server; prints its port; answers one body of SIZE bytes
 //!     load serve-per-core SIZE                  the same on a runtime of one thread for each processor, the port shared (SO_REUSEPORT)
+//!     load serve-inserts DIRECTORY SIZE         a minimal hyper server that inserts a row for each request, by way of PostgreSQL's socket in
+//!                                               DIRECTORY (password in PGPASSWORD), and answers as above
 //!     load paced PORT PATH RATE SECONDS         requests at a fixed rate on 32 connections; prints p50 and p99 in microseconds
 //!     load idle PORT PATH COUNT                 opens COUNT keep-alive connections, prints `open`, keeps them until standard input ends
 //!
@@ -14,10 +16,12 @@
     reason = "a tool of the benchmark ends where something is wrong"
 )]
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +42,7 @@ fn main() {
     match words[..] {
         ["serve", size] => serve(size.parse().unwrap()),
         ["serve-per-core", size] => serve_per_core(size.parse().unwrap()),
+        ["serve-inserts", directory, size] => serve_inserts(directory, size.parse().unwrap()),
         ["paced", port, path, rate, seconds] => {
             paced(port.parse().unwrap(), path, rate.parse().unwrap(), seconds.parse().unwrap());
         }
@@ -70,6 +75,45 @@ fn serve_per_core(size: usize) {
     }
     println!("{port}");
     first.block_on(accept(listener, size));
+}
+
+/// The least that can be between a client and a durable row with hyper and `tokio-postgres`: one thread, one connection, one prepared
+/// statement; nothing is read, checked, counted or logged.
+#[tokio::main(flavor = "current_thread")]
+async fn serve_inserts(directory: &str, size: usize) {
+    let password = std::env::var("PGPASSWORD").unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(directory).user("postgres").password(password).dbname("attendance_db");
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(async move { connection.await.unwrap() });
+    // pgbench's, word for word.
+    let insert = "INSERT INTO records (id, name, status, date) VALUES ($1, 'Asha Rao', 'Present', '2024-01-02') ON CONFLICT DO NOTHING";
+    let insert = client.prepare(insert).await.unwrap();
+    let shared = Rc::new((client, insert, Bytes::from(vec![b'x'; size])));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+    let count = Rc::new(Cell::new(0_u64));
+    let serve_one = move |tcp| {
+        let (shared, count) = (shared.clone(), count.clone());
+        let answer = service_fn(move |_: Request<Incoming>| {
+            let (shared, count) = (shared.clone(), count.clone());
+            async move {
+                count.set(count.get() + 1);
+                let id = format!("bare-{run}-{}", count.get());
+                assert_eq!(shared.0.execute(&shared.1, &[&id]).await.unwrap(), 1);
+                let response = Response::builder().header("content-type", "application/json");
+                Ok::<_, Infallible>(response.body(Full::new(shared.2.clone())).unwrap())
+            }
+        });
+        http1::Builder::new().serve_connection(TokioIo::new(tcp), answer)
+    };
+    loop {
+        let (tcp, _) = listener.accept().await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        // A client that hangs up is no matter here.
+        drop(serve_one(tcp).await);
+    }
 }
 
 async fn accept(listener: TcpListener, size: usize) {
