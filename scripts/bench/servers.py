@@ -126,11 +126,16 @@ def descendants(pid, name):
 
 
 class Bare:
-    """The minimal hyper server, answering one body of so many bytes; with tokio's own number of threads unless told."""
+    """The minimal hyper server, answering one body of so many bytes; with tokio's own number of threads unless told. Before `database`, an appliance, it
+    inserts a row for each request, on one thread."""
 
-    def __init__(self, load, size, threads=None):
-        environment = {**os.environ, **({"TOKIO_WORKER_THREADS": str(threads)} if threads else {})}
-        self.process = subprocess.Popen([load, "serve", str(size)], stdout=subprocess.PIPE, text=True, env=environment)
+    def __init__(self, load, size, threads=None, database=None):
+        environment, words = {**os.environ}, ["serve", str(size)]
+        if threads:
+            environment["TOKIO_WORKER_THREADS"] = str(threads)
+        if database:
+            environment, words = database.database()[0], ["serve-inserts", database.data / "run", str(size)]
+        self.process = subprocess.Popen([load, *words], stdout=subprocess.PIPE, text=True, env=environment)
         self.port = int(self.process.stdout.readline())
 
     def __enter__(self):

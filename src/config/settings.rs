@@ -155,7 +155,7 @@ impl Setting {
 }
 
 /// Keys without a default can be taken back; the others always have a value.
-fn may_be_empty(key: &Key) -> bool {
+pub(super) fn may_be_empty(key: &Key) -> bool {
     matches!(key.kind, Kind::Text | Kind::Path | Kind::PostgresUrl | Kind::RedisUrl)
         || [
             "server.workers",

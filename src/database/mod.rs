@@ -164,6 +164,9 @@ impl Database {
     }
 }
 
+/// A connection and the task that moves its bytes.
+type Opened = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
+
 /// Makes connections.
 #[derive(Clone)]
 struct Connector {
@@ -192,9 +195,6 @@ impl Connect for Connector {
         Box::pin(async move { self.open(&config).await })
     }
 }
-
-/// A connection and the task that moves its bytes.
-type Opened = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 
 fn drive<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
 where

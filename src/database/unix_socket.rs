@@ -100,7 +100,10 @@ impl AsyncWrite for UnixSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -125,12 +128,14 @@ mod tests {
             one
         });
         let mut received = Vec::new();
-        other.read_to_end(&mut received).await.unwrap();
+        let all = timeout(Duration::from_secs(30), other.read_to_end(&mut received)).await;
+        all.expect("a side that is never woken").unwrap();
         assert!(received == expected);
         other.write_all(b"and back").await.unwrap();
         drop(other);
         let mut back = String::new();
-        writer.await.unwrap().read_to_string(&mut back).await.unwrap();
+        let mut one = timeout(Duration::from_secs(30), writer).await.expect("a side that is never woken").unwrap();
+        one.read_to_string(&mut back).await.unwrap();
         assert_eq!(back, "and back");
     }
 

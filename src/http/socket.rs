@@ -146,3 +146,26 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_that_fit_become_one() {
+        let (head, body) = ([b'h'; SHORT - 3], *b"abc");
+        let mut whole = [0; SHORT];
+        let pieces = [IoSlice::new(&head), IoSlice::new(&[]), IoSlice::new(&body)];
+        assert_eq!(joined(&pieces, &mut whole), Some([&head[..], &body].concat().as_slice()));
+        assert_eq!(joined(&pieces[2..], &mut whole), Some(&body[..]));
+        assert_eq!(joined(&[], &mut whole), Some(&[][..]));
+    }
+
+    #[test]
+    fn pieces_that_do_not_fit_stay_as_they_are() {
+        let (head, body) = ([b'h'; SHORT - 3], *b"abcd");
+        let mut whole = [0; SHORT];
+        assert_eq!(joined(&[IoSlice::new(&head), IoSlice::new(&body)], &mut whole), None);
+        assert_eq!(joined(&[IoSlice::new(&[b'b'; SHORT + 1])], &mut whole), None);
+    }
+}

@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use nix::sys::sysinfo::sysinfo;
+
 /// Least and most that is taken for pages without being told.
 const BOUNDS: (usize, usize) = (128 << 20, 1 << 30);
 /// One part in so many.
@@ -11,17 +13,15 @@ const SHARE: usize = 8;
 
 /// What PostgreSQL may keep pages of its tables in, in bytes, where nobody has said.
 pub fn for_pages() -> usize {
-    let of = |path| fs::read_to_string(path).unwrap_or_default();
-    share(&of("/proc/meminfo"), &of("/sys/fs/cgroup/memory.max"))
+    let total = sysinfo().map_or(0, |of_computer| of_computer.ram_total());
+    share(total, &fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default())
 }
 
-/// `meminfo` as in proc(5), `limit` as in the kernel's documentation of cgroup v2: a number of bytes, or `max`.
-fn share(meminfo: &str, limit: &str) -> usize {
-    let total =
-        meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    let total = total.map_or(0, |kilobytes: usize| kilobytes.saturating_mul(1024));
-    let limit = limit.trim().parse().unwrap_or(usize::MAX);
-    (total.min(limit) / SHARE).clamp(BOUNDS.0, BOUNDS.1)
+/// `total` in bytes; `limit` as in the kernel's documentation of cgroup v2: a number of bytes, or `max`.
+fn share(total: u64, limit: &str) -> usize {
+    let limit = limit.trim().parse().unwrap_or(u64::MAX);
+    let whole = usize::try_from(total.min(limit)).unwrap_or(usize::MAX);
+    (whole / SHARE).clamp(BOUNDS.0, BOUNDS.1)
 }
 
 #[cfg(test)]
@@ -30,12 +30,15 @@ mod tests {
 
     #[test]
     fn a_share_of_what_there_is_within_bounds() {
-        let meminfo = |megabytes: usize| format!("MemTotal:       {} kB\nMemFree:  5 kB\n", megabytes << 10);
-        assert_eq!(share(&meminfo(4096), "max\n"), 512 << 20);
-        assert_eq!(share(&meminfo(65_536), "max\n"), 1 << 30);
-        assert_eq!(share(&meminfo(512), "max\n"), 128 << 20);
-        assert_eq!(share(&meminfo(65_536), "2147483648\n"), 256 << 20);
-        assert_eq!(share("", ""), 128 << 20);
-        assert!(for_pages() >= BOUNDS.0);
+        assert_eq!(share(4 << 30, "max\n"), 512 << 20);
+        assert_eq!(share(64 << 30, "max\n"), 1 << 30);
+        assert_eq!(share(512 << 20, "max\n"), 128 << 20);
+        assert_eq!(share(64 << 30, "2147483648\n"), 256 << 20);
+        assert_eq!(share(0, ""), 128 << 20);
+    }
+
+    #[test]
+    fn the_computer_says_what_it_has() {
+        assert!(sysinfo().unwrap().ram_total() > 64 << 20);
     }
 }

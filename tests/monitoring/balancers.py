@@ -56,3 +56,7 @@ class HaProxy(Balancer):
             example = replaced(example, [(r"\n    user haproxy", ""), (r"\n    group haproxy", "")])
         file.write_text(example)
         super().__init__(work, f"haproxy{name}", [tool("haproxy"), "-db", "-f", file])
+
+
+# By the names they are spoken of.
+BALANCERS = (("nginx", Nginx), ("HAProxy", HaProxy))

@@ -7,7 +7,7 @@ import signal
 import time
 
 import expressions
-from balancers import HaProxy, Nginx
+from balancers import BALANCERS
 from load import Load
 from report import expect, step, within
 from servers import API, ask, create, create_whole, get
@@ -17,7 +17,7 @@ def behind_each(text):
     """Registers a function as a step behind each balancer, which is started when it is first needed."""
 
     def register(function):
-        for name, kind in (("nginx", Nginx), ("HAProxy", HaProxy)):
+        for name, kind in BALANCERS:
 
             @step(f"{name}: {text}")
             @functools.wraps(function)

@@ -1,10 +1,11 @@
 """What nginx and HAProxy pass on, seen by stand-ins for two instances."""
 
 import contextlib
+import functools
 import http.client
 import time
 
-from balancers import HaProxy, Nginx
+from balancers import BALANCERS
 from report import expect, step
 from servers import API, create_whole, get
 from upstream import Upstream
@@ -97,11 +98,5 @@ def relayed(world, kind):
     return f"{CALLS} requests on {used} connections; {met} reads met a 503 and were answered by the other; {refused} of {CALLS} creates got it, none was sent twice"
 
 
-@step("nginx: headers, kept connections, the body's limit, reads asked again and creates not")
-def nginx_relay(world):
-    return relayed(world, Nginx)
-
-
-@step("HAProxy: headers, kept connections, the body's limit, reads asked again and creates not")
-def haproxy_relay(world):
-    return relayed(world, HaProxy)
+for name, kind in BALANCERS:
+    step(f"{name}: headers, kept connections, the body's limit, reads asked again and creates not")(functools.partial(relayed, kind=kind))
