@@ -4,13 +4,16 @@
 //! cannot be had is no error here: validation says so, together with everything else that is wrong.
 
 use std::collections::HashMap;
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::error::LoadError;
 use crate::field::{Field, FieldKind, Object, Value};
 use crate::options::Options;
 use crate::path;
 use crate::properties::Properties;
-use crate::source::{Source, SourceError};
+use crate::source::{MAX_FILE_BYTES, Source, SourceError};
 
 /// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +48,8 @@ impl Surroundings<'_> {
     /// Liquibase's message if it is not there, else what is the matter with it.
     pub(crate) fn read(&self, name: &str, beside: bool) -> Result<Vec<u8>, String> {
         let place = if beside { path::beside(self.file, name) } else { name.to_owned() };
-        self.source.read(&place).map(std::borrow::Cow::into_owned).map_err(|error| match error {
+        let read = self.source.read(&place).and_then(|bytes| unpacked(&place, bytes.into_owned()));
+        read.map_err(|error| match error {
             SourceError::NotFound { path, searched } => format!(
                 "The file {path} was not found in the configured search path:\n    - {searched}\n\
                  More locations can be added with the 'searchPath' parameter."
@@ -53,6 +57,20 @@ impl Surroundings<'_> {
             other => other.to_string(),
         })
     }
+}
+
+/// What is in a file: that of a name in `.gz` is packed.
+fn unpacked(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, SourceError> {
+    if !name.to_ascii_lowercase().ends_with(".gz") {
+        return Ok(bytes);
+    }
+    let mut plain = Vec::new();
+    let limited = &mut MultiGzDecoder::new(bytes.as_slice()).take(MAX_FILE_BYTES + 1);
+    limited.read_to_end(&mut plain).map_err(|source| SourceError::Unreadable { path: name.to_owned(), source })?;
+    if plain.len() as u64 > MAX_FILE_BYTES {
+        return Err(SourceError::TooLarge { path: name.to_owned() });
+    }
+    Ok(plain)
 }
 
 /// Reads every file that `object` names, also those of its columns.
@@ -103,4 +121,24 @@ fn decoded(bytes: Vec<u8>, encoding: Option<&str>) -> Result<Attachment, String>
     // A byte order mark is dropped, and counts more than what is said.
     let plain = encoding.decode(&bytes).0.into_owned();
     Ok(Attachment { bytes, plain, ..Attachment::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_called_gz_is_unpacked() {
+        assert_eq!(unpacked("data.csv", b"id,name".to_vec()).unwrap(), b"id,name");
+        let error = unpacked("data.csv.GZ", b"id,name".to_vec()).unwrap_err().to_string();
+        assert!(error.contains("data.csv.GZ"), "{error}");
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_a_file_may_have_is_refused() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::copy(&mut std::io::repeat(b'x').take(MAX_FILE_BYTES + 1), &mut packed).unwrap();
+        let outcome = unpacked("data.csv.gz", packed.finish().unwrap());
+        assert!(matches!(outcome, Err(SourceError::TooLarge { .. })), "{:?}", outcome.map(|bytes| bytes.len()));
+    }
 }

@@ -120,20 +120,21 @@ impl ChangeSet {
         !self.ignore && expression::for_postgresql(&self.dbms)
     }
 
-    /// Why it takes no part in a run with these options; none if it does.
-    pub(crate) fn left_out(&self, options: &Options) -> Option<FilterReason> {
+    /// Whether Liquibase does not even read it: what is for another database is passed over, but not in a file of formatted SQL.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        !expression::for_postgresql(&self.dbms) && !self.id.file.to_ascii_lowercase().ends_with(".sql")
+    }
+
+    /// All the reasons why it takes no part in a run with these options, in their order.
+    pub(crate) fn left_out(&self, options: &Options) -> Vec<FilterReason> {
         let fits = |expression: &String| expression::matches(expression, &options.contexts);
-        if self.ignore {
-            Some(FilterReason::Ignored)
-        } else if !expression::for_postgresql(&self.dbms) {
-            Some(FilterReason::Dbms)
-        } else if !self.contexts.iter().all(fits) {
-            Some(FilterReason::Context)
-        } else if !self.passes_labels(&options.label_filter) {
-            Some(FilterReason::Label)
-        } else {
-            None
-        }
+        let reasons = [
+            (!self.contexts.iter().all(fits), FilterReason::Context),
+            (!self.passes_labels(&options.label_filter), FilterReason::Label),
+            (!expression::for_postgresql(&self.dbms), FilterReason::Dbms),
+            (self.ignore, FilterReason::Ignored),
+        ];
+        reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
     }
 
     fn passes_labels(&self, filter: &str) -> bool {

@@ -57,7 +57,7 @@ pub async fn unexpected_changesets(
     let expected: HashSet<Key> = changelog
         .changesets
         .iter()
-        .filter(|set| set.left_out(options).is_none())
+        .filter(|set| set.left_out(options).is_empty())
         .map(crate::changeset::ChangeSet::key)
         .collect();
     let unexpected = |row: HistoryRow| {

@@ -49,21 +49,23 @@ pub enum UpdateTarget {
     All,
     /// The next so many changesets.
     Count(usize),
-    /// Up to and with the changeset that sets the tag. To the end where none sets it; nowhere where the history has it already.
+    /// Up to and with the changeset that sets the tag, or whose row in the history has it. To the end where there is none.
     Tag(String),
 }
 
-/// Why a changeset is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a changeset is left out; of several reasons in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FilterReason {
-    /// `ignore="true"`.
-    Ignored,
-    /// Its dbms is not PostgreSQL.
-    Dbms,
     /// Its contexts do not fit those of the run.
     Context,
     /// Its labels do not fit the filter.
     Label,
+    /// It ran before; told of a changeset that is left out for another reason, by an update without a target.
+    AlreadyRan,
+    /// Its dbms is not PostgreSQL.
+    Dbms,
+    /// `ignore="true"`.
+    Ignored,
     /// It is behind as many as were asked for.
     AfterCount,
     /// It is behind the tag asked for.
@@ -76,6 +78,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pending: Vec<Pending>,
     previously_run: usize,
+    filtered_out: usize,
     filtered: Vec<(FilterReason, usize)>,
 }
 
@@ -90,47 +93,29 @@ impl Plan {
         &self.pending
     }
 
-    /// Changesets that ran before and are left alone.
+    /// Changesets that ran before and do not run again.
     pub fn previously_run(&self) -> usize {
         self.previously_run
     }
 
-    /// Changesets left out, and why, in the order the reasons were met.
+    /// Changesets left out.
+    pub fn filtered_out(&self) -> usize {
+        self.filtered_out
+    }
+
+    /// Why changesets are left out and how many for each reason, in the order the reasons were met. A changeset may have several.
     pub fn filtered(&self) -> &[(FilterReason, usize)] {
         &self.filtered
     }
 
-    fn leave_out(&mut self, reason: FilterReason) {
-        match self.filtered.iter_mut().find(|(other, _)| *other == reason) {
-            Some((_, count)) => *count += 1,
-            None => self.filtered.push((reason, 1)),
-        }
-    }
-
-    /// The same plan, ended where the target says.
-    pub(crate) fn until(self, changelog: &Changelog, history: &History, target: &UpdateTarget) -> Self {
-        let mut goal = Goal::of(history, target);
-        let mut ended = Self { steps: Vec::new(), pending: Vec::new(), ..self };
-        let mut pending = self.pending.into_iter();
-        for step in self.steps {
-            if let Step::Run { index, .. } = &step {
-                let next = pending.next();
-                if let Some(reason) = goal.passed(&changelog.changesets[*index]) {
-                    ended.leave_out(reason);
-                    continue;
-                }
-                ended.pending.extend(next);
+    fn leave_out(&mut self, reasons: &[FilterReason]) {
+        self.filtered_out += 1;
+        for reason in reasons {
+            match self.filtered.iter_mut().find(|(other, _)| other == reason) {
+                Some((_, count)) => *count += 1,
+                None => self.filtered.push((*reason, 1)),
             }
-            ended.steps.push(step);
         }
-        ended
-    }
-
-    /// The same plan with only those changesets that never ran.
-    pub(crate) fn only_new(mut self) -> Self {
-        self.steps.retain(|step| !matches!(step, Step::Run { reason, .. } if *reason != Reason::New));
-        self.pending.retain(|pending| pending.reason == Reason::New);
-        self
     }
 }
 
@@ -142,28 +127,36 @@ enum Goal<'a> {
 }
 
 impl<'a> Goal<'a> {
-    fn of(history: &History, target: &'a UpdateTarget) -> Self {
+    fn of(target: &'a UpdateTarget) -> Self {
         match target {
             UpdateTarget::All => Self::None,
             UpdateTarget::Count(count) => Self::Count(*count),
-            UpdateTarget::Tag(tag) => Self::Tag { tag, reached: history.has_tag(tag) },
+            UpdateTarget::Tag(tag) => Self::Tag { tag, reached: false },
         }
     }
 
-    /// Why the changeset lies behind the goal; none if it does not.
-    fn passed(&mut self, set: &ChangeSet) -> Option<FilterReason> {
+    /// Why a changeset that is due lies behind the goal; none if it does not. Those that are left out anyway do not count.
+    fn passed(&mut self, set: &ChangeSet, left_out: bool) -> Option<FilterReason> {
         match self {
+            Self::Tag { reached: true, .. } => Some(FilterReason::AfterTag),
+            _ if left_out => None,
             Self::None => None,
             Self::Count(0) => Some(FilterReason::AfterCount),
             Self::Count(left) => {
                 *left -= 1;
                 None
             }
-            Self::Tag { reached: true, .. } => Some(FilterReason::AfterTag),
             Self::Tag { tag, reached } => {
                 *reached = set.tag() == Some(*tag);
                 None
             }
+        }
+    }
+
+    /// Goes by a changeset that ran before: its row may have the tag.
+    fn pass(&mut self, row: Option<&HistoryRow>) {
+        if let (Self::Tag { tag, reached }, Some(row)) = (self, row) {
+            *reached |= row.has_tag(tag);
         }
     }
 }
@@ -173,31 +166,7 @@ impl<'a> Goal<'a> {
 /// # Errors
 /// When the changelog must not be run on it: a changeset changed after it was run, occurs twice, or lacks something.
 pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Result<Plan, ValidationError> {
-    let mut errors = ValidationError::default();
-    let mut plan = Plan::default();
-    let mut seen: HashSet<Key> = HashSet::new();
-    for (index, set) in changelog.changesets.iter().enumerate() {
-        let row = history.find_key(&set.key());
-        if set.is_visible() && !seen.insert(set.key()) {
-            errors.duplicates.push(set.id.clone());
-        }
-        if let Some(upgrade) = row.and_then(|row| upgrade(index, set, row)) {
-            plan.steps.push(upgrade);
-        }
-        if let Some(reason) = set.left_out(options) {
-            plan.leave_out(reason);
-            continue;
-        }
-        let mark_ran = !validate(set, row, &mut errors);
-        match should_run(set, row) {
-            Some(reason) => {
-                plan.steps.push(Step::Run { index, reason, mark_ran });
-                plan.pending.push(Pending { changeset: set.id.clone(), reason });
-            }
-            None => plan.previously_run += 1,
-        }
-    }
-    if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    plan_to(changelog, history, options, &UpdateTarget::All)
 }
 
 /// What an update up to `target` would do.
@@ -210,7 +179,69 @@ pub fn plan_to(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Plan, ValidationError> {
-    Ok(plan(changelog, history, options)?.until(changelog, history, target))
+    decide(changelog, history, options, target, should_run)
+}
+
+/// The same of those changesets alone that never ran.
+///
+/// # Errors
+/// As [`plan_to`].
+pub(crate) fn plan_new_to(
+    changelog: &Changelog,
+    history: &History,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Plan, ValidationError> {
+    decide(changelog, history, options, target, |_, row| row.is_none().then_some(Reason::New))
+}
+
+/// What Liquibase leaves out and counts is as recorded in the cases `own-filters-*`.
+fn decide(
+    changelog: &Changelog,
+    history: &History,
+    options: &Options,
+    target: &UpdateTarget,
+    due: impl Fn(&ChangeSet, Option<&HistoryRow>) -> Option<Reason>,
+) -> Result<Plan, ValidationError> {
+    let mut errors = ValidationError::default();
+    let mut plan = Plan::default();
+    let mut goal = Goal::of(target);
+    let mut seen: HashSet<Key> = HashSet::new();
+    let mut passed_over = 0;
+    for (index, set) in changelog.changesets.iter().enumerate() {
+        let row = history.find_key(&set.key());
+        if set.is_visible() && !seen.insert(set.key()) {
+            errors.duplicates.push(set.id.clone());
+        }
+        plan.steps.extend(row.and_then(|row| upgrade(index, set, row)));
+        if set.is_passed_over() {
+            passed_over += 1;
+            continue;
+        }
+        let mut reasons = set.left_out(options);
+        let left_out = !reasons.is_empty();
+        let mark_ran = !left_out && !validate(set, row, &mut errors);
+        if let Some(reason) = due(set, row) {
+            reasons.extend(goal.passed(set, left_out));
+            if reasons.is_empty() {
+                plan.steps.push(Step::Run { index, reason, mark_ran });
+                plan.pending.push(Pending { changeset: set.id.clone(), reason });
+            } else {
+                plan.leave_out(&reasons);
+            }
+        } else {
+            plan.previously_run += 1;
+            goal.pass(row);
+            if left_out && *target == UpdateTarget::All {
+                reasons.push(FilterReason::AlreadyRan);
+                reasons.sort_unstable();
+                plan.leave_out(&reasons);
+            }
+        }
+    }
+    // Liquibase comes back to those when everything else is counted.
+    (0..passed_over).for_each(|_| plan.leave_out(&[FilterReason::Dbms]));
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
 fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
@@ -324,7 +355,7 @@ pub(crate) fn rollback_steps<'a>(
     let mut seen = HashSet::new();
     let steps = rows.iter().rev().filter(|row| asked_for(row)).filter_map(|row| {
         let set = changelog.find(&row.key())?;
-        let meant = set.left_out(options).is_none() && seen.insert(row.key());
+        let meant = set.left_out(options).is_empty() && seen.insert(row.key());
         meant.then_some(RollbackStep { set, row })
     });
     Ok(match target {

@@ -33,9 +33,11 @@ pub struct Report {
     pub changesets: Vec<(ChangeSetId, Outcome)>,
     /// Checksums that were filled or raised to version 9.
     pub checksums_upgraded: usize,
-    /// Changesets that had run before and were left alone.
+    /// Changesets that had run before and did not run again.
     pub previously_run: usize,
-    /// Changesets left out, and why, in the order the reasons were met.
+    /// Changesets left out.
+    pub filtered_out: usize,
+    /// Why, and how many for each reason, in the order the reasons were met. A changeset may have several.
     pub filtered: Vec<(FilterReason, usize)>,
     /// What the rows of this run have in common; none if no row was written.
     pub deployment_id: Option<String>,
@@ -46,10 +48,5 @@ impl Report {
     pub fn run(&self) -> usize {
         let counts = |outcome: &Outcome| matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan);
         self.changesets.iter().filter(|(_, outcome)| counts(outcome)).count()
-    }
-
-    /// How many changesets were left out.
-    pub fn filtered_out(&self) -> usize {
-        self.filtered.iter().map(|(_, count)| count).sum()
     }
 }

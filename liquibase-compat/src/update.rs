@@ -16,7 +16,7 @@ use crate::history::table::Tables;
 use crate::history::{History, HistoryRow};
 use crate::lock::Lock;
 use crate::options::{Event, Options};
-use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_to};
+use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_new_to, plan_to};
 use crate::precondition::{CheckContext, Consequence, Preconditions, Verdict};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
@@ -116,12 +116,7 @@ impl Asked<'_> {
     pub(crate) fn plan(&self, history: &History) -> Result<Plan, ValidationError> {
         match self.mode {
             Mode::Run => plan_to(self.changelog, history, self.options, self.target),
-            // First the new ones, then the target: a count is of changesets that are recorded.
-            Mode::Record => Ok(plan_to(self.changelog, history, self.options, &UpdateTarget::All)?.only_new().until(
-                self.changelog,
-                history,
-                self.target,
-            )),
+            Mode::Record => plan_new_to(self.changelog, history, self.options, self.target),
         }
     }
 }
@@ -189,7 +184,12 @@ pub(crate) async fn validated(
 }
 
 fn report_of(plan: &Plan) -> Report {
-    Report { previously_run: plan.previously_run(), filtered: plan.filtered().to_vec(), ..Report::default() }
+    Report {
+        previously_run: plan.previously_run(),
+        filtered_out: plan.filtered_out(),
+        filtered: plan.filtered().to_vec(),
+        ..Report::default()
+    }
 }
 
 /// The run proper. Planned anew: another tool may have finished while the row was waited for.

@@ -44,6 +44,11 @@ pub struct HistoryRow {
 }
 
 impl HistoryRow {
+    /// Whether it has the tag, in any case.
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        self.tag.as_deref().is_some_and(|own| own.to_lowercase() == tag.to_lowercase())
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key::new(&self.file, &self.id, &self.author)
     }
@@ -81,8 +86,7 @@ impl History {
 
     /// Whether some row has the tag, in any case.
     pub fn has_tag(&self, tag: &str) -> bool {
-        let wanted = tag.to_lowercase();
-        self.rows.iter().any(|row| row.tag.as_deref().is_some_and(|tag| tag.to_lowercase() == wanted))
+        self.rows.iter().any(|row| row.has_tag(tag))
     }
 
     /// The ORDEREXECUTED of the next row.

@@ -56,24 +56,54 @@ pub struct Common {
 #[derive(Debug, Args)]
 pub struct TagOption {
     /// The tag
-    #[arg(long)]
-    pub tag: String,
+    #[arg(long, required_unless_present = "bare_tag")]
+    tag: Option<String>,
+    /// The same without its name, as Liquibase takes it too
+    #[arg(value_name = "TAG", hide = true, conflicts_with = "tag")]
+    bare_tag: Option<String>,
+}
+
+impl TagOption {
+    /// What was given in either way; the parser demands one of them.
+    pub fn tag(&self) -> &str {
+        self.tag.as_deref().or(self.bare_tag.as_deref()).unwrap_or_default()
+    }
 }
 
 /// How many.
 #[derive(Debug, Args)]
 pub struct CountOption {
     /// How many changesets
-    #[arg(long)]
-    pub count: usize,
+    #[arg(long, required_unless_present = "bare_count")]
+    count: Option<usize>,
+    /// The same without its name, as Liquibase takes it too
+    #[arg(value_name = "COUNT", hide = true, conflicts_with = "count")]
+    bare_count: Option<usize>,
+}
+
+impl CountOption {
+    /// What was given in either way; the parser demands one of them.
+    pub fn count(&self) -> usize {
+        self.count.or(self.bare_count).unwrap_or_default()
+    }
 }
 
 /// Since when.
 #[derive(Debug, Args)]
 pub struct DateOption {
     /// A moment: 2026-01-31, "2026-01-31 10:00:00" or 2026-01-31T10:00:00
-    #[arg(long)]
-    pub date: String,
+    #[arg(long, required_unless_present = "bare_date")]
+    date: Option<String>,
+    /// The same without its name, as Liquibase takes it too
+    #[arg(value_name = "DATE", hide = true, conflicts_with = "date")]
+    bare_date: Option<String>,
+}
+
+impl DateOption {
+    /// What was given in either way; the parser demands one of them.
+    pub fn date(&self) -> &str {
+        self.date.as_deref().or(self.bare_date.as_deref()).unwrap_or_default()
+    }
 }
 
 /// Whether to list.

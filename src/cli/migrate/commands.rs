@@ -112,14 +112,14 @@ impl Session<'_> {
             }
             Command::Tag(option) => {
                 let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
-                liquibase_compat::tag(&mut lock, &option.tag).await?;
+                liquibase_compat::tag(&mut lock, option.tag()).await?;
                 lock.release().await?;
                 output::note(&format!("Successfully tagged '{name}'"));
             }
             Command::TagExists(option) => {
-                let exists = liquibase_compat::tag_exists(&self.client, &option.tag).await?;
+                let exists = liquibase_compat::tag_exists(&self.client, option.tag()).await?;
                 let verdict = if exists { "already exists" } else { "does not exist" };
-                output::note(&format!("The tag '{}' {verdict} in '{name}'.", option.tag));
+                output::note(&format!("The tag '{}' {verdict} in '{name}'.", option.tag()));
             }
             Command::ClearChecksums => {
                 let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
@@ -335,23 +335,23 @@ impl Direction {
         let forward = |title, target| Self::Forward { title, target };
         Ok(match command {
             Command::Update => forward("Update", UpdateTarget::All),
-            Command::UpdateCount(option) => forward("Update-count", UpdateTarget::Count(option.count)),
-            Command::UpdateToTag(option) => forward("Update-to-tag", UpdateTarget::Tag(option.tag.clone())),
+            Command::UpdateCount(option) => forward("Update-count", UpdateTarget::Count(option.count())),
+            Command::UpdateToTag(option) => forward("Update-to-tag", UpdateTarget::Tag(option.tag().to_owned())),
             Command::UpdateSql => Self::ForwardSql(UpdateTarget::All),
-            Command::UpdateCountSql(option) => Self::ForwardSql(UpdateTarget::Count(option.count)),
-            Command::UpdateToTagSql(option) => Self::ForwardSql(UpdateTarget::Tag(option.tag.clone())),
+            Command::UpdateCountSql(option) => Self::ForwardSql(UpdateTarget::Count(option.count())),
+            Command::UpdateToTagSql(option) => Self::ForwardSql(UpdateTarget::Tag(option.tag().to_owned())),
             Command::UpdateTestingRollback => Self::TestingRollback,
-            Command::Rollback(option) => Self::Back(RollbackTarget::Tag(option.tag.clone())),
-            Command::RollbackCount(option) => Self::Back(RollbackTarget::Count(option.count)),
-            Command::RollbackToDate(option) => Self::Back(RollbackTarget::Date(moment(&option.date)?)),
-            Command::RollbackSql(option) => Self::BackSql(RollbackTarget::Tag(option.tag.clone())),
-            Command::RollbackCountSql(option) => Self::BackSql(RollbackTarget::Count(option.count)),
-            Command::RollbackToDateSql(option) => Self::BackSql(RollbackTarget::Date(moment(&option.date)?)),
+            Command::Rollback(option) => Self::Back(RollbackTarget::Tag(option.tag().to_owned())),
+            Command::RollbackCount(option) => Self::Back(RollbackTarget::Count(option.count())),
+            Command::RollbackToDate(option) => Self::Back(RollbackTarget::Date(moment(option.date())?)),
+            Command::RollbackSql(option) => Self::BackSql(RollbackTarget::Tag(option.tag().to_owned())),
+            Command::RollbackCountSql(option) => Self::BackSql(RollbackTarget::Count(option.count())),
+            Command::RollbackToDateSql(option) => Self::BackSql(RollbackTarget::Date(moment(option.date())?)),
             Command::ChangelogSync => Self::Record(UpdateTarget::All),
-            Command::ChangelogSyncToTag(option) => Self::Record(UpdateTarget::Tag(option.tag.clone())),
+            Command::ChangelogSyncToTag(option) => Self::Record(UpdateTarget::Tag(option.tag().to_owned())),
             Command::MarkNextChangesetRan => Self::Record(UpdateTarget::Count(1)),
             Command::ChangelogSyncSql => Self::RecordSql(UpdateTarget::All),
-            Command::ChangelogSyncToTagSql(option) => Self::RecordSql(UpdateTarget::Tag(option.tag.clone())),
+            Command::ChangelogSyncToTagSql(option) => Self::RecordSql(UpdateTarget::Tag(option.tag().to_owned())),
             Command::MarkNextChangesetRanSql => Self::RecordSql(UpdateTarget::Count(1)),
             _ => Self::Nowhere,
         })

@@ -6,7 +6,7 @@ use liquibase_compat::{Event, FilterReason, HistoryRow, Report};
 
 /// `UPDATE SUMMARY` and what was left out. `total` is the changelog's length.
 pub fn summary(report: &Report, total: usize) -> String {
-    let filtered = report.filtered_out();
+    let filtered = report.filtered_out;
     let mut text = String::from("\nUPDATE SUMMARY\n");
     // Writing to a String cannot fail.
     for (name, count) in
@@ -27,10 +27,11 @@ pub fn summary(report: &Report, total: usize) -> String {
 
 const fn reason_name(reason: FilterReason) -> &'static str {
     match reason {
-        FilterReason::Ignored => "Ignored:",
-        FilterReason::Dbms => "DBMS mismatch:",
         FilterReason::Context => "Context mismatch:",
         FilterReason::Label => "Label mismatch:",
+        FilterReason::AlreadyRan => "Already ran:",
+        FilterReason::Dbms => "DBMS mismatch:",
+        FilterReason::Ignored => "Ignored:",
         FilterReason::AfterCount => "After count:",
         FilterReason::AfterTag => "After tag:",
     }
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_summary_has_liquibases_layout() {
-        let report = Report { filtered: vec![(FilterReason::Ignored, 1)], previously_run: 4, ..Report::default() };
+        let filtered = vec![(FilterReason::Ignored, 1)];
+        let report = Report { filtered_out: 1, filtered, previously_run: 4, ..Report::default() };
         let expected = "\nUPDATE SUMMARY\nRun:                          0\nPreviously run:               4\n\
             Filtered out:                 1\n-------------------------------\nTotal change sets:            5\n\n\n\
             FILTERED CHANGE SETS SUMMARY\nIgnored:                      1\n\n";
