@@ -1,17 +1,11 @@
-//! The attendance appliance: parses the command line, runs what it says, maps the outcome to an exit status.
-
-mod appliance;
-mod attendance;
-mod cli;
-mod config;
-mod database;
-mod http;
-mod managed;
-mod telemetry;
+//! The program: parses the command line, runs the command, and maps its outcome to an exit status.
 
 use std::process::ExitCode;
 
-/// The request path allocates on several threads at once; the system's allocator makes them wait for each other.
+use attendance_api::cli;
+
+/// The request path allocates on several threads at once, and threads contend for the system's allocator. It is chosen here and
+/// not in the library, because an allocator belongs to a program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

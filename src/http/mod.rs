@@ -93,7 +93,7 @@ impl App {
             draining: AtomicBool::new(false),
             socket_stays,
             started: Instant::now(),
-            ids: RequestIds::new(),
+            ids: RequestIds::random(),
             openapi: Bytes::from(openapi::json()),
         }
     }

@@ -35,8 +35,8 @@ pub enum RequestId {
 }
 
 impl RequestIds {
-    /// Ids of a new process.
-    pub fn new() -> Self {
+    /// Ids that begin with random digits, which tell this process from all others.
+    pub fn random() -> Self {
         let mut random = [0; 8];
         // Without random numbers the clock still tells processes apart.
         let seed = match getrandom::fill(&mut random) {
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_sane_id_is_kept_and_another_is_replaced() {
-        let ids = RequestIds::new();
+        let ids = RequestIds::random();
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::try_from(value).unwrap());
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn ours_are_the_process_and_a_counter() {
-        let ids = RequestIds::new();
+        let ids = RequestIds::random();
         let texts: Vec<String> = (0..11).map(|_| ids.fresh().to_string()).collect();
         let process = texts[0].strip_suffix("-1").unwrap();
         assert!(process.len() == 16 && process.bytes().all(|digit| digit.is_ascii_hexdigit()));
