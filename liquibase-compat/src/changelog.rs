@@ -7,7 +7,8 @@ mod loader;
 
 use std::collections::HashMap;
 
-use crate::changeset::{ChangeSet, ChangeSetId, Key};
+use crate::changeset::ChangeSet;
+use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::LoadError;
 use crate::options::Options;
@@ -20,7 +21,7 @@ pub struct Changelog {
     pub(crate) changesets: Vec<ChangeSet>,
     /// Those of the root file and of every included one.
     pub(crate) preconditions: Vec<(String, Preconditions)>,
-    by_key: HashMap<Key, usize>,
+    by_key: HashMap<ChangeSetKey, usize>,
 }
 
 impl Changelog {
@@ -59,7 +60,7 @@ impl Changelog {
     }
 
     /// The changeset of that identity.
-    pub(crate) fn find(&self, key: &Key) -> Option<&ChangeSet> {
+    pub(crate) fn find(&self, key: &ChangeSetKey) -> Option<&ChangeSet> {
         self.by_key.get(key).map(|index| &self.changesets[*index])
     }
 }

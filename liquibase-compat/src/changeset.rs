@@ -1,48 +1,16 @@
 //! A changeset: what is run as one, and recorded as one row of the history.
 
-use std::fmt;
-
 use crate::attachment::Surroundings;
 use crate::change::Change;
+use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::LoadError;
 use crate::expression;
 use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
-use crate::path;
 use crate::plan::FilterReason;
 use crate::precondition::Preconditions;
 use crate::sql::{Dialect, Quoting, Splitting, split};
-
-/// What Liquibase shows for an id or author that is not there. It cannot be stored.
-pub(crate) const MISSING: &str = "null";
-
-/// What a changeset is known by: shown as `file::id::author`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ChangeSetId {
-    /// The file name as it is stored.
-    pub file: String,
-    /// The id as written.
-    pub id: String,
-    /// The author as written.
-    pub author: String,
-}
-
-impl fmt::Display for ChangeSetId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}::{}::{}", self.file, self.id, self.author)
-    }
-}
-
-/// A changeset's identity, as histories are searched by it: any spelling of the path, any case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key(String, String, String);
-
-impl Key {
-    pub(crate) fn new(file: &str, id: &str, author: &str) -> Self {
-        Self(path::normalise(file).to_lowercase(), id.to_lowercase(), author.to_lowercase())
-    }
-}
 
 /// What happens to a changeset that fails validation (`onValidationFail`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +66,8 @@ const NO_SQL_ROLLBACK: &str = "Liquibase does not support automatic rollback gen
                                keyword \"empty\" to ignore rolling back this change?)";
 
 impl ChangeSet {
-    pub(crate) fn key(&self) -> Key {
-        Key::new(&self.id.file, &self.id.id, &self.id.author)
+    pub(crate) fn key(&self) -> ChangeSetKey {
+        self.id.key()
     }
 
     /// Reads the files that its changes name, and leaves out what of modifySql is not meant for this run.
@@ -256,7 +224,7 @@ impl ChangeSet {
     pub(crate) fn rollback_statements<'a>(
         &self,
         schema: &str,
-        others: impl Fn(&Key) -> Option<&'a Self>,
+        others: impl Fn(&ChangeSetKey) -> Option<&'a Self>,
     ) -> Result<Vec<String>, String> {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
@@ -280,14 +248,14 @@ impl ChangeSet {
         &self,
         part: &RollbackPart,
         dialect: &Dialect,
-        others: &impl Fn(&Key) -> Option<&'a Self>,
+        others: &impl Fn(&ChangeSetKey) -> Option<&'a Self>,
     ) -> Result<Vec<String>, String> {
         match part {
             RollbackPart::Sql(text) => {
                 Ok(split(text, Splitting { split: true, strip_comments: true, delimiter: None }))
             }
             RollbackPart::Change(change) => change.statements(dialect),
-            RollbackPart::Reference(id) => match others(&Key::new(&id.file, &id.id, &id.author)) {
+            RollbackPart::Reference(id) => match others(&ChangeSetKey::new(&id.file, &id.id, &id.author)) {
                 Some(other) => other.statements(&dialect.schema),
                 None => Err(format!("its rollback refers to {id}, which is not in the changelog")),
             },

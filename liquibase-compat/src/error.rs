@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::ErrorPosition;
 
-use crate::changeset::ChangeSetId;
+use crate::changeset_id::ChangeSetId;
 use crate::report::Report;
 use crate::source::SourceError;
 

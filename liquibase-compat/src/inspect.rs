@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::Client;
 
 use crate::changelog::Changelog;
-use crate::changeset::{ChangeSetId, Key};
+use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::Error;
 use crate::history::HistoryRow;
@@ -54,7 +54,7 @@ pub async fn unexpected_changesets(
     changelog: &Changelog,
     options: &Options,
 ) -> Result<Vec<ChangeSetId>, Error> {
-    let expected: HashSet<Key> = changelog
+    let expected: HashSet<ChangeSetKey> = changelog
         .changesets
         .iter()
         .filter(|set| set.left_out(options).is_empty())
@@ -80,7 +80,7 @@ pub async fn tag_exists(client: &Client, tag: &str) -> Result<bool, Error> {
 /// # Errors
 /// [`Error::UnknownChangeSet`] when the changelog does not have it.
 pub async fn calculate_checksum(client: &Client, changelog: &Changelog, id: &ChangeSetId) -> Result<Checksum, Error> {
-    let key = Key::new(&id.file, &id.id, &id.author);
+    let key = id.key();
     let set = changelog.find(&key).ok_or_else(|| Error::UnknownChangeSet { changeset: id.clone() })?;
     let tables = Tables::locate(client).await?;
     let history = tables.read(client).await?;

@@ -49,6 +49,7 @@ mod attachment;
 mod change;
 mod changelog;
 mod changeset;
+mod changeset_id;
 mod checksum;
 mod drop_all;
 mod error;
@@ -79,7 +80,7 @@ mod update;
 mod upkeep;
 
 pub use changelog::Changelog;
-pub use changeset::ChangeSetId;
+pub use changeset_id::ChangeSetId;
 pub use checksum::{Checksum, ChecksumVersion};
 pub use drop_all::drop_all;
 pub use error::{ChecksumMismatch, Error, LoadError, Place, ValidationError};

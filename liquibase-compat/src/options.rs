@@ -1,6 +1,6 @@
 //! What the caller says about a run.
 
-use crate::changeset::ChangeSetId;
+use crate::changeset_id::ChangeSetId;
 
 /// Which changesets are meant, and with which properties. The same value belongs to loading and to every command, because
 /// properties and checksums depend on it.

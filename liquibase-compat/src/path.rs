@@ -1,7 +1,7 @@
 //! One spelling for one file.
 //!
 //! Histories hold paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Everything that is
-//! stored or compared goes through [`normalise`]; comparison (`changeset::Key`) ignores case on top.
+//! stored or compared goes through [`normalise`]; comparison (`changeset_id::ChangeSetKey`) ignores case on top.
 
 /// The spelling of `path` that is stored: no `classpath:`, forward slashes, no drive, no leading slash, no `.` or `..`.
 ///

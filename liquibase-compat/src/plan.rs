@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use crate::changelog::Changelog;
-use crate::changeset::{ChangeSet, ChangeSetId, Key, MISSING, OnValidationFail};
+use crate::changeset::{ChangeSet, OnValidationFail};
+use crate::changeset_id::{ChangeSetId, ChangeSetKey, MISSING_ID};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::{ChecksumMismatch, Error, ValidationError};
 use crate::history::{History, HistoryRow};
@@ -206,7 +207,7 @@ fn decide(
     let mut errors = ValidationError::default();
     let mut plan = Plan::default();
     let mut goal = Goal::of(target);
-    let mut seen: HashSet<Key> = HashSet::new();
+    let mut seen: HashSet<ChangeSetKey> = HashSet::new();
     let mut passed_over = 0;
     for (index, set) in changelog.changesets.iter().enumerate() {
         let row = history.find_key(&set.key());
@@ -276,10 +277,10 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationEr
         }
         errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
     }
-    if set.id.id.trim().is_empty() || set.id.id == MISSING {
+    if set.id.id.trim().is_empty() || set.id.id == MISSING_ID {
         errors.invalid.push(("ChangeSet Id is empty".to_owned(), set.id.clone()));
     }
-    if set.id.author == MISSING && should_run(set, row).is_some() {
+    if set.id.author == MISSING_ID && should_run(set, row).is_some() {
         errors.invalid.push(("ChangeSet Author is empty".to_owned(), set.id.clone()));
     }
     if let Some(executor) = set.run_with.as_ref().filter(|_| should_run(set, row).is_some()) {
@@ -350,7 +351,7 @@ pub(crate) fn rollback_steps<'a>(
     let asked_for = |row: &HistoryRow| match target {
         RollbackTarget::Count(_) | RollbackTarget::Tag(_) => true,
         RollbackTarget::Date(date) => row.date_executed.as_str() > date.as_str(),
-        RollbackTarget::ChangeSets(sets) => sets.iter().any(|id| Key::new(&id.file, &id.id, &id.author) == row.key()),
+        RollbackTarget::ChangeSets(sets) => sets.iter().any(|id| id.key() == row.key()),
     };
     let mut seen = HashSet::new();
     let steps = rows.iter().rev().filter(|row| asked_for(row)).filter_map(|row| {

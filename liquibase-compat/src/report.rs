@@ -1,6 +1,6 @@
 //! What a run did.
 
-use crate::changeset::ChangeSetId;
+use crate::changeset_id::ChangeSetId;
 use crate::plan::FilterReason;
 
 /// How a changeset ended.

@@ -1,7 +1,8 @@
 //! Reading one `<changeSet>` element.
 
 use crate::change::Change;
-use crate::changeset::{ChangeSet, ChangeSetId, MISSING, OnValidationFail, RollbackPart};
+use crate::changeset::{ChangeSet, OnValidationFail, RollbackPart};
+use crate::changeset_id::{ChangeSetId, MISSING_ID};
 use crate::checksum::Checksum;
 use crate::error::{LoadError, Place};
 use crate::modify_sql;
@@ -163,7 +164,7 @@ fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
     if !node.lenient {
         return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
     }
-    let or_null = |name: &str| node.attribute(name).unwrap_or(MISSING).to_owned();
+    let or_null = |name: &str| node.attribute(name).unwrap_or(MISSING_ID).to_owned();
     Ok((or_null("id"), or_null("author")))
 }
 

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use super::Changelog;
 use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
 use crate::attachment::Surroundings;
-use crate::changeset::{ChangeSet, Key, RollbackPart};
+use crate::changeset::{ChangeSet, RollbackPart};
+use crate::changeset_id::ChangeSetKey;
 use crate::error::{LoadError, Place};
 use crate::expression;
 use crate::format;
@@ -44,7 +45,7 @@ struct Loader<'a> {
     options: &'a Options,
     ordered: Vec<(RunOrder, ChangeSet)>,
     /// The changesets read so far.
-    known: HashSet<Key>,
+    known: HashSet<ChangeSetKey>,
     /// How many files have been read: files that include each other twice over would never end by depth alone.
     files: usize,
     preconditions: Vec<(String, Preconditions)>,
@@ -158,7 +159,7 @@ impl Loader<'_> {
         self.known.insert(set.key());
         for part in set.rollback.iter().flatten() {
             if let RollbackPart::Reference(id) = part
-                && !self.known.contains(&Key::new(&id.file, &id.id, &id.author))
+                && !self.known.contains(&id.key())
             {
                 return Err(LoadError::UnknownReference { at: at.into(), reference: Box::new(id.clone()) });
             }

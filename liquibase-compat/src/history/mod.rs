@@ -7,7 +7,7 @@ pub(crate) mod table;
 
 use std::collections::HashMap;
 
-use crate::changeset::Key;
+use crate::changeset_id::ChangeSetKey;
 use crate::checksum::Checksum;
 
 /// One row of DATABASECHANGELOG.
@@ -49,8 +49,8 @@ impl HistoryRow {
         self.tag.as_deref().is_some_and(|own| own.to_lowercase() == tag.to_lowercase())
     }
 
-    pub(crate) fn key(&self) -> Key {
-        Key::new(&self.file, &self.id, &self.author)
+    pub(crate) fn key(&self) -> ChangeSetKey {
+        ChangeSetKey::new(&self.file, &self.id, &self.author)
     }
 
     /// The stored checksum.
@@ -64,7 +64,7 @@ impl HistoryRow {
 pub struct History {
     rows: Vec<HistoryRow>,
     /// The latest row of each changeset.
-    latest: HashMap<Key, usize>,
+    latest: HashMap<ChangeSetKey, usize>,
 }
 
 impl History {
@@ -81,7 +81,7 @@ impl History {
 
     /// The latest row of a changeset, found by any spelling of its file and in any case.
     pub fn find(&self, file: &str, id: &str, author: &str) -> Option<&HistoryRow> {
-        self.find_key(&Key::new(file, id, author))
+        self.find_key(&ChangeSetKey::new(file, id, author))
     }
 
     /// Whether some row has the tag, in any case.
@@ -94,7 +94,7 @@ impl History {
         self.rows.iter().map(|row| row.order_executed).max().unwrap_or(0).max(0).saturating_add(1)
     }
 
-    pub(crate) fn find_key(&self, key: &Key) -> Option<&HistoryRow> {
+    pub(crate) fn find_key(&self, key: &ChangeSetKey) -> Option<&HistoryRow> {
         self.latest.get(key).map(|index| &self.rows[*index])
     }
 

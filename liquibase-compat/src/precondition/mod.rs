@@ -4,7 +4,7 @@
 
 mod check;
 
-use crate::changeset::ChangeSetId;
+use crate::changeset_id::ChangeSetId;
 use crate::error::{LoadError, Place};
 use crate::node::Node;
 use crate::path;
