@@ -11,13 +11,13 @@ build: postgres                 ## the release binary with everything embedded
 	$(CARGO) build --release --locked
 
 test: postgres                  ## format, lints and every test
-	scripts/require.sh test
+	scripts/install-deps.sh test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 
 deb: build                      ## the package, target/deb/attendance-api_VERSION_amd64.deb
-	scripts/require.sh deb
+	scripts/install-deps.sh deb
 	packaging/deb/build.sh
 
 apt-repo: deb                   ## a signed apt repository of the package, target/apt (APT_KEY_FILE or APT_KEY_ID names the key)
@@ -28,7 +28,7 @@ lint-deb: deb                   ## lintian on the package, shellcheck on every s
 	shellcheck -x --severity=warning .ci/run scripts/*.sh packaging/*/*.sh packaging/deb/preinst packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/config
 
 test-deb: build                 ## the life of the package in a booted Debian 12 (root; systemd-nspawn)
-	scripts/require.sh deb
+	scripts/install-deps.sh deb
 	python3 -B tests/deb/run.py $(STEP)
 
 test-monitoring: build          ## the monitoring pack against running appliances: rules, dashboard, Postman, load balancers
@@ -59,7 +59,7 @@ run-migrations: build           ## bring the schema up to date: liquibase.proper
 postgres: $(PG)                 ## fetch, check and trim the PostgreSQL distribution that is embedded
 
 $(PG): packaging/postgres/pin.env packaging/postgres/fetch.sh
-	scripts/require.sh build
+	scripts/install-deps.sh build
 	packaging/postgres/fetch.sh
 	touch $@
 

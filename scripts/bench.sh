@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/require.sh bench
+scripts/install-deps.sh bench
 cargo bench --locked --bench load --no-run
 load=$(find target/release/deps -maxdepth 1 -name 'load-*' -type f -perm -u+x -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)
 exec python3 scripts/bench/run.py "$PWD" "$load" "$@"

@@ -32,7 +32,7 @@ maintainer=${DEB_MAINTAINER:-attendance-api maintainers <maintainers@attendance-
 [ -x $binary ] || fail "$binary is missing; make deb builds it"
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the package exists for amd64 only, this is $(dpkg --print-architecture)"
 for tool in dpkg-deb objdump zstd xz gzip python3 cargo; do
-  command -v $tool >/dev/null || fail "the program '$tool' is missing; scripts/require.sh deb installs it"
+  command -v $tool >/dev/null || fail "the program '$tool' is missing; scripts/install-deps.sh deb installs it"
 done
 # The time of everything in the package: that of the sources.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}

@@ -2,7 +2,7 @@
 """Runs the life of the package in a booted Debian 12: install, use, kill, reload, reboot, upgrade, downgrade, remove, purge.
 
 Usage: tests/deb/run.py [WORD...]: with words, only the steps whose name has one of them, after the installation. Needs root, and what
-scripts/require.sh deb installs. Exit status: 0 all steps held, 1 not all, 77 this computer cannot boot such a machine.
+scripts/install-deps.sh deb installs. Exit status: 0 all steps held, 1 not all, 77 this computer cannot boot such a machine.
 """
 
 import os
@@ -42,7 +42,7 @@ def main():
         return CANNOT
     missing = [tool for tool in ("debootstrap", "systemd-nspawn", "nsenter", "wrk", "dpkg-deb", "apt-ftparchive", "gpg") if not shutil.which(tool)]
     if missing:
-        print(f"test-deb: {', '.join(missing)} missing; scripts/require.sh deb installs them", file=sys.stderr)
+        print(f"test-deb: {', '.join(missing)} missing; scripts/install-deps.sh deb installs them", file=sys.stderr)
         return 1
     begun = time.monotonic()
     try:
