@@ -1,56 +1,74 @@
-# Thin on purpose: the scripts and cargo do the work.
+# Entry points only: the scripts and cargo do the work. `make help` lists them.
 CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
-.PHONY: run build test lint deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate interop run-migrations postgres deny clean
+.DEFAULT_GOAL := run
+.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate interop run-migrations postgres clean
 
-run: build                      ## build and start the appliance with nothing configured
+help:                           ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build                      ## build the appliance and start it with nothing configured (data in .data)
 	scripts/run.sh
 
-build: postgres                 ## the release binary with everything embedded
+build: postgres                 ## build the release binary with everything embedded
 	$(CARGO) build --release --locked
 
-test: postgres                  ## format, lints and every test
+test: postgres                  ## check the format and the lints, and run every test
 	scripts/install-deps.sh test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 
-deb: build                      ## the package, target/deb/attendance-api_VERSION_amd64.deb
-	scripts/install-deps.sh deb
-	packaging/deb/build.sh
-
-apt-repo: deb                   ## a signed apt repository of the package, target/apt (APT_KEY_FILE or APT_KEY_ID names the key)
-	packaging/deb/apt-repo.sh
-
-lint-deb: deb                   ## lintian on the package, shellcheck on every script
-	lintian --fail-on error,warning target/deb/attendance-api_*_amd64.deb
-	shellcheck -x --severity=warning .ci/run scripts/*.sh packaging/*/*.sh packaging/deb/preinst packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/config
-
-test-deb: build                 ## the life of the package in a booted Debian 12 (root; systemd-nspawn)
-	scripts/install-deps.sh deb
-	python3 -B tests/deb/run.py $(STEP)
-
-test-monitoring: build          ## the monitoring pack against running appliances: rules, dashboard, Postman, load balancers
-	scripts/test-monitoring.sh $(STEP)
-
-lint:                           ## format and lints alone
+lint:                           ## check the format and the lints only
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-deny:                           ## licences, sources and duplicate crates (cargo install cargo-deny)
-	$(CARGO) deny check bans licenses sources
+doc:                            ## build the documentation of the workspace; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-bench: build                    ## every performance claim beside its baseline (some minutes; arguments in BENCH)
+deny:                           ## check dependencies: licences, sources, banned crates, published advisories
+	scripts/deny.sh
+
+unused:                         ## find dependencies that are declared but not used
+	scripts/install-deps.sh checks
+	$(CARGO) machete
+
+lean:                           ## check the build without default features (no download of PostgreSQL)
+	$(CARGO) clippy --workspace --no-default-features --locked -- -D warnings
+
+fuzz:                           ## build the fuzz targets and run each for FUZZ_SECONDS (20)
+	scripts/install-deps.sh checks
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+deb: build                      ## build the package, target/deb/attendance-api_VERSION_amd64.deb
+	scripts/install-deps.sh deb
+	packaging/deb/build.sh
+
+apt-repo: deb                   ## build a signed apt repository of the package, target/apt (key: APT_KEY_FILE or APT_KEY_ID)
+	packaging/deb/apt-repo.sh
+
+lint-deb: deb                   ## run lintian on the package and shellcheck on every script
+	lintian --fail-on error,warning target/deb/attendance-api_*_amd64.deb
+	shellcheck -x --severity=warning .ci/run scripts/*.sh packaging/*/*.sh packaging/deb/preinst packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/config
+
+test-deb: build                 ## test the life cycle of the package in a booted Debian 12 (root; STEP=WORD selects steps)
+	scripts/install-deps.sh deb
+	python3 -B tests/deb/run.py $(STEP)
+
+test-monitoring: build          ## test rules, dashboard, Postman and load balancers on running appliances (STEP=WORD selects steps)
+	scripts/test-monitoring.sh $(STEP)
+
+bench: build                    ## measure every performance claim beside its baseline (BENCH passes arguments)
 	scripts/bench.sh $(BENCH)
 
-bench-start: postgres           ## time to the first answer, idle memory, binary size
+bench-start: postgres           ## measure the time to the first answer, idle memory and binary size
 	$(CARGO) bench --locked --bench start
 
-bench-migrate: build             ## time migrations, beside the real Liquibase where make interop has installed it
+bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
 
-interop: build                  ## ours and the real Liquibase in turn on one database (npm, Java 17; takes long; not in CI)
+interop: build                  ## run ours and the real Liquibase in turn on one database (npm, Java 17; slow; not in CI)
 	scripts/interop.sh
 
 run-migrations: build           ## bring the schema up to date: liquibase.properties, else the configuration
@@ -63,5 +81,5 @@ $(PG): packaging/postgres/pin.env packaging/postgres/fetch.sh
 	packaging/postgres/fetch.sh
 	touch $@
 
-clean:
+clean:                          ## remove everything that was built
 	$(CARGO) clean
