@@ -4,7 +4,7 @@
 //! change without a restart does, for what begins from then on; every other key that differs is named in the log.
 
 use super::systemd;
-use crate::config::{self, Flags, Loaded, Surroundings};
+use crate::config::{self, Environment, Flags, Loaded};
 use crate::http::App;
 use crate::telemetry::log::Logging;
 
@@ -39,7 +39,7 @@ impl Reloadable {
     /// Reads the configuration again and takes over what can be.
     fn take_over(&mut self, app: &App, logging: &Logging) {
         systemd::reloading();
-        match config::load(&self.flags, &Surroundings::of_process()) {
+        match config::load(&self.flags, &Environment::of_process()) {
             Ok(loaded) => self.apply(loaded, app, logging),
             Err(problems) => {
                 tracing::error!(%problems, "the changed configuration cannot be used; the one before stays in force");
@@ -49,9 +49,9 @@ impl Reloadable {
     }
 
     fn apply(&mut self, loaded: Loaded, app: &App, logging: &Logging) {
-        let mut now = self.last.as_ref().unwrap_or(&self.started).differing(&loaded);
+        let mut now = self.last.as_ref().unwrap_or(&self.started).changed_keys(&loaded);
         now.retain(|key| AT_ONCE.contains(key));
-        let mut later = self.started.differing(&loaded);
+        let mut later = self.started.changed_keys(&loaded);
         later.retain(|key| !AT_ONCE.contains(key));
         let fresh = &loaded.config;
         let mut limits = config::Server::clone(&app.limits());

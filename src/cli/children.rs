@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::Failure;
+use super::Error;
 use crate::appliance;
 
 /// The process that prepares itself and then becomes a supervised child.
@@ -38,17 +38,17 @@ pub struct PgEmbed {
 }
 
 /// Becomes the child; returns only when that fails.
-pub fn supervised(arguments: &Supervised) -> Result<(), Failure> {
+pub fn supervised(arguments: &Supervised) -> Result<(), Error> {
     Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
 }
 
 /// Serves mini-redis until its parent ends it.
-pub fn mini_redis() -> Result<(), Failure> {
+pub fn mini_redis() -> Result<(), Error> {
     Ok(appliance::mini_redis_child()?)
 }
 
 /// Does pg-embed's part and ends.
 #[cfg(feature = "download")]
-pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Failure> {
+pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Error> {
     super::runtime::run_here(appliance::pg_embed_child(&arguments.words))
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{CommandLine, Failure, help, output};
+use super::{CommandLine, Error, help, output};
 
 /// Print the completions of a shell
 ///
@@ -16,7 +16,7 @@ pub struct Arguments {
 }
 
 /// Prints the script.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut CommandLine::command(), "attendance-api", &mut script);
     output::print(&String::from_utf8_lossy(&script))

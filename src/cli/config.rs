@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::flags;
 use super::serve;
-use super::{Failure, help, output};
+use super::{Error, help, output};
 use crate::appliance;
 use crate::config::{self, Config, ExternalPostgres, Loaded, PostgresService, RedisService};
 
@@ -30,7 +30,7 @@ enum Command {
 }
 
 /// Checks, shows or explains the configuration.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
     match &arguments.command {
         Command::Check(serve) => check(&flags::load(&serve.flags())?),
         Command::Show(serve) => output::print(&flags::load(&serve.flags())?.show()),
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn check(loaded: &Loaded) -> Result<(), Failure> {
+fn check(loaded: &Loaded) -> Result<(), Error> {
     loaded.warnings().iter().for_each(|warning| output::warn(warning));
     let config = &loaded.config;
     let file = loaded.file.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
@@ -53,13 +53,13 @@ fn check(loaded: &Loaded) -> Result<(), Failure> {
     output::print(&rows.map(|(name, value)| format!("{name}: {value}\n")).concat())
 }
 
-fn postgres(config: &Config) -> Result<String, Failure> {
+fn postgres(config: &Config) -> Result<String, Error> {
     match &config.postgres.service {
         PostgresService::External(ExternalPostgres { host, port, user, database, .. }) => {
             Ok(format!("external, {user} at {host} port {port}, database {database}"))
         }
         PostgresService::Managed { .. } => {
-            let which = appliance::describe_postgres(config).map_err(Failure::Postgres)?;
+            let which = appliance::describe_postgres(config).map_err(Error::Postgres)?;
             Ok(format!("managed, {which}"))
         }
     }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, banner, help, output, runtime, sample};
+use super::{Error, banner, help, output, runtime, seed};
 use crate::appliance::{self, Options};
-use crate::config::{self, Config, Flags, Surroundings};
+use crate::config::{self, Config, Environment, Flags};
 
 /// Serve a throw-away database with sample records
 ///
@@ -27,31 +27,30 @@ pub struct Arguments {
 }
 
 /// Serves the demonstration until told to stop.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let directory = Directory::make()?;
     let config = configuration(arguments, &directory.path)?;
     let outcome = serve(config);
-    // the failure of the demonstration says more than that of the cleaning up
+    // the error of the demonstration says more than that of the cleaning up
     outcome.and(directory.remove())
 }
 
-fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Failure> {
+fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Error> {
     let flags = Flags {
         config: None,
         listen: Some(arguments.listen.clone()),
         data_dir: Some(directory.to_string_lossy().into_owned()),
         set: arguments.set.clone(),
     };
-    let loaded = config::load(&flags, &Surroundings::nothing())?;
+    let loaded = config::load(&flags, &Environment::empty())?;
     loaded.only_managed()?;
     Ok(loaded.config)
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
+fn serve(config: Config) -> Result<(), Error> {
     let user = appliance::drop_privileges(&config)?;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let options =
-        Options { config_file: None, user, reload: None, samples: sample::records(today), ready: banner::show };
+    let options = Options { config_file: None, user, reload: None, samples: seed::records(today), ready: banner::show };
     runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
 }
 
@@ -62,21 +61,21 @@ struct Directory {
 }
 
 impl Directory {
-    fn make() -> Result<Self, Failure> {
+    fn make() -> Result<Self, Error> {
         let parent = std::env::temp_dir();
         let made = nix::unistd::mkdtemp(&parent.join("attendance-api-demo-XXXXXX"));
-        let path = made.map_err(|error| Failure::DemoDirectory { path: parent, source: error.into() })?;
+        let path = made.map_err(|error| Error::DemoDirectory { path: parent, source: error.into() })?;
         Ok(Self { path, removed: false })
     }
 
-    fn remove(mut self) -> Result<(), Failure> {
+    fn remove(mut self) -> Result<(), Error> {
         self.removed = true;
-        std::fs::remove_dir_all(&self.path).map_err(|source| Failure::DemoLeftover { path: self.path.clone(), source })
+        std::fs::remove_dir_all(&self.path).map_err(|source| Error::DemoLeftover { path: self.path.clone(), source })
     }
 }
 
 impl Drop for Directory {
-    /// The way out of a demonstration that failed: that failure is already on its way to the person.
+    /// The way out of a demonstration that failed: that error is already on its way to the person.
     fn drop(&mut self) {
         if !self.removed && std::fs::remove_dir_all(&self.path).is_err() {
             output::warn(&format!("{} is left behind; remove it by hand", self.path.display()));
@@ -103,7 +102,7 @@ mod tests {
     #[test]
     fn services_outside_are_refused() {
         let arguments = Arguments { listen: "127.0.0.1:0".to_owned(), set: vec!["postgres.host=db".to_owned()] };
-        let failure = configuration(&arguments, Path::new("/tmp/demo")).unwrap_err();
-        assert!(failure.to_string().contains("postgres.host names a service outside"), "{failure}");
+        let error = configuration(&arguments, Path::new("/tmp/demo")).unwrap_err();
+        assert!(error.to_string().contains("postgres.host names a service outside"), "{error}");
     }
 }

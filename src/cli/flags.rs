@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
-use crate::config::{self, Flags, Loaded, Surroundings};
+use super::Error;
+use crate::config::{self, Environment, Flags, Loaded};
 
 /// Flags every command that reads the configuration takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -31,7 +31,7 @@ impl ConfigFlags {
     ///
     /// # Errors
     /// Every problem of the configuration.
-    pub fn load(&self) -> Result<Loaded, Failure> {
+    pub fn load(&self) -> Result<Loaded, Error> {
         load(&self.flags())
     }
 }
@@ -40,6 +40,6 @@ impl ConfigFlags {
 ///
 /// # Errors
 /// Every problem of the configuration.
-pub fn load(flags: &Flags) -> Result<Loaded, Failure> {
-    Ok(config::load(flags, &Surroundings::of_process())?)
+pub fn load(flags: &Flags) -> Result<Loaded, Error> {
+    Ok(config::load(flags, &Environment::of_process())?)
 }

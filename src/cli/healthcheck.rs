@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::flags::ConfigFlags;
-use super::{Failure, help, output, runtime};
+use super::{help, output, runtime};
 
 const PATH: &str = "/api/v1/attendance/health";
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -82,7 +82,7 @@ pub enum Error {
 }
 
 /// Asks and prints the answer's message.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), super::Error> {
     let url = match &arguments.url {
         Some(text) => given(text)?,
         None => of_listener(arguments.config.load()?.config.server.listen)?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
 
-use super::{CommandLine, Failure, help};
+use super::{CommandLine, Error, help};
 use crate::config;
 
 /// Write the man pages into a directory
@@ -21,11 +21,11 @@ pub struct Arguments {
 }
 
 /// Writes the pages.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let directory = &arguments.directory;
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| Failure::Write { path, source }
+        move |source| Error::Write { path, source }
     };
     clap_mangen::generate_to(CommandLine::command(), directory).map_err(failed(directory))?;
     let page = directory.join("attendance-api.5");

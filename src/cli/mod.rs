@@ -8,7 +8,7 @@ mod children;
 mod completions;
 mod config;
 mod demo;
-mod failure;
+mod error;
 mod flags;
 mod healthcheck;
 mod help;
@@ -17,7 +17,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod runtime;
-mod sample;
+mod seed;
 mod serve;
 mod version;
 
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use failure::Failure;
+pub use error::Error;
 
 /// Bad usage, as sysexits.h numbers it.
 const USAGE: u8 = 64;
@@ -84,7 +84,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
 ///
 /// # Errors
 /// Why it did not succeed; [`exit_status`] tells it to the person.
-pub fn run(line: CommandLine) -> Result<(), Failure> {
+pub fn run(line: CommandLine) -> Result<(), Error> {
     match line.command.unwrap_or(Command::Serve(line.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -102,13 +102,13 @@ pub fn run(line: CommandLine) -> Result<(), Failure> {
     }
 }
 
-/// Tells a failure on standard error and gives the status to exit with.
-pub fn exit_status(outcome: Result<(), Failure>) -> ExitCode {
+/// Tells an error on standard error and gives the status to exit with.
+pub fn exit_status(outcome: Result<(), Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::tell_failure(&failure);
-            ExitCode::from(failure.status())
+        Err(error) => {
+            output::print_error(&error);
+            ExitCode::from(error.status())
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, help, output};
+use super::{Error, help, output};
 use crate::appliance;
 
 /// Print the OpenAPI document of the API
@@ -13,6 +13,6 @@ use crate::appliance;
 pub struct Arguments {}
 
 /// Prints the document.
-pub fn run() -> Result<(), Failure> {
+pub fn run() -> Result<(), Error> {
     output::print(&format!("{}\n", appliance::openapi().trim_end()))
 }

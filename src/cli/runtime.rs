@@ -9,16 +9,16 @@ use std::thread::available_parallelism;
 
 use tokio::runtime::Builder;
 
-use super::Failure;
+use super::Error;
 use crate::config::{Config, PostgresService};
 
 /// Runs a future on so many threads, and waits for it.
 ///
 /// # Errors
 /// When no threads can be started, or what the future fails with.
-pub fn run_on<T, E>(threads: usize, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+pub fn run_on<T, E>(threads: usize, work: impl Future<Output = Result<T, E>>) -> Result<T, Error>
 where
-    Failure: From<E>,
+    Error: From<E>,
 {
     run(Builder::new_multi_thread().worker_threads(threads), work)
 }
@@ -27,18 +27,18 @@ where
 ///
 /// # Errors
 /// When no runtime can be made, or what the future fails with.
-pub fn run_here<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+pub fn run_here<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, Error>
 where
-    Failure: From<E>,
+    Error: From<E>,
 {
     run(&mut Builder::new_current_thread(), work)
 }
 
-fn run<T, E>(builder: &mut Builder, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+fn run<T, E>(builder: &mut Builder, work: impl Future<Output = Result<T, E>>) -> Result<T, Error>
 where
-    Failure: From<E>,
+    Error: From<E>,
 {
-    let runtime = builder.enable_all().build().map_err(Failure::Runtime)?;
+    let runtime = builder.enable_all().build().map_err(Error::Runtime)?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     Ok(outcome?)
@@ -64,14 +64,14 @@ fn workers(config: &Config, processors: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Flags, Surroundings};
+    use crate::config::{self, Environment, Flags};
 
     #[test]
     fn a_postgres_of_our_own_has_a_processor_to_itself() {
         let of = |set: &[&str]| {
             let set = set.iter().map(|&setting| setting.to_owned()).collect();
             let data_dir = Some("/tmp/x".to_owned());
-            config::load(&Flags { config: None, listen: None, data_dir, set }, &Surroundings::nothing()).unwrap().config
+            config::load(&Flags { config: None, listen: None, data_dir, set }, &Environment::empty()).unwrap().config
         };
         let (managed, external) = (of(&[]), of(&["postgres.host=db"]));
         assert_eq!([1, 2, 8].map(|processors| workers(&managed, processors)), [1, 1, 7]);

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::flags::{self, ConfigFlags};
-use super::{Failure, banner, help, runtime};
+use super::{Error, banner, help, runtime};
 use crate::appliance::{self, Options, Reloadable};
 use crate::config::Flags;
 
@@ -29,7 +29,7 @@ impl Arguments {
 }
 
 /// Serves until told to stop.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let flags = arguments.flags();
     let loaded = flags::load(&flags)?;
     let (config, config_file) = (loaded.config.clone(), loaded.file.clone());

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, help, output};
+use super::{Error, help, output};
 use crate::appliance;
 
 /// Print the version, and that of the embedded PostgreSQL
@@ -11,7 +11,7 @@ use crate::appliance;
 pub struct Arguments {}
 
 /// Prints the versions.
-pub fn run() -> Result<(), Failure> {
+pub fn run() -> Result<(), Error> {
     let commit = option_env!("GIT_COMMIT").map(|commit| format!(" ({commit})")).unwrap_or_default();
     let postgres = appliance::embedded_postgres().unwrap_or_else(|| "none embedded".to_owned());
     output::print(&format!("attendance-api {}{commit}\npostgresql {postgres}\n", env!("CARGO_PKG_VERSION")))

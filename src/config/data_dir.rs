@@ -1,14 +1,14 @@
 //! Which data directory is used.
 //!
 //! Policy: `--data-dir`, `data_dir`, systemd's `$STATE_DIRECTORY`, root's `/var/lib/attendance-api`, and last the
-//! place the XDG rules name. The result is absolute, whatever the working directory becomes later.
+//! position the XDG rules name. The result is absolute, whatever the working directory becomes later.
 
 use std::path::PathBuf;
 
+use super::layers::Environment;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::settings::Settings;
-use super::sources::Surroundings;
 
 /// The data directory of root.
 const OF_ROOT: &str = "/var/lib/attendance-api";
@@ -16,23 +16,23 @@ const OF_ROOT: &str = "/var/lib/attendance-api";
 const NAME: &str = "attendance-api";
 
 /// Chooses the data directory and writes a choice that no layer made into the settings.
-pub fn choose(settings: &mut Settings, surroundings: &Surroundings) -> Option<PathBuf> {
+pub fn resolve(settings: &mut Settings, environment: &Environment) -> Option<PathBuf> {
     if let Some(path) = settings.text("data_dir").map(PathBuf::from) {
         let origin = settings.origin("data_dir").cloned().unwrap_or(Origin::Default);
         return absolute(settings, path, origin);
     }
-    let Some((path, origin)) = by_rule(surroundings) else {
+    let Some((path, origin)) = by_rule(environment) else {
         settings.problems.push(Problem::NoDataDir);
         return None;
     };
-    settings.choose("data_dir", &path.to_string_lossy(), origin);
+    settings.set_resolved("data_dir", &path.to_string_lossy(), origin);
     Some(path)
 }
 
 fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<PathBuf> {
     match std::path::absolute(&path) {
         Ok(absolute) => {
-            settings.choose("data_dir", &absolute.to_string_lossy(), origin);
+            settings.set_resolved("data_dir", &absolute.to_string_lossy(), origin);
             Some(absolute)
         }
         Err(cause) => {
@@ -42,28 +42,24 @@ fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<Pa
     }
 }
 
-fn by_rule(surroundings: &Surroundings) -> Option<(PathBuf, Origin)> {
+fn by_rule(environment: &Environment) -> Option<(PathBuf, Origin)> {
     // systemd separates several directories by colons
     let first_of_several = |text: &str| text.split(':').next().map(PathBuf::from);
-    if let Some(path) = absolute_variable(surroundings, "STATE_DIRECTORY", first_of_several) {
+    if let Some(path) = absolute_variable(environment, "STATE_DIRECTORY", first_of_several) {
         return Some((path, Origin::Variable("STATE_DIRECTORY".to_owned())));
     }
-    if surroundings.root {
+    if environment.root {
         return Some((OF_ROOT.into(), Origin::Default));
     }
     let whole = |text: &str| Some(PathBuf::from(text));
-    if let Some(path) = absolute_variable(surroundings, "XDG_DATA_HOME", whole) {
+    if let Some(path) = absolute_variable(environment, "XDG_DATA_HOME", whole) {
         return Some((path.join(NAME), Origin::Variable("XDG_DATA_HOME".to_owned())));
     }
-    let home = absolute_variable(surroundings, "HOME", whole)?;
+    let home = absolute_variable(environment, "HOME", whole)?;
     Some((home.join(".local/share").join(NAME), Origin::Default))
 }
 
 /// The directory a variable names; by the XDG rules one that is not absolute is void.
-fn absolute_variable(
-    surroundings: &Surroundings,
-    name: &str,
-    read: impl Fn(&str) -> Option<PathBuf>,
-) -> Option<PathBuf> {
-    surroundings.variable(name)?.to_str().and_then(read).filter(|path| path.is_absolute())
+fn absolute_variable(environment: &Environment, name: &str, read: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    environment.variable(name)?.to_str().and_then(read).filter(|path| path.is_absolute())
 }

@@ -23,10 +23,10 @@ pub fn read(settings: &mut Settings) -> Option<ExternalPostgres> {
 }
 
 fn from_keys(settings: &mut Settings) -> ExternalPostgres {
-    settings.default_to("postgres.port", "5432");
-    settings.default_to("postgres.user", "postgres");
-    settings.default_to("postgres.database", "attendance_db");
-    settings.default_to("postgres.sslmode", "prefer");
+    settings.set_default("postgres.port", "5432");
+    settings.set_default("postgres.user", "postgres");
+    settings.set_default("postgres.database", "attendance_db");
+    settings.set_default("postgres.sslmode", "prefer");
     let text = |path| settings.text(path).unwrap_or_default().to_owned();
     ExternalPostgres {
         host: text("postgres.host"),
@@ -41,14 +41,14 @@ fn from_keys(settings: &mut Settings) -> ExternalPostgres {
 /// `None` when the URL was refused before.
 fn from_url(settings: &mut Settings) -> Option<ExternalPostgres> {
     for path in ["postgres.host", "postgres.port", "postgres.user", "postgres.database"] {
-        settings.exclude("postgres.url", path, "give the address in one of them");
+        settings.check_exclusive("postgres.url", path, "give the address in one of them");
     }
     let url = url::postgres(settings.text("postgres.url")?).ok()?;
     if url.password.is_some() {
-        settings.exclude("postgres.url", "postgres.password", "give the password in one of them");
+        settings.check_exclusive("postgres.url", "postgres.password", "give the password in one of them");
     }
     if url.sslmode.is_some() {
-        settings.exclude("postgres.url", "postgres.sslmode", "give the mode in one of them");
+        settings.check_exclusive("postgres.url", "postgres.sslmode", "give the mode in one of them");
     }
     let given = Secret::new(settings.text("postgres.password").unwrap_or_default());
     Some(ExternalPostgres {
@@ -87,5 +87,5 @@ fn refuse_programs(settings: &mut Settings) {
     let server = if settings.origin("postgres.url").is_some() { "postgres.url" } else { "postgres.host" };
     let remedy =
         "the first uses a PostgreSQL that somebody else runs, the second one that the appliance runs: keep one";
-    settings.exclude(server, "postgres.bin_dir", remedy);
+    settings.check_exclusive(server, "postgres.bin_dir", remedy);
 }

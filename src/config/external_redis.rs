@@ -21,9 +21,9 @@ pub fn service(settings: &mut Settings) -> RedisService {
     }
     if let Some(server) = server {
         let remedy = "the first uses a Redis that somebody else runs, the second one that the appliance runs: keep one";
-        settings.exclude(server, "redis.program", remedy);
+        settings.check_exclusive(server, "redis.program", remedy);
     }
-    settings.default_to("redis.mode", if server.is_some() { "external" } else { "managed" });
+    settings.set_default("redis.mode", if server.is_some() { "external" } else { "managed" });
     match (mode.as_deref(), server) {
         (Some("off"), _) => RedisService::Off,
         (_, Some("redis.url")) => from_url(settings).map_or(RedisService::Off, RedisService::External),
@@ -36,8 +36,8 @@ pub fn service(settings: &mut Settings) -> RedisService {
 }
 
 fn from_keys(settings: &mut Settings) -> ExternalRedis {
-    settings.default_to("redis.port", "6379");
-    settings.default_to("redis.database", "0");
+    settings.set_default("redis.port", "6379");
+    settings.set_default("redis.database", "0");
     ExternalRedis {
         host: settings.text("redis.host").unwrap_or_default().to_owned(),
         port: settings.number("redis.port").unwrap_or_default(),
@@ -50,11 +50,11 @@ fn from_keys(settings: &mut Settings) -> ExternalRedis {
 /// `None` when the URL was refused before; the configuration is thrown away then.
 fn from_url(settings: &mut Settings) -> Option<ExternalRedis> {
     for path in ["redis.host", "redis.port", "redis.username", "redis.database"] {
-        settings.exclude("redis.url", path, "give the address in one of them");
+        settings.check_exclusive("redis.url", path, "give the address in one of them");
     }
     let url = url::redis(settings.text("redis.url")?).ok()?;
     if url.password.is_some() {
-        settings.exclude("redis.url", "redis.password", "give the password in one of them");
+        settings.check_exclusive("redis.url", "redis.password", "give the password in one of them");
     }
     Some(ExternalRedis {
         host: url.host,

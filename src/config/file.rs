@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::sources::{Flags, Surroundings};
+use super::layers::{Environment, Flags};
 
 /// No configuration is larger.
-const LIMIT: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1 << 20;
 
 /// Why there is no text.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum Error {
     /// A file that was named does not exist.
     #[error("the configuration file {} named by {named_by} does not exist; correct the name or leave it out", .path.display())]
     Missing {
@@ -38,7 +38,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// Larger than any configuration.
-    #[error("the configuration file {} is larger than {LIMIT} bytes; name the right file", .path.display())]
+    #[error("the configuration file {} is larger than {MAX_SIZE} bytes; name the right file", .path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -57,19 +57,19 @@ pub enum FileError {
 ///
 /// # Errors
 /// One that was named does not exist.
-pub fn choose(flags: &Flags, surroundings: &Surroundings) -> Result<Option<PathBuf>, FileError> {
+pub fn find(flags: &Flags, environment: &Environment) -> Result<Option<PathBuf>, Error> {
     if let Some(path) = &flags.config {
         return named(path, "--config");
     }
-    if let Some(path) = surroundings.variable("CONFIG_FILE") {
+    if let Some(path) = environment.variable("CONFIG_FILE") {
         return named(Path::new(path), "CONFIG_FILE");
     }
-    Ok(surroundings.default_files.iter().find(|path| !is_missing(path)).cloned())
+    Ok(environment.default_files.iter().find(|path| !is_missing(path)).cloned())
 }
 
-fn named(path: &Path, named_by: &'static str) -> Result<Option<PathBuf>, FileError> {
+fn named(path: &Path, named_by: &'static str) -> Result<Option<PathBuf>, Error> {
     let path = path.to_owned();
-    if is_missing(&path) { Err(FileError::Missing { path, named_by }) } else { Ok(Some(path)) }
+    if is_missing(&path) { Err(Error::Missing { path, named_by }) } else { Ok(Some(path)) }
 }
 
 fn is_missing(path: &Path) -> bool {
@@ -80,18 +80,18 @@ fn is_missing(path: &Path) -> bool {
 ///
 /// # Errors
 /// It cannot be read, or cannot be a configuration.
-pub fn read(path: &Path) -> Result<String, FileError> {
-    let access = |cause| FileError::Access { path: path.to_owned(), cause };
+pub fn read(path: &Path) -> Result<String, Error> {
+    let access = |cause| Error::Access { path: path.to_owned(), cause };
     // asked before opening: opening a pipe would wait for its writer
     if !path.metadata().map_err(access)?.is_file() {
-        return Err(FileError::NotRegular { path: path.to_owned() });
+        return Err(Error::NotRegular { path: path.to_owned() });
     }
     let mut bytes = Vec::new();
-    File::open(path).map_err(access)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(access)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(FileError::TooLarge { path: path.to_owned() });
+    File::open(path).map_err(access)?.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(access)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Error::TooLarge { path: path.to_owned() });
     }
     let text = String::from_utf8(bytes)
-        .map_err(|error| FileError::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })?;
+        .map_err(|error| Error::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })?;
     Ok(text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text))
 }

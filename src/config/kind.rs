@@ -1,7 +1,7 @@
 //! What a value of the configuration may be, and how its text is judged.
 //!
 //! Policy: a value is judged as the text a person wrote, the same way whether it stood in a file, in a variable or
-//! behind a flag; so `off` stays `off` and 05432 is not silently another number. A refusal says what is expected.
+//! behind a flag; so `off` stays `off` and 05432 is not silently another number. A error says what is expected.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,13 +21,13 @@ pub enum Kind {
     /// A TCP port.
     Port,
     /// A whole number within bounds.
-    Count(u64, u64),
+    Integer(u64, u64),
     /// A time within bounds, in milliseconds.
-    Span(u64, u64),
+    Duration(u64, u64),
     /// A size within bounds, in bytes.
     Size(u64, u64),
     /// One of these words.
-    Word(&'static [&'static str]),
+    Enum(&'static [&'static str]),
     /// `postgres://...`
     PostgresUrl,
     /// `redis://...`
@@ -42,14 +42,14 @@ pub enum Value {
     /// A port, a count or a size in bytes.
     Number(u64),
     /// A time.
-    Span(Duration),
+    Duration(Duration),
     /// An address to listen on.
     Address(SocketAddr),
 }
 
 /// Why a text was refused: what was expected instead and, where that is not enough, what is wrong with this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ParseError {
     /// Completes the sentence "expected ...".
     pub expected: String,
     /// What is wrong with this value in particular. Never repeats a secret.
@@ -58,28 +58,28 @@ pub struct Refusal {
 
 impl Kind {
     /// Judges a text.
-    pub fn judge(&self, text: &str) -> Result<Value, Refusal> {
+    pub fn parse(&self, text: &str) -> Result<Value, ParseError> {
         let value = match self {
             Self::Text => plain_text(text).map(Value::Text),
             Self::Path => plain_text(text).map(Value::Text),
             Self::Address => text.trim().parse().ok().map(Value::Address),
             Self::Port => number(text).filter(|n| (1..=65535).contains(n)).map(Value::Number),
-            Self::Count(min, max) => number(text).filter(|n| (min..=max).contains(&n)).map(Value::Number),
-            Self::Span(min, max) => units::duration(text)
+            Self::Integer(min, max) => number(text).filter(|n| (min..=max).contains(&n)).map(Value::Number),
+            Self::Duration(min, max) => units::duration(text)
                 .filter(|d| (Duration::from_millis(*min)..=Duration::from_millis(*max)).contains(d))
-                .map(Value::Span),
+                .map(Value::Duration),
             Self::Size(min, max) => units::size(text).filter(|n| (min..=max).contains(&n)).map(Value::Number),
-            Self::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
-            Self::PostgresUrl => return self.judge_url(text, url::postgres(text).err()),
-            Self::RedisUrl => return self.judge_url(text, url::redis(text).err()),
+            Self::Enum(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::PostgresUrl => return self.parse_url(text, url::postgres(text).err()),
+            Self::RedisUrl => return self.parse_url(text, url::redis(text).err()),
         };
-        value.ok_or_else(|| Refusal { expected: self.expected(), hint: self.hint(text) })
+        value.ok_or_else(|| ParseError { expected: self.expected(), hint: self.hint(text) })
     }
 
-    fn judge_url(&self, text: &str, fault: Option<url::Fault>) -> Result<Value, Refusal> {
-        match fault {
+    fn parse_url(&self, text: &str, error: Option<url::Error>) -> Result<Value, ParseError> {
+        match error {
             None => Ok(Value::Text(text.to_owned())),
-            Some(fault) => Err(Refusal { expected: self.expected(), hint: Some(fault.to_string()) }),
+            Some(error) => Err(ParseError { expected: self.expected(), hint: Some(error.to_string()) }),
         }
     }
 
@@ -90,8 +90,8 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::Address => "an IP address and a port, like 0.0.0.0:8080, 127.0.0.1:0 or \"[::]:8080\"".to_owned(),
             Self::Port => "a port number from 1 to 65535".to_owned(),
-            Self::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Self::Span(min, max) => {
+            Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Duration(min, max) => {
                 let show = |millis: &u64| units::show_duration(Duration::from_millis(*millis));
                 format!("a time from {} to {}, like 50ms, 20s, 5m or a number of seconds", show(min), show(max))
             }
@@ -100,7 +100,7 @@ impl Kind {
                 units::show_size(*min),
                 units::show_size(*max)
             ),
-            Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Enum(words) => format!("one of {}", words.join(", ")),
             Self::PostgresUrl => "postgres://user:password@host:5432/database?sslmode=prefer".to_owned(),
             Self::RedisUrl => "redis://username:password@host:6379/0".to_owned(),
         }
@@ -109,10 +109,10 @@ impl Kind {
     /// A word on mistakes that the expectation alone does not explain.
     fn hint(&self, text: &str) -> Option<String> {
         match self {
-            Self::Port | Self::Count(..) => number_hint(text),
+            Self::Port | Self::Integer(..) => number_hint(text),
             Self::Address if text.starts_with("localhost:") => Some("write 127.0.0.1 for localhost".to_owned()),
             Self::Address if text.starts_with(':') => Some(format!("write 0.0.0.0{text} for every interface")),
-            Self::Word(words) => word_hint(words, text),
+            Self::Enum(words) => word_hint(words, text),
             _ => None,
         }
     }
@@ -182,20 +182,20 @@ mod tests {
 
     #[test]
     fn numbers_have_one_spelling() {
-        assert_eq!(Kind::Port.judge("5432"), Ok(Value::Number(5432)));
+        assert_eq!(Kind::Port.parse("5432"), Ok(Value::Number(5432)));
         for text in ["05432", "5432.0", "0x1538", "5_432", "-1", "+5", "0", "65536", "", "yes"] {
-            assert!(Kind::Port.judge(text).is_err(), "{text}");
+            assert!(Kind::Port.parse(text).is_err(), "{text}");
         }
-        let refusal = Kind::Port.judge("05432").unwrap_err();
-        assert_eq!(refusal.hint.as_deref(), Some("with a leading zero some YAML readers take it as octal; write 5432"));
+        let error = Kind::Port.parse("05432").unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("with a leading zero some YAML readers take it as octal; write 5432"));
     }
 
     #[test]
     fn bounds_hold() {
-        assert!(Kind::Size(1024, 4096).judge("1KiB").is_ok());
-        assert!(Kind::Size(1024, 4096).judge("1023").is_err());
-        assert!(Kind::Span(100, 1000).judge("1s").is_ok());
-        assert!(Kind::Span(100, 1000).judge("1001ms").is_err());
+        assert!(Kind::Size(1024, 4096).parse("1KiB").is_ok());
+        assert!(Kind::Size(1024, 4096).parse("1023").is_err());
+        assert!(Kind::Duration(100, 1000).parse("1s").is_ok());
+        assert!(Kind::Duration(100, 1000).parse("1001ms").is_err());
     }
 
     #[test]

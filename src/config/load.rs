@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::keys::{Secrecy, is_section};
+use super::layers::{self, Environment, Flags};
 use super::origin::Origin;
-use super::problem::{Errors, Problem, Problems};
+use super::problem::{Error, Problem, Problems};
 use super::settings::{Setting, Settings};
-use super::sources::{self, Flags, Surroundings};
-use super::{Config, build, data_dir, show};
+use super::{Config, data_dir, show, typed};
 
 /// A configuration with the knowledge where each of its values came from.
 #[derive(Debug)]
@@ -24,16 +24,16 @@ pub struct Loaded {
 ///
 /// # Errors
 /// All problems of all layers at once; nothing has been started or written by then.
-pub fn load(flags: &Flags, surroundings: &Surroundings) -> Result<Loaded, Errors> {
+pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Error> {
     let mut settings = Settings::default();
-    sources::defaults(&mut settings);
-    let file = sources::file(&mut settings, flags, surroundings);
-    sources::environment(&mut settings, surroundings);
-    sources::flags(&mut settings, flags);
-    let data_dir = data_dir::choose(&mut settings, surroundings).unwrap_or_default();
-    let config = build::config(&mut settings, data_dir);
+    layers::apply_defaults(&mut settings);
+    let file = layers::apply_file(&mut settings, flags, environment);
+    layers::apply_environment(&mut settings, environment);
+    layers::apply_flags(&mut settings, flags);
+    let data_dir = data_dir::resolve(&mut settings, environment).unwrap_or_default();
+    let config = typed::config(&mut settings, data_dir);
     let problems = std::mem::take(&mut settings.problems);
-    Errors::unless_none(problems, Loaded { config, file, settings })
+    Error::unless_empty(problems, Loaded { config, file, settings })
 }
 
 /// Whether two settings come to the same value, wherever they came from.
@@ -48,7 +48,7 @@ impl Loaded {
     }
 
     /// The keys whose values differ from another configuration's, in the table's order.
-    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
         let pairs = self.settings.all().zip(other.settings.all());
         pairs.filter(|((_, mine), (_, theirs))| !same(*mine, *theirs)).map(|((key, _), _)| key.path).collect()
     }
@@ -67,14 +67,14 @@ impl Loaded {
     ///
     /// # Errors
     /// One problem for each key that names such a service.
-    pub fn only_managed(&self) -> Result<(), Errors> {
+    pub fn only_managed(&self) -> Result<(), Error> {
         let mut problems = Problems::default();
         for key in ["postgres.host", "postgres.url", "redis.host", "redis.url"] {
             if let Some(origin) = self.settings.origin(key).cloned() {
                 problems.push(Problem::NotForDemo { origin, key });
             }
         }
-        Errors::unless_none(problems, ())
+        Error::unless_empty(problems, ())
     }
 
     fn readable_secret(&self) -> Option<String> {
@@ -98,7 +98,7 @@ fn readable_by_all(path: &Path) -> bool {
 /// The documentation of every key as a configuration file in which every key is commented out: it changes nothing
 /// until a `#` is removed.
 pub fn template() -> String {
-    sources::DEFAULTS.lines().map(|line| format!("{}\n", comment_out(line))).collect()
+    layers::DEFAULTS.lines().map(|line| format!("{}\n", comment_out(line))).collect()
 }
 
 fn comment_out(line: &str) -> String {

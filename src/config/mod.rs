@@ -3,35 +3,35 @@
 //! Policy: everything is checked before anything is started. A `Config` that exists is valid; whoever
 //! holds one never checks it again. Times are `Duration`, sizes are bytes, secrets are [`Secret`] and never print.
 
-mod build;
 mod data_dir;
 mod external_postgres;
 mod external_redis;
 mod file;
 mod keys;
 mod kind;
+mod layers;
 mod load;
 mod origin;
 mod problem;
 mod secret;
 mod settings;
 mod show;
-mod sources;
 mod suggest;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod typed;
 mod units;
 mod url;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use layers::{Environment, Flags};
 pub use load::{Loaded, load, template};
-pub use problem::Errors;
+pub use problem::Error;
 pub use secret::Secret;
-pub use sources::{Flags, Surroundings};
 pub use url::postgres as postgres_url;
 
 /// The whole configuration, checked.

@@ -4,19 +4,19 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::tree::Place;
+use super::yaml::Position;
 
 /// The source of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The compiled-in `defaults.yaml`, or a rule documented there.
     Default,
-    /// A place in the configuration file.
+    /// A position in the configuration file.
     File {
         /// The file, as it was named.
         path: Arc<Path>,
-        /// The place in it.
-        place: Place,
+        /// The position in it.
+        position: Position,
     },
     /// An environment variable.
     Variable(String),
@@ -28,7 +28,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, place } => write!(f, "{}:{}:{}", path.display(), place.line, place.column),
+            Self::File { path, position } => write!(f, "{}:{}:{}", path.display(), position.line, position.column),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }

@@ -7,11 +7,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::file::FileError;
+use super::file;
 use super::origin::Origin;
 
 /// More problems than this are counted, not kept.
-const LISTED: usize = 50;
+const MAX_LISTED: usize = 50;
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -88,11 +88,11 @@ pub enum Problem {
         /// Where reading ended.
         origin: Origin,
         /// Why.
-        reason: super::tree::Reason,
+        reason: super::yaml::ErrorKind,
     },
     /// The file itself.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] file::Error),
     /// A variable that is not UTF-8.
     #[error("environment variable {name}: its value is not UTF-8 text; set it again")]
     VariableNotUtf8 {
@@ -200,17 +200,17 @@ impl Problems {
 
     /// Whether the next one will only be counted, so that its details are not worth finding out.
     pub fn is_full(&self) -> bool {
-        self.listed.len() >= LISTED
+        self.listed.len() >= MAX_LISTED
     }
 }
 
 /// All that is wrong with a configuration; never empty.
 #[derive(Debug, thiserror::Error)]
-pub struct Errors(Problems);
+pub struct Error(Problems);
 
-impl Errors {
+impl Error {
     /// The problems as a failure, or the value when there are none.
-    pub fn unless_none<T>(problems: Problems, value: T) -> Result<T, Self> {
+    pub fn unless_empty<T>(problems: Problems, value: T) -> Result<T, Self> {
         if problems.is_empty() { Ok(value) } else { Err(Self(problems)) }
     }
 
@@ -226,7 +226,7 @@ fn one_line(problem: &Problem) -> String {
     problem.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-impl fmt::Display for Errors {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, line) in self.lines().enumerate() {
             write!(f, "{}{line}", if index > 0 { "\n" } else { "" })?;

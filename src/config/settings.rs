@@ -33,24 +33,24 @@ pub struct Settings {
 
 impl Settings {
     /// Lays a value over the ones before.
-    pub fn give(&mut self, key: &'static Key, text: &str, origin: Origin) {
-        let value = if text.is_empty() && may_be_empty(key) { None } else { self.judge(key, text, &origin) };
+    pub fn set(&mut self, key: &'static Key, text: &str, origin: Origin) {
+        let value = if text.is_empty() && may_be_empty(key) { None } else { self.parse(key, text, &origin) };
         self.given.insert(key.path, Setting { text: text.to_owned(), value, origin });
     }
 
     /// Lays an unquoted value of a YAML file over the ones before.
-    pub fn give_plain(&mut self, key: &'static Key, text: &str, origin: Origin) {
+    pub fn set_unquoted(&mut self, key: &'static Key, text: &str, origin: Origin) {
         if matches!(key.kind, Kind::Text) && kind::is_ambiguous(text) {
             self.problems.push(Problem::Ambiguous { origin, key: key.path, shown: key.mask(text) });
         } else {
-            self.give(key, text, origin);
+            self.set(key, text, origin);
         }
     }
 
     /// Gives a value to a key that has none, where the rest of the configuration calls for one.
-    pub fn default_to(&mut self, path: &str, text: &str) {
+    pub fn set_default(&mut self, path: &str, text: &str) {
         if let Some(key) = Key::find(path).filter(|_| self.value(path).is_none()) {
-            self.give(key, text, Origin::Default);
+            self.set(key, text, Origin::Default);
         }
     }
 
@@ -62,21 +62,21 @@ impl Settings {
     }
 
     /// Writes down what a rule chose, for `config show`.
-    pub fn choose(&mut self, path: &'static str, text: &str, origin: Origin) {
+    pub fn set_resolved(&mut self, path: &'static str, text: &str, origin: Origin) {
         let value = Some(Value::Text(text.to_owned()));
         self.given.insert(path, Setting { text: text.to_owned(), value, origin });
     }
 
-    fn judge(&mut self, key: &'static Key, text: &str, origin: &Origin) -> Option<Value> {
-        match key.kind.judge(text) {
+    fn parse(&mut self, key: &'static Key, text: &str, origin: &Origin) -> Option<Value> {
+        match key.kind.parse(text) {
             Ok(value) => Some(value),
-            Err(refusal) => {
+            Err(error) => {
                 self.problems.push(Problem::WrongValue {
                     origin: origin.clone(),
                     key: key.path,
                     shown: shown(key, text),
-                    expected: refusal.expected,
-                    hint: refusal.hint,
+                    expected: error.expected,
+                    hint: error.hint,
                 });
                 None
             }
@@ -84,7 +84,7 @@ impl Settings {
     }
 
     /// Two keys of which only one may be set: a problem when both are.
-    pub fn exclude(&mut self, first: &'static str, second: &'static str, remedy: &str) {
+    pub fn check_exclusive(&mut self, first: &'static str, second: &'static str, remedy: &str) {
         let (Some(first_origin), Some(second_origin)) = (self.origin(first), self.origin(second)) else { return };
         self.problems.push(Problem::Contradiction {
             first: first.to_owned(),
@@ -122,9 +122,9 @@ impl Settings {
     }
 
     /// A time, where it is set.
-    pub fn span(&self, path: &str) -> Option<Duration> {
+    pub fn duration(&self, path: &str) -> Option<Duration> {
         match self.value(path)? {
-            Value::Span(span) => Some(*span),
+            Value::Duration(duration) => Some(*duration),
             _ => None,
         }
     }

@@ -27,28 +27,28 @@ impl Drop for TestFile {
     }
 }
 
-fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
+fn environment(variables: &[(&str, &str)]) -> Environment {
     let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    Surroundings { variables, default_files: Vec::new(), root: true }
+    Environment { variables, default_files: Vec::new(), root: true }
 }
 
 fn flags(config: Option<&Path>) -> Flags {
     Flags { config: config.map(Path::to_owned), ..Flags::default() }
 }
 
-fn from_text(text: &str) -> Result<Loaded, Errors> {
+fn from_text(text: &str) -> Result<Loaded, Error> {
     let file = TestFile::new(text);
-    load(&flags(Some(&file.0)), &surroundings(&[]))
+    load(&flags(Some(&file.0)), &environment(&[]))
 }
 
-fn from_variables(variables: &[(&str, &str)]) -> Result<Loaded, Errors> {
-    load(&Flags::default(), &surroundings(variables))
+fn from_variables(variables: &[(&str, &str)]) -> Result<Loaded, Error> {
+    load(&Flags::default(), &environment(variables))
 }
 
 /// The problems of a file, without the path in front.
 fn problems(text: &str) -> Vec<String> {
     let file = TestFile::new(text);
-    let errors = load(&flags(Some(&file.0)), &surroundings(&[])).expect_err("the file is wrong");
+    let errors = load(&flags(Some(&file.0)), &environment(&[])).expect_err("the file is wrong");
     let path = file.0.display().to_string();
     errors.lines().map(|line| line.replace(&path, "FILE")).collect()
 }
@@ -59,21 +59,21 @@ fn problem(text: &str) -> String {
     lines.into_iter().next().unwrap_or_default()
 }
 
-fn wrong(errors: Result<Loaded, Errors>) -> String {
+fn wrong(errors: Result<Loaded, Error>) -> String {
     errors.expect_err("it is wrong").to_string()
 }
 
 #[test]
 fn the_defaults_fill_everything_and_name_every_key() {
     let mut all = Settings::default();
-    sources::defaults(&mut all);
+    layers::apply_defaults(&mut all);
     assert!(all.problems.is_empty(), "{:?}", all.problems);
     for (key, setting) in all.all() {
         assert_eq!(setting.is_none(), settings::may_be_empty(key), "{}", key.path);
     }
     let documented = |key: &keys::Key| {
         let line = format!("{}{}:", if key.section().is_some() { "  " } else { "" }, key.name());
-        sources::DEFAULTS.lines().any(|text| text.starts_with(&line))
+        layers::DEFAULTS.lines().any(|text| text.starts_with(&line))
     };
     assert!(KEYS.iter().all(documented));
 }
@@ -124,10 +124,8 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let mut flags = flags(Some(&file.0));
     flags.listen = Some("127.0.0.1:3".to_owned());
     flags.set = vec!["server.listen=127.0.0.1:4".to_owned(), "log.level=trace".to_owned()];
-    let around = surroundings(&[
-        ("ATTENDANCE_API__SERVER__LISTEN", "127.0.0.1:2"),
-        ("ATTENDANCE_API__SERVER__MAX_BODY", "3MiB"),
-    ]);
+    let around =
+        environment(&[("ATTENDANCE_API__SERVER__LISTEN", "127.0.0.1:2"), ("ATTENDANCE_API__SERVER__MAX_BODY", "3MiB")]);
     let loaded = load(&flags, &around).unwrap();
     assert_eq!(loaded.config.server.listen.port(), 3);
     assert_eq!(loaded.config.server.max_body, 3 << 20);
@@ -138,15 +136,15 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     assert!(shown.contains("max_body: 3MiB  # from environment variable ATTENDANCE_API__SERVER__MAX_BODY"), "{shown}");
     assert!(shown.contains(&format!("access: errors  # from {}:1:28", file.0.display())), "{shown}");
     assert!(shown.contains("max_head: 16KiB  # from default"), "{shown}");
-    assert!(tree::parse(&shown).is_ok());
+    assert!(yaml::parse(&shown).is_ok());
 }
 
 #[test]
 fn the_first_file_counts() {
     let (named, other) = (TestFile::new("log: {level: warn}"), TestFile::new("log: {level: error}"));
-    let mut around = surroundings(&[]);
+    let mut around = environment(&[]);
     around.default_files = vec!["/nonexistent/config.yaml".into(), other.0.clone()];
-    let level = |flags: &Flags, around: &Surroundings| load(flags, around).unwrap().config.log.level;
+    let level = |flags: &Flags, around: &Environment| load(flags, around).unwrap().config.log.level;
     assert_eq!(level(&Flags::default(), &around), tracing::Level::ERROR);
     around.variables.push(("CONFIG_FILE".into(), named.0.clone().into()));
     assert_eq!(level(&Flags::default(), &around), tracing::Level::WARN);
@@ -155,22 +153,22 @@ fn the_first_file_counts() {
 
 #[test]
 fn a_named_file_must_be_there_and_be_a_file() {
-    let missing = wrong(load(&flags(Some(Path::new("/nonexistent.yaml"))), &surroundings(&[])));
+    let missing = wrong(load(&flags(Some(Path::new("/nonexistent.yaml"))), &environment(&[])));
     assert!(missing.contains("/nonexistent.yaml named by --config does not exist"), "{missing}");
     let missing = wrong(from_variables(&[("CONFIG_FILE", "/nonexistent.yaml")]));
     assert!(missing.contains("named by CONFIG_FILE"), "{missing}");
-    let directory = wrong(load(&flags(Some(Path::new("/"))), &surroundings(&[])));
+    let directory = wrong(load(&flags(Some(Path::new("/"))), &environment(&[])));
     assert!(directory.contains("not a regular file"), "{directory}");
     let large = TestFile::new(vec![b'#'; (1 << 20) + 1]);
-    assert!(wrong(load(&flags(Some(&large.0)), &surroundings(&[]))).contains("larger than 1048576 bytes"));
+    assert!(wrong(load(&flags(Some(&large.0)), &environment(&[]))).contains("larger than 1048576 bytes"));
     let binary = TestFile::new(b"log: \xff");
-    assert!(wrong(load(&flags(Some(&binary.0)), &surroundings(&[]))).contains("not UTF-8 text from byte 5"));
+    assert!(wrong(load(&flags(Some(&binary.0)), &environment(&[]))).contains("not UTF-8 text from byte 5"));
 }
 
 #[test]
 fn the_data_directory_follows_its_rules() {
     let dir = |variables: &[(&str, &str)], root| {
-        let around = Surroundings { root, ..surroundings(variables) };
+        let around = Environment { root, ..environment(variables) };
         load(&Flags::default(), &around).map(|loaded| loaded.config.data_dir)
     };
     let state = ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b");
@@ -200,7 +198,7 @@ fn all_problems_are_told_at_once_with_their_places() {
 
 #[test]
 fn no_mutilated_file_is_a_panic_or_shows_more_than_a_line_a_problem() {
-    let original = sources::DEFAULTS.as_bytes();
+    let original = layers::DEFAULTS.as_bytes();
     let marks = b"\n :#-[]{}\"'*&!|>%@\t09ay\0";
     let mut state = 1_u64;
     let mut random = |below: usize| {
@@ -215,8 +213,8 @@ fn no_mutilated_file_is_a_panic_or_shows_more_than_a_line_a_problem() {
         }
         bytes.truncate(1 + random(bytes.len()));
         let mut settings = Settings::default();
-        sources::document(&mut settings, &String::from_utf8_lossy(&bytes), &|_| origin::Origin::Default);
-        if let Err(errors) = Errors::unless_none(settings.problems, ()) {
+        layers::apply_document(&mut settings, &String::from_utf8_lossy(&bytes), &|_| origin::Origin::Default);
+        if let Err(errors) = Error::unless_empty(settings.problems, ()) {
             assert!(errors.lines().all(|line| !line.contains('\n')));
         }
     }
@@ -274,7 +272,7 @@ fn a_higher_layer_can_take_a_value_back() {
     let file = TestFile::new("postgres: {host: db}\nredis: {host: cache}\n");
     let mut flags = flags(Some(&file.0));
     flags.set = vec!["redis.mode=off".to_owned(), "redis.host=".to_owned()];
-    let loaded = load(&flags, &surroundings(&[("ATTENDANCE_API__POSTGRES__HOST", "")])).unwrap();
+    let loaded = load(&flags, &environment(&[("ATTENDANCE_API__POSTGRES__HOST", "")])).unwrap();
     assert!(matches!(loaded.config.postgres.service, PostgresService::Managed { .. }));
     assert!(matches!(loaded.config.redis.service, RedisService::Off));
     assert!(loaded.show().contains("host: null  # unset by environment variable ATTENDANCE_API__POSTGRES__HOST"));
@@ -290,7 +288,7 @@ fn unknown_variables_and_bad_sets_are_told() {
     );
     let set = ["postgres.password=geheim", "log.level", "log.lvel=info", "redis.password:geheim"];
     let flags = Flags { set: set.map(str::to_owned).into(), ..Flags::default() };
-    let text = wrong(load(&flags, &surroundings(&[])));
+    let text = wrong(load(&flags, &environment(&[])));
     assert_eq!(text.lines().count(), 4, "{text}");
     assert!(text.contains("use the environment variable ATTENDANCE_API__POSTGRES__PASSWORD"), "{text}");
     assert!(!text.contains("geheim"), "{text}");
@@ -300,7 +298,7 @@ fn unknown_variables_and_bad_sets_are_told() {
 fn secrets_are_never_shown() {
     let text = "postgres: {url: 'postgres://u:geheim@h/d'}\nredis: {host: c, password: geheim}\n";
     let file = TestFile::new(text);
-    let loaded = load(&flags(Some(&file.0)), &surroundings(&[])).unwrap();
+    let loaded = load(&flags(Some(&file.0)), &environment(&[])).unwrap();
     for output in [loaded.show(), format!("{:?}", loaded.config)] {
         assert!(output.contains("***") && !output.contains("geheim"), "{output}");
     }
@@ -316,7 +314,7 @@ fn the_template_changes_nothing_and_works_line_by_line() {
     let set = |line: &str| line.contains(':') && !line.trim_start().starts_with('#') && !line.ends_with(':');
     assert!(!template().lines().any(set));
     assert!(template().contains("\n  #max_body: 1MiB\n") && template().contains("\n#data_dir:\n"));
-    assert!(from_text(sources::DEFAULTS).is_ok(), "it works with every # removed");
+    assert!(from_text(layers::DEFAULTS).is_ok(), "it works with every # removed");
     let edited = template().replace("  #level: info", "  level: debug");
     assert_eq!(from_text(&edited).unwrap().config.log.level, tracing::Level::DEBUG);
 }

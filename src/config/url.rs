@@ -1,6 +1,6 @@
 //! `postgres://` and `redis://` addresses.
 //!
-//! Policy: what is not understood is refused, never ignored; a fault is told without repeating the address, because
+//! Policy: what is not understood is refused, never ignored; an error is told without repeating the address, because
 //! there may be a password in it.
 
 use std::borrow::Cow;
@@ -41,7 +41,7 @@ pub struct RedisUrl {
 
 /// What is wrong with a URL.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Fault {
+pub enum Error {
     /// Not the scheme that is needed.
     #[error("it must begin with {0}")]
     Scheme(&'static str),
@@ -90,14 +90,14 @@ struct Parts<'a> {
 }
 
 /// Reads `postgres://user:password@host:port/database?sslmode=...`.
-pub fn postgres(text: &str) -> Result<PostgresUrl, Fault> {
+pub fn postgres(text: &str) -> Result<PostgresUrl, Error> {
     let rest = ["postgres://", "postgresql://"]
         .into_iter()
         .find_map(|scheme| text.strip_prefix(scheme))
-        .ok_or(Fault::Scheme("postgres://"))?;
+        .ok_or(Error::Scheme("postgres://"))?;
     let parts = split(rest)?;
     if parts.path.contains('/') {
-        return Err(Fault::Path);
+        return Err(Error::Path);
     }
     Ok(PostgresUrl {
         host: decoded(parts.host, "host")?.into_owned(),
@@ -110,18 +110,18 @@ pub fn postgres(text: &str) -> Result<PostgresUrl, Fault> {
 }
 
 /// Reads `redis://username:password@host:port/database`.
-pub fn redis(text: &str) -> Result<RedisUrl, Fault> {
+pub fn redis(text: &str) -> Result<RedisUrl, Error> {
     if text.starts_with("rediss://") {
-        return Err(Fault::RedisTls);
+        return Err(Error::RedisTls);
     }
-    let parts = split(text.strip_prefix("redis://").ok_or(Fault::Scheme("redis://"))?)?;
+    let parts = split(text.strip_prefix("redis://").ok_or(Error::Scheme("redis://"))?)?;
     if let Some((name, _)) = parameters(parts.query).next() {
-        return Err(Fault::Parameter(name.to_owned()));
+        return Err(Error::Parameter(name.to_owned()));
     }
     let database = match parts.path {
         "" => None,
-        path if path.bytes().all(|b| b.is_ascii_digit()) => Some(path.parse().map_err(|_| Fault::Database)?),
-        _ => return Err(Fault::Database),
+        path if path.bytes().all(|b| b.is_ascii_digit()) => Some(path.parse().map_err(|_| Error::Database)?),
+        _ => return Err(Error::Database),
     };
     Ok(RedisUrl {
         host: decoded(parts.host, "host")?.into_owned(),
@@ -145,13 +145,13 @@ pub fn masked(text: &str) -> String {
 }
 
 /// Takes the text behind `scheme://` apart.
-fn split(rest: &str) -> Result<Parts<'_>, Fault> {
+fn split(rest: &str) -> Result<Parts<'_>, Error> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, address) = authority.rsplit_once('@').map_or((None, authority), |(login, a)| (Some(login), a));
     // a raw @ in the password would leave its tail to be taken for the host, so only the encoded one is taken
     if login.is_some_and(|login| login.contains('@')) {
-        return Err(Fault::Encoding("password"));
+        return Err(Error::Encoding("password"));
     }
     let (user, password) = match login.map(|login| login.split_once(':')) {
         None => (None, None),
@@ -162,21 +162,21 @@ fn split(rest: &str) -> Result<Parts<'_>, Fault> {
     Ok(Parts { user, password, host, port, path, query })
 }
 
-fn host_and_port(address: &str) -> Result<(&str, Option<u16>), Fault> {
+fn host_and_port(address: &str) -> Result<(&str, Option<u16>), Error> {
     if address.contains(',') {
-        return Err(Fault::ManyHosts);
+        return Err(Error::ManyHosts);
     }
     let (host, port) = if let Some(bracketed) = address.strip_prefix('[') {
-        let (host, behind) = bracketed.split_once(']').ok_or(Fault::Brackets)?;
-        let port = if behind.is_empty() { None } else { Some(behind.strip_prefix(':').ok_or(Fault::Brackets)?) };
+        let (host, behind) = bracketed.split_once(']').ok_or(Error::Brackets)?;
+        let port = if behind.is_empty() { None } else { Some(behind.strip_prefix(':').ok_or(Error::Brackets)?) };
         (host, port)
     } else {
         address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)))
     };
     if host.is_empty() {
-        return Err(Fault::NoHost);
+        return Err(Error::NoHost);
     }
-    let port = port.map(|text| text.parse().ok().filter(|port| *port > 0).ok_or(Fault::Port)).transpose()?;
+    let port = port.map(|text| text.parse().ok().filter(|port| *port > 0).ok_or(Error::Port)).transpose()?;
     Ok((host, port))
 }
 
@@ -184,14 +184,14 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-fn sslmode(query: &str) -> Result<Option<String>, Fault> {
+fn sslmode(query: &str) -> Result<Option<String>, Error> {
     let mut mode = None;
     for (name, value) in parameters(query) {
         if name != "sslmode" {
-            return Err(Fault::Parameter(name.to_owned()));
+            return Err(Error::Parameter(name.to_owned()));
         }
         if !["disable", "prefer", "require", "verify-full"].contains(&value) {
-            return Err(Fault::SslMode);
+            return Err(Error::SslMode);
         }
         mode = Some(value.to_owned());
     }
@@ -199,16 +199,16 @@ fn sslmode(query: &str) -> Result<Option<String>, Fault> {
 }
 
 /// Decodes a part that may be left out; an empty one is left out too.
-fn optional(part: Option<&str>, what: &'static str) -> Result<Option<String>, Fault> {
+fn optional(part: Option<&str>, what: &'static str) -> Result<Option<String>, Error> {
     part.filter(|text| !text.is_empty()).map(|text| decoded(text, what).map(Cow::into_owned)).transpose()
 }
 
-fn decoded<'a>(text: &'a str, what: &'static str) -> Result<Cow<'a, str>, Fault> {
+fn decoded<'a>(text: &'a str, what: &'static str) -> Result<Cow<'a, str>, Error> {
     let escapes_are_whole =
         text.split('%').skip(1).all(|tail| tail.len() >= 2 && tail.bytes().take(2).all(|b| b.is_ascii_hexdigit()));
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| Fault::Encoding(what))?;
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| Error::Encoding(what))?;
     if !escapes_are_whole || decoded.chars().any(char::is_control) {
-        return Err(Fault::Encoding(what));
+        return Err(Error::Encoding(what));
     }
     Ok(decoded)
 }
@@ -241,25 +241,25 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let faults = [
-            ("mysql://h/d", Fault::Scheme("postgres://")),
-            ("postgres:///d", Fault::NoHost),
-            ("postgres://u:p@/d", Fault::NoHost),
-            ("postgres://a,b/d", Fault::ManyHosts),
-            ("postgres://[::1/d", Fault::Brackets),
-            ("postgres://h:0/d", Fault::Port),
-            ("postgres://u:a/b@h/d", Fault::Port),
-            ("postgres://u:a@b@h/d", Fault::Encoding("password")),
-            ("postgres://u:100%@h/d", Fault::Encoding("password")),
-            ("postgres://h/a/b", Fault::Path),
-            ("postgres://h/d?application_name=x", Fault::Parameter("application_name".to_owned())),
-            ("postgres://h/d?sslmode=sometimes", Fault::SslMode),
+        let errors = [
+            ("mysql://h/d", Error::Scheme("postgres://")),
+            ("postgres:///d", Error::NoHost),
+            ("postgres://u:p@/d", Error::NoHost),
+            ("postgres://a,b/d", Error::ManyHosts),
+            ("postgres://[::1/d", Error::Brackets),
+            ("postgres://h:0/d", Error::Port),
+            ("postgres://u:a/b@h/d", Error::Port),
+            ("postgres://u:a@b@h/d", Error::Encoding("password")),
+            ("postgres://u:100%@h/d", Error::Encoding("password")),
+            ("postgres://h/a/b", Error::Path),
+            ("postgres://h/d?application_name=x", Error::Parameter("application_name".to_owned())),
+            ("postgres://h/d?sslmode=sometimes", Error::SslMode),
         ];
-        for (text, fault) in faults {
-            assert_eq!(postgres(text), Err(fault), "{text}");
+        for (text, error) in errors {
+            assert_eq!(postgres(text), Err(error), "{text}");
         }
-        assert_eq!(redis("rediss://h"), Err(Fault::RedisTls));
-        assert_eq!(redis("redis://h/zero"), Err(Fault::Database));
+        assert_eq!(redis("rediss://h"), Err(Error::RedisTls));
+        assert_eq!(redis("redis://h/zero"), Err(Error::Database));
     }
 
     #[test]

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, help, output, runtime};
-use crate::appliance;
-use crate::config::{Config, Flags, Surroundings};
+use super::{help, output, runtime};
+use crate::config::{Config, Environment, Flags};
 use crate::database::Database;
 use crate::telemetry::log::{Form, Logging};
+use crate::{appliance, cli};
 use arguments::{Command, Common};
 use commands::{Console, Work};
 use settings::Settings;
@@ -42,7 +42,7 @@ pub struct Arguments {
 }
 
 /// Does what the command says.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), cli::Error> {
     let _logging = Logging::start_on_stderr(Form::Text, level(arguments.common.log_level.as_deref()))
         .map_err(appliance::Error::from)?;
     let settings = Settings::gather(&arguments.common)?;
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Works on the database of `--url`.
-fn on_target(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), Failure> {
+fn on_target(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), cli::Error> {
     let Some(target) = &settings.target else { return Ok(()) };
     let chosen = match arguments.command.reads_changelog() {
         true => Some(settings.choose(&crate::config::Migrations::default())?),
@@ -81,7 +81,7 @@ fn on_target(arguments: &Arguments, settings: &Settings, console: &mut Console) 
 }
 
 /// Works on the appliance's own database.
-fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), Failure> {
+fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), cli::Error> {
     let config = configuration(&arguments.common)?;
     // Read while this process still is who was asked: the changelog may be readable to nobody else.
     let chosen = match arguments.command.reads_changelog() {
@@ -104,14 +104,14 @@ fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> 
     )
 }
 
-fn configuration(common: &Common) -> Result<Config, Failure> {
+fn configuration(common: &Common) -> Result<Config, cli::Error> {
     let flags = Flags {
         config: common.config.clone(),
         listen: None,
         data_dir: common.data_dir.clone(),
         set: common.set.clone(),
     };
-    Ok(crate::config::load(&flags, &Surroundings::of_process())?.config)
+    Ok(crate::config::load(&flags, &Environment::of_process())?.config)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! A YAML document as a small tree of texts with their places.
 //!
 //! Policy: nothing is guessed. A scalar stays the text that was written, with the knowledge whether it was quoted;
-//! what a configuration has no use for (aliases, tags, a second document, a key given twice) is a fault with its
-//! place. Depth is bounded here, size by the caller, so no document can cost more than its own length.
+//! what a configuration has no use for (aliases, tags, a second document, a key given twice) is an error with its
+//! position. Depth is bounded here, size by the caller, so no document can cost more than its own length.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,22 +11,22 @@ use std::fmt;
 use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, StrInput, Tag, options};
 
 /// Sections hold keys, keys hold values: more depth is never needed, a little more makes for better messages.
-const DEPTH: usize = 8;
+const MAX_DEPTH: usize = 8;
 
-/// A place in a document; both count from 1.
+/// A position in a document; both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Line.
     pub line: usize,
     /// Column, in characters.
     pub column: usize,
 }
 
-/// A value with its place.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it begins.
-    pub place: Place,
+    pub position: Position,
     /// What it is.
     pub body: Body,
 }
@@ -55,23 +55,23 @@ pub struct Entry {
     /// The key.
     pub key: String,
     /// Where the key stands.
-    pub place: Place,
+    pub position: Position,
     /// Its value.
     pub value: Node,
 }
 
 /// Why a document cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Error {
     /// Where.
-    pub place: Place,
+    pub position: Position,
     /// Why, and what to do.
-    pub reason: Reason,
+    pub kind: ErrorKind,
 }
 
 /// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum ErrorKind {
     /// Not YAML, or nested too deeply.
     #[error("not valid YAML: {0}; correct the line (its indentation, or a text that needs quotes?)")]
     Syntax(String),
@@ -97,19 +97,19 @@ pub enum Reason {
     SecondDocument,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.reason)
+        write!(f, "{}", self.kind)
     }
 }
 
 /// Reads a document. An empty one is [`Body::Null`].
-pub fn parse(text: &str) -> Result<Node, Fault> {
+pub fn parse(text: &str) -> Result<Node, Error> {
     let limits: Options = options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
-        flow_nesting_limit: DEPTH,
-        block_nesting_limit: DEPTH,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
     };
     let mut reader = Reader { parser: Parser::new_from_str_with_options(text, limits) };
     reader.document()
@@ -120,69 +120,69 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<Node, Fault> {
+    fn document(&mut self) -> Result<Node, Error> {
         let mut root = None;
         loop {
-            let (event, place) = self.next()?;
+            let (event, position) = self.next()?;
             match event {
                 Event::StreamEnd => break,
-                Event::DocumentStart(..) if root.is_some() => return Err(fault(place, Reason::SecondDocument)),
+                Event::DocumentStart(..) if root.is_some() => return Err(error(position, ErrorKind::SecondDocument)),
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                event => root = Some(self.node(event, place)?),
+                event => root = Some(self.node(event, position)?),
             }
         }
-        Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, body: Body::Null }))
+        Ok(root.unwrap_or(Node { position: Position { line: 1, column: 1 }, body: Body::Null }))
     }
 
     /// Completes the value that begins with this event. Recursion is bounded by the parser's nesting limits.
-    fn node(&mut self, event: Event<'a>, place: Place) -> Result<Node, Fault> {
-        refuse_tag(event.tag(), place)?;
+    fn node(&mut self, event: Event<'a>, position: Position) -> Result<Node, Error> {
+        refuse_tag(event.tag(), position)?;
         let body = match event {
             Event::Scalar(text, style, _, _) => scalar(text, style),
             Event::MappingStart(..) => self.mapping()?,
             Event::SequenceStart(..) => self.sequence()?,
-            _ => return Err(fault(place, Reason::Alias)),
+            _ => return Err(error(position, ErrorKind::Alias)),
         };
-        Ok(Node { place, body })
+        Ok(Node { position, body })
     }
 
-    fn mapping(&mut self) -> Result<Body, Fault> {
+    fn mapping(&mut self) -> Result<Body, Error> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
-            let (event, place) = self.next()?;
+            let (event, position) = self.next()?;
             let key = match event {
                 Event::MappingEnd => return Ok(Body::Mapping(entries)),
                 Event::Scalar(text, style, ..) if text == "<<" && style == ScalarStyle::Plain => {
-                    return Err(fault(place, Reason::Alias));
+                    return Err(error(position, ErrorKind::Alias));
                 }
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(fault(place, Reason::Key)),
+                _ => return Err(error(position, ErrorKind::Key)),
             };
-            if let Some(first) = lines.insert(key.clone(), place.line) {
-                return Err(fault(place, Reason::Duplicate { key, first }));
+            if let Some(first) = lines.insert(key.clone(), position.line) {
+                return Err(error(position, ErrorKind::Duplicate { key, first }));
             }
             let (event, value_place) = self.next()?;
-            entries.push(Entry { key, place, value: self.node(event, value_place)? });
+            entries.push(Entry { key, position, value: self.node(event, value_place)? });
         }
     }
 
-    fn sequence(&mut self) -> Result<Body, Fault> {
+    fn sequence(&mut self) -> Result<Body, Error> {
         loop {
-            let (event, place) = self.next()?;
+            let (event, position) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(Body::Sequence);
             }
-            self.node(event, place)?;
+            self.node(event, position)?;
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Position), Error> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, place(&span.start))),
+            Some(Ok((event, span))) => Ok((event, position(&span.start))),
             Some(Err(error)) => Err(syntax(&error)),
             // the stream always ends with StreamEnd, which ends the reading
-            None => Ok((Event::StreamEnd, Place { line: 1, column: 1 })),
+            None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
         }
     }
 }
@@ -196,32 +196,32 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Body {
 }
 
 /// `!!str` and its like say nothing that the key does not know better; anything else would be silently lost.
-fn refuse_tag(tag: Option<&Tag>, place: Place) -> Result<(), Fault> {
+fn refuse_tag(tag: Option<&Tag>, position: Position) -> Result<(), Error> {
     match tag {
-        Some(tag) if tag.is_custom() => Err(fault(place, Reason::Tag(tag.original()))),
+        Some(tag) if tag.is_custom() => Err(error(position, ErrorKind::Tag(tag.original()))),
         _ => Ok(()),
     }
 }
 
-fn syntax(error: &ScanError) -> Fault {
-    fault(place(error.marker()), Reason::Syntax(error.info()))
+fn syntax(cause: &ScanError) -> Error {
+    error(position(cause.marker()), ErrorKind::Syntax(cause.info()))
 }
 
-fn place(marker: &Marker) -> Place {
-    Place { line: marker.line().max(1), column: marker.col() + 1 }
+fn position(marker: &Marker) -> Position {
+    Position { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
-fn fault(place: Place, reason: Reason) -> Fault {
-    Fault { place, reason }
+fn error(position: Position, kind: ErrorKind) -> Error {
+    Error { position, kind }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reason(text: &str) -> (Reason, usize) {
-        let fault = parse(text).unwrap_err();
-        (fault.reason, fault.place.line)
+    fn reason(text: &str) -> (ErrorKind, usize) {
+        let error = parse(text).unwrap_err();
+        (error.kind, error.position.line)
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         let Body::Mapping(sections) = root.body else { panic!("{root:?}") };
         let Body::Mapping(keys) = &sections[0].value.body else { panic!("{sections:?}") };
         assert_eq!(keys[0].value.body, Body::Scalar { text: "05432".to_owned(), plain: true });
-        assert_eq!(keys[0].value.place, Place { line: 2, column: 9 });
+        assert_eq!(keys[0].value.position, Position { line: 2, column: 9 });
         assert_eq!(keys[1].value.body, Body::Scalar { text: "5".to_owned(), plain: false });
         assert_eq!(keys[2].value.body, Body::Null);
     }
@@ -244,15 +244,15 @@ mod tests {
 
     #[test]
     fn what_has_no_place_in_a_configuration_is_a_fault() {
-        assert_eq!(reason("a: &x 1\nb: *x\n"), (Reason::Alias, 2));
-        assert_eq!(reason("password: *secret\n"), (Reason::Alias, 1));
-        assert_eq!(reason("a: {}\nb:\n  <<: {}\n"), (Reason::Alias, 3));
-        assert_eq!(reason("a: !env X\n"), (Reason::Tag("!env".to_owned()), 1));
-        assert_eq!(reason("a: 1\na: 2\n"), (Reason::Duplicate { key: "a".to_owned(), first: 1 }, 2));
-        assert_eq!(reason("a: 1\n---\nb: 2\n").0, Reason::SecondDocument);
-        assert_eq!(reason("a: {{ value }}\n").0, Reason::Key);
-        assert!(matches!(reason("a: 1\n b: 2\n"), (Reason::Syntax(_), _)));
-        assert!(matches!(reason(&"[".repeat(100_000)), (Reason::Syntax(_), 1)));
+        assert_eq!(reason("a: &x 1\nb: *x\n"), (ErrorKind::Alias, 2));
+        assert_eq!(reason("password: *secret\n"), (ErrorKind::Alias, 1));
+        assert_eq!(reason("a: {}\nb:\n  <<: {}\n"), (ErrorKind::Alias, 3));
+        assert_eq!(reason("a: !env X\n"), (ErrorKind::Tag("!env".to_owned()), 1));
+        assert_eq!(reason("a: 1\na: 2\n"), (ErrorKind::Duplicate { key: "a".to_owned(), first: 1 }, 2));
+        assert_eq!(reason("a: 1\n---\nb: 2\n").0, ErrorKind::SecondDocument);
+        assert_eq!(reason("a: {{ value }}\n").0, ErrorKind::Key);
+        assert!(matches!(reason("a: 1\n b: 2\n"), (ErrorKind::Syntax(_), _)));
+        assert!(matches!(reason(&"[".repeat(100_000)), (ErrorKind::Syntax(_), 1)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{healthcheck, migrate};
 use crate::appliance;
 use crate::config;
 
-/// Failure of any kind that has no status of its own.
+/// Error of any kind that has no status of its own.
 const FAILED: u8 = 1;
 /// The database is a newer version's, as sysexits.h numbers data that cannot be used: no restart mends it.
 const NEWER_DATABASE: u8 = 65;
@@ -19,14 +19,14 @@ const CONFIGURATION: u8 = 78;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
-    Configuration(#[from] config::Errors),
+    Configuration(#[from] config::Error),
     /// `config check`: the configuration is well-formed, but its PostgreSQL cannot be used.
     #[error("the PostgreSQL of this configuration cannot be used")]
     Postgres(#[source] appliance::Error),
-    /// The appliance could not start, or ended by a failure.
+    /// The appliance could not start, or ended by an error.
     #[error(transparent)]
     Appliance(#[from] appliance::Error),
     /// A `migrate` command failed.
@@ -67,7 +67,7 @@ pub enum Failure {
     },
 }
 
-impl Failure {
+impl Error {
     /// The exit status.
     pub fn status(&self) -> u8 {
         match self {

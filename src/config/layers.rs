@@ -9,8 +9,8 @@ use super::keys::{self, Key, Secrecy, VARIABLE_PREFIX};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::settings::Settings;
-use super::tree::{self, Body, Entry, Node};
 use super::url;
+use super::yaml::{self, Body, Entry, Node};
 
 /// The defaults, which are also the documentation.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
@@ -30,7 +30,7 @@ pub struct Flags {
 
 /// What surrounds the process, passed in so that a test can choose it.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// The environment variables.
     pub variables: Vec<(OsString, OsString)>,
     /// Files looked for when none is named; the first that exists counts.
@@ -39,7 +39,7 @@ pub struct Surroundings {
     pub root: bool,
 }
 
-impl Surroundings {
+impl Environment {
     /// Those of this process.
     pub fn of_process() -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Surroundings {
     }
 
     /// None at all: the compiled-in defaults and the flags alone count.
-    pub fn nothing() -> Self {
+    pub fn empty() -> Self {
         Self { root: nix::unistd::geteuid().is_root(), ..Self::default() }
     }
 
@@ -62,13 +62,13 @@ impl Surroundings {
 }
 
 /// Lays the compiled-in defaults.
-pub fn defaults(settings: &mut Settings) {
-    document(settings, DEFAULTS, &|_| Origin::Default);
+pub fn apply_defaults(settings: &mut Settings) {
+    apply_document(settings, DEFAULTS, &|_| Origin::Default);
 }
 
 /// Lays the configuration file, where there is one, and says which it is.
-pub fn file(settings: &mut Settings, flags: &Flags, surroundings: &Surroundings) -> Option<PathBuf> {
-    let path = match file::choose(flags, surroundings) {
+pub fn apply_file(settings: &mut Settings, flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let path = match file::find(flags, environment) {
         Ok(path) => path?,
         Err(error) => {
             settings.problems.push(error.into());
@@ -78,28 +78,28 @@ pub fn file(settings: &mut Settings, flags: &Flags, surroundings: &Surroundings)
     match file::read(&path) {
         Ok(text) => {
             let shared: Arc<Path> = path.as_path().into();
-            document(settings, &text, &|place| Origin::File { path: Arc::clone(&shared), place });
+            apply_document(settings, &text, &|position| Origin::File { path: Arc::clone(&shared), position });
         }
         Err(error) => settings.problems.push(error.into()),
     }
     Some(path)
 }
 
-/// Makes an origin of a place.
-pub type Locate<'a> = &'a dyn Fn(tree::Place) -> Origin;
+/// Makes an origin of a position.
+pub type Locate<'a> = &'a dyn Fn(yaml::Position) -> Origin;
 
-/// Lays what a document gives, each value with the origin that `locate` makes of its place.
-pub fn document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
-    match tree::parse(text) {
+/// Lays what a document gives, each value with the origin that `locate` makes of its position.
+pub fn apply_document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
+    match yaml::parse(text) {
         Ok(Node { body: Body::Mapping(entries), .. }) => entries.iter().for_each(|entry| top(settings, entry, locate)),
         Ok(Node { body: Body::Null, .. }) => {}
-        Ok(Node { body, place }) => settings.problems.push(Problem::NotASection {
-            origin: locate(place),
+        Ok(Node { body, position }) => settings.problems.push(Problem::NotASection {
+            origin: locate(position),
             section: "the file".to_owned(),
             found: describe(&body),
         }),
-        Err(fault) => {
-            settings.problems.push(Problem::Unreadable { origin: locate(fault.place), reason: fault.reason });
+        Err(error) => {
+            settings.problems.push(Problem::Unreadable { origin: locate(error.position), reason: error.kind });
         }
     }
 }
@@ -114,7 +114,7 @@ fn top(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
         }
         Body::Null => {}
         body => settings.problems.push(Problem::NotASection {
-            origin: locate(entry.value.place),
+            origin: locate(entry.value.position),
             section: entry.key.clone(),
             found: describe(body),
         }),
@@ -123,14 +123,14 @@ fn top(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
 
 fn key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_>) {
     let Some(key) = Key::find(path) else {
-        settings.unknown(path, locate(entry.place));
+        settings.unknown(path, locate(entry.position));
         return;
     };
-    let origin = locate(entry.value.place);
+    let origin = locate(entry.value.position);
     match &entry.value.body {
         Body::Null => {}
-        Body::Scalar { text, plain: true } => settings.give_plain(key, text, origin),
-        Body::Scalar { text, plain: false } => settings.give(key, text, origin),
+        Body::Scalar { text, plain: true } => settings.set_unquoted(key, text, origin),
+        Body::Scalar { text, plain: false } => settings.set(key, text, origin),
         body => settings.problems.push(Problem::NotAValue {
             origin,
             key: key.path,
@@ -150,15 +150,15 @@ fn describe(body: &Body) -> &'static str {
 }
 
 /// Lays the environment variables.
-pub fn environment(settings: &mut Settings, surroundings: &Surroundings) {
-    for (name, value) in &surroundings.variables {
+pub fn apply_environment(settings: &mut Settings, environment: &Environment) {
+    for (name, value) in &environment.variables {
         let name = name.to_string_lossy();
         if !name.starts_with(VARIABLE_PREFIX) {
             continue;
         }
         let name = name.into_owned();
         match (Key::of_variable(&name), value.to_str()) {
-            (Some(key), Some(text)) => settings.give(key, text, Origin::Variable(name)),
+            (Some(key), Some(text)) => settings.set(key, text, Origin::Variable(name)),
             (Some(_), None) => settings.problems.push(Problem::VariableNotUtf8 { name }),
             (None, _) => {
                 let nearest = keys::nearest_variable(&name);
@@ -169,12 +169,12 @@ pub fn environment(settings: &mut Settings, surroundings: &Surroundings) {
 }
 
 /// Lays the flags; the ones with a name of their own over `--set`.
-pub fn flags(settings: &mut Settings, flags: &Flags) {
+pub fn apply_flags(settings: &mut Settings, flags: &Flags) {
     flags.set.iter().for_each(|text| set(settings, text));
     let named = [("server.listen", "--listen", &flags.listen), ("data_dir", "--data-dir", &flags.data_dir)];
     for (path, flag, text) in named {
         if let (Some(key), Some(text)) = (Key::find(path), text) {
-            settings.give(key, text, Origin::Flag(flag));
+            settings.set(key, text, Origin::Flag(flag));
         }
     }
 }
@@ -191,7 +191,7 @@ fn set(settings: &mut Settings, text: &str) {
         Some(key) if exposes_secret(key, value) => {
             settings.problems.push(Problem::SecretOnCommandLine { key: key.path, variable: key.variable() })
         }
-        Some(key) => settings.give(key, value, Origin::Flag("--set")),
+        Some(key) => settings.set(key, value, Origin::Flag("--set")),
     }
 }
 

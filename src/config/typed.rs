@@ -25,11 +25,11 @@ fn server(settings: &Settings) -> Server {
         max_connections: settings.number("server.max_connections").unwrap_or_default(),
         max_body: settings.number("server.max_body").unwrap_or_default(),
         max_head: settings.number("server.max_head").unwrap_or_default(),
-        head_timeout: span(settings, "server.head_timeout"),
-        body_timeout: span(settings, "server.body_timeout"),
-        idle_timeout: span(settings, "server.idle_timeout"),
-        write_timeout: span(settings, "server.write_timeout"),
-        drain_timeout: span(settings, "server.drain_timeout"),
+        head_timeout: duration(settings, "server.head_timeout"),
+        body_timeout: duration(settings, "server.body_timeout"),
+        idle_timeout: duration(settings, "server.idle_timeout"),
+        write_timeout: duration(settings, "server.write_timeout"),
+        drain_timeout: duration(settings, "server.drain_timeout"),
     }
 }
 
@@ -47,16 +47,16 @@ fn postgres(settings: &mut Settings) -> Postgres {
         None => PostgresService::Managed {
             bin_dir: settings.text("postgres.bin_dir").map(PathBuf::from),
             shared_buffers: settings.number("postgres.shared_buffers"),
-            init_timeout: span(settings, "postgres.init_timeout"),
-            start_timeout: span(settings, "postgres.start_timeout"),
-            stop_timeout: span(settings, "postgres.stop_timeout"),
+            init_timeout: duration(settings, "postgres.init_timeout"),
+            start_timeout: duration(settings, "postgres.start_timeout"),
+            stop_timeout: duration(settings, "postgres.stop_timeout"),
         },
     };
     Postgres {
         service,
         pool_size: settings.number("postgres.pool_size").unwrap_or_default(),
-        connect_timeout: span(settings, "postgres.connect_timeout"),
-        request_timeout: span(settings, "postgres.request_timeout"),
+        connect_timeout: duration(settings, "postgres.connect_timeout"),
+        request_timeout: duration(settings, "postgres.request_timeout"),
     }
 }
 
@@ -74,8 +74,8 @@ fn migrations(settings: &Settings) -> Migrations {
 fn redis(settings: &mut Settings) -> Redis {
     Redis {
         service: external_redis::service(settings),
-        timeout: span(settings, "redis.timeout"),
-        ttl: span(settings, "redis.ttl"),
+        timeout: duration(settings, "redis.timeout"),
+        ttl: duration(settings, "redis.ttl"),
         max_value: settings.number("redis.max_value").unwrap_or_default(),
         local_memory: settings.number("redis.local_memory").unwrap_or_default(),
     }
@@ -97,6 +97,6 @@ fn log(settings: &Settings) -> Log {
     }
 }
 
-fn span(settings: &Settings, path: &str) -> Duration {
-    settings.span(path).unwrap_or_default()
+fn duration(settings: &Settings, path: &str) -> Duration {
+    settings.duration(path).unwrap_or_default()
 }
