@@ -9,26 +9,26 @@
     reason = "a helper of a test fails the test, and says on stderr why"
 )]
 
-mod bad_input;
+mod bulk_load;
 mod caching;
 mod cli;
+mod concurrent_requests;
+mod crash_recovery;
 mod defects;
 mod external;
 mod freshness;
-mod leftovers;
 mod logs;
-mod main_job;
 mod metrics;
 mod migrations;
 mod openapi;
 mod reference_replay;
 mod reload;
 mod service_manager;
+mod startup_errors;
 mod stop;
 mod supervision;
 mod support;
 mod swagger;
-mod together;
 mod wire_create;
 mod wire_dates;
 mod wire_errors;
