@@ -138,7 +138,7 @@ async fn serve(
 ) -> Result<Stop, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
-    let chosen = migrations::Chosen::load(&config.migrations)?;
+    let chosen = migrations::LoadedChangelog::load(&config.migrations)?;
     let migrating = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout);
     let bound = config.postgres.connect_timeout + MIGRATING;
     let migrated = tokio::select! {

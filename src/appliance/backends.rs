@@ -6,7 +6,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionI
 use tokio::sync::watch;
 
 use super::Error;
-use crate::attendance::{Cache, CacheOptions, Dependency, HealthBoard, Store};
+use crate::attendance::{Cache, CacheOptions, Dependencies, Dependency, Store};
 use crate::config::{Config, ExternalRedis, PostgresService, Redis, RedisService};
 use crate::database::Database;
 use crate::managed::postgres::{ManagedPostgres, PostgresOptions};
@@ -86,7 +86,7 @@ impl Backends {
     }
 
     /// How to see whether they work.
-    pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache>>) -> HealthBoard {
+    pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache>>) -> Dependencies {
         let postgresql = Dependency::new(self.postgres.is_some(), move || {
             let store = store.clone();
             async move { store.ping().await.map_err(|error| error.to_string()) }
@@ -97,7 +97,7 @@ impl Backends {
                 async move { cache.ping().await }
             })
         });
-        HealthBoard { postgresql, redis }
+        Dependencies { postgresql, redis }
     }
 
     /// The managed children, by name.

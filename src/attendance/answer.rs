@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cached {
+pub enum CacheStatus {
     /// Redis, or this process in front of it.
     Hit,
     /// PostgreSQL, and it was stored in Redis.
@@ -19,7 +19,7 @@ pub enum Cached {
     Bypass,
 }
 
-impl Cached {
+impl CacheStatus {
     /// `hit`, `miss` or `bypass`, as in the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ pub struct Answer {
     /// What is answered.
     pub content: Arc<Content>,
     /// Where it came from.
-    pub cached: Cached,
+    pub cached: CacheStatus,
 }
 
 /// What is sent, as it is sent.
@@ -46,17 +46,40 @@ pub struct Content {
     pub body: Bytes,
     /// Entity tag: 32 hexadecimal digits in quotes.
     pub etag: Bytes,
-    /// Cursor of the next page, where there is one.
-    pub next: Option<String>,
-    /// What the server made of the cursor, so that it need not do so again.
-    pub link: OnceLock<Bytes>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<NextPage>,
+}
+
+/// The cursor of the next page, and the form in which it is sent, which is made once for all who read the answer.
+#[derive(Debug)]
+pub struct NextPage {
+    cursor: String,
+    rendered: OnceLock<Bytes>,
+}
+
+impl NextPage {
+    /// The page that begins behind a cursor.
+    pub(super) fn new(cursor: String) -> Self {
+        Self { cursor, rendered: OnceLock::new() }
+    }
+
+    /// The cursor, as a client sends it back.
+    pub fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// What `render` makes of the cursor: it is called by the first reader of the answer only. It must depend on nothing but the
+    /// cursor and the query that the answer belongs to.
+    pub fn rendered(&self, render: impl FnOnce(&str) -> Bytes) -> &Bytes {
+        self.rendered.get_or_init(|| render(&self.cursor))
+    }
 }
 
 impl Answer {
     /// An answer read from PostgreSQL.
-    pub(super) fn fresh(body: Bytes, next: Option<String>, cached: Cached) -> Self {
+    pub(super) fn fresh(body: Bytes, next: Option<String>, cached: CacheStatus) -> Self {
         let etag = entity_tag(&body);
-        Self { content: Arc::new(Content { body, etag, next, link: OnceLock::new() }), cached }
+        Self { content: Arc::new(Content { body, etag, next: next.map(NextPage::new) }), cached }
     }
 }
 
@@ -75,25 +98,25 @@ fn entity_tag(body: &[u8]) -> Bytes {
 #[derive(Debug)]
 pub enum Listing {
     /// It fitted.
-    Whole(Answer),
-    /// It is larger than what may be held in memory and comes in pieces.
+    Complete(Answer),
+    /// It is larger than what may be held in memory and comes in chunks.
     Stream(RowStream),
 }
 
-/// The pieces of a JSON body, made as they are taken. Ends early with an error when the database fails.
+/// The chunks of a JSON body, made as they are taken. Ends early with an error when the database fails.
 #[derive(Debug)]
 pub struct RowStream {
-    pub(super) pieces: mpsc::Receiver<Result<Bytes, Interrupted>>,
+    pub(super) chunks: mpsc::Receiver<Result<Bytes, StreamError>>,
 }
 
 /// The database failed in the middle of a streamed answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the database failed in the middle of the answer: {0}")]
-pub struct Interrupted(pub(super) String);
+pub struct StreamError(pub(super) String);
 
 impl RowStream {
     /// The next piece; `None` when the body is complete.
-    pub fn poll_piece(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Interrupted>>> {
-        self.get_mut().pieces.poll_recv(cx)
+    pub fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
+        self.get_mut().chunks.poll_recv(cx)
     }
 }

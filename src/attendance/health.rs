@@ -99,7 +99,7 @@ impl Dependency {
 
 /// The dependencies of the service.
 #[derive(Debug)]
-pub struct HealthBoard {
+pub struct Dependencies {
     /// Without it the service is down.
     pub postgresql: Dependency,
     /// Without it reads are slower; `None` when switched off.

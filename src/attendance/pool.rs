@@ -22,7 +22,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(super) struct Connections {
     pool: Pool,
-    patience: Duration,
+    request_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -45,20 +45,20 @@ pub(super) enum Failure {
 }
 
 impl Connections {
-    /// `patience` is one request's time for a connection and its answer.
-    pub(super) fn new(pool: Pool, patience: Duration, metrics: Arc<Metrics>) -> Self {
+    /// `request_timeout` is one request's time for a connection and its answer.
+    pub(super) fn new(pool: Pool, request_timeout: Duration, metrics: Arc<Metrics>) -> Self {
         metrics.pool_size.set(i64::try_from(pool.status().max_size).unwrap_or(i64::MAX));
-        Self { pool, patience, metrics }
+        Self { pool, request_timeout, metrics }
     }
 
     /// When a request that begins now must have its answer.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.patience
+        Instant::now() + self.request_timeout
     }
 
     /// One request's time.
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     /// A connection, or why there is none by the deadline.

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Cached, Interrupted, Listing, RowStream};
-use super::cache::{Cache, Lookup, Scope, Ticket};
+use super::answer::{Answer, CacheStatus, Listing, RowStream, StreamError};
+use super::cache::{Cache, FillToken, Lookup, Scope};
 use super::date::Date;
-use super::flights::{Flights, Outcome, Place};
 use super::listing::{Cursor, ListQuery};
 use super::record::NewRecord;
+use super::single_flight::{Outcome, Participant, SingleFlight};
 use super::store::{PageSize, Store};
 use crate::config::DateFormat;
 use crate::telemetry::metrics::Metrics;
@@ -57,18 +57,25 @@ pub struct Attendance {
     format: DateFormat,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
-    flights: Flights,
+    single_flight: SingleFlight,
 }
 
 impl Attendance {
     /// The service over a store and, unless switched off, a cache.
     pub fn new(store: Arc<Store>, cache: Option<Arc<Cache>>, format: DateFormat, metrics: Arc<Metrics>) -> Self {
-        Self { store, cache, format, metrics, streams: Arc::new(Semaphore::new(STREAMS)), flights: Flights::default() }
+        Self {
+            store,
+            cache,
+            format,
+            metrics,
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            single_flight: SingleFlight::default(),
+        }
     }
 
     /// Stores a record; returns when it is durable and every read will see it.
     pub async fn create(&self, record: &NewRecord) -> Result<(), Error> {
-        let unfinished = Unfinished { cache: self.cache.as_deref(), id: &record.id };
+        let unfinished = InvalidateOnDrop { cache: self.cache.as_deref(), id: &record.id };
         let outcome = self.store.create(record).await;
         match (&self.cache, &outcome) {
             (None, _) => {}
@@ -87,84 +94,104 @@ impl Attendance {
         outcome
     }
 
-    /// What [`Attendance::find`] will say, if it need not wait for anything to say it.
-    pub fn find_at_once(&self, id: &str, date: Option<Date>, now: Instant) -> Option<Answer> {
-        self.cache.as_ref()?.at_once(Scope::Employee(id), &find_key(self.format, id, date), now)
+    /// Whether [`Attendance::try_find_cached`] and [`Attendance::try_list_cached`] can succeed: this process has memory for
+    /// answers and knows by itself which of them are valid. Otherwise their callers can spare the attempt.
+    pub fn has_memory_cache(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has_memory())
     }
 
-    /// The employee's latest record, or the one of a day.
-    pub async fn find(&self, id: &str, date: Option<Date>) -> Result<Option<Answer>, Error> {
-        match self.lookup(Scope::Employee(id), &find_key(self.format, id, date)).await {
+    /// A search for the employee's latest record or, with a date, for the record of that day. Computes the cache key, once for
+    /// the attempt without waiting and for the search itself.
+    pub fn prepare_find(&self, id: String, date: Option<Date>) -> PreparedFind {
+        let key = find_key(self.format, &id, date);
+        PreparedFind { id, date, key }
+    }
+
+    /// The answer to a search if this process has a valid one in memory. Never waits.
+    pub fn try_find_cached(&self, find: &PreparedFind, now: Instant) -> Option<Answer> {
+        self.cache.as_ref()?.try_cached(Scope::Employee(&find.id), &find.key, now)
+    }
+
+    /// The answer to a search; `None` if there is no such record.
+    pub async fn find(&self, find: &PreparedFind) -> Result<Option<Answer>, Error> {
+        let (id, date) = (&find.id, find.date);
+        match self.lookup(Scope::Employee(id), &find.key).await {
             Lookup::Hit(answer) => Ok(Some(answer)),
             // In boxes, so that a hit does not pay for their room.
             Lookup::Miss(ticket) => Box::pin(self.find_together(ticket, id, date)).await,
-            Lookup::Bypass => Box::pin(self.find_alone(id, date, Cached::Bypass)).await,
+            Lookup::Bypass => Box::pin(self.find_alone(id, date, CacheStatus::Bypass)).await,
         }
     }
 
     /// The same from PostgreSQL, once for all who ask it now.
-    async fn find_together(&self, ticket: Ticket, id: &str, date: Option<Date>) -> Outcome {
-        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
-            Place::Leader(leader) => Some(leader),
-            Place::Passenger(outcome) => match outcome.await {
+    async fn find_together(&self, ticket: FillToken, id: &str, date: Option<Date>) -> Outcome {
+        let leader = match self.single_flight.join(&ticket.key, &ticket.generation) {
+            Participant::Leader(leader) => Some(leader),
+            Participant::Follower(outcome) => match outcome.await {
                 Ok(outcome) => return outcome,
                 Err(_) => None,
             },
         };
-        let outcome = self.find_alone(id, date, Cached::Miss).await;
+        let outcome = self.find_alone(id, date, CacheStatus::Miss).await;
         // Before the flight ends, so that whoever comes too late for it finds the answer.
         if let (Ok(Some(answer)), Some(cache)) = (&outcome, &self.cache) {
             cache.store(ticket, answer);
         }
         if let Some(leader) = leader {
-            leader.land(&outcome);
+            leader.complete(&outcome);
         }
         outcome
     }
 
-    async fn find_alone(&self, id: &str, date: Option<Date>, cached: Cached) -> Outcome {
+    async fn find_alone(&self, id: &str, date: Option<Date>, cached: CacheStatus) -> Outcome {
         let Some(mut body) = self.store.find(id, date).await? else { return Ok(None) };
         body.push(b'\n');
         Ok(Some(Answer::fresh(Bytes::from(body), None, cached)))
     }
 
-    /// What [`Attendance::list`] will say, if it need not wait for anything to say it.
-    pub fn list_at_once(&self, query: &ListQuery, now: Instant) -> Option<Answer> {
-        self.cache.as_ref()?.at_once(Scope::All, &list_key(self.format, query), now)
+    /// A list with its cache key, which is computed once for the attempt without waiting and for the list itself.
+    pub fn prepare_list(&self, query: ListQuery) -> PreparedList {
+        let key = list_key(self.format, &query);
+        PreparedList { query, key }
+    }
+
+    /// The answer to a list if this process has a valid one in memory. Never waits.
+    pub fn try_list_cached(&self, list: &PreparedList, now: Instant) -> Option<Answer> {
+        self.cache.as_ref()?.try_cached(Scope::All, &list.key, now)
     }
 
     /// Records by employee, then date: a page, or all.
-    pub async fn list(&self, query: &ListQuery) -> Result<Listing, Error> {
-        match self.lookup(Scope::All, &list_key(self.format, query)).await {
-            Lookup::Hit(answer) => Ok(Listing::Whole(answer)),
-            Lookup::Miss(ticket) => Box::pin(self.list_together(ticket, query)).await,
-            Lookup::Bypass => Box::pin(self.list_alone(query, Cached::Bypass)).await,
+    pub async fn list(&self, list: &PreparedList) -> Result<Listing, Error> {
+        match self.lookup(Scope::All, &list.key).await {
+            Lookup::Hit(answer) => Ok(Listing::Complete(answer)),
+            Lookup::Miss(ticket) => Box::pin(self.list_together(ticket, &list.query)).await,
+            Lookup::Bypass => Box::pin(self.list_alone(&list.query, CacheStatus::Bypass)).await,
         }
     }
 
     /// The same from PostgreSQL, once for all who ask it now, if it fits into memory.
-    async fn list_together(&self, ticket: Ticket, query: &ListQuery) -> Result<Listing, Error> {
-        let leader = match self.flights.board(&ticket.key, &ticket.generation) {
-            Place::Leader(leader) => Some(leader),
-            Place::Passenger(outcome) => match outcome.await {
-                Ok(Ok(Some(answer))) => return Ok(Listing::Whole(answer)),
+    async fn list_together(&self, ticket: FillToken, query: &ListQuery) -> Result<Listing, Error> {
+        let leader = match self.single_flight.join(&ticket.key, &ticket.generation) {
+            Participant::Leader(leader) => Some(leader),
+            Participant::Follower(outcome) => match outcome.await {
+                Ok(Ok(Some(answer))) => return Ok(Listing::Complete(answer)),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(None)) | Err(_) => None,
             },
         };
-        let outcome = self.list_alone(query, Cached::Miss).await;
-        if let (Ok(Listing::Whole(answer)), Some(cache)) = (&outcome, &self.cache) {
+        let outcome = self.list_alone(query, CacheStatus::Miss).await;
+        if let (Ok(Listing::Complete(answer)), Some(cache)) = (&outcome, &self.cache) {
             cache.store(ticket, answer);
         }
         match (leader, &outcome) {
-            (Some(leader), Ok(Listing::Whole(answer))) => leader.land(&Ok(Some(answer.clone()))),
-            (Some(leader), Err(error)) => leader.land(&Err(error.clone())),
+            (Some(leader), Ok(Listing::Complete(answer))) => leader.complete(&Ok(Some(answer.clone()))),
+            (Some(leader), Err(error)) => leader.complete(&Err(error.clone())),
             (Some(_), Ok(Listing::Stream(_))) | (None, _) => {}
         }
         outcome
     }
 
-    async fn list_alone(&self, query: &ListQuery, cached: Cached) -> Result<Listing, Error> {
+    async fn list_alone(&self, query: &ListQuery, cached: CacheStatus) -> Result<Listing, Error> {
         let mut body = vec![b'['];
         let mut last = query.after.clone();
         let whole = self.cache.as_ref().map_or(WHOLE, |cache| cache.max_value());
@@ -174,7 +201,7 @@ impl Attendance {
             let page = self.store.page(query, last.as_ref(), size, &mut body).await?;
             body.extend_from_slice(b"]\n");
             let next = if page.complete { None } else { page.last.as_ref().map(Cursor::encode) };
-            return Ok(Listing::Whole(Answer::fresh(Bytes::from(body), next, cached)));
+            return Ok(Listing::Complete(Answer::fresh(Bytes::from(body), next, cached)));
         }
         while !complete {
             let size = PageSize { rows: BATCH.rows, bytes: body.len() + BATCH.bytes };
@@ -185,7 +212,7 @@ impl Attendance {
             }
         }
         body.extend_from_slice(b"]\n");
-        Ok(Listing::Whole(Answer::fresh(Bytes::from(body), None, cached)))
+        Ok(Listing::Complete(Answer::fresh(Bytes::from(body), None, cached)))
     }
 
     /// The rest of a list, read batch by batch as the client takes it.
@@ -194,7 +221,7 @@ impl Attendance {
         let Ok(Ok(permit)) = waiting else {
             return Err(Error::Unavailable(format!("{STREAMS} lists are being sent already")));
         };
-        let (sender, pieces) = mpsc::channel(1);
+        let (sender, chunks) = mpsc::channel(1);
         let store = self.store.clone();
         tokio::spawn(async move {
             let _permit = permit;
@@ -215,7 +242,7 @@ impl Attendance {
                         (last, complete) = (page.last, page.complete);
                     }
                     Err(error) => {
-                        let _ = sender.send(Err(Interrupted(error.to_string()))).await;
+                        let _ = sender.send(Err(StreamError(error.to_string()))).await;
                         return;
                     }
                 }
@@ -223,7 +250,7 @@ impl Attendance {
             piece.extend_from_slice(b"]\n");
             let _ = sender.send(Ok(Bytes::from(piece))).await;
         });
-        Ok(RowStream { pieces })
+        Ok(RowStream { chunks })
     }
 
     async fn lookup(&self, scope: Scope<'_>, key: &str) -> Lookup {
@@ -234,20 +261,42 @@ impl Attendance {
     }
 }
 
+/// A search for one record, and the key under which its answer is cached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedFind {
+    id: String,
+    date: Option<Date>,
+    key: String,
+}
+
+/// A list of records, and the key under which its answer is cached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedList {
+    query: ListQuery,
+    key: String,
+}
+
+impl PreparedList {
+    /// Which records are listed.
+    pub fn query(&self) -> &ListQuery {
+        &self.query
+    }
+}
+
 /// A create under way. Dropped before it is settled, its client has gone; the statement goes on without it, so the record may
 /// come to be stored.
-struct Unfinished<'a> {
+struct InvalidateOnDrop<'a> {
     cache: Option<&'a Cache>,
     id: &'a str,
 }
 
-impl Unfinished<'_> {
+impl InvalidateOnDrop<'_> {
     fn settle(mut self) {
         self.cache = None;
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for InvalidateOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(cache) = self.cache {
             cache.suspected(self.id);

@@ -16,11 +16,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
 
-use super::creates::Creates;
+use super::batch_insert::BatchInsert;
+use super::batch_lookup::{BatchLookup, Lookup};
+use super::batcher::Batcher;
 use super::date::Date;
-use super::gather::Gatherer;
 use super::listing::{Cursor, ListQuery, Order, Run, Statement};
-use super::lookups::{Lookup, Lookups};
 use super::pool::{Connections, Failure};
 use super::record::{NewRecord, StoredRecord};
 use super::service::Error;
@@ -39,8 +39,8 @@ const LOOKUP_LANES: usize = 2;
 #[derive(Debug)]
 pub struct Store {
     connections: Arc<Connections>,
-    creates: Gatherer<Creates>,
-    lookups: Gatherer<Lookups>,
+    creates: Batcher<BatchInsert>,
+    lookups: Batcher<BatchLookup>,
     /// Connections that `search/all` may use.
     lists: Semaphore,
     format: DateFormat,
@@ -70,17 +70,22 @@ pub(super) struct PageSize {
 }
 
 impl Store {
-    /// A store over a pool. `patience` bounds each request's wait for a connection and an answer.
-    pub fn new(pool: Pool, patience: Duration, format: DateFormat, metrics: Arc<Metrics>) -> Self {
+    /// A store over a pool. `request_timeout` bounds each request's wait for a connection and an answer.
+    pub fn new(pool: Pool, request_timeout: Duration, format: DateFormat, metrics: Arc<Metrics>) -> Self {
         let timing = |operation| metrics.query_duration.with_label_values(&[operation]);
         let rows = |operation| metrics.statement_rows.with_label_values(&[operation]);
         let timings = Timings { search_all: timing("search_all"), ping: timing("ping") };
         let lists = Semaphore::new((pool.status().max_size / 2).max(1));
-        let connections = Arc::new(Connections::new(pool, patience, Arc::clone(&metrics)));
-        let creates = Creates { connections: Arc::clone(&connections), timing: timing("create"), rows: rows("create") };
-        let lookups =
-            Lookups { connections: Arc::clone(&connections), format, timing: timing("search"), rows: rows("search") };
-        let (creates, lookups) = (Gatherer::new(creates, CREATE_LANES), Gatherer::new(lookups, LOOKUP_LANES));
+        let connections = Arc::new(Connections::new(pool, request_timeout, Arc::clone(&metrics)));
+        let creates =
+            BatchInsert { connections: Arc::clone(&connections), timing: timing("create"), rows: rows("create") };
+        let lookups = BatchLookup {
+            connections: Arc::clone(&connections),
+            format,
+            timing: timing("search"),
+            rows: rows("search"),
+        };
+        let (creates, lookups) = (Batcher::new(creates, CREATE_LANES), Batcher::new(lookups, LOOKUP_LANES));
         Self { connections, creates, lookups, lists, format, timings }
     }
 
@@ -198,10 +203,10 @@ impl Store {
     /// Waits for a statement past a request's usual time if the server answers a ping meanwhile.
     async fn patiently<T>(&self, statement: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let mut statement = pin!(statement);
-        if let Ok(outcome) = timeout(self.connections.patience() / 2, &mut statement).await {
+        if let Ok(outcome) = timeout(self.connections.request_timeout() / 2, &mut statement).await {
             return outcome;
         }
-        let deadline = Instant::now() + self.connections.patience() / 2;
+        let deadline = Instant::now() + self.connections.request_timeout() / 2;
         tokio::select! {
             outcome = &mut statement => return outcome,
             alive = self.ping_by(deadline) => alive?,

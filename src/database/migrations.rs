@@ -36,7 +36,7 @@ mod appliance {
 
 /// What a start's migrations did.
 #[derive(Debug)]
-pub struct Migrated {
+pub struct MigrationSummary {
     /// Changesets and migrations that were applied.
     pub applied: usize,
     /// How long it took, waiting for the lock included.
@@ -45,7 +45,7 @@ pub struct Migrated {
     pub database_id: String,
 }
 
-impl fmt::Display for Migrated {
+impl fmt::Display for MigrationSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.applied {
             0 => writeln!(f, "The schema is up to date; nothing was applied."),
@@ -57,7 +57,7 @@ impl fmt::Display for Migrated {
 
 /// A changelog that has been read, with the options it was read with.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct LoadedChangelog {
     /// Its path, as the history stores it.
     pub path: String,
     /// What it holds.
@@ -66,7 +66,7 @@ pub struct Chosen {
     pub options: Options,
 }
 
-impl Chosen {
+impl LoadedChangelog {
     /// Reads the changelog that the configuration names, or the one built in.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Chosen {
     }
 
     /// The same, with somebody who is told what happens.
-    pub fn observed(mut self, observer: fn(&Event<'_>)) -> Self {
+    pub fn with_observer(mut self, observer: fn(&Event<'_>)) -> Self {
         self.options.observer = Some(observer);
         self
     }
@@ -118,10 +118,10 @@ impl Chosen {
 ///
 /// # Errors
 /// When PostgreSQL cannot be used, a migration fails, or a newer appliance has been here.
-pub async fn run(database: &Database, chosen: &Chosen, patience: Duration) -> Result<Migrated, Error> {
+pub async fn run(database: &Database, chosen: &LoadedChangelog, patience: Duration) -> Result<MigrationSummary, Error> {
     let mut client = database.connect(patience).await?;
     let started = Instant::now();
-    let Chosen { changelog, options, .. } = chosen;
+    let LoadedChangelog { changelog, options, .. } = chosen;
     let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await.map_err(changelog_error)?;
     let runner = runner();
     refuse_newer(lock.client(), &runner).await?;
@@ -135,14 +135,14 @@ pub async fn run(database: &Database, chosen: &Chosen, patience: Duration) -> Re
     let applied = report.run() + own.applied_migrations().len();
     let duration = started.elapsed();
     tracing::info!(applied, duration_ms = duration.as_millis() as u64, "the schema is up to date");
-    Ok(Migrated { applied, duration, database_id })
+    Ok(MigrationSummary { applied, duration, database_id })
 }
 
 /// What of the appliance's own tables has been applied and what is pending, for a person. Changes nothing.
 ///
 /// # Errors
 /// When PostgreSQL cannot be asked.
-pub async fn own_status(client: &mut Client) -> Result<String, Error> {
+pub async fn appliance_status(client: &mut Client) -> Result<String, Error> {
     let mut text = String::new();
     let runner = runner();
     let applied = applied(client, &runner).await?;

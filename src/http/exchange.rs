@@ -28,7 +28,7 @@ use super::request::Call;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::response::{Body, Reply};
 use super::{App, router};
-use crate::attendance::{Cached, Interrupted};
+use crate::attendance::{CacheStatus, StreamError};
 use crate::config;
 use crate::telemetry::access::Access;
 
@@ -151,7 +151,7 @@ pub struct Exchange {
     version: Version,
     route: router::Label,
     status: u16,
-    cached: Cached,
+    cached: CacheStatus,
 }
 
 impl Exchange {
@@ -168,7 +168,7 @@ impl Exchange {
             version: request.version(),
             route: router::UNMATCHED,
             status: CONNECTION_ENDED,
-            cached: Cached::Bypass,
+            cached: CacheStatus::Bypass,
         })
     }
 
@@ -190,7 +190,7 @@ impl Exchange {
 
     fn send(mut self: Box<Self>, reply: Reply) -> Response<Body> {
         self.status = reply.status.as_u16();
-        self.cached = reply.cached.unwrap_or(Cached::Bypass);
+        self.cached = reply.cached.unwrap_or(CacheStatus::Bypass);
         let mut headers = reply.headers;
         headers.insert(X_REQUEST_ID, self.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -201,7 +201,7 @@ impl Exchange {
     }
 
     /// The answer stopped in the middle; its status has been sent already.
-    pub fn interrupted(&self, error: &Interrupted) {
+    pub fn interrupted(&self, error: &StreamError) {
         tracing::error!(request_id = &*self.id, route = self.route.text(), "{error}");
     }
 }
@@ -252,7 +252,7 @@ impl Display for RequestLine<'_> {
 /// Observes a request whose head the HTTP parser refused: nothing of it is known.
 pub fn refused(app: &App, peer: SocketAddr, status: u16, request_id: &str) {
     let remote = peer.ip();
-    let cache = Cached::Bypass.as_str();
+    let cache = CacheStatus::Bypass.as_str();
     log(app, &Access { request: "-", method: "-", status, remote, micros: 0, request_id, cache });
     observe(app, "OTHER", router::UNMATCHED, status, 0.0);
 }

@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::attendance::{Attendance, HealthBoard};
+use crate::attendance::{Attendance, Dependencies};
 use crate::config;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -47,7 +47,7 @@ pub struct App {
     /// The domain.
     pub attendance: Arc<Attendance>,
     /// Whether the dependencies work.
-    pub health: Arc<HealthBoard>,
+    pub health: Arc<Dependencies>,
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
     /// Limits and times, for connections that begin from now on.
@@ -75,7 +75,7 @@ impl App {
     /// An application that is starting now.
     pub fn new(
         attendance: Arc<Attendance>,
-        health: Arc<HealthBoard>,
+        health: Arc<Dependencies>,
         metrics: Arc<Metrics>,
         server: config::Server,
         access: config::Access,

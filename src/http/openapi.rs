@@ -21,7 +21,7 @@ pub const SEARCH_ALL: &str = "/api/v1/attendance/search/all";
 /// One employee's status on one day, to be stored.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31"}))]
-#[expect(dead_code, reason = "documents the domain's `Draft`, which knows nothing of OpenAPI")]
+#[expect(dead_code, reason = "documents the domain's `CreateRequest`, which knows nothing of OpenAPI")]
 pub struct NewRecord {
     /// Employee. No control characters, no white space at its ends.
     #[schema(min_length = 1, max_length = 128, example = "1")]

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_
 use utoipa::IntoParams;
 
 use super::error::{ErrorStatus, Failure};
-use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, echo};
+use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, truncate_for_message};
 
 /// Most records of one page.
 const MOST: u32 = 10_000;
@@ -81,7 +81,10 @@ impl<'a> Query<'a> {
         let value = self.get(name)?;
         let date = Date::parse(&value);
         if date.is_none() {
-            problems.push(Problem::new(name, format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(&value))));
+            problems.push(Problem::new(
+                name,
+                format!("`{}` is not a date: {ACCEPTED_FORMS}", truncate_for_message(&value)),
+            ));
         }
         date
     }
@@ -91,7 +94,10 @@ impl<'a> Query<'a> {
         let digits = value.bytes().all(|b| b.is_ascii_digit());
         let limit = value.parse().ok().filter(|limit| digits && (1..=MOST).contains(limit));
         if limit.is_none() {
-            problems.push(Problem::new("limit", format!("`{}` is not a number from 1 to {MOST}", echo(&value))));
+            problems.push(Problem::new(
+                "limit",
+                format!("`{}` is not a number from 1 to {MOST}", truncate_for_message(&value)),
+            ));
         }
         limit
     }

@@ -14,7 +14,7 @@ use hyper::http::request::Parts;
 use super::App;
 use super::encoding;
 use super::error::{ErrorStatus, Failure, VALIDATION_ERROR};
-use crate::attendance::{Draft, NewRecord, Problem};
+use crate::attendance::{CreateRequest, NewRecord, Problem};
 
 /// One request.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ fn record(body: &[u8]) -> Result<NewRecord, Failure> {
         return Err(unusable("is empty: at byte 0 a JSON object must begin".to_owned()));
     }
     let text = encoding::text(body).map_err(|fault| unusable(fault.to_string()))?;
-    let draft: Draft =
+    let draft: CreateRequest =
         serde_json::from_str(&text).map_err(|error| unusable(format!("is not JSON that can be read: {error}")))?;
     draft.check().map_err(|problems| {
         Failure::new(ErrorStatus::BAD_REQUEST, "The record is not valid: see details.")

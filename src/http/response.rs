@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::exchange::Exchange;
-use crate::attendance::{Cached, Interrupted, RowStream, json};
+use crate::attendance::{CacheStatus, RowStream, StreamError, json};
 
 /// Headers that most answers have at the most. The parser keeps the map for the connection's next request, so room counts.
 const HEADERS: usize = 6;
@@ -33,7 +33,7 @@ pub struct Reply {
     /// Body.
     pub body: Body,
     /// Where a read's answer came from, for the log.
-    pub cached: Option<Cached>,
+    pub cached: Option<CacheStatus>,
 }
 
 impl Reply {
@@ -123,9 +123,9 @@ impl Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Interrupted;
+    type Error = StreamError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let this = self.get_mut();
         match &mut this.content {
             Content::Empty => Poll::Ready(None),
@@ -134,7 +134,7 @@ impl hyper::body::Body for Body {
                 this.content = Content::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Content::Rows(rows) => Pin::new(rows).poll_piece(cx).map(|piece| {
+            Content::Rows(rows) => Pin::new(rows).poll_chunk(cx).map(|piece| {
                 if let (Some(Err(error)), Some(exchange)) = (&piece, &this.exchange) {
                     exchange.interrupted(error);
                 }

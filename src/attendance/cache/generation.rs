@@ -25,9 +25,9 @@ pub(in crate::attendance) enum Scope<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::attendance) enum Generation {
     /// Counted by this process.
-    Own(u64),
+    Private(u64),
     /// Kept in a Redis that others share: the epoch's part and the scope's.
-    Common(Arc<str>),
+    Shared(Arc<str>),
 }
 
 /// The generations of a process that shares its cache with nobody.
@@ -49,7 +49,7 @@ impl Counters {
 
     /// The generation now. To be taken before PostgreSQL is asked.
     pub(super) fn current(&self, scope: Scope<'_>) -> Generation {
-        Generation::Own(self.counter(scope).load(Ordering::SeqCst))
+        Generation::Private(self.counter(scope).load(Ordering::SeqCst))
     }
 
     /// Ends the generations a change of the employee touches. To be called after its commit, before its acknowledgement.

@@ -22,14 +22,14 @@
 //! An answer's time to live counts from before PostgreSQL was asked, also where it goes from Redis into memory. Instances
 //! whose clocks differ may double it there.
 
-mod backlog;
+mod background;
+mod codec;
+mod connection;
 mod generation;
-mod keeper;
-mod link;
-mod local;
-mod stored;
-mod untold;
-mod validator;
+mod generation_fetcher;
+mod memory;
+mod pending_invalidations;
+mod write_queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,14 +39,14 @@ use prometheus::Histogram;
 use redis::{FromRedisValue, Pipeline};
 use tokio::task::JoinHandle;
 
-use super::answer::{Answer, Cached};
+use super::answer::{Answer, CacheStatus};
 use crate::telemetry::metrics::Metrics;
-use backlog::{Backlog, Job};
+use connection::{Fault, Link};
 use generation::Counters;
-use link::{Fault, Link};
-use local::{Entry, Local};
-use untold::{SLOWEST_READER, Untold};
-use validator::Validator;
+use generation_fetcher::Validator;
+use memory::{Entry, Local};
+use pending_invalidations::{SLOWEST_READER, Untold};
+use write_queue::{Backlog, Job};
 
 pub(super) use generation::{Generation, Scope};
 
@@ -102,9 +102,9 @@ struct Shared {
 #[derive(Debug)]
 enum Generations {
     /// This process.
-    Own(Counters),
+    Private(Counters),
     /// Redis.
-    Common(Arc<Validator>),
+    Shared(Arc<Validator>),
 }
 
 /// What a read found.
@@ -113,14 +113,14 @@ pub(super) enum Lookup {
     /// A valid answer.
     Hit(Answer),
     /// None; one read from PostgreSQL from now on may be stored with this ticket.
-    Miss(Ticket),
+    Miss(FillToken),
     /// The cache cannot be used for this read.
     Bypass,
 }
 
 /// The right to store an answer that is read after it was given.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct FillToken {
     pub(super) key: String,
     pub(super) generation: Generation,
     /// Before the generation was asked for.
@@ -135,8 +135,8 @@ impl Cache {
         let shared = Arc::new(Shared {
             local: Local::new(options.local_memory),
             generations: match options.private {
-                true => Generations::Own(Counters::new()),
-                false => Generations::Common(Arc::default()),
+                true => Generations::Private(Counters::new()),
+                false => Generations::Shared(Arc::default()),
             },
             link: Link::new(client),
             untold: Untold::new(options.ttl + options.timeout),
@@ -148,7 +148,7 @@ impl Cache {
             get,
             set,
         });
-        let tasks = keeper::start(&shared);
+        let tasks = background::start(&shared);
         Self { shared, tasks }
     }
 
@@ -157,9 +157,14 @@ impl Cache {
         self.shared.options.max_value
     }
 
+    /// Whether [`Cache::try_cached`] can succeed.
+    pub(super) fn has_memory(&self) -> bool {
+        self.shared.options.local_memory > 0 && matches!(self.shared.generations, Generations::Private(_))
+    }
+
     /// A valid answer that this process has and may use without asking anybody.
-    pub(super) fn at_once(&self, scope: Scope<'_>, key: &str, now: Instant) -> Option<Answer> {
-        let Generations::Own(counters) = &self.shared.generations else { return None };
+    pub(super) fn try_cached(&self, scope: Scope<'_>, key: &str, now: Instant) -> Option<Answer> {
+        let Generations::Private(counters) = &self.shared.generations else { return None };
         let generation = counters.current(scope);
         let entry = self.shared.local.get(key, now)?;
         (entry.generation == generation).then(|| self.shared.found_here(entry))
@@ -173,7 +178,7 @@ impl Cache {
         }
         let asked = Instant::now();
         match &shared.generations {
-            Generations::Own(counters) => {
+            Generations::Private(counters) => {
                 let generation = counters.current(scope);
                 match shared.local.get(key, asked) {
                     Some(entry) if entry.generation == generation => Lookup::Hit(shared.found_here(entry)),
@@ -181,8 +186,8 @@ impl Cache {
                     _ => Box::pin(shared.ask_own(key, generation, asked)).await,
                 }
             }
-            Generations::Common(_) if shared.untold.concerns(scope) => Lookup::Bypass,
-            Generations::Common(validator) => {
+            Generations::Shared(_) if shared.untold.concerns(scope) => Lookup::Bypass,
+            Generations::Shared(validator) => {
                 let generation_key = shared.generation_key(scope);
                 if let Some(entry) = shared.local.get(key, asked)
                     && let Some(current) = validator.current(generation_key.clone(), shared.options.timeout).await
@@ -197,13 +202,13 @@ impl Cache {
 
     /// Stores an answer that was read after the ticket was given. One that took long to read is not stored: a change
     /// that Redis was not told of may have been forgotten by now (`untold.rs`).
-    pub(super) fn store(&self, ticket: Ticket, answer: &Answer) {
+    pub(super) fn store(&self, ticket: FillToken, answer: &Answer) {
         let shared = &*self.shared;
-        let Ticket { key, generation, asked } = ticket;
+        let FillToken { key, generation, asked } = ticket;
         if answer.content.body.len() > shared.options.max_value || asked.elapsed() >= SLOWEST_READER {
             return;
         }
-        let answer = Answer { content: Arc::clone(&answer.content), cached: Cached::Hit };
+        let answer = Answer { content: Arc::clone(&answer.content), cached: CacheStatus::Hit };
         let until = asked + shared.options.ttl;
         shared.local.put(&key, Entry { generation: generation.clone(), answer: answer.clone(), until });
         if shared.link.is_up() {
@@ -215,8 +220,8 @@ impl Cache {
     /// from here on no read of this instance trusts a shared Redis about the employee until it has been told.
     pub(super) async fn changed(&self, id: &str) {
         match &self.shared.generations {
-            Generations::Own(counters) => counters.changed(id),
-            Generations::Common(_) => {
+            Generations::Private(counters) => counters.changed(id),
+            Generations::Shared(_) => {
                 let mark = self.shared.untold.note(id);
                 self.shared.tell(&[(id.to_owned(), mark)]).await;
             }
@@ -225,7 +230,7 @@ impl Cache {
 
     /// The same for a change that may not have happened, or not yet, and is not acknowledged: a shared Redis is told later.
     pub(super) fn suspected(&self, id: &str) {
-        if let Generations::Own(counters) = &self.shared.generations {
+        if let Generations::Private(counters) = &self.shared.generations {
             counters.changed(id);
         }
         // From here the keeper takes it.
@@ -272,7 +277,7 @@ impl Shared {
     }
 
     /// A valid answer of Redis; this process keeps it for the rest of its time.
-    fn found(&self, key: &str, generation: Generation, stored: stored::Stored, asked: Instant) -> Lookup {
+    fn found(&self, key: &str, generation: Generation, stored: codec::Stored, asked: Instant) -> Lookup {
         self.metrics.cache_hits.inc();
         let age = self.clock.millis(asked).checked_sub(stored.read_at).map(Duration::from_millis);
         // One from the future has another clock.
@@ -288,12 +293,12 @@ impl Shared {
         pipeline.get(self.full_key(key));
         let answer = self.ask::<(Option<Vec<u8>>,)>(&pipeline, self.options.timeout, &self.get).await;
         if let Some((Some(value),)) = answer
-            && let Some(stored) = stored::decode(value, &self.text(&generation))
+            && let Some(stored) = codec::decode(value, &self.text(&generation))
         {
             return self.found(key, generation, stored, asked);
         }
         self.metrics.cache_misses.inc();
-        Lookup::Miss(Ticket { key: key.to_owned(), generation, asked })
+        Lookup::Miss(FillToken { key: key.to_owned(), generation, asked })
     }
 
     /// Asks a Redis that others use: the generation and the answer in one round trip.
@@ -309,13 +314,13 @@ impl Shared {
         let (epoch, own) = (text(epoch), text(own));
         if let (Some(epoch), Some(own), Some(value)) = (&epoch, &own, value) {
             let generation = common(epoch, own);
-            if let Some(stored) = stored::decode(value, &self.text(&generation)) {
+            if let Some(stored) = codec::decode(value, &self.text(&generation)) {
                 return self.found(key, generation, stored, asked);
             }
         }
         self.metrics.cache_misses.inc();
         match self.begin(epoch, generation_key, own).await {
-            Some(generation) => Lookup::Miss(Ticket { key: key.to_owned(), generation, asked }),
+            Some(generation) => Lookup::Miss(FillToken { key: key.to_owned(), generation, asked }),
             None => Lookup::Bypass,
         }
     }
@@ -363,7 +368,7 @@ impl Shared {
         let mut pipeline = redis::pipe();
         for Job { key, generation, answer, asked } in &jobs {
             if asked.elapsed() < SLOWEST_READER {
-                let value = stored::encode(&self.text(generation), self.clock.millis(*asked), &answer.content);
+                let value = codec::encode(&self.text(generation), self.clock.millis(*asked), &answer.content);
                 set(&mut pipeline, &self.full_key(key), &value, self.options.ttl);
             }
         }
@@ -373,7 +378,7 @@ impl Shared {
     }
 
     /// Asks which generations are current, for all reads of a round.
-    async fn validate(&self, round: validator::Round) {
+    async fn validate(&self, round: generation_fetcher::Round) {
         let mut pipeline = redis::pipe();
         // One that is no text is nothing here, where GET would fail for all.
         pipeline.cmd("MGET").arg(self.epoch_key());
@@ -393,8 +398,8 @@ impl Shared {
     /// A generation as it is stored with an answer.
     fn text(&self, generation: &Generation) -> Arc<str> {
         match generation {
-            Generation::Own(number) => format!("{:016x}.{number}", self.tokens.seed).into(),
-            Generation::Common(text) => Arc::clone(text),
+            Generation::Private(number) => format!("{:016x}.{number}", self.tokens.seed).into(),
+            Generation::Shared(text) => Arc::clone(text),
         }
     }
 
@@ -452,7 +457,7 @@ fn text(bytes: Option<Vec<u8>>) -> Option<String> {
 
 /// Both parts of a generation as one text, which begins what is stored.
 fn common(epoch: &str, own: &str) -> Generation {
-    Generation::Common([epoch, ".", own].concat().into())
+    Generation::Shared([epoch, ".", own].concat().into())
 }
 
 fn set(pipeline: &mut Pipeline, key: &str, value: &[u8], life: Duration) {

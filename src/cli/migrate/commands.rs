@@ -10,7 +10,7 @@ use super::arguments::{ChangeSetOption, Command, ForceOption};
 use super::error::Error;
 use super::{generate, text};
 use crate::cli::output;
-use crate::database::migrations::{self, Chosen};
+use crate::database::migrations::{self, LoadedChangelog};
 use crate::database::{self, Database};
 
 /// What goes to standard output, kept until the command has ended: it goes out also when the command fails.
@@ -26,7 +26,7 @@ pub struct Work<'a> {
     /// The command.
     pub command: &'a Command,
     /// The changelog, where the command needs one.
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<LoadedChangelog>,
     /// The name of the database; none is one the connection gives.
     pub url: Option<String>,
     /// Whether it is the appliance's database with the changelog the appliance would apply: then its own tables belong to it.
@@ -42,7 +42,7 @@ pub struct Work<'a> {
 /// A command under way.
 struct Session<'a> {
     client: Client,
-    chosen: Option<Chosen>,
+    chosen: Option<LoadedChangelog>,
     lock_options: LockOptions,
     /// `jdbc:postgresql://host:port/name`
     url: String,
@@ -55,7 +55,7 @@ struct Session<'a> {
 /// # Errors
 /// What the command fails with; what was to be printed before is in the console.
 pub async fn execute(database: Database, work: Work<'_>, console: &mut Console) -> Result<(), Error> {
-    let mut chosen = work.chosen.map(|chosen| chosen.observed(tell));
+    let mut chosen = work.chosen.map(|chosen| chosen.with_observer(tell));
     if let (true, Command::Update, Some(chosen)) = (work.own, work.command, &chosen) {
         let migrated = migrations::run(&database, chosen, work.patience).await?;
         console.output.push_str(&migrated.to_string());
@@ -169,7 +169,7 @@ impl Session<'_> {
             pending.iter().for_each(|pending| self.print(&format!("     {}", pending.changeset)));
         }
         if own {
-            let tables = migrations::own_status(&mut self.client).await?;
+            let tables = migrations::appliance_status(&mut self.client).await?;
             self.console.output.push_str(&tables);
         }
         Ok(())
@@ -202,7 +202,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn unexpected(&mut self, chosen: &Chosen, verbose: bool) -> Result<(), Error> {
+    async fn unexpected(&mut self, chosen: &LoadedChangelog, verbose: bool) -> Result<(), Error> {
         let found = liquibase_compat::unexpected_changesets(&self.client, &chosen.changelog, &chosen.options).await?;
         let name = self.database_name();
         if found.is_empty() {
@@ -216,7 +216,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn update(&mut self, chosen: &Chosen, title: &str, target: &UpdateTarget) -> Result<(), Error> {
+    async fn update(&mut self, chosen: &LoadedChangelog, title: &str, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
         let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
         let done = liquibase_compat::update_to(&mut lock, &chosen.changelog, &chosen.options, target).await;
@@ -225,7 +225,7 @@ impl Session<'_> {
         Ok(released?)
     }
 
-    async fn testing_rollback(&mut self, chosen: &Chosen) -> Result<(), Error> {
+    async fn testing_rollback(&mut self, chosen: &LoadedChangelog) -> Result<(), Error> {
         let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
         let done = liquibase_compat::update_testing_rollback(&mut lock, &chosen.changelog, &chosen.options).await;
         let released = lock.release().await;
@@ -236,7 +236,7 @@ impl Session<'_> {
     /// Prints what an update did, also one that failed on the way.
     fn tell_update(
         &mut self,
-        chosen: &Chosen,
+        chosen: &LoadedChangelog,
         title: &str,
         done: Result<Report, liquibase_compat::Error>,
     ) -> Result<(), Error> {
@@ -259,7 +259,7 @@ impl Session<'_> {
         }
     }
 
-    async fn rollback(&mut self, chosen: &Chosen, target: &RollbackTarget) -> Result<(), Error> {
+    async fn rollback(&mut self, chosen: &LoadedChangelog, target: &RollbackTarget) -> Result<(), Error> {
         let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
         let done = liquibase_compat::rollback(&mut lock, &chosen.changelog, &chosen.options, target).await;
         let released = lock.release().await;
@@ -267,7 +267,7 @@ impl Session<'_> {
         Ok(released?)
     }
 
-    async fn record(&mut self, chosen: &Chosen, target: &UpdateTarget) -> Result<(), Error> {
+    async fn record(&mut self, chosen: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
         let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
         let done = liquibase_compat::changelog_sync(&mut lock, &chosen.changelog, &chosen.options, target).await;
@@ -278,18 +278,18 @@ impl Session<'_> {
         Ok(released?)
     }
 
-    async fn update_sql(&mut self, chosen: &Chosen, target: &UpdateTarget) -> Result<(), Error> {
+    async fn update_sql(&mut self, chosen: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
-        let Chosen { changelog, options, .. } = chosen;
+        let LoadedChangelog { changelog, options, .. } = chosen;
         let heading = self.heading(chosen);
         let script = liquibase_compat::update_sql(&mut self.client, changelog, options, target, &heading).await?;
         self.console.output.push_str(&script);
         Ok(())
     }
 
-    async fn record_sql(&mut self, chosen: &Chosen, target: &UpdateTarget) -> Result<(), Error> {
+    async fn record_sql(&mut self, chosen: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
-        let Chosen { changelog, options, .. } = chosen;
+        let LoadedChangelog { changelog, options, .. } = chosen;
         let heading = self.heading(chosen);
         let script =
             liquibase_compat::changelog_sync_sql(&mut self.client, changelog, options, target, &heading).await?;
@@ -297,15 +297,15 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn rollback_sql(&mut self, chosen: &Chosen, target: &RollbackTarget) -> Result<(), Error> {
-        let Chosen { changelog, options, .. } = chosen;
+    async fn rollback_sql(&mut self, chosen: &LoadedChangelog, target: &RollbackTarget) -> Result<(), Error> {
+        let LoadedChangelog { changelog, options, .. } = chosen;
         let heading = self.heading(chosen);
         let script = liquibase_compat::rollback_sql(&mut self.client, changelog, options, target, &heading).await?;
         self.console.output.push_str(&script);
         Ok(())
     }
 
-    fn heading(&self, chosen: &Chosen) -> Heading {
+    fn heading(&self, chosen: &LoadedChangelog) -> Heading {
         Heading {
             changelog: chosen.path.clone(),
             ran_at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -359,7 +359,7 @@ impl Direction {
 }
 
 /// Liquibase goes to the end of the changelog for a tag that nothing sets; here at least somebody hears of it.
-fn warn_of_unknown_tag(chosen: &Chosen, target: &UpdateTarget) {
+fn warn_of_unknown_tag(chosen: &LoadedChangelog, target: &UpdateTarget) {
     if let UpdateTarget::Tag(tag) = target
         && !chosen.changelog.sets_tag(tag)
     {

@@ -12,7 +12,7 @@ use super::arguments::Common;
 use super::error::Error;
 use super::target::Target;
 use crate::config::{Migrations, Secret};
-use crate::database::migrations::Chosen;
+use crate::database::migrations::LoadedChangelog;
 
 /// The defaults file that is read where none is named.
 const DEFAULTS_FILE: &str = "liquibase.properties";
@@ -71,7 +71,7 @@ impl Settings {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn choose(&self, configured: &Migrations) -> Result<Chosen, Error> {
+    pub fn choose(&self, configured: &Migrations) -> Result<LoadedChangelog, Error> {
         let options = Options {
             contexts: self.contexts.clone().unwrap_or_else(|| configured.contexts.clone()),
             label_filter: self.label_filter.clone().unwrap_or_else(|| configured.labels.clone()),
@@ -81,7 +81,7 @@ impl Settings {
         let configured_path = configured.search_path.clone().filter(|_| self.search_path.is_empty());
         let directories = self.search_path.iter().cloned().chain(configured_path);
         let path = self.changelog.as_deref().or(configured.changelog.as_deref());
-        Ok(Chosen::read(path, directories, options)?)
+        Ok(LoadedChangelog::read(path, directories, options)?)
     }
 }
 

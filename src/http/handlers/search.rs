@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use hyper::HeaderMap;
 
+use crate::attendance::{Attendance, PreparedFind};
 use crate::http::App;
 use crate::http::conditional;
 use crate::http::error::{ErrorBody, ErrorStatus, Failure};
@@ -31,8 +32,8 @@ use crate::http::response::Reply;
     )
 )]
 pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
-    let asked = query::search(call.query())?;
-    match call.app.attendance.find(&asked.id, asked.date).await? {
+    let find = parse(&call.app.attendance, call.query())?;
+    match call.app.attendance.find(&find).await? {
         Some(answer) => Ok(conditional::reply(&call.head.headers, &answer)),
         None => Err(Failure::new(ErrorStatus::NOT_FOUND, "There is no such record.")),
     }
@@ -40,7 +41,15 @@ pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
 
 /// The same for a request that need not wait for its answer.
 pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
-    let asked = query::search(query).ok()?;
-    let answer = app.attendance.find_at_once(&asked.id, asked.date, now)?;
+    let attendance = app.attendance.as_ref();
+    if !attendance.has_memory_cache() {
+        return None;
+    }
+    let answer = attendance.try_find_cached(&parse(attendance, query).ok()?, now)?;
     Some(conditional::reply(headers, &answer))
+}
+
+fn parse(attendance: &Attendance, query: &str) -> Result<PreparedFind, Failure> {
+    let Search { id, date } = query::search(query)?;
+    Ok(attendance.prepare_find(id, date))
 }

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use hyper::header::{HeaderValue, LINK};
 use hyper::{HeaderMap, StatusCode};
 
-use crate::attendance::{Answer, ListQuery, Listing};
+use crate::attendance::{Answer, Listing, PreparedList};
 use crate::http::App;
 use crate::http::error::{ErrorBody, Failure};
 use crate::http::openapi::Record;
@@ -38,9 +37,9 @@ use crate::http::{conditional, openapi};
     )
 )]
 pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
-    let list = query::search_all(call.query())?;
+    let list = call.app.attendance.prepare_list(query::search_all(call.query())?);
     match call.app.attendance.list(&list).await? {
-        Listing::Whole(answer) => Ok(whole(&call.head.headers, &list, &answer)),
+        Listing::Complete(answer) => Ok(whole(&call.head.headers, &list, &answer)),
         Listing::Stream(rows) => {
             let mut reply = Reply::json(StatusCode::OK, Body::rows(rows));
             conditional::revalidated(&mut reply);
@@ -51,17 +50,23 @@ pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
 
 /// The same for a request that need not wait for its answer.
 pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
-    let list = query::search_all(query).ok()?;
-    let answer = app.attendance.list_at_once(&list, now)?;
+    let attendance = app.attendance.as_ref();
+    if !attendance.has_memory_cache() {
+        return None;
+    }
+    let list = attendance.prepare_list(query::search_all(query).ok()?);
+    let answer = attendance.try_list_cached(&list, now)?;
     Some(whole(headers, &list, &answer))
 }
 
-fn whole(headers: &HeaderMap, list: &ListQuery, answer: &Answer) -> Reply {
+fn whole(headers: &HeaderMap, list: &PreparedList, answer: &Answer) -> Reply {
     let mut reply = conditional::reply(headers, answer);
-    if let Some(after) = &answer.content.next {
-        let made = || Bytes::from(format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(list, after)));
+    if let Some(next) = &answer.content.next {
+        let render = |after: &str| {
+            format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(list.query(), after)).into()
+        };
         // A percent-encoded query always fits a header.
-        if let Ok(link) = HeaderValue::from_maybe_shared(answer.content.link.get_or_init(made).clone()) {
+        if let Ok(link) = HeaderValue::from_maybe_shared(next.rendered(render).clone()) {
             reply.headers.insert(LINK, link);
         }
     }

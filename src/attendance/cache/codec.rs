@@ -4,11 +4,11 @@
 //! sent. Whatever is not exactly that is no answer.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::attendance::answer::{Answer, Cached, Content};
+use crate::attendance::answer::{Answer, CacheStatus, Content, NextPage};
 
 /// An answer found in Redis.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) fn encode(generation: &str, read_at: u64, answer: &Content) -> Vec<u8
     let mut head = String::with_capacity(160);
     let etag = std::str::from_utf8(&answer.etag).unwrap_or_default();
     // Writing to a String cannot fail.
-    let _ = write!(head, "{generation}\n{read_at}\n{etag}\n{}\n", answer.next.as_deref().unwrap_or_default());
+    let _ = write!(head, "{generation}\n{read_at}\n{etag}\n{}\n", answer.next.as_ref().map_or("", NextPage::cursor));
     let mut value = head.into_bytes();
     value.extend_from_slice(&answer.body);
     value
@@ -43,9 +43,9 @@ pub(super) fn decode(stored: Vec<u8>, generation: &str) -> Option<Stored> {
     }
     let read_at = text(read_at)?.parse().ok()?;
     let next = text(next)?;
-    let next = (!next.is_empty()).then_some(next);
-    let content = Content { body: rest, etag, next, link: OnceLock::new() };
-    Some(Stored { answer: Answer { content: Arc::new(content), cached: Cached::Hit }, read_at })
+    let next = (!next.is_empty()).then(|| NextPage::new(next));
+    let content = Content { body: rest, etag, next };
+    Some(Stored { answer: Answer { content: Arc::new(content), cached: CacheStatus::Hit }, read_at })
 }
 
 #[cfg(test)]
@@ -55,12 +55,13 @@ mod tests {
     #[test]
     fn an_answer_goes_round_and_only_under_its_generation() {
         for next in [None, Some("abc".to_owned())] {
-            let answer = Answer::fresh(Bytes::from_static(b"[]\n"), next.clone(), Cached::Miss);
+            let answer = Answer::fresh(Bytes::from_static(b"[]\n"), next.clone(), CacheStatus::Miss);
             let stored = encode("g1", 17, &answer.content);
             let back = decode(stored.clone(), "g1").unwrap();
             let content = &back.answer.content;
             assert_eq!((&content.body, &content.etag), (&answer.content.body, &answer.content.etag));
-            assert_eq!((&content.next, back.answer.cached, back.read_at), (&next, Cached::Hit, 17));
+            let cursor = content.next.as_ref().map(NextPage::cursor);
+            assert_eq!((cursor, back.answer.cached, back.read_at), (next.as_deref(), CacheStatus::Hit, 17));
             assert!(decode(stored.clone(), "g2").is_none());
             assert!(decode(stored, "g").is_none());
         }

@@ -24,21 +24,21 @@ const MOST_TOGETHER: usize = 128;
 /// What answers several questions with one statement.
 pub(super) trait Statement: Send + Sync + 'static {
     /// What one caller asks.
-    type Question: Send + 'static;
+    type Request: Send + 'static;
     /// What it is told.
     type Answer: Send + 'static;
 
     /// Answers all, in their order, by the deadline.
     fn run(
         &self,
-        questions: Vec<Self::Question>,
+        questions: Vec<Self::Request>,
         deadline: Instant,
     ) -> impl Future<Output = Vec<Result<Self::Answer, Error>>> + Send;
 }
 
 /// Where questions meet.
 #[derive(Debug)]
-pub(super) struct Gatherer<S: Statement> {
+pub(super) struct Batcher<S: Statement> {
     inner: Arc<Inner<S>>,
 }
 
@@ -58,7 +58,7 @@ struct State<S: Statement> {
 }
 
 struct Entry<S: Statement> {
-    question: S::Question,
+    question: S::Request,
     deadline: Instant,
     answer: oneshot::Sender<Result<S::Answer, Error>>,
 }
@@ -69,7 +69,7 @@ impl<S: Statement> std::fmt::Debug for State<S> {
     }
 }
 
-impl<S: Statement> Gatherer<S> {
+impl<S: Statement> Batcher<S> {
     /// A gatherer whose statements run side by side in at most `lanes`.
     pub(super) fn new(statement: S, lanes: usize) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), running: 0, company: false });
@@ -77,10 +77,10 @@ impl<S: Statement> Gatherer<S> {
     }
 
     /// The answer to a question, by the deadline. After [`Error::Unavailable`] its statement may still be under way.
-    pub(super) async fn ask(&self, question: S::Question, deadline: Instant) -> Result<S::Answer, Error> {
+    pub(super) async fn ask(&self, question: S::Request, deadline: Instant) -> Result<S::Answer, Error> {
         match self.admit(question, deadline)? {
             Admitted::Alone(lane, question) => {
-                let answers = Finished(Some(Box::pin(lane.serve_one(question, deadline))));
+                let answers = DetachOnDrop(Some(Box::pin(lane.serve_one(question, deadline))));
                 answers.await.pop().unwrap_or_else(given_up)
             }
             Admitted::Together(answer) => match timeout_at(deadline, answer).await {
@@ -91,11 +91,11 @@ impl<S: Statement> Gatherer<S> {
         }
     }
 
-    fn admit(&self, question: S::Question, deadline: Instant) -> Result<Admitted<S>, Error> {
+    fn admit(&self, question: S::Request, deadline: Instant) -> Result<Admitted<S>, Error> {
         let mut state = self.inner.state();
         if state.is_quiet() {
             state.running += 1;
-            return Ok(Admitted::Alone(Lane(Arc::clone(&self.inner)), question));
+            return Ok(Admitted::Alone(BatchWorker(Arc::clone(&self.inner)), question));
         }
         if state.waiting.len() >= MOST_WAITING {
             return Err(Error::Unavailable(format!("{MOST_WAITING} requests are waiting for the database already")));
@@ -106,7 +106,7 @@ impl<S: Statement> Gatherer<S> {
         state.running += usize::from(starts);
         drop(state);
         if starts {
-            tokio::spawn(Lane(Arc::clone(&self.inner)).serve());
+            tokio::spawn(BatchWorker(Arc::clone(&self.inner)).serve());
         }
         Ok(Admitted::Together(answer))
     }
@@ -115,7 +115,7 @@ impl<S: Statement> Gatherer<S> {
 /// How a question is asked.
 enum Admitted<S: Statement> {
     /// In a statement of its own, by its caller.
-    Alone(Lane<S>, S::Question),
+    Alone(BatchWorker<S>, S::Request),
     /// With others.
     Together(oneshot::Receiver<Result<S::Answer, Error>>),
 }
@@ -157,10 +157,10 @@ impl<S: Statement> Inner<S> {
 }
 
 /// One task that runs statements until nothing waits.
-struct Lane<S: Statement>(Arc<Inner<S>>);
+struct BatchWorker<S: Statement>(Arc<Inner<S>>);
 
-impl<S: Statement> Lane<S> {
-    async fn serve_one(self, question: S::Question, deadline: Instant) -> Vec<Result<S::Answer, Error>> {
+impl<S: Statement> BatchWorker<S> {
+    async fn serve_one(self, question: S::Request, deadline: Instant) -> Vec<Result<S::Answer, Error>> {
         self.0.statement.run(vec![question], deadline).await
     }
 
@@ -182,7 +182,7 @@ impl<S: Statement> Lane<S> {
 }
 
 /// Also a lane that ends by a panic is counted out; what has come since it looked gets another one.
-impl<S: Statement> Drop for Lane<S> {
+impl<S: Statement> Drop for BatchWorker<S> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         if state.waiting.is_empty() || tokio::runtime::Handle::try_current().is_err() {
@@ -195,9 +195,9 @@ impl<S: Statement> Drop for Lane<S> {
 }
 
 /// A future that comes to its end even if it is dropped: then in a task of its own.
-struct Finished<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+struct DetachOnDrop<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
-impl<T: Send + 'static> Future for Finished<T> {
+impl<T: Send + 'static> Future for DetachOnDrop<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -210,7 +210,7 @@ impl<T: Send + 'static> Future for Finished<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Finished<T> {
+impl<T: Send + 'static> Drop for DetachOnDrop<T> {
     fn drop(&mut self) {
         if let Some(future) = self.0.take()
             && tokio::runtime::Handle::try_current().is_ok()

@@ -9,8 +9,8 @@ use prometheus::Histogram;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 
+use super::batcher::Statement;
 use super::date::Date;
-use super::gather::Statement;
 use super::pool::{Connections, Failure};
 use super::record::StoredRecord;
 use super::service::Error;
@@ -42,15 +42,15 @@ pub(super) struct Lookup {
 
 /// Finds records.
 #[derive(Debug)]
-pub(super) struct Lookups {
+pub(super) struct BatchLookup {
     pub(super) connections: Arc<Connections>,
     pub(super) format: DateFormat,
     pub(super) timing: Histogram,
     pub(super) rows: Histogram,
 }
 
-impl Statement for Lookups {
-    type Question = Lookup;
+impl Statement for BatchLookup {
+    type Request = Lookup;
     /// The record as JSON, if there is one.
     type Answer = Option<Vec<u8>>;
 
@@ -67,7 +67,7 @@ impl Statement for Lookups {
     }
 }
 
-impl Lookups {
+impl BatchLookup {
     async fn once(&self, lookups: &[Lookup], deadline: Instant) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         let lease = self.connections.lease(deadline).await?;
         let timer = self.timing.start_timer();

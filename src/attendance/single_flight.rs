@@ -21,46 +21,46 @@ type Name = (String, Generation);
 
 /// The reads under way.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<Name, Vec<oneshot::Sender<Outcome>>>>);
+pub(super) struct SingleFlight(Mutex<HashMap<Name, Vec<oneshot::Sender<Outcome>>>>);
 
 /// A read's place on a flight.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum Participant<'a> {
     /// It asks PostgreSQL, for all.
     Leader(Leader<'a>),
     /// It waits; an error means that the leader is gone.
-    Passenger(oneshot::Receiver<Outcome>),
+    Follower(oneshot::Receiver<Outcome>),
 }
 
 /// The duty to tell the others. Dropped without that, it sends them to PostgreSQL.
 #[derive(Debug)]
 pub(super) struct Leader<'a> {
-    flights: &'a Flights,
+    single_flight: &'a SingleFlight,
     name: Name,
 }
 
-impl Flights {
+impl SingleFlight {
     /// Joins the flight to an answer, or begins it. The generation was found by this read, after it began.
-    pub(super) fn board(&self, key: &str, generation: &Generation) -> Place<'_> {
+    pub(super) fn join(&self, key: &str, generation: &Generation) -> Participant<'_> {
         let name = (key.to_owned(), generation.clone());
-        let mut flights = self.flights();
-        if let Some(passengers) = flights.get_mut(&name) {
+        let mut single_flight = self.single_flight();
+        if let Some(passengers) = single_flight.get_mut(&name) {
             let (sender, receiver) = oneshot::channel();
             passengers.push(sender);
-            return Place::Passenger(receiver);
+            return Participant::Follower(receiver);
         }
-        flights.insert(name.clone(), Vec::new());
-        Place::Leader(Leader { flights: self, name })
+        single_flight.insert(name.clone(), Vec::new());
+        Participant::Leader(Leader { single_flight: self, name })
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Name, Vec<oneshot::Sender<Outcome>>>> {
+    fn single_flight(&self) -> MutexGuard<'_, HashMap<Name, Vec<oneshot::Sender<Outcome>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Leader<'_> {
     /// Tells the others.
-    pub(super) fn land(self, outcome: &Outcome) {
+    pub(super) fn complete(self, outcome: &Outcome) {
         for passenger in self.end() {
             // Who has gone needs no answer.
             let _ = passenger.send(outcome.clone());
@@ -68,7 +68,7 @@ impl Leader<'_> {
     }
 
     fn end(&self) -> Vec<oneshot::Sender<Outcome>> {
-        self.flights.flights().remove(&self.name).unwrap_or_default()
+        self.single_flight.single_flight().remove(&self.name).unwrap_or_default()
     }
 }
 
@@ -81,43 +81,43 @@ impl Drop for Leader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attendance::answer::Cached;
+    use crate::attendance::answer::CacheStatus;
 
-    fn leader<'a>(flights: &'a Flights, key: &str, generation: u64) -> Leader<'a> {
-        match flights.board(key, &Generation::Own(generation)) {
-            Place::Leader(leader) => leader,
-            Place::Passenger(_) => panic!("there is a flight already"),
+    fn leader<'a>(single_flight: &'a SingleFlight, key: &str, generation: u64) -> Leader<'a> {
+        match single_flight.join(key, &Generation::Private(generation)) {
+            Participant::Leader(leader) => leader,
+            Participant::Follower(_) => panic!("there is a flight already"),
         }
     }
 
-    fn passenger(flights: &Flights, key: &str, generation: u64) -> oneshot::Receiver<Outcome> {
-        match flights.board(key, &Generation::Own(generation)) {
-            Place::Leader(_) => panic!("there is no flight"),
-            Place::Passenger(passenger) => passenger,
+    fn passenger(single_flight: &SingleFlight, key: &str, generation: u64) -> oneshot::Receiver<Outcome> {
+        match single_flight.join(key, &Generation::Private(generation)) {
+            Participant::Leader(_) => panic!("there is no flight"),
+            Participant::Follower(passenger) => passenger,
         }
     }
 
     #[tokio::test]
     async fn one_answer_serves_all_who_ask_for_it_under_the_same_generation() {
-        let flights = Flights::default();
-        let first = leader(&flights, "a", 1);
-        let others = [passenger(&flights, "a", 1), passenger(&flights, "a", 1)];
-        let (other_key, other_generation) = (leader(&flights, "b", 1), leader(&flights, "a", 2));
-        first.land(&Ok(Some(Answer::fresh(b"[]\n"[..].into(), None, Cached::Miss))));
+        let single_flight = SingleFlight::default();
+        let first = leader(&single_flight, "a", 1);
+        let others = [passenger(&single_flight, "a", 1), passenger(&single_flight, "a", 1)];
+        let (other_key, other_generation) = (leader(&single_flight, "b", 1), leader(&single_flight, "a", 2));
+        first.complete(&Ok(Some(Answer::fresh(b"[]\n"[..].into(), None, CacheStatus::Miss))));
         for other in others {
             assert_eq!(&*other.await.unwrap().unwrap().unwrap().content.body, b"[]\n");
         }
         drop((other_key, other_generation));
-        assert!(flights.flights().is_empty());
+        assert!(single_flight.single_flight().is_empty());
     }
 
     #[tokio::test]
     async fn who_loses_the_leader_asks_alone() {
-        let flights = Flights::default();
-        let first = leader(&flights, "a", 1);
-        let other = passenger(&flights, "a", 1);
+        let single_flight = SingleFlight::default();
+        let first = leader(&single_flight, "a", 1);
+        let other = passenger(&single_flight, "a", 1);
         drop(first);
         assert!(other.await.is_err());
-        leader(&flights, "a", 1);
+        leader(&single_flight, "a", 1);
     }
 }

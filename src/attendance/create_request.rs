@@ -12,9 +12,9 @@ use super::date::{ACCEPTED_FORMS, Date};
 use super::record::NewRecord;
 
 /// At most this many characters of a client's input are repeated to it.
-const ECHO: usize = 64;
+const MAX_ECHOED_CHARS: usize = 64;
 /// Unknown keys beyond this many are counted, not listed.
-const UNKNOWN_LISTED: usize = 8;
+const MAX_LISTED_UNKNOWN: usize = 8;
 
 /// One thing that is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,13 +28,13 @@ pub struct Problem {
 impl Problem {
     /// A problem with a field; the field's name is cut to what may be echoed.
     pub fn new(field: &str, problem: impl Into<String>) -> Self {
-        Self { field: echo(field), problem: problem.into() }
+        Self { field: truncate_for_message(field), problem: problem.into() }
     }
 }
 
 /// A JSON value where a field's string is expected.
 #[derive(Debug, Default)]
-enum Sent {
+enum JsonField {
     #[default]
     Missing,
     Text(String),
@@ -43,19 +43,19 @@ enum Sent {
 
 /// A JSON document that may or may not be a record.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct CreateRequest {
     not_an_object: Option<&'static str>,
-    id: Sent,
-    name: Sent,
-    status: Sent,
-    date: Sent,
+    id: JsonField,
+    name: JsonField,
+    status: JsonField,
+    date: JsonField,
     unknown: Vec<String>,
     unknown_unlisted: usize,
 }
 
-impl Draft {
-    fn note_unknown(&mut self, key: String) {
-        if self.unknown.len() == UNKNOWN_LISTED {
+impl CreateRequest {
+    fn record_unknown(&mut self, key: String) {
+        if self.unknown.len() == MAX_LISTED_UNKNOWN {
             self.unknown_unlisted += 1;
         } else if !self.unknown.contains(&key) {
             self.unknown.push(key);
@@ -87,7 +87,7 @@ impl Draft {
     }
 }
 
-fn text(field: &str, sent: Sent, longest: usize, problems: &mut Vec<Problem>) -> Option<String> {
+fn text(field: &str, sent: JsonField, longest: usize, problems: &mut Vec<Problem>) -> Option<String> {
     let text = string(field, sent, problems)?;
     let problem = if text.is_empty() {
         "must not be empty".to_owned()
@@ -104,152 +104,153 @@ fn text(field: &str, sent: Sent, longest: usize, problems: &mut Vec<Problem>) ->
     None
 }
 
-fn date(sent: Sent, problems: &mut Vec<Problem>) -> Option<Date> {
+fn date(sent: JsonField, problems: &mut Vec<Problem>) -> Option<Date> {
     let text = string("date", sent, problems)?;
     let date = Date::parse(&text);
     if date.is_none() {
-        problems.push(Problem::new("date", format!("`{}` is not a date: {ACCEPTED_FORMS}", echo(&text))));
+        problems
+            .push(Problem::new("date", format!("`{}` is not a date: {ACCEPTED_FORMS}", truncate_for_message(&text))));
     }
     date
 }
 
-fn string(field: &str, sent: Sent, problems: &mut Vec<Problem>) -> Option<String> {
+fn string(field: &str, sent: JsonField, problems: &mut Vec<Problem>) -> Option<String> {
     let problem = match sent {
-        Sent::Text(text) => return Some(text),
-        Sent::Missing => "is required".to_owned(),
-        Sent::Other(kind) => format!("must be a string, not {kind}"),
+        JsonField::Text(text) => return Some(text),
+        JsonField::Missing => "is required".to_owned(),
+        JsonField::Other(kind) => format!("must be a string, not {kind}"),
     };
     problems.push(Problem::new(field, problem));
     None
 }
 
 /// The beginning of a client's text, safe to repeat to it.
-pub fn echo(text: &str) -> String {
-    if text.chars().nth(ECHO).is_none() {
+pub fn truncate_for_message(text: &str) -> String {
+    if text.chars().nth(MAX_ECHOED_CHARS).is_none() {
         return text.to_owned();
     }
-    text.chars().take(ECHO - 1).chain(['…']).collect()
+    text.chars().take(MAX_ECHOED_CHARS - 1).chain(['…']).collect()
 }
 
-impl<'de> Deserialize<'de> for Draft {
+impl<'de> Deserialize<'de> for CreateRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DraftVisitor)
+        deserializer.deserialize_any(CreateRequestVisitor)
     }
 }
 
-struct DraftVisitor;
+struct CreateRequestVisitor;
 
-impl DraftVisitor {
-    fn not_an_object<E>(kind: &'static str) -> Result<Draft, E> {
-        Ok(Draft { not_an_object: Some(kind), ..Draft::default() })
+impl CreateRequestVisitor {
+    fn not_an_object<E>(kind: &'static str) -> Result<CreateRequest, E> {
+        Ok(CreateRequest { not_an_object: Some(kind), ..CreateRequest::default() })
     }
 }
 
-impl<'de> Visitor<'de> for DraftVisitor {
-    type Value = Draft;
+impl<'de> Visitor<'de> for CreateRequestVisitor {
+    type Value = CreateRequest;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON document")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
-        let mut draft = Draft::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CreateRequest, A::Error> {
+        let mut request = CreateRequest::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "id" => draft.id = map.next_value()?,
-                "name" => draft.name = map.next_value()?,
-                "status" => draft.status = map.next_value()?,
-                "date" => draft.date = map.next_value()?,
+                "id" => request.id = map.next_value()?,
+                "name" => request.name = map.next_value()?,
+                "status" => request.status = map.next_value()?,
+                "date" => request.date = map.next_value()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
-                    draft.note_unknown(key);
+                    request.record_unknown(key);
                 }
             }
         }
-        Ok(draft)
+        Ok(request)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Draft, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CreateRequest, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Self::not_an_object("an array")
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Draft, E> {
+    fn visit_str<E>(self, _: &str) -> Result<CreateRequest, E> {
         Self::not_an_object("a string")
     }
 
-    fn visit_unit<E>(self) -> Result<Draft, E> {
+    fn visit_unit<E>(self) -> Result<CreateRequest, E> {
         Self::not_an_object("null")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Draft, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<CreateRequest, E> {
         Self::not_an_object("a boolean")
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Draft, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<CreateRequest, E> {
         Self::not_an_object("a number")
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Draft, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<CreateRequest, E> {
         Self::not_an_object("a number")
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Draft, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<CreateRequest, E> {
         Self::not_an_object("a number")
     }
 }
 
-impl<'de> Deserialize<'de> for Sent {
+impl<'de> Deserialize<'de> for JsonField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SentVisitor)
+        deserializer.deserialize_any(JsonFieldVisitor)
     }
 }
 
-struct SentVisitor;
+struct JsonFieldVisitor;
 
-impl<'de> Visitor<'de> for SentVisitor {
-    type Value = Sent;
+impl<'de> Visitor<'de> for JsonFieldVisitor {
+    type Value = JsonField;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Sent, E> {
-        Ok(Sent::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<JsonField, E> {
+        Ok(JsonField::Text(text.to_owned()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Sent, E> {
-        Ok(Sent::Text(text))
+    fn visit_string<E>(self, text: String) -> Result<JsonField, E> {
+        Ok(JsonField::Text(text))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sent, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonField, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Sent::Other("an object"))
+        Ok(JsonField::Other("an object"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sent, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonField, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Sent::Other("an array"))
+        Ok(JsonField::Other("an array"))
     }
 
-    fn visit_unit<E>(self) -> Result<Sent, E> {
-        Ok(Sent::Other("null"))
+    fn visit_unit<E>(self) -> Result<JsonField, E> {
+        Ok(JsonField::Other("null"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Sent, E> {
-        Ok(Sent::Other("a boolean"))
+    fn visit_bool<E>(self, _: bool) -> Result<JsonField, E> {
+        Ok(JsonField::Other("a boolean"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Sent, E> {
-        Ok(Sent::Other("a number"))
+    fn visit_i64<E>(self, _: i64) -> Result<JsonField, E> {
+        Ok(JsonField::Other("a number"))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Sent, E> {
-        Ok(Sent::Other("a number"))
+    fn visit_u64<E>(self, _: u64) -> Result<JsonField, E> {
+        Ok(JsonField::Other("a number"))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Sent, E> {
-        Ok(Sent::Other("a number"))
+    fn visit_f64<E>(self, _: f64) -> Result<JsonField, E> {
+        Ok(JsonField::Other("a number"))
     }
 }
 
@@ -258,15 +259,15 @@ mod tests {
     use super::*;
 
     fn problems(json: &str) -> Vec<String> {
-        let draft: Draft = serde_json::from_str(json).unwrap();
-        draft.check().err().unwrap_or_default().into_iter().map(|p| format!("{} {}", p.field, p.problem)).collect()
+        let request: CreateRequest = serde_json::from_str(json).unwrap();
+        request.check().err().unwrap_or_default().into_iter().map(|p| format!("{} {}", p.field, p.problem)).collect()
     }
 
     #[test]
     fn a_record_is_a_record_in_any_order_and_the_last_of_two_keys_counts() {
-        let draft: Draft =
+        let request: CreateRequest =
             serde_json::from_str(r#"{"date":"2023-08-01","id":"k1","status":"s","name":"ü n","id":"k2"}"#).unwrap();
-        let record = draft.check().unwrap();
+        let record = request.check().unwrap();
         assert_eq!((record.id.as_str(), record.name.as_str(), record.status.as_str()), ("k2", "ü n", "s"));
         assert_eq!(record.date.to_string(), "2023-08-01");
     }
@@ -312,7 +313,7 @@ mod tests {
     fn a_huge_body_of_unknown_keys_answers_briefly() {
         let keys: Vec<String> = (0..1000).map(|i| format!("\"{}{i}\":0", "k".repeat(200))).collect();
         let found = problems(&format!("{{{}}}", keys.join(",")));
-        assert_eq!(found.len(), 4 + UNKNOWN_LISTED + 1);
+        assert_eq!(found.len(), 4 + MAX_LISTED_UNKNOWN + 1);
         assert!(found.iter().all(|p| p.chars().count() < 150));
     }
 }

@@ -15,7 +15,7 @@ const TOLD_AT_ONCE: usize = 500;
 /// Starts it; the tasks never end by themselves.
 pub(super) fn start(shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![tokio::spawn(keep(Arc::clone(shared))), tokio::spawn(write(Arc::clone(shared)))];
-    if matches!(shared.generations, Generations::Common(_)) {
+    if matches!(shared.generations, Generations::Shared(_)) {
         tasks.push(tokio::spawn(validate(Arc::clone(shared))));
     }
     tasks
@@ -31,7 +31,7 @@ async fn write(shared: Arc<Shared>) {
 
 /// Asks for the generations that reads wait for.
 async fn validate(shared: Arc<Shared>) {
-    let Generations::Common(validator) = &shared.generations else { return };
+    let Generations::Shared(validator) = &shared.generations else { return };
     loop {
         let round = validator.round().await;
         shared.validate(round).await;
@@ -68,20 +68,20 @@ async fn keep(shared: Arc<Shared>) {
 /// Tells a shared Redis what it could not be told; ends the generations of what may still be committed.
 async fn settle(shared: &Shared, connected: bool) {
     match &shared.generations {
-        Generations::Own(counters) => {
+        Generations::Private(counters) => {
             let pending = shared.untold.pending();
             if shared.untold.concerns_everybody() {
                 counters.all_changed();
             }
             pending.iter().for_each(|(id, _)| counters.changed(id));
         }
-        Generations::Common(_) if connected => {
+        Generations::Shared(_) if connected => {
             for changes in shared.untold.pending().chunks(TOLD_AT_ONCE) {
                 if !shared.tell(changes).await {
                     break;
                 }
             }
         }
-        Generations::Common(_) => {}
+        Generations::Shared(_) => {}
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     const BOUND: Duration = Duration::from_secs(10);
 
     fn generation(key: &str) -> Option<Generation> {
-        Some(Generation::Common(key.into()))
+        Some(Generation::Shared(key.into()))
     }
 
     #[tokio::test]

@@ -66,11 +66,11 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attendance::answer::Cached;
+    use crate::attendance::answer::CacheStatus;
 
     fn job(bytes: usize) -> Job {
-        let answer = Answer::fresh(vec![b'x'; bytes].into(), None, Cached::Miss);
-        Job { key: "k".to_owned(), generation: Generation::Own(1), answer, asked: Instant::now() }
+        let answer = Answer::fresh(vec![b'x'; bytes].into(), None, CacheStatus::Miss);
+        Job { key: "k".to_owned(), generation: Generation::Private(1), answer, asked: Instant::now() }
     }
 
     #[tokio::test]

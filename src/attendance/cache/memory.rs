@@ -35,7 +35,7 @@ impl Weighter<Box<str>, Entry> for Bytes {
     fn weight(&self, key: &Box<str>, entry: &Entry) -> u64 {
         let content = &entry.answer.content;
         // A page is kept with the header that leads to the next one, which holds its cursor once more.
-        let next = content.next.as_ref().map_or(0, |next| 2 * next.len() + key.len());
+        let next = content.next.as_ref().map_or(0, |next| 2 * next.cursor().len() + key.len());
         (OVERHEAD + key.len() + content.body.len() + next) as u64
     }
 }
@@ -64,11 +64,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::attendance::answer::Cached;
+    use crate::attendance::answer::CacheStatus;
 
     fn entry(body: Vec<u8>, life: Duration) -> Entry {
-        let answer = Answer::fresh(body.into(), None, Cached::Hit);
-        Entry { generation: Generation::Own(1), answer, until: Instant::now() + life }
+        let answer = Answer::fresh(body.into(), None, CacheStatus::Hit);
+        Entry { generation: Generation::Private(1), answer, until: Instant::now() + life }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Creates that arrive together, in one transaction.
+//! BatchInsert that arrive together, in one transaction.
 //!
 //! Policy: each row has an outcome of its own. A conflict is no failure of the statement; a row that the table forbids is, so then
 //! every row is tried by itself. A connection that was lost says nothing of any of them: nobody knows how far it came, and a
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use prometheus::Histogram;
 use tokio::time::{Instant, timeout_at};
 
+use super::batcher::Statement;
 use super::date::Date;
-use super::gather::Statement;
 use super::pool::{Connections, Failure};
 use super::record::NewRecord;
 use super::service::Error;
@@ -22,14 +22,14 @@ const MANY: &str = "INSERT INTO records (id, name, status, date) \
 
 /// Stores records.
 #[derive(Debug)]
-pub(super) struct Creates {
+pub(super) struct BatchInsert {
     pub(super) connections: Arc<Connections>,
     pub(super) timing: Histogram,
     pub(super) rows: Histogram,
 }
 
-impl Statement for Creates {
-    type Question = NewRecord;
+impl Statement for BatchInsert {
+    type Request = NewRecord;
     type Answer = ();
 
     async fn run(&self, records: Vec<NewRecord>, deadline: Instant) -> Vec<Result<(), Error>> {
@@ -55,7 +55,7 @@ impl Statement for Creates {
     }
 }
 
-impl Creates {
+impl BatchInsert {
     async fn one(&self, record: &NewRecord, deadline: Instant) -> Result<(), Failure> {
         let lease = self.connections.lease(deadline).await?;
         let _timer = self.timing.start_timer();
