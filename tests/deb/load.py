@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Creates records, one after another, until it is told to stop, whatever happens to the appliance meanwhile.
+"""Creates records without pause until SIGTERM, also while the appliance is restarted.
 
-Usage: load.py PORT PREFIX WRITERS FILE. Each id is tried until it is answered; those acknowledged with 200 go to FILE, one a line, before
-the next is tried. SIGTERM ends it; it then prints how many were acknowledged and how many tries found nobody.
+Usage: load.py PORT PREFIX WRITERS FILE. Each id is sent until it is answered. Each id that is acknowledged with 200 is written to FILE, one per
+line, before the next is sent. At the end it prints how many were acknowledged and how many attempts had no answer.
 """
 
 import http.client
@@ -21,7 +21,7 @@ counts = {"acknowledged": 0, "unanswered": 0, "other": 0}
 
 
 def write(writer):
-    """Creates this writer's records."""
+    """Creates the records of one writer."""
     connection, number = None, 0
     while not stop.is_set():
         identity = f"{prefix}-{writer}-{number}"
@@ -44,7 +44,7 @@ def write(writer):
             if answer.status == 200:
                 counts["acknowledged"] += 1
                 acknowledged.write(identity + "\n")
-            # A try that was cut off may have been stored: 409 is then right.
+            # An attempt without an answer may have been stored; 409 is then correct.
             elif answer.status != 409:
                 counts["other"] += 1
         number += 1

@@ -1,7 +1,7 @@
-"""A machine to install the package on: a minimal Debian 12 booted by systemd-nspawn, with a network of its own.
+"""A machine to install the package on: a minimal Debian 12, booted by systemd-nspawn in a private network.
 
-The roots are made once by debootstrap and kept under target/test-deb: `bare` has no systemd, `base` has. A machine is a copy of one of
-them, and is gone at the end of the run, however that ends.
+The root directories are made once by debootstrap and kept under target/test-deb: `bare` is without systemd, `base` with it. A machine is a
+copy of `base`; it is removed at the end of the run, also after a failure.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from report import Failed
+from report import StepError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target/test-deb"
@@ -22,30 +22,30 @@ ENVIRONMENT = {
     "HOME": "/root",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# Starting or stopping the machine may take this long; each command has a bound of its own.
-BOOT_SECONDS = 90
+# For starting or stopping the machine; each command has its own time limit.
+BOOT_TIMEOUT = 90
 
 
 class CannotBoot(Exception):
-    """This computer cannot run such a machine."""
+    """This computer cannot boot a machine; the tests cannot run here."""
 
 
 def call(words, timeout, check=True, **options):
-    """Runs a command; its standard output and error come together."""
+    """Runs a command, with standard output and standard error in one stream; fails the step when it fails or takes too long."""
     try:
         done = subprocess.run(
             words, timeout=timeout, text=True, errors="replace", stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
         )
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"{' '.join(map(str, words))[-200:]}: not done after {timeout} s: {(late.stdout or b'')[-400:]}") from None
+        raise StepError(f"{' '.join(map(str, words))[-200:]}: not done after {timeout} s: {(late.stdout or b'')[-400:]}") from None
     if check and done.returncode:
-        raise Failed(f"{' '.join(map(str, words))[-200:]}: status {done.returncode}: {done.stdout.strip()[-1500:]}")
+        raise StepError(f"{' '.join(map(str, words))[-200:]}: status {done.returncode}: {done.stdout.strip()[-1500:]}")
     return done
 
 
 def mirror():
-    """Where this computer's apt gets Debian from."""
+    """Returns the address from which apt on this computer downloads Debian."""
     sites = call(["apt-get", "indextargets", "--format", "$(SITE)"], 60).stdout.split()
     if not sites:
         raise CannotBoot("apt has no package source (apt-get update)")
@@ -53,10 +53,10 @@ def mirror():
 
 
 def make_roots():
-    """Makes the two roots if they are not there. Each is made aside and renamed, so that a half-made one is never used."""
+    """Makes the two root directories if they do not exist. Each is built under another name and then renamed, so that an incomplete one is never used."""
     WORK.mkdir(parents=True, exist_ok=True)
     bare, base = WORK / "bare", WORK / "base"
-    aside = WORK / "making"
+    aside = WORK / "incomplete"
     if not bare.exists():
         shutil.rmtree(aside, ignore_errors=True)
         debootstrap(aside)
@@ -72,24 +72,24 @@ def make_roots():
         shutil.rmtree(aside / "var/lib/apt/lists")
         (aside / "var/lib/apt/lists/partial").mkdir(parents=True)
         (aside / "etc/hosts").write_text("127.0.0.1 localhost\n")
-        # No network inside: apt is to know our own repository alone.
+        # The machine has no network, so apt must know our own repository only.
         (aside / "etc/apt/sources.list").write_text("")
         aside.rename(base)
 
 
 def debootstrap(root):
-    """Fetches a minimal Debian; a mirror that did not answer is asked once more."""
+    """Downloads a minimal Debian; retries once, because a mirror may fail temporarily."""
     words = ["debootstrap", "--variant=minbase", SUITE, root, mirror()]
     try:
         call(words, 1200)
-    except Failed as reason:
-        print(f"test-deb: once more: {reason}", flush=True)
+    except StepError as reason:
+        print(f"test-deb: retrying debootstrap: {reason}", flush=True)
         shutil.rmtree(root, ignore_errors=True)
         call(words, 1200)
 
 
 class Machine:
-    """A booted copy of `base`; `with` removes it."""
+    """A booted copy of `base`; removed at the end of the `with` block."""
 
     def __init__(self):
         self.name = f"attendance-{os.getpid()}"
@@ -98,7 +98,7 @@ class Machine:
         self.init = None
 
     def __enter__(self):
-        # What a run that was killed left behind.
+        # Remove the machines of runs that were killed.
         for left in WORK.glob("attendance-*"):
             if left.name.rpartition("-")[2].isdigit() and not pathlib.Path(f"/proc/{left.name.rpartition('-')[2]}").exists():
                 shutil.rmtree(left, ignore_errors=True)
@@ -114,26 +114,26 @@ class Machine:
         if self.container and self.container.poll() is None:
             self.container.send_signal(signal.SIGTERM)
             try:
-                self.container.wait(BOOT_SECONDS)
+                self.container.wait(BOOT_TIMEOUT)
             except subprocess.TimeoutExpired:
-                # Its init has it as its parent and a death signal, so it goes with it.
+                # The init process has a death signal for the end of its parent, so it ends too.
                 self.container.kill()
                 self.container.wait(30)
-        # Nothing of the machine is mounted outside of it.
+        # No directory of the machine is mounted elsewhere, so it can be deleted.
         shutil.rmtree(self.root, ignore_errors=True)
 
     def boot(self):
-        """Starts it and waits until its systemd has started everything."""
+        """Starts the machine and waits until its systemd has started all units."""
         log = open(WORK / "console.log", "w")
-        # setpriv: should this script be killed, the machine goes too.
+        # setpriv: when this script is killed, the machine ends too.
         words = ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "-q", "--register=no", "--keep-unit", f"--machine={self.name}"]
         words += ["-D", self.root, "--private-network", "--console=pipe", "-b"]
         self.container = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_until_up(None)
 
     def wait_until_up(self, before):
-        """Waits for an init other than `before`, and for its start to be complete."""
-        deadline = time.monotonic() + BOOT_SECONDS
+        """Waits for an init process other than `before`, and until it has started all units."""
+        deadline = time.monotonic() + BOOT_TIMEOUT
         state = "no init"
         while time.monotonic() < deadline:
             if self.container.poll() is not None:
@@ -145,14 +145,14 @@ class Machine:
                 if state in ("running", "degraded"):
                     return
             time.sleep(0.1)
-        raise CannotBoot(f"the machine does not come up in {BOOT_SECONDS} s: {state[-300:]}")
+        raise CannotBoot(f"the machine does not start within {BOOT_TIMEOUT} s: {state[-300:]}")
 
     def reboot(self):
-        """Reboots it from inside."""
+        """Reboots the machine from inside."""
         before = self.init
         self.run("systemctl reboot", check=False)
-        # Where /run is on a disk, systemd-nspawn ends instead of starting the machine again: then this does it.
-        deadline = time.monotonic() + BOOT_SECONDS
+        # Where /run is on a disk, systemd-nspawn ends instead of rebooting; then the machine is booted here.
+        deadline = time.monotonic() + BOOT_TIMEOUT
         while self.container.poll() is None and pathlib.Path(f"/proc/{before}").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
@@ -162,21 +162,21 @@ class Machine:
             else:
                 self.wait_until_up(before)
         except CannotBoot as reason:
-            raise Failed(f"it booted once, but not again: {reason}") from None
+            raise StepError(f"it booted once, but not again: {reason}") from None
 
     def run(self, script, timeout=60, check=True):
-        """Runs a shell script inside."""
+        """Runs a shell script inside the machine."""
         return call(["nsenter", "-t", str(self.init), "-a", "sh", "-c", script], timeout, check, env=ENVIRONMENT)
 
     def out(self, script, timeout=60):
-        """What a script that succeeds prints, without the last line end."""
+        """Runs a script that must succeed, and returns its output without the last line end."""
         return self.run(script, timeout).stdout.rstrip("\n")
 
     def network(self, words, **options):
-        """Starts a program of this computer in the machine's network."""
+        """Starts a program of this computer in the network of the machine."""
         words = ["setpriv", "--pdeathsig", "KILL", "nsenter", "-t", str(self.init), "-n", *map(str, words)]
         return subprocess.Popen(words, text=True, stdin=subprocess.DEVNULL, **options)
 
     def path(self, inside):
-        """A path inside, as seen from here."""
+        """Converts a path inside the machine to a path of this computer."""
         return self.root / inside.lstrip("/")

@@ -1,4 +1,4 @@
-"""The packages that the steps install: that of this tree, an older one, and ones that must be refused."""
+"""The packages that the steps install: the one of this tree, an older one, and one that must be refused."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ BUILD = ROOT / "packaging/deb/build.sh"
 
 
 def make():
-    """Builds them."""
+    """Builds the packages."""
     shutil.rmtree(PACKAGES, ignore_errors=True)
     call([BUILD, "--out", PACKAGES], 600)
     call([BUILD, "--out", PACKAGES, "--version", OLDER, "--level", "0"], 600)
@@ -22,19 +22,19 @@ def make():
 
 
 def put(machine):
-    """Puts them and the repository of this tree's package into the machine: /srv/packages and /srv/apt."""
+    """Copies the packages and the repository of this tree's package into the machine: /srv/packages and /srv/apt."""
     call([ROOT / "packaging/deb/apt-repo.sh", PACKAGES / NAME.format(VERSION)], 120)
     call(["cp", "-r", ROOT / "target/apt", machine.path("/srv/apt")], 60)
     call(["cp", "-r", PACKAGES, machine.path("/srv/packages")], 60)
 
 
 def path(version):
-    """Where a package is inside the machine."""
+    """Returns the path of a package inside the machine."""
     return f"/srv/packages/{NAME.format(version)}"
 
 
 def add_source(machine, address):
-    """Tells the machine's apt about the repository, as the README does."""
+    """Adds the repository to the machine's apt, with the commands of the README."""
     machine.run("cp /srv/apt/attendance-api.gpg /usr/share/keyrings/")
     line = f"deb [signed-by=/usr/share/keyrings/attendance-api.gpg] {address} stable main"
     machine.path("/etc/apt/sources.list.d/attendance-api.list").write_text(line + "\n")

@@ -1,9 +1,9 @@
-"""The service inside the machine, as its administrator and its clients see it."""
+"""The service inside the machine, as administrators and clients see it."""
 
 import json
 import re
 
-from report import Failed, expect, within
+from report import StepError, expect, wait_until
 
 UNIT = "attendance-api.service"
 STATE = "/var/lib/attendance-api"
@@ -12,31 +12,31 @@ API = "http://localhost:8080/api/v1/attendance"
 
 
 def show(machine, name, unit=UNIT):
-    """A property of the unit."""
+    """Returns a property of the unit."""
     return machine.out(f"systemctl show --value -p {name} {unit}")
 
 
 def main_pid(machine):
-    """The appliance's process id inside the machine."""
+    """Returns the appliance's process id inside the machine."""
     pid = int(show(machine, "MainPID"))
     expect(pid > 0, "the service does not run:", machine.run(f"systemctl status --no-pager {UNIT}", check=False).stdout[-800:])
     return pid
 
 
 def answer(machine, path, options="", seconds=10):
-    """Status and body of a request."""
+    """Sends a request with curl; returns status and body."""
     text = machine.run(f"curl -s -m {seconds} -w '\\n%{{http_code}}' {options} '{API}{path}'", check=False, timeout=seconds + 20).stdout
     body, _, status = text.rpartition("\n")
     return int(status or 0), body
 
 
 def readiness(machine):
-    """The status of the readiness probe."""
+    """Returns the status of the readiness probe."""
     return machine.run("curl -s -m 5 -o /dev/null -w '%{http_code}' http://localhost:8080/readyz", check=False).stdout
 
 
 def healthy(machine):
-    """Whether the health endpoint says 200."""
+    """Returns whether the health endpoint answers 200."""
     return answer(machine, "/health", seconds=2)[0] == 200
 
 
@@ -48,7 +48,7 @@ def create(machine, identity, date="2026-11-26"):
 
 
 def has(machine, identity):
-    """Whether the record is found."""
+    """Returns whether a search finds the record."""
     status, text = answer(machine, f"/search?id={identity}")
     if status == 404:
         return False
@@ -57,47 +57,47 @@ def has(machine, identity):
 
 
 def all_ids(machine):
-    """Every id that search/all lists."""
+    """Returns every id that search/all lists."""
     status, text = answer(machine, "/search/all", seconds=60)
     expect(status == 200, "search/all answers", status, text[:300])
     return {record["id"] for record in json.loads(text)}
 
 
 def postmaster(machine):
-    """The process id of PostgreSQL inside the machine."""
+    """Returns the process id of PostgreSQL inside the machine."""
     return int(machine.out(f"head -1 {STATE}/postgres/*/postmaster.pid"))
 
 
 def serving_again(machine, seconds, probe=healthy):
-    """Waits until it is healthy; the seconds as a note."""
-    return f"after {within(seconds, 'healthy again', lambda: probe(machine)):.2f} s"
+    """Waits until the service is healthy; returns the seconds as a note."""
+    return f"after {wait_until(seconds, 'healthy again', lambda: probe(machine)):.2f} s"
 
 
 def psql(machine, sql):
-    """Runs SQL in the managed database as its user."""
+    """Runs SQL in the managed database, as the user of the service."""
     program = machine.out(f"ls -d {STATE}/dist/*/*/pginstall/bin/psql").split()[-1]
-    # The socket's directory is line 5 of the server's pid file.
+    # Line 5 of the pid file is the directory of the socket.
     directory = machine.out(f"sed -n 5p {STATE}/postgres/*/postmaster.pid")
     login = f"PGPASSWORD=$(cat {STATE}/postgres/password) {program} -XqAt -v ON_ERROR_STOP=1 -h {directory} -U postgres attendance_db"
     return machine.out(f'setpriv --reuid=attendance-api --regid=attendance-api --init-groups sh -c \'{login} -c "{sql}"\'')
 
 
 def installed(machine):
-    """dpkg's status and version of the package."""
+    """Returns the status and the version that dpkg has for the package."""
     text = machine.run("dpkg-query -W -f '${db:Status-Abbrev}|${Version}' attendance-api 2>/dev/null", check=False).stdout
     status, _, version = text.partition("|")
     return status.strip(), version.strip()
 
 
 def apt(machine, words, timeout=180, check=True):
-    """apt-get, without questions."""
+    """Runs apt-get without questions."""
     return machine.run(f"apt-get -y {words} </dev/null", timeout, check).stdout
 
 
 def exposure(machine):
-    """The figure of systemd-analyze security."""
+    """Returns the exposure level of systemd-analyze security, and its whole output."""
     text = machine.out(f"systemd-analyze security --no-pager {UNIT}")
     match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
     if not match:
-        raise Failed(f"systemd-analyze says {text[-300:]}")
+        raise StepError(f"systemd-analyze says {text[-300:]}")
     return float(match[1]), text

@@ -1,4 +1,4 @@
-"""From an older package to this one, and what must be refused."""
+"""Upgrades from an older package, and upgrades and downgrades that must be refused."""
 
 import json
 import signal
@@ -16,8 +16,8 @@ LOAD = packages.ROOT / "tests/deb/load.py"
 COPY = "/var/lib/attendance-api.copy"
 
 
-@step("an older package is installed, edited and filled")
-def older(machine):
+@step("an older package is installed, configured and filled")
+def install_older(machine):
     apt(machine, "purge attendance-api")
     machine.run(f"rm -rf {STATE}")
     apt(machine, f"install {packages.path(packages.OLDER)}")
@@ -28,7 +28,7 @@ def older(machine):
     create(machine, "old")
 
 
-@step("a version whose PostgreSQL cannot use the database is refused, and nothing is touched")
+@step("a version whose PostgreSQL cannot use the database is refused, and nothing is changed")
 def other_major(machine):
     before = main_pid(machine)
     status = machine.run(f"apt-get -y install {packages.path(packages.OTHER_MAJOR)} </dev/null", 120, check=False)
@@ -46,27 +46,27 @@ def upgrade(machine):
         time.sleep(2)
         said = apt(machine, "install attendance-api")
         time.sleep(2)
-        expect(load.poll() is None, "the load ended by itself")
+        expect(load.poll() is None, "the load generator ended by itself")
     finally:
-        # setpriv and nsenter have become the program, so this reaches it.
+        # setpriv and nsenter replaced themselves with the program, so the signal reaches it.
         load.send_signal(signal.SIGTERM)
         text, _ = load.communicate(timeout=60)
     counts = json.loads(text)
     expect(installed(machine) == ("ii", packages.VERSION) and healthy(machine), said[-500:])
     expect(main_pid(machine) != before, "it was not restarted")
-    expect("\n  max_body: 2MiB" in machine.path(CONFIG).read_text(), "the edit is gone")
+    expect("\n  max_body: 2MiB" in machine.path(CONFIG).read_text(), "the edit is lost")
     expect("2MiB" in machine.out(f"attendance-api config show --config {CONFIG} | grep max_body"))
     wanted = set(acknowledged.read_text().split())
     lost = wanted - all_ids(machine)
     expect(len(wanted) == counts["acknowledged"] > 100 and not counts["other"], counts)
     expect(not lost and has(machine, "old"), len(lost), "lost:", sorted(lost)[:5])
-    return f"{len(wanted)} acknowledged, {counts['unanswered']} tries found nobody, none lost"
+    return f"{len(wanted)} acknowledged, {counts['unanswered']} attempts without an answer, none lost"
 
 
-@step("a downgrade below the database's version is refused with a sentence, without a crash loop, and harms nothing")
+@step("a downgrade below the database's version is refused with an explanation and without a crash loop, and harms nothing")
 def downgrade(machine):
     machine.run(f"systemctl stop {UNIT} && cp -a {STATE} {COPY} && systemctl start {UNIT}", 120)
-    # What a newer version leaves: a migration that this one does not know.
+    # A newer version would leave a migration that this one does not know.
     columns = "version, name, applied_on, checksum"
     psql(machine, f"INSERT INTO attendance_api.refinery_schema_history ({columns}) SELECT 99, name, applied_on, checksum FROM attendance_api.refinery_schema_history LIMIT 1")
     apt(machine, f"--allow-downgrades install {packages.path(packages.OLDER)}")
@@ -75,14 +75,14 @@ def downgrade(machine):
     status = machine.run(f"systemctl status --no-pager -n 30 {UNIT}", check=False).stdout
     expect(show(machine, "ActiveState") == "failed" and int(show(machine, "NRestarts")) <= 1, "it is", status[-900:])
     expect("newer" in status, "systemctl status says", status[-900:])
-    # Upgraded again, with the database as it was: everything is there.
+    # After an upgrade with the original database, everything works again.
     machine.run(f"rm -rf {STATE} && mv {COPY} {STATE}")
     apt(machine, "install attendance-api")
     expect(healthy(machine) and has(machine, "old"))
     return next(line.strip() for line in status.split("\n") if "newer" in line)[-160:]
 
 
-@step("a service that was disabled and stopped stays so across an upgrade")
+@step("a service that was disabled and stopped stays disabled and stopped across an upgrade")
 def disabled(machine):
     machine.run(f"systemctl disable --now {UNIT}", 120)
     apt(machine, "install --reinstall attendance-api")

@@ -1,19 +1,19 @@
-"""nginx and HAProxy with the example files, but for addresses and ports."""
+"""nginx and HAProxy with the example files; only addresses and ports are changed."""
 
 import os
 import re
 import socket
 
-from report import Failed
+from report import StepError
 from servers import PACK, Child, free_port, get, tool
 
 
-def replaced(text, changes, times=1):
-    """The text with every pattern replaced, each found so many times."""
-    for pattern, by in changes:
-        text, count = re.subn(pattern, by, text)
+def replace(text, changes, times=1):
+    """Replaces every pattern; each must occur exactly so many times."""
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, replacement, text)
         if count != times:
-            raise Failed(f"the example has {count} of {pattern}")
+            raise StepError(f"the example has {count} occurrences of {pattern}, expected {times}")
     return text
 
 
@@ -30,13 +30,13 @@ class Nginx(Balancer):
         self.port = free_port()
         home = work / f"nginx{name}"
         home.mkdir(exist_ok=True)
-        example = replaced(
+        example = replace(
             (PACK / "nginx/attendance-api.conf").read_text(),
             [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}"), (r"\blisten 80;", f"listen 127.0.0.1:{self.port};")],
         )
         (home / "attendance-api.conf").write_text(example)
         temporary = "".join(f"{kind}_temp_path {home}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        # What the distribution's nginx.conf gives around a file of conf.d.
+        # A minimal replacement of the distribution's nginx.conf, which includes the files of conf.d.
         (home / "nginx.conf").write_text(
             f"worker_processes 2;\npid {home}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}include {home}/attendance-api.conf;\n}}\n"
         )
@@ -47,16 +47,16 @@ class HaProxy(Balancer):
     def __init__(self, work, one, two, name=""):
         self.port = free_port()
         instances = [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}")]
-        # Each a second time as the one that is asked when all fail their checks.
-        example = replaced((PACK / "haproxy/attendance-api.cfg").read_text(), instances, 2)
-        example = replaced(example, [(r"bind :80\b", f"bind 127.0.0.1:{self.port}")])
+        # Each instance occurs twice: the second is the backup that is used when all fail their checks.
+        example = replace((PACK / "haproxy/attendance-api.cfg").read_text(), instances, 2)
+        example = replace(example, [(r"bind :80\b", f"bind 127.0.0.1:{self.port}")])
         file = work / f"haproxy{name}.cfg"
         if os.geteuid() != 0:
-            # Only root can become another user.
-            example = replaced(example, [(r"\n    user haproxy", ""), (r"\n    group haproxy", "")])
+            # Only root can change to another user.
+            example = replace(example, [(r"\n    user haproxy", ""), (r"\n    group haproxy", "")])
         file.write_text(example)
         super().__init__(work, f"haproxy{name}", [tool("haproxy"), "-db", "-f", file])
 
 
-# By the names they are spoken of.
+# The names that appear in steps.
 BALANCERS = (("nginx", Nginx), ("HAProxy", HaProxy))

@@ -1,4 +1,4 @@
-"""The PromQL of the dashboard and of the alert rules, and the metrics they name."""
+"""The PromQL expressions of the dashboard and of the alert rules, and the metrics that they name."""
 
 import json
 import re
@@ -7,14 +7,14 @@ from servers import PACK, ROOT, get
 
 NAME = re.compile(r"\b(?:attendance_api|flask|process)_[a-z0-9_]+")
 STATUS, ANY_STATUS = re.compile(r'status=~?"[^"]*"'), 'status!=""'
-# What an appliance exposes only once it has happened: a series without its labels is not written.
-ONLY_WHEN_IT_HAPPENED = {"flask_http_request_exceptions_total"}
-# What the dashboard's variables stand for here.
+# Metrics that are exposed only after their event has happened: a series is written from its first value on.
+EVENT_METRICS = {"flask_http_request_exceptions_total"}
+# The values of the dashboard's variables in this test.
 VARIABLES = {"$job": "attendance-api", "$instance": ".*", "$__rate_interval": "10s", "$__interval": "10s", "$__range": "1m"}
 
 
 def dashboard():
-    """Every expression of the dashboard, with its variables filled in."""
+    """Returns every expression of the dashboard, with the variables replaced."""
     found = []
 
     def walk(value):
@@ -28,52 +28,53 @@ def dashboard():
                 walk(inner)
 
     walk(json.loads((PACK / "grafana/attendance-api.json").read_text()))
-    return [filled(expression) for expression in found]
+    return [replace_variables(expression) for expression in found]
 
 
-def filled(expression):
+def replace_variables(expression):
     for name in sorted(VARIABLES, key=len, reverse=True):
         expression = expression.replace(name, VARIABLES[name])
     return expression
 
 
 def rules(prometheus):
-    """The alert rules, as Prometheus read them."""
+    """Returns the alert rules as Prometheus has read them."""
     groups = json.loads(get(prometheus.port, "/api/v1/rules")[2])["data"]["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts(prometheus):
-    """Every expression of the alert rules."""
+    """Returns every expression of the alert rules."""
     return [rule["query"] for rule in rules(prometheus)]
 
 
-def bare(expression):
-    """Without the zero that stands for nothing: it would be data in any case."""
+def without_default(expression):
+    """Removes the default of zero, with which an expression always has data."""
     return expression.replace(" or vector(0)", "")
 
 
-def failures(expression):
-    """Whether it looks at requests that failed."""
+def selects_failures(expression):
+    """Returns whether the expression counts failed requests."""
     return 'status=~"5..' in expression
 
 
 def selectors(expression):
-    """The series it looks at: each metric with its labels, of whatever status."""
+    """Returns the series that an expression selects: each metric with its labels, of any status."""
     found = re.findall(r"\b([a-z_][a-z0-9_]*)\{([^}]*)\}", expression)
     return {f"{name}{{{STATUS.sub(ANY_STATUS, labels)}}}" for name, labels in found}
 
 
 def metrics(expression):
-    """The metrics that an expression names."""
+    """Returns the metrics that an expression names."""
     return set(NAME.findall(expression))
 
 
 def exposed(text):
-    """The metrics that an appliance exposes, by the names of their series."""
+    """Returns the names of the series that an appliance exposes."""
     return set(re.findall(r"^([a-z_][a-z0-9_]*)[{ ]", text, re.MULTILINE))
 
 
-def rare(metric):
-    """Whether the sources have a metric that is exposed only once it has happened."""
-    return metric in ONLY_WHEN_IT_HAPPENED and f'"{metric}"' in (ROOT / "src/telemetry/metrics.rs").read_text()
+def is_event_metric(metric):
+    """Returns whether a metric of the sources is exposed only after its event has happened."""
+    sources = (path.read_text() for path in (ROOT / "src").rglob("*.rs"))
+    return metric in EVENT_METRICS and any(f'"{metric}"' in source for source in sources)

@@ -1,4 +1,4 @@
-"""A steady load of searches on kept connections; every request that is not answered with 200 is remembered."""
+"""A constant load of searches on keep-alive connections; every request that is not answered with 200 is recorded."""
 
 import http.client
 import threading
@@ -6,8 +6,8 @@ import time
 
 from servers import API
 
-# A client's patience: more than a balancer needs to ask another instance.
-PATIENCE = 10
+# Longer than a load balancer needs to try another instance.
+REQUEST_TIMEOUT = 10
 
 
 class Load:
@@ -22,8 +22,8 @@ class Load:
     def run(self):
         connection = None
         while not self.done.is_set():
-            # A connection that the balancer may close between two requests is its client's to open again: not kept for long.
-            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            # The load balancer may close a connection between two requests; the client then opens a new one.
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_TIMEOUT)
             begun = time.monotonic()
             try:
                 connection.request("GET", self.path)
@@ -50,9 +50,9 @@ class Load:
     def __exit__(self, *_):
         self.done.set()
         for thread in self.threads:
-            thread.join(PATIENCE + 5)
+            thread.join(REQUEST_TIMEOUT + 5)
             if thread.is_alive():
-                self.bad.append("a client waits for ever")
+                self.bad.append("a client is still waiting")
 
-    def said(self):
+    def summary(self):
         return f"{self.good} searches, none failed, the slowest after {self.slowest * 1000:.0f} ms"

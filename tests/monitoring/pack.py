@@ -1,16 +1,16 @@
-"""Rules, dashboard, Postman collection, CloudWatch files."""
+"""Alert rules, dashboard, Postman collection, CloudWatch files."""
 
 import json
 import re
 import time
 
 import expressions
-from report import Failed, expect, step, within
+from report import StepError, expect, step, wait_until
 from servers import API, PACK, ROOT, ask, call, create, get, tool
 
 NEWMAN = "6.2.2"
-# The panel of the restarts of the last minute, of which there were none yet.
-QUIET = "changes("
+# The panel of restarts in the last minute; there were none yet.
+RESTARTS_PANEL = "changes("
 
 
 @step("promtool accepts the configuration and the rules, and each alert fires in its test")
@@ -25,29 +25,29 @@ def rules(_):
     return f"{len(alerts)} alerts"
 
 
-@step("Prometheus scrapes every instance with the example's configuration and judges every rule; no alert is pending")
+@step("Prometheus scrapes every instance with the example's configuration and evaluates every rule; no alert is pending")
 def scraped(world):
     prometheus = world.prometheus
 
     def up():
         return sum(series["value"][1] == "1" for series in prometheus.query('up{job="attendance-api"}')) == 3
 
-    within(20, "three instances up", up)
-    # Judged after all were up: twice, for the first time may have been before.
+    wait_until(20, "three instances up", up)
+    # Long enough for two evaluations: the first may have been before all instances were up.
     time.sleep(2)
-    within(20, "every rule judged", lambda: all(rule["health"] == "ok" for rule in expressions.rules(prometheus)))
+    wait_until(20, "every rule is evaluated", lambda: all(rule["health"] == "ok" for rule in expressions.rules(prometheus)))
     expect(not prometheus.alerts(), "alerts:", prometheus.alerts())
 
 
-@step("an instance that is stopped is told by AttendanceApiDown, and no longer when it is back")
+@step("AttendanceApiDown fires for a stopped instance, and ends after its start")
 def down(world):
     world.two.stop()
-    within(20, "the alert", lambda: prometheus_says(world, f"127.0.0.1:{world.two.port}"))
+    wait_until(20, "the alert", lambda: is_reported_down(world, f"127.0.0.1:{world.two.port}"))
     world.two.start()
-    within(20, "the end of the alert", lambda: not world.prometheus.alerts())
+    wait_until(20, "the end of the alert", lambda: not world.prometheus.alerts())
 
 
-def prometheus_says(world, instance):
+def is_reported_down(world, instance):
     return ("AttendanceApiDown", instance) in world.prometheus.alerts()
 
 
@@ -57,27 +57,27 @@ def dashboard(world):
     expect(len(found) > 20, "expressions found:", len(found))
     for expression in found:
         world.prometheus.query(expression)
-    asked = [expressions.bare(one) for one in found if QUIET not in one and not expressions.failures(one)]
-    asked = [one for one in asked if not any(map(expressions.rare, expressions.metrics(one)))]
-    empty = asked
+    queried = [expressions.without_default(one) for one in found if RESTARTS_PANEL not in one and not expressions.selects_failures(one)]
+    queried = [one for one in queried if not any(map(expressions.is_event_metric, expressions.metrics(one)))]
+    empty = queried
 
-    def full():
+    def have_data():
         nonlocal empty
-        for server in (world.alone, world.one):
-            traffic(server.port)
+        for server in (world.single, world.one):
+            send_traffic(server.port)
         time.sleep(1)
-        empty = [expression for expression in asked if not world.prometheus.query(expression)]
+        empty = [expression for expression in queried if not world.prometheus.query(expression)]
         return not empty
 
     try:
-        within(15, "data", full)
-    except Failed:
-        raise Failed("no data for:\n" + "\n".join(empty)) from None
-    return f"{len(found)} accepted, {len(asked)} with data"
+        wait_until(15, "data", have_data)
+    except StepError:
+        raise StepError("no data for:\n" + "\n".join(empty)) from None
+    return f"{len(found)} accepted, {len(queried)} with data"
 
 
-def traffic(port):
-    """Something of everything that is counted."""
+def send_traffic(port):
+    """Sends requests of every kind that is counted."""
     for number in range(5):
         create(port, f"dashboard-{number}")
     for number in (*range(5), *range(5), 99):
@@ -88,31 +88,31 @@ def traffic(port):
     ask(port, "POST", f"{API}/create", "{", {"Content-Type": "application/json"})
 
 
-@step("every metric that the dashboard and the alerts name is one that an appliance exposes")
+@step("every metric that the dashboard and the alerts name is exposed by an appliance")
 def names(world):
-    exposed = expressions.exposed(world.alone.metrics()) | expressions.exposed(world.one.metrics())
+    exposed = expressions.exposed(world.single.metrics()) | expressions.exposed(world.one.metrics())
     alerts = expressions.alerts(world.prometheus)
     expect(len(alerts) > 10, "alerts found:", len(alerts))
     named = set().union(*map(expressions.metrics, [*expressions.dashboard(), *alerts]))
-    unknown = {name for name in named - exposed if not expressions.rare(name)}
-    expect(not unknown, "nobody exposes", unknown)
+    unknown = {name for name in named - exposed if not expressions.is_event_metric(name)}
+    expect(not unknown, "not exposed:", unknown)
     return f"{len(named)} metrics"
 
 
-@step("every alert expression is accepted by Prometheus, and the series it looks at exist")
+@step("every alert expression is accepted by Prometheus, and the series that it selects exist")
 def alert_expressions(world):
     alerts = expressions.alerts(world.prometheus)
     series = set()
     for expression in alerts:
         world.prometheus.query(expression)
-        series |= {one for one in expressions.selectors(expression) if not any(map(expressions.rare, expressions.metrics(one)))}
+        series |= {one for one in expressions.selectors(expression) if not any(map(expressions.is_event_metric, expressions.metrics(one)))}
     expect(len(series) > 15, "series found:", series)
-    none = [one for one in series if not world.prometheus.query(one)]
-    expect(not none, "nothing is", none)
+    missing = [one for one in series if not world.prometheus.query(one)]
+    expect(not missing, "no series for", missing)
     return f"{len(alerts)} expressions, {len(series)} kinds of series"
 
 
-@step("the Postman collection is green in newman, twice on one database")
+@step("the Postman collection passes in newman, twice on one database")
 def postman(world):
     home = ROOT / "target/newman"
     program = home / "node_modules/.bin/newman"
@@ -122,7 +122,7 @@ def postman(world):
     collection = PACK / "postman/attendance-api.postman_collection.json"
     report = world.work / "newman.json"
     for _ in range(2):
-        words = [program, "run", collection, "--env-var", f"baseUrl=http://127.0.0.1:{world.alone.port}"]
+        words = [program, "run", collection, "--env-var", f"baseUrl=http://127.0.0.1:{world.single.port}"]
         call([*words, "--reporters", "json", "--reporter-json-export", report, "--timeout-request", "10000"])
         stats = json.loads(report.read_text())["run"]["stats"]
         for kind in ("requests", "assertions"):
@@ -130,9 +130,9 @@ def postman(world):
     return f"{stats['requests']['total']} requests, {stats['assertions']['total']} assertions"
 
 
-@step("the CloudWatch files name what exists: units, files of the package, metrics")
+@step("the units, files and metrics that the CloudWatch files name exist")
 def cloudwatch(world):
-    exposed = expressions.exposed(world.alone.metrics()) | expressions.exposed(world.one.metrics())
+    exposed = expressions.exposed(world.single.metrics()) | expressions.exposed(world.one.metrics())
     for file in ("agent-journald.json", "agent-syslog.json"):
         text = (PACK / "cloudwatch" / file).read_text()
         agent = json.loads(text)
@@ -144,6 +144,6 @@ def cloudwatch(world):
         inside = prometheus["prometheus_config_path"].removeprefix("/usr/share/attendance-api/")
         expect((PACK / inside).exists(), file, "names", inside)
         named = expressions.metrics(json.dumps(prometheus["emf_processor"]))
-        unknown = {name for name in named - exposed if not expressions.rare(name)}
+        unknown = {name for name in named - exposed if not expressions.is_event_metric(name)}
         expect(named and not unknown, file, "names", unknown)
     call([tool("promtool"), "check", "config", PACK / "cloudwatch/prometheus.yml"])

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The monitoring pack against running appliances: rules, Prometheus, dashboard, Postman collection, CloudWatch files, load balancers.
+"""Tests the monitoring pack on running appliances: rules, Prometheus, dashboard, Postman collection, CloudWatch files, load balancers.
 
-Usage: tests/monitoring/run.py [WORD...]: with words, only the steps whose name has one of them. Exit status: 0 all steps held, 1 not all.
+Usage: tests/monitoring/run.py [WORD...]: with words, only the steps whose name contains one of them. Exit status: 0 all steps passed, 1 a step
+failed.
 """
 
 import pathlib
@@ -13,41 +14,41 @@ import time
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "steps"))
 
 import report  # noqa: E402
-from guard import Guard  # noqa: E402
-from servers import Appliance, Child, Postgres, Prometheus, Redis, directory  # noqa: E402
+from cleanup import CleanupProcess  # noqa: E402
+from servers import Appliance, Child, Postgres, Prometheus, Redis, make_directory  # noqa: E402
 
 # Importing registers the steps, in this order.
 import pack  # noqa: E402,F401
-import relay  # noqa: E402,F401
+import forwarding  # noqa: E402,F401
 import instances  # noqa: E402,F401
 
 
 class World:
-    """An appliance of its own, two that share a database and a Redis, and a Prometheus that watches all three."""
+    """One appliance with managed backends, two that share an external database and Redis, and a Prometheus that scrapes all three."""
 
     def __init__(self):
-        self.work, self.children, self.late = directory(), [], 0
-        self.guard = Child.guard = Guard(self.work)
+        self.work, self.children, self.failed_stops = make_directory(), [], 0
+        self.cleanup = Child.cleanup = CleanupProcess(self.work)
 
     def __enter__(self):
         try:
             self.postgres, redis = self.child(Postgres(self.work)), self.child(Redis(self.work))
-            self.alone = self.child(Appliance(self.work, "alone"))
+            self.single = self.child(Appliance(self.work, "single"))
             self.one = self.child(Appliance(self.work, "one", self.postgres, redis))
             self.two = self.child(Appliance(self.work, "two", self.postgres, redis))
-            self.prometheus = self.child(Prometheus(self.work, [self.alone.port, self.one.port, self.two.port]))
+            self.prometheus = self.child(Prometheus(self.work, [self.single.port, self.one.port, self.two.port]))
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def child(self, child):
-        """Starts it; it is stopped at the end of the run, whatever started after it first."""
+        """Starts a child, and stops it at the end of the run, in reverse order of the starts."""
         self.children.append(child)
         return child.start()
 
-    def whole(self):
-        """Starts again what a step that failed has left stopped."""
+    def restore(self):
+        """Starts the servers that a failed step has left stopped."""
         for server in (self.postgres, self.one, self.two):
             if not server.running():
                 server.start()
@@ -58,10 +59,10 @@ class World:
         for child in reversed(self.children):
             try:
                 child.stop()
-            except report.Failed as late:
-                self.late += 1
-                print(f"FAILED the end of the run: {late}", flush=True)
-        self.guard.end()
+            except report.StepError as error:
+                self.failed_stops += 1
+                print(f"FAILED the end of the run: {error}", flush=True)
+        self.cleanup.end()
 
 
 def stop(number, _):
@@ -76,10 +77,10 @@ def main():
         world = World()
         with world:
             passed, failed = report.run_all(world, sys.argv[1:])
-        failed += world.late
-    except (report.Failed, OSError, subprocess.SubprocessError) as reason:
+        failed += world.failed_stops
+    except (report.StepError, OSError, subprocess.SubprocessError) as reason:
         failed += 1
-        print(f"FAILED what the steps need does not start: {reason}", flush=True)
+        print(f"FAILED the servers of the test do not start: {reason}", flush=True)
     print(f"\nin {time.monotonic() - begun:.1f} s:\n{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 

@@ -1,4 +1,4 @@
-"""What the monitoring pack is tried with: PostgreSQL, Redis, appliances, Prometheus. Each is a child that ends with the run."""
+"""The servers of the test: PostgreSQL, Redis, appliances, Prometheus. Each is a child process that ends with the run."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from urllib.parse import quote
 
-from report import Failed, within
+from report import StepError, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target/release/attendance-api"
@@ -22,8 +22,8 @@ API = "/api/v1/attendance"
 PASSWORD = "a password of the test"
 
 
-def directory():
-    """One that an unprivileged user can reach."""
+def make_directory():
+    """Makes a temporary directory that an unprivileged user can enter."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="attendance-monitoring-"))
     path.chmod(0o755)
     return path
@@ -35,27 +35,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
-# The package that brings a program that is not called like it.
+# The package of each program whose package has another name.
 PACKAGES = {"nginx": "nginx-light", "promtool": "prometheus", "initdb": "postgresql", "postgres": "postgresql", "setpriv": "util-linux"}
 
 
 def tool(name):
-    """Where a program of Debian's is; servers are not in everybody's PATH."""
+    """Finds a program; servers are in directories that are not in the PATH of every user."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if not found:
-        raise Failed(f"the program {name} is missing; install it: sudo apt-get install {PACKAGES.get(name, name)}")
+        raise StepError(f"the program {name} is missing; install it: sudo apt-get install {PACKAGES.get(name, name)}")
     return found
 
 
 def postgres_tool(name):
-    """Where a program of PostgreSQL is: all are of the newest version that Debian's directory has, else those in the PATH."""
+    """Finds a program of PostgreSQL: of the newest version in Debian's directory, else in the PATH."""
     versions = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
     newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
     return str(newest.with_name(name)) if newest else tool(name)
 
 
 def unprivileged():
-    """The words that make a program run as somebody without privileges."""
+    """Returns the command prefix that runs a program without privileges."""
     if os.geteuid() != 0:
         return []
     user = pwd.getpwnam("nobody")
@@ -63,16 +63,16 @@ def unprivileged():
 
 
 def call(words, timeout=120, cwd=ROOT):
-    """What a program says; a bad end is a failure. It ends with the run."""
+    """Runs a program and returns its output; fails the step when it fails. The program ends with the run."""
     words = [tool("setpriv"), "--pdeathsig", "KILL", *(str(word) for word in words)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, cwd=cwd, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise Failed(f"{words[3]} says: {(done.stdout + done.stderr)[-1500:]}")
+        raise StepError(f"{words[3]} says: {(done.stdout + done.stderr)[-1500:]}")
     return done.stdout + done.stderr
 
 
 def get(port, path, headers=None, timeout=10):
-    """Status, headers and body of a request on a connection of its own."""
+    """Sends a GET on a new connection; returns status, headers and body."""
     return ask(port, "GET", path, None, headers or {}, timeout)
 
 
@@ -87,19 +87,19 @@ def ask(port, method, path, body, headers, timeout=10):
 
 
 def create(port, identity):
-    """The status of a create."""
-    return create_whole(port, identity)[0]
+    """Creates a record; returns the status."""
+    return create_answer(port, identity)[0]
 
 
-def create_whole(port, identity):
+def create_answer(port, identity):
     body = json.dumps({"id": identity, "name": "Asha Rao", "status": "Present", "date": "2026-11-26"})
     return ask(port, "POST", f"{API}/create", body, {"Content-Type": "application/json"})
 
 
 class Child:
-    """A program in the background, its output in a file."""
+    """A program in the background, with its output in a file."""
 
-    guard = None
+    cleanup = None
 
     def __init__(self, work, name, words, environment=None):
         self.name, self.log = name, work / f"{name}.log"
@@ -112,7 +112,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, cwd="/", start_new_session=True
             )
-        self.guard.add(self.process.pid)
+        self.cleanup.add(self.process.pid)
         return self
 
     def running(self):
@@ -128,23 +128,24 @@ class Child:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(10)
-                raise Failed(f"{self.name} does not stop in {seconds} s: {self.said()}") from None
-        self.guard.remove(self.process.pid)
+                raise StepError(f"{self.name} does not stop in {seconds} s: {self.last_output()}") from None
+        self.cleanup.remove(self.process.pid)
 
-    def said(self):
+    def last_output(self):
         return self.log.read_text()[-800:]
 
     def until(self, seconds, what, probe):
-        """Waits for it; its end is a failure."""
-        def looks():
+        """Waits until the probe is true; fails when the program ends first."""
+
+        def check():
             if not self.running():
-                raise Failed(f"{self.name} ended: {self.said()}")
+                raise StepError(f"{self.name} ended: {self.last_output()}")
             try:
                 return probe()
             except OSError:
                 return False
 
-        return within(seconds, what, looks)
+        return wait_until(seconds, what, check)
 
 
 class Postgres(Child):
@@ -183,7 +184,7 @@ class Redis(Child):
 
 
 class Appliance(Child):
-    """The release binary; without backends it manages its own."""
+    """The release binary; without external backends it manages its own."""
 
     def __init__(self, work, name, postgres=None, redis=None):
         self.port = free_port()
@@ -210,13 +211,13 @@ class Appliance(Child):
         return get(self.port, "/metrics")[2]
 
     def answered(self):
-        """How many searches and creates it has answered."""
+        """Returns how many searches and creates this instance has answered."""
         lines = [line for line in self.metrics().splitlines() if line.startswith("flask_http_request_duration_seconds_count")]
         return sum(float(line.split()[-1]) for line in lines if f'path="{API}/search"' in line or f'path="{API}/create"' in line)
 
 
 class Prometheus(Child):
-    """A real Prometheus with the example's configuration, but for the targets and the pace."""
+    """A real Prometheus with the example's configuration; only targets and intervals are changed."""
 
     def __init__(self, work, targets):
         self.port = free_port()
@@ -225,7 +226,7 @@ class Prometheus(Child):
         text, changed = re.subn(r'targets: \["localhost:8080"\]', f"targets: [{quoted}]", example)
         text = text.replace("15s", "1s").replace("scrape_timeout: 5s", "scrape_timeout: 1s")
         if changed != 1:
-            raise Failed("the example's targets are not where they were")
+            raise StepError("the targets of the example were not found")
         home = work / "prometheus"
         home.mkdir()
         (home / "prometheus.yml").write_text(text)
@@ -239,15 +240,15 @@ class Prometheus(Child):
         return self
 
     def query(self, expression):
-        """The result's series; a refused expression is a failure."""
+        """Returns the series of the result; fails the step when the expression is refused."""
         status, _, body = get(self.port, f"/api/v1/query?query={quote(expression)}")
         answer = json.loads(body)
         if status != 200 or answer["status"] != "success":
-            raise Failed(f"{expression}: {answer.get('error')}")
+            raise StepError(f"{expression}: {answer.get('error')}")
         result = answer["data"]["result"]
         return result if isinstance(result, list) else [result]
 
     def alerts(self):
-        """The alerts that are pending or fire: the name and the instance of each."""
+        """Returns name and instance of each alert that is pending or firing."""
         found = json.loads(get(self.port, "/api/v1/alerts")[2])["data"]["alerts"]
         return {(alert["labels"]["alertname"], alert["labels"].get("instance")) for alert in found}

@@ -1,4 +1,4 @@
-"""Stand-ins for instances that remember what a balancer sends them."""
+"""Servers in the place of instances that record the requests of a load balancer."""
 
 import http.server
 import sys
@@ -7,7 +7,7 @@ import threading
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # An answer is written in one go.
+    # Head and body of an answer are written together.
     wbufsize = -1
 
     def answer(self):
@@ -18,7 +18,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with upstream.lock:
                 upstream.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
                 upstream.connections.add(self.client_address)
-        self.send_response(503 if upstream.stopping and not probe else 200)
+        self.send_response(503 if upstream.is_stopping and not probe else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -33,19 +33,19 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        # A balancer may break off a question about health.
+        # A load balancer may close the connection of a health check early.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Upstream:
-    """`with Upstream() as upstream`: answers everything with 200, or with 503 while it is `stopping`, and its health with 200 always."""
+    """Answers every request with 200, or with 503 while `is_stopping` is set; health checks always with 200."""
 
     def __init__(self):
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.upstream = self
         self.port = self.server.server_address[1]
-        self.stopping, self.lock = False, threading.Lock()
+        self.is_stopping, self.lock = False, threading.Lock()
         self.clear()
 
     def clear(self):

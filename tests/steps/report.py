@@ -1,4 +1,4 @@
-"""The steps of a run: what each is called, how long it took, and whether it held."""
+"""The steps of a test run: registers them, runs them in order, and prints the result and the duration of each."""
 
 import http.client
 import subprocess
@@ -6,8 +6,8 @@ import time
 import traceback
 
 
-class Failed(Exception):
-    """A command ended badly, or something is not as it should be."""
+class StepError(Exception):
+    """A command failed, or something is not as expected; the step fails."""
 
 
 STEPS = []
@@ -23,38 +23,39 @@ def step(text):
     return register
 
 
-def expect(holds, *what):
-    """Fails the step with these words unless it holds."""
-    if not holds:
-        raise Failed(" ".join(str(word) for word in what) or "not as expected")
+def expect(condition, *what):
+    """Fails the step with these words unless the condition is true."""
+    if not condition:
+        raise StepError(" ".join(str(word) for word in what) or "not as expected")
 
 
-def within(seconds, what, probe):
-    """Asks again and again until the answer is true; the seconds that took."""
+def wait_until(seconds, what, probe):
+    """Calls `probe` until its result is true, and returns the seconds that this took; fails the step when the time is over."""
     begun = time.monotonic()
     while True:
-        answer = probe()
+        result = probe()
         took = time.monotonic() - begun
-        if answer:
+        if result:
             return took
         if took > seconds:
-            raise Failed(f"{what}: not within {seconds} s")
+            raise StepError(f"{what}: not within {seconds} s")
         time.sleep(0.02)
 
 
-def run_all(machine, only):
-    """Runs the steps in their order and prints each; the numbers of those that held and did not."""
+def run_all(subject, words):
+    """Runs the steps in order on the subject, only those that contain one of the words if there are any; returns how many passed and failed."""
     passed = failed = 0
     for text, function in STEPS:
-        if only and not any(word.lower() in f"{function.__module__}.{function.__name__} {text}".lower() for word in only):
+        name = f"{function.__module__}.{function.__name__} {text}".lower()
+        if words and not any(word.lower() in name for word in words):
             continue
         begun = time.monotonic()
         try:
-            note = function(machine)
-        except (Failed, AssertionError, OSError, ValueError, IndexError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as error:
+            note = function(subject)
+        except (StepError, AssertionError, OSError, ValueError, IndexError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as error:
             failed += 1
-            where = traceback.extract_tb(error.__traceback__)
-            line = next((frame.lineno for frame in where if frame.name == function.__name__), "?")
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((frame.lineno for frame in frames if frame.name == function.__name__), "?")
             print(f"FAILED {text} ({time.monotonic() - begun:.1f} s)\n       {function.__module__}.py:{line}: {error}", flush=True)
         else:
             passed += 1

@@ -9,7 +9,7 @@ from service import API, UNIT, create, has, healthy, main_pid, serving_again, sh
 
 
 def wrk_failures(text):
-    """What wrk counts as failed, or that it did nothing."""
+    """Returns the failures that wrk reports, and the number of its requests."""
     failures = re.findall(r"(Socket errors:.*|Non-2xx.*)", text)
     requests = re.search(r"(\d+) requests in", text)
     return failures, int(requests[1]) if requests else 0
@@ -19,7 +19,7 @@ def wrk_failures(text):
 def socket_restart(machine):
     machine.run(f"systemctl stop {UNIT} && systemctl enable --now attendance-api.socket && systemctl start {UNIT}", 120)
     expect(show(machine, "ActiveState", "attendance-api.socket") == "active" and healthy(machine))
-    # wrk gives up after 2 s by itself; a client that waits is what the socket is for.
+    # By default wrk gives up after 2 s; socket activation is for clients that wait.
     words = ["wrk", "-t2", "-c32", "-d12s", "--timeout", "10s", f"{API}/search?id=first"]
     load = machine.network(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
@@ -40,11 +40,11 @@ def socket_restart(machine):
 @step("with the socket enabled, the first connection starts the service")
 def socket_starts(machine):
     machine.run(f"systemctl stop {UNIT}", 120)
-    # Stopping the service leaves its socket.
+    # The socket unit is still active after the service was stopped.
     return serving_again(machine, 30)
 
 
-@step("reboot: enabled as before, with its records")
+@step("after a reboot, service and socket are enabled and the records are there")
 def reboot(machine):
     create(machine, "before-reboot")
     machine.reboot()
@@ -54,7 +54,7 @@ def reboot(machine):
     return note
 
 
-@step("with the socket disabled again, it listens by itself, after a reboot too")
+@step("with the socket disabled again, the service itself listens, also after a reboot")
 def socket_disabled(machine):
     machine.run(f"systemctl disable --now attendance-api.socket && systemctl restart {UNIT}", 120)
     expect(healthy(machine) and has(machine, "first"))

@@ -1,9 +1,9 @@
-"""Ends what a run has started when the run was killed and cannot do it itself."""
+"""Ends the programs of a run, and removes its directory, when the run was killed and cannot do it itself."""
 
 import shutil
 import subprocess
 
-# Nothing is ever written to the pipe: it ends when the run does. A run that ended in order has taken its directory away.
+# Nothing is ever written to the pipe; it ends when the run ends. A run that ended normally has already removed its directory.
 SCRIPT = """
 read -r _
 cd "$1/children" 2>/dev/null || exit 0
@@ -21,14 +21,14 @@ cd / && rm -rf "$1"
 """
 
 
-class Guard:
-    """A shell that waits for the end of the run. It knows the children by the files of a directory, named by their process ids."""
+class CleanupProcess:
+    """A shell that waits for the end of the run. The process ids of the children are the names of the files in a directory."""
 
     def __init__(self, work):
         self.work, self.children = work, work / "children"
         self.children.mkdir()
-        words = ["sh", "-c", SCRIPT, "guard", str(work)]
-        # A session of its own: what is typed at the terminal is for the run alone.
+        words = ["sh", "-c", SCRIPT, "cleanup", str(work)]
+        # Its own session: a Ctrl-C at the terminal must reach the run only.
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def add(self, pid):
@@ -38,7 +38,7 @@ class Guard:
         (self.children / str(pid)).unlink(missing_ok=True)
 
     def end(self):
-        """The run has stopped its children: the directory goes, and the guard with it."""
+        """Removes the directory after the run has stopped its children, and lets the shell end."""
         shutil.rmtree(self.work, ignore_errors=True)
         self.process.stdin.close()
         self.process.wait(30)

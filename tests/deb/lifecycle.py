@@ -1,17 +1,17 @@
-"""Install, look around, restart, kill, stop, reload, reboot."""
+"""Installation, restart, crash, hanging processes, reload, journal."""
 
 import json
 import re
 import time
 
 import packages
-from report import expect, step, within
+from report import expect, step, wait_until
 from service import (
     API, CONFIG, STATE, UNIT, all_ids, answer, apt, create, exposure, has, healthy, installed, main_pid, postmaster, readiness,
     serving_again, show,
 )
 
-# What dpkg and the start leave: path, owner, group, permissions.
+# The paths that exist after installation and start, each with its owner, group and permissions.
 EXPECTED = [
     ("/usr/bin/attendance-api", "root:root:755"),
     ("/lib/systemd/system/attendance-api.service", "root:root:644"),
@@ -39,24 +39,24 @@ EXPECTED = [
 ]
 
 
-@step("apt installs it from the signed file: repository, and says where it listens and is configured")
+@step("apt installs the package from the signed file: repository, and prints its address and its configuration file")
 def install(machine):
     packages.add_source(machine, "file:/srv/apt")
     said = apt(machine, "install attendance-api")
-    # Before anything else: apt has returned, so it serves.
+    # First of all: when apt has returned, the service must already answer.
     expect(healthy(machine), "not healthy when apt returns:", said[-600:])
     expect("0.0.0.0:8080" in said and CONFIG in said, "apt says", said[-600:])
     expect(installed(machine) == ("ii", packages.VERSION), installed(machine))
     expect("WARNING" not in said and "warning" not in said, "apt says", said[-600:])
 
 
-@step("it is enabled, running, and tells systemd what it is doing")
+@step("the service is enabled and running, and reports its status to systemd")
 def running(machine):
     expect(machine.out(f"systemctl is-enabled {UNIT}; systemctl is-active {UNIT}") == "enabled\nactive")
     expect(machine.run("systemctl is-enabled attendance-api.socket", check=False).stdout.strip() == "disabled")
     expect(show(machine, "Type") == "notify" and show(machine, "NRestarts") == "0")
     status = show(machine, "StatusText")
-    expect(status, "there is no STATUS")
+    expect(status, "StatusText is empty")
     return status
 
 
@@ -66,7 +66,7 @@ def create_and_search(machine):
     expect(has(machine, "first") and "first" in all_ids(machine))
 
 
-@step("every installed path is there, with its owner and permissions")
+@step("every installed path exists with its owner and permissions")
 def paths(machine):
     for path, expected in EXPECTED:
         found = machine.out(f"stat -c %U:%G:%a {path}")
@@ -75,7 +75,7 @@ def paths(machine):
     for path in listed:
         expect(path == "/." or machine.path(path).exists(), path, "is missing")
         expect(machine.path(path).is_dir() or machine.path(path).stat().st_size > 0, path, "is empty")
-    # A file of the package that differs; the configuration's permissions are ours to change.
+    # Reports files that differ from the package; permissions, which postinst changes for the configuration, do not count.
     expect(machine.out("dpkg --verify attendance-api") == "", "dpkg --verify finds", machine.out("dpkg --verify attendance-api"))
     expect(CONFIG in machine.out("dpkg-query -W -f '${Conffiles}' attendance-api"), "config.yaml is no conffile")
     machine.run("bash -n /usr/share/bash-completion/completions/attendance-api")
@@ -88,9 +88,9 @@ def paths(machine):
     return f"{len(listed)} paths"
 
 
-@step("the configuration has every key, commented out, and is what the defaults are")
+@step("the installed configuration has every key commented out, and equals the defaults")
 def configuration(machine):
-    # A key is a comment without a space behind its mark; a section is no comment.
+    # A key that is commented out has no space after "#"; a section is not commented out.
     lines = [line for line in machine.path(CONFIG).read_text().split("\n") if line and not line.lstrip().startswith("# ")]
     set_keys = [line for line in lines if re.match(r"\s*[a-z_]+:\s*\S", line)]
     expect(not set_keys, "keys are set:", set_keys)
@@ -135,21 +135,21 @@ def kill_appliance(machine):
     return note
 
 
-@step("kill -9 of PostgreSQL: back within 3 s, the appliance stays")
+@step("kill -9 of PostgreSQL: back within 3 s, the appliance keeps running")
 def kill_postgres(machine):
     before, server = main_pid(machine), postmaster(machine)
     create(machine, "before-crash")
     machine.run(f"kill -9 {server}")
 
-    def works(machine):
+    def is_working(machine):
         return answer(machine, "/search?id=before-crash", seconds=2)[0] == 200 and healthy(machine)
 
-    # The cache may answer before the database is back: only another server counts.
-    def another(machine):
+    # The cache may answer before the database is back, so the process id of PostgreSQL must have changed.
+    def is_new_server(machine):
         found = machine.run(f"head -1 {STATE}/postgres/*/postmaster.pid", check=False).stdout.strip()
-        return found.isdigit() and int(found) != server and works(machine)
+        return found.isdigit() and int(found) != server and is_working(machine)
 
-    note = serving_again(machine, 3, another)
+    note = serving_again(machine, 3, is_new_server)
     expect(main_pid(machine) == before, "the appliance was restarted")
     create(machine, "after-crash")
     return note
@@ -162,16 +162,16 @@ def watchdog(machine):
     before = main_pid(machine)
     machine.run(f"kill -STOP {before}")
 
-    def another(machine):
+    def is_new_process(machine):
         return show(machine, "MainPID") not in ("0", str(before)) and healthy(machine)
 
-    note = serving_again(machine, 2 * seconds + 30, another)
+    note = serving_again(machine, 2 * seconds + 30, is_new_process)
     expect("watchdog" in machine.out(f"journalctl -u {UNIT} --no-pager | grep -i watchdog"), "the journal names no watchdog")
     expect(has(machine, "first"))
     return f"{note}, WatchdogSec={seconds}"
 
 
-@step("a database that hangs is no reason for the watchdog: not ready, no restart, and back")
+@step("a database that hangs makes the service not ready, but the watchdog does not restart it")
 def hanging_database(machine):
     seconds = int(show(machine, "WatchdogUSec").removesuffix("s"))
     before, server = main_pid(machine), postmaster(machine)
@@ -179,7 +179,7 @@ def hanging_database(machine):
     stopped = machine.out(f"ps -o pid= --ppid {server}; echo {server}").split()
     machine.run(f"kill -STOP {' '.join(stopped)}")
     try:
-        within(10, "503 of /readyz", lambda: readiness(machine) == "503")
+        wait_until(10, "503 of /readyz", lambda: readiness(machine) == "503")
         time.sleep(seconds + 2)
         expect(main_pid(machine) == before, "the appliance was restarted")
     finally:
@@ -189,7 +189,7 @@ def hanging_database(machine):
     return note
 
 
-@step("reload takes over what can change without a restart, and names what waits for one")
+@step("reload applies the keys that need no restart, and names those that do")
 def reload(machine):
     before = main_pid(machine)
     file = machine.path(CONFIG)
@@ -205,26 +205,26 @@ def reload(machine):
     # Written in place: a rename would change the owner.
     file.write_text(pristine.replace("#level: info", "level: warn").replace("#listen: 0.0.0.0:8080", "listen: 0.0.0.0:8081"))
     try:
-        ask("told-before")
-        within(10, "the line of a request", lambda: "told-before" in journal())
+        ask("logged-before")
+        wait_until(10, "the line of a request", lambda: "logged-before" in journal())
         machine.run(f"systemctl reload {UNIT}")
-        within(10, "a word about server.listen", lambda: "server.listen" in journal())
-        ask("not-told")
+        wait_until(10, "a log line about server.listen", lambda: "server.listen" in journal())
+        ask("not-logged")
         expect(main_pid(machine) == before and healthy(machine), "it was restarted")
     finally:
         file.write_text(pristine)
     machine.run(f"systemctl reload {UNIT}")
 
-    def told_again():
-        ask("told-again")
-        return "told-again" in journal()
+    def is_logged_again():
+        ask("logged-again")
+        return "logged-again" in journal()
 
-    within(10, "the line of a request at level info", told_again)
-    expect("not-told" not in journal(), "level warn tells of a good request")
+    wait_until(10, "the line of a request at level info", is_logged_again)
+    expect("not-logged" not in journal(), "a successful request is logged at level warn")
 
 
-@step("a reload of a wrong configuration changes nothing")
-def wrong_reload(machine):
+@step("a reload with an invalid configuration changes nothing")
+def invalid_reload(machine):
     before = main_pid(machine)
     file = machine.path(CONFIG)
     pristine = file.read_text()
@@ -251,7 +251,7 @@ def journal(machine):
         seen[level] = seen.get(level, 0) + 1
         expect(entry["PRIORITY"] == wanted[level], "priority", entry["PRIORITY"], "of", entry["MESSAGE"])
     expect(seen.get("info") and seen.get("warn", 0) + seen.get("error", 0), "levels seen:", seen)
-    # And so -p finds the bad ones alone.
+    # Therefore `journalctl -p` selects warnings and errors.
     worse = machine.out(f"journalctl --no-pager -o cat -p warning _SYSTEMD_UNIT={UNIT}").split("\n")
     expect(len(worse) == seen.get("warn", 0) + seen.get("error", 0), "-p warning lists", len(worse), "of", seen)
     return ", ".join(f"{count} {level}" for level, count in sorted(seen.items()))

@@ -1,27 +1,28 @@
-"""A taken port, a policy against starting, a mounted state directory, a system without systemd."""
+"""A port in use, a policy against starting services, a mounted state directory, a system without systemd."""
 
 import shutil
 from subprocess import DEVNULL
 
 import packages
 from machine import ENVIRONMENT, WORK, call
-from removal import PURGE_DATA, gone
-from report import expect, step, within
+from removal import PURGE_DATA, expect_stopped
+from report import expect, step, wait_until
 from service import CONFIG, STATE, UNIT, apt, create, has, healthy, show
 
 
-@step("a taken port does not break apt; systemctl status has the reason; freed, it starts")
-def taken_port(machine):
+@step("a port in use does not break apt; systemctl status has the reason; the service starts when the port is free")
+def port_in_use(machine):
     apt(machine, "remove attendance-api")
     other = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "0.0.0.0", "--directory", "/usr/share/doc", "8080"], stdout=DEVNULL, stderr=DEVNULL)
     try:
-        within(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
+        wait_until(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
         said = apt(machine, "install attendance-api")
         expect("does not run" in said and "systemctl status" in said, "apt says", said[-500:])
+
         def status():
             return machine.run(f"systemctl status --no-pager {UNIT}", check=False).stdout
 
-        expect(show(machine, "ActiveState") == "failed" and show(machine, "NRestarts") == "0", "it is tried again and again")
+        expect(show(machine, "ActiveState") == "failed" and show(machine, "NRestarts") == "0", "systemd keeps restarting it")
         expect(show(machine, "ExecMainStatus") == "69" and "Address already in use" in status(), "systemctl status says", status()[-900:])
         machine.run("dpkg --audit && ! dpkg -l attendance-api | grep -v '^ii' | grep ' attendance-api '")
     finally:
@@ -31,7 +32,7 @@ def taken_port(machine):
     expect(healthy(machine) and has(machine, "old"))
 
 
-@step("policy-rc.d is respected: installed and enabled, not started")
+@step("policy-rc.d is respected: the service is installed and enabled, but not started")
 def policy(machine):
     apt(machine, "remove attendance-api")
     file = machine.path("/usr/sbin/policy-rc.d")
@@ -39,7 +40,7 @@ def policy(machine):
     file.chmod(0o755)
     try:
         apt(machine, "install attendance-api")
-        gone(machine)
+        expect_stopped(machine)
         expect(machine.out(f"systemctl is-enabled {UNIT}") == "enabled")
     finally:
         file.unlink()
@@ -47,7 +48,7 @@ def policy(machine):
     expect(healthy(machine))
 
 
-@step("the state directory may be a mount: private, used, and emptied by a purge that deletes")
+@step("a mounted state directory is made private, used, and emptied by a purge that deletes the data")
 def mounted(machine):
     machine.run(f"echo '{PURGE_DATA} true' | debconf-set-selections")
     apt(machine, "purge attendance-api")
@@ -69,7 +70,7 @@ def mounted(machine):
     machine.run(f"rmdir {STATE}")
 
 
-@step("in a chroot without systemd it installs, is enabled, and purges")
+@step("in a chroot without systemd the package can be installed and purged, and the service is enabled")
 def chroot(_):
     root = WORK / "chroot"
     shutil.rmtree(root, ignore_errors=True)
@@ -90,6 +91,6 @@ def chroot(_):
         expect(inside(f"stat -c %U:%G:%a {CONFIG}").strip() == "root:attendance-api:640")
         inside("dpkg-reconfigure attendance-api && apt-get -y remove attendance-api </dev/null && apt-get -y purge attendance-api </dev/null")
         expect(not (root / "etc/attendance-api").exists() and not (root / STATE.lstrip("/")).exists())
-        expect(not (root / "etc/systemd/system/multi-user.target.wants/attendance-api.service").is_symlink(), "the link is left")
+        expect(not (root / "etc/systemd/system/multi-user.target.wants/attendance-api.service").is_symlink(), "the link still exists")
     finally:
         shutil.rmtree(root, ignore_errors=True)
