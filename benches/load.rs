@@ -1,19 +1,19 @@
-//! What `make bench` needs besides wrk: the bare hyper server it compares with, load at a fixed rate, and idle connections.
+//! Tools of `make bench` besides wrk: the bare hyper server of the comparisons, load at a fixed rate, and idle connections.
 //!
 //!     load serve SIZE                           a minimal hyper server; prints its port; answers one body of SIZE bytes
-//!     load serve-per-core SIZE                  the same on a runtime of one thread for each processor, the port shared (SO_REUSEPORT)
-//!     load serve-inserts DIRECTORY SIZE         a minimal hyper server that inserts a row for each request, by way of PostgreSQL's socket in
-//!                                               DIRECTORY (password in PGPASSWORD), and answers as above
+//!     load serve-per-core SIZE                  as `serve`, with a single-threaded runtime for each processor; they share the port (SO_REUSEPORT)
+//!     load serve-inserts DIRECTORY SIZE         a minimal hyper server that inserts a row for each request through PostgreSQL's socket in
+//!                                               DIRECTORY (password in PGPASSWORD), and answers as `serve`
 //!     load paced PORT PATH RATE SECONDS         requests at a fixed rate on 32 connections; prints p50 and p99 in microseconds
 //!     load idle PORT PATH COUNT                 opens COUNT keep-alive connections, prints `open`, keeps them until standard input ends
 //!
-//! Latency at a fixed rate is measured from the moment a request was due, not from when it could be sent: a server that stalls
-//! is charged for every request that had to wait.
+//! Latency at a fixed rate is measured from the time at which a request was due, not from that at which it could be sent. So a stall of the
+//! server counts for every request that had to wait.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a tool of the benchmark ends where something is wrong"
+    reason = "a tool of the benchmark ends on the first error"
 )]
 
 use std::cell::Cell;
@@ -47,7 +47,7 @@ fn main() {
             paced(port.parse().unwrap(), path, rate.parse().unwrap(), seconds.parse().unwrap());
         }
         ["idle", port, path, count] => idle(port.parse().unwrap(), path, count.parse().unwrap()),
-        // `cargo test --all-targets` and `cargo bench` come without words.
+        // `cargo test --all-targets` and `cargo bench` pass no arguments.
         _ => println!("load: see `make bench`"),
     }
 }
@@ -77,8 +77,8 @@ fn serve_per_core(size: usize) {
     first.block_on(accept(listener, size));
 }
 
-/// The least that can be between a client and a durable row with hyper and `tokio-postgres`: one thread, one connection, one prepared
-/// statement; nothing is read, checked, counted or logged.
+/// The least work between a client and a durable row with hyper and `tokio-postgres`: one thread, one connection, one prepared
+/// statement. The request is neither read nor checked, counted or logged.
 #[tokio::main(flavor = "current_thread")]
 async fn serve_inserts(directory: &str, size: usize) {
     let password = std::env::var("PGPASSWORD").unwrap();
@@ -86,7 +86,7 @@ async fn serve_inserts(directory: &str, size: usize) {
     config.host_path(directory).user("postgres").password(password).dbname("attendance_db");
     let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(async move { connection.await.unwrap() });
-    // pgbench's, word for word.
+    // Exactly the statement that pgbench runs.
     let insert = "INSERT INTO records (id, name, status, date) VALUES ($1, 'Asha Rao', 'Present', '2024-01-02') ON CONFLICT DO NOTHING";
     let insert = client.prepare(insert).await.unwrap();
     let shared = Rc::new((client, insert, Bytes::from(vec![b'x'; size])));
@@ -111,7 +111,7 @@ async fn serve_inserts(directory: &str, size: usize) {
     loop {
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.set_nodelay(true).unwrap();
-        // A client that hangs up is no matter here.
+        // A client may close its connection at any time.
         drop(serve_one(tcp).await);
     }
 }
@@ -126,7 +126,7 @@ async fn accept(listener: TcpListener, size: usize) {
             let response = Response::builder().header("content-type", "application/json").body(Full::new(body.clone()));
             async move { Ok::<_, Infallible>(response.unwrap()) }
         });
-        // A client that hangs up is no matter here.
+        // A client may close its connection at any time.
         tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(tcp), answer).await) });
     }
 }
@@ -134,7 +134,7 @@ async fn accept(listener: TcpListener, size: usize) {
 /// One keep-alive connection.
 struct Client {
     tcp: TcpStream,
-    request: Vec<u8>,
+    request_bytes: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -143,16 +143,16 @@ impl Client {
         let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
         tcp.set_nodelay(true).unwrap();
         tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
-        Self { tcp, request, buffer: Vec::new() }
+        let request_bytes = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
+        Self { tcp, request_bytes, buffer: Vec::new() }
     }
 
     fn send(&mut self) {
         self.buffer.clear();
-        self.tcp.write_all(&self.request).unwrap();
+        self.tcp.write_all(&self.request_bytes).unwrap();
     }
 
-    /// Reads what has come; whether it is the whole answer, which must be a 200.
+    /// Reads the available bytes; returns whether the answer, which must be a 200, is complete.
     fn is_answered(&mut self) -> bool {
         let mut piece = [0; 4096];
         let read = match self.tcp.read(&mut piece) {
@@ -160,7 +160,7 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(error) => panic!("{error}"),
         };
-        assert!(read > 0, "the server hung up");
+        assert!(read > 0, "the server closed the connection");
         self.buffer.extend_from_slice(&piece[..read]);
         let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
         let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
@@ -169,57 +169,58 @@ impl Client {
         self.buffer.len() >= head + 4 + length.parse::<usize>().unwrap()
     }
 
-    /// Sends the request and waits for the whole answer.
-    fn ask(&mut self) {
+    /// Sends the request and waits for the complete answer.
+    fn request(&mut self) {
         self.send();
         while !self.is_answered() {}
     }
 }
 
-/// One thread that never sleeps: one that does costs more processor time than the servers, and is late.
+/// Sends requests at a fixed rate from one thread that polls: a thread that sleeps wakes late, and costs more processor time than the servers.
 fn paced(port: u16, path: &str, rate: f64, seconds: f64) {
     let start = Instant::now() + Duration::from_millis(100);
-    let due = |turn: u32| start + Duration::from_secs_f64(f64::from(turn) / rate);
-    let mut lanes: Vec<(Client, Option<Instant>)> = (0..CONNECTIONS).map(|_| (Client::new(port, path), None)).collect();
-    lanes.iter().for_each(|(client, _)| client.tcp.set_nonblocking(true).unwrap());
+    let due = |number: u32| start + Duration::from_secs_f64(f64::from(number) / rate);
+    let mut connections: Vec<(Client, Option<Instant>)> =
+        (0..CONNECTIONS).map(|_| (Client::new(port, path), None)).collect();
+    connections.iter().for_each(|(client, _)| client.tcp.set_nonblocking(true).unwrap());
     let last = (rate * seconds) as u32;
-    let mut late = VecDeque::new();
-    let mut taken = Vec::new();
-    let mut turn = 0;
-    while turn < last || !late.is_empty() || lanes.iter().any(|(_, since)| since.is_some()) {
-        while turn < last && due(turn) <= Instant::now() {
-            late.push_back(due(turn));
-            turn += 1;
+    let mut overdue = VecDeque::new();
+    let mut latencies = Vec::new();
+    let mut next = 0;
+    while next < last || !overdue.is_empty() || connections.iter().any(|(_, since)| since.is_some()) {
+        while next < last && due(next) <= Instant::now() {
+            overdue.push_back(due(next));
+            next += 1;
         }
-        for (client, since) in &mut lanes {
+        for (client, since) in &mut connections {
             if let Some(was_due) = since
                 && client.is_answered()
             {
-                taken.push(was_due.elapsed().as_micros());
+                latencies.push(was_due.elapsed().as_micros());
                 *since = None;
             }
             if since.is_none() {
-                *since = late.pop_front();
+                *since = overdue.pop_front();
                 if since.is_some() {
                     client.send();
                 }
             }
         }
     }
-    taken.sort_unstable();
-    println!("{} {}", taken[taken.len() / 2], taken[taken.len() * 99 / 100]);
+    latencies.sort_unstable();
+    println!("{} {}", latencies[latencies.len() / 2], latencies[latencies.len() * 99 / 100]);
 }
 
 fn idle(port: u16, path: &str, count: usize) {
     let clients: Vec<Client> = (0..count)
         .map(|_| {
             let mut client = Client::new(port, path);
-            client.ask();
+            client.request();
             client
         })
         .collect();
     println!("open");
-    // Ends with its parent.
+    // Standard input ends when the benchmark closes it, or ends itself.
     let _ = std::io::stdin().read(&mut [0]);
     drop(clients);
 }

@@ -1,8 +1,8 @@
-//! `make bench-start`: how long a start takes, what the idle appliance weighs, how large the binary is.
+//! `make bench-start`: duration of a start, memory of the idle appliance, size of the binary.
 //!
-//! Prints each figure beside its target; a missed target is printed as missed. Nothing here fails on a figure.
+//! Prints each figure beside its target. A missed target is printed as MISSED, but is not an error.
 
-#![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_attendance-api");
 /// Starts of each kind; the median is reported.
 const ROUNDS: usize = 5;
 /// A start that takes longer has failed.
-const BOUND: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const MB: f64 = 1_000_000.0;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -75,7 +75,7 @@ struct Appliance {
 }
 
 impl Appliance {
-    /// Starts it and waits for the first 200 of its health page.
+    /// Starts the appliance and waits for the first 200 of the health endpoint.
     fn start(data: &Path) -> Result<(Self, Duration)> {
         let started = Instant::now();
         let mut child = Command::new(BINARY)
@@ -84,7 +84,7 @@ impl Appliance {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
-        let output = child.stdout.take().ok_or("the child's output was asked for")?;
+        let output = child.stdout.take().ok_or("the child's standard output is piped")?;
         let mut lines = BufReader::new(output).lines();
         let address = loop {
             let line = lines.next().ok_or("the appliance ended before it listened")??;
@@ -92,11 +92,11 @@ impl Appliance {
                 break address;
             }
         };
-        // Its output is read to the end, so that it never waits for us.
+        // The output is read to its end, so that the appliance never blocks on it.
         std::thread::spawn(move || lines.for_each(drop));
         while !healthy(&address) {
-            if started.elapsed() > BOUND {
-                return Err(format!("no 200 from {address} within {} s", BOUND.as_secs()).into());
+            if started.elapsed() > START_TIMEOUT {
+                return Err(format!("no 200 from {address} within {} s", START_TIMEOUT.as_secs()).into());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -110,14 +110,14 @@ impl Appliance {
     }
 }
 
-/// The address in the log line that says where the appliance listens.
+/// Returns the address from the log line "listening".
 fn listening(line: &str) -> Option<String> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
     (event["message"] == "listening").then(|| event["address"].as_str().map(str::to_owned))?
 }
 
 fn healthy(address: &str) -> bool {
-    let ask = || -> std::io::Result<String> {
+    let request = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         stream.write_all(b"GET /api/v1/attendance/health HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
@@ -125,7 +125,7 @@ fn healthy(address: &str) -> bool {
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    request().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 fn resident_bytes(pid: u32) -> Result<u64> {
@@ -144,7 +144,7 @@ fn children(pid: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// The resident memory of a child that is this binary, which is the built-in Redis.
+/// Returns the resident memory of a child if it is the managed Redis, which runs the binary of the appliance.
 fn redis_child(pid: u32) -> Option<u64> {
     let program: PathBuf = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     (program == std::fs::canonicalize(BINARY).ok()?).then(|| resident_bytes(pid).ok())?

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the performance claims rest on: every row is the appliance beside its baseline, alternated, in one run.
+# Measures the performance claims: every row compares the appliance with its baseline, in turn, in one run.
 #   scripts/bench.sh [--seconds N] [--rounds N] [--rows NAME,...] [--big]
-# Needs wrk, pgbench (postgresql-contrib), redis-server, python3; prints a table and writes benches/RESULTS.md.
+# It needs the programs of `scripts/install-deps.sh bench` and python3. It prints a table, and writes benches/RESULTS.md when every row was run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

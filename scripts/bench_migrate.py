@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from pg_private import Postgres
+from private_postgres import Postgres
 
 ours, theirs, root, runs = sys.argv[1:5]
 runs = int(runs)

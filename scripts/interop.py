@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from pg_private import Postgres
+from private_postgres import Postgres
 
 ours, theirs, data, root = sys.argv[1:5]
 chosen = sys.argv[5:]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from pg_private import Postgres
+from private_postgres import Postgres
 
 ROW = "SELECT row_to_json(r)::text FROM (SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, liquibase, contexts, labels, dense_rank() OVER (ORDER BY deployment_id) AS deployment FROM databasechangelog ORDER BY dateexecuted, orderexecuted) r"
 TABLES = "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT IN ('databasechangelog', 'databasechangeloglock') ORDER BY 1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the schema up to date: the database and changelog of liquibase.properties where there is one, else those of the
+# Brings the schema up to date: with the database and changelog of liquibase.properties if that file exists, else with those of the
 # appliance's configuration. Arguments are passed on, for example --contexts=prod.
 set -euo pipefail
 

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Starts the release binary (to serve, or to do what ATTENDANCE_RUN says) on a data directory in the checkout (.data), or, where the unprivileged user it becomes
-# could not get there (a checkout below a private home directory, started as root), in the place of an installed one.
+# Starts the release binary with the command in ATTENDANCE_RUN (default: serve). The data directory is .data in the checkout. Started as root, the
+# program changes to an unprivileged user; if that user cannot enter the checkout (below a private home directory), the data directory is
+# /var/lib/attendance-api.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 data=$PWD/.data
 if [ "$(id -u)" -eq 0 ]; then
-  at=$PWD
-  while [ "$at" != / ]; do
-    if [ $(($(stat -c 0%a "$at") & 1)) -eq 0 ]; then
-      echo "run: $at is private to its owner, and the appliance does not run as root: data goes to /var/lib/attendance-api" >&2
+  directory=$PWD
+  while [ "$directory" != / ]; do
+    if [ $(($(stat -c 0%a "$directory") & 1)) -eq 0 ]; then
+      echo "run: $directory is private to its owner and the appliance does not run as root, so the data directory is /var/lib/attendance-api" >&2
       data=/var/lib/attendance-api
       break
     fi
-    at=$(dirname "$at")
+    directory=$(dirname "$directory")
   done
 fi
 read -ra command <<<"${ATTENDANCE_RUN:-serve}"

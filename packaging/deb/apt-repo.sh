@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a signed apt repository of the package: target/apt, which can be used where it lies (file:) or copied to any web server (http:).
+# Builds a signed apt repository of the package: target/apt, which can be used in place (file:) or copied to any web server (http:).
 #   packaging/deb/apt-repo.sh [PACKAGE.deb...]       default: the packages in target/deb
-# The key: APT_KEY_FILE names a file with a secret key without a passphrase, else APT_KEY_ID names one of gpg's own keys, else a key is
-# made for the occasion, kept in target/apt-key for the next time.
+# The key is that of the file APT_KEY_FILE (a secret key without a passphrase), else the key APT_KEY_ID of gpg's own keys, else a generated one,
+# which is kept in target/apt-key for later builds.
 set -euo pipefail
 export LC_ALL=C
 umask 022
@@ -10,14 +10,14 @@ cd "$(dirname "$0")/../.."
 
 fail() { echo "apt-repo: $*" >&2; exit 1; }
 for tool in apt-ftparchive gpg; do
-  command -v $tool >/dev/null || fail "the program '$tool' is missing; scripts/install-deps.sh deb installs it"
+  command -v $tool >/dev/null || fail "the program '$tool' is missing; `scripts/install-deps.sh deb` installs it"
 done
 if [ $# -eq 0 ]; then set -- target/deb/attendance-api_*_amd64.deb; fi
-[ -f "$1" ] || fail "there is no package $1; make deb builds it"
+[ -f "$1" ] || fail "there is no package $1; `make deb` builds it"
 
 out=target/apt
 work=$(mktemp -d)
-# gpg starts an agent for each of its home directories.
+# gpg starts an agent for each home directory; it must be stopped before the directory is removed.
 trap 'GNUPGHOME=$work/gnupg gpgconf --kill all 2>/dev/null || true; rm -rf "$work"' EXIT
 
 if [ -z "${APT_KEY_ID:-}" ] || [ -n "${APT_KEY_FILE:-}" ]; then
@@ -27,7 +27,7 @@ if [ -z "${APT_KEY_ID:-}" ] || [ -n "${APT_KEY_FILE:-}" ]; then
   if [ -z "${APT_KEY_FILE:-}" ] && [ ! -f "$key" ]; then
     gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-generate-key "attendance-api package archive" ed25519 sign never
     (umask 077 && mkdir -p target/apt-key && gpg --batch --quiet --armor --export-secret-keys >"$key")
-    echo "apt-repo: made a signing key, $key"
+    echo "apt-repo: generated a signing key, $key"
   else
     gpg --batch --quiet --import "$key" || fail "the key in $key cannot be read"
   fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the package from the release binary: target/deb/attendance-api_VERSION_amd64.deb. The same tree gives the same package.
+# Builds the package from the release binary: target/deb/attendance-api_VERSION_amd64.deb. The build is reproducible: equal sources give an equal package.
 #   packaging/deb/build.sh [--version V] [--postgres-major N] [--out DIRECTORY] [--level 0..9]
-# The options are for tests: another version (default: that of Cargo.toml), another PostgreSQL to be announced, another place, less effort.
+# The options are for tests: another version (default: that of Cargo.toml), another PostgreSQL version to announce, another output directory, less
+# compression.
 set -euo pipefail
 export LC_ALL=C
 umask 022
@@ -26,20 +27,20 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-LIMIT=$((20 * 1024 * 1024))
+MAX_BYTES=$((20 * 1024 * 1024))
 binary=target/release/attendance-api
 maintainer=${DEB_MAINTAINER:-attendance-api maintainers <maintainers@attendance-api.invalid>}
-[ -x $binary ] || fail "$binary is missing; make deb builds it"
+[ -x $binary ] || fail "$binary is missing; `make deb` builds it"
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the package exists for amd64 only, this is $(dpkg --print-architecture)"
 for tool in dpkg-deb objdump zstd xz gzip python3 cargo; do
-  command -v $tool >/dev/null || fail "the program '$tool' is missing; scripts/install-deps.sh deb installs it"
+  command -v $tool >/dev/null || fail "the program '$tool' is missing; `scripts/install-deps.sh deb` installs it"
 done
-# The time of everything in the package: that of the sources.
+# The time stamp of every file in the package is that of the sources.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
-# One thread: the number of processors must not show in the result (older dpkg-deb ignore this and compress in one anyhow).
+# One thread, so that the result does not depend on the number of processors (older versions of dpkg-deb always use one).
 export SOURCE_DATE_EPOCH DPKG_DEB_THREADS_MAX=1
 
-depends=$(packaging/deb/needs.sh $binary target/postgres/postgres.tar.zst)
+depends=$(packaging/deb/dependencies.sh $binary target/postgres/postgres.tar.zst)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -49,7 +50,7 @@ doc=$root/usr/share/doc/attendance-api
 put() { # MODE FROM TO
   install -D -m "$1" "$2" "$root/$3"
 }
-filled() { # FILE: with its places filled in
+fill_in() { # FILE: replaces its placeholders
   sed -e "s|@VERSION@|$version|; s|@POSTGRES_MAJOR@|$major|" "packaging/deb/$1"
 }
 
@@ -91,13 +92,13 @@ find "$root" -type f -perm -u+x -exec chmod 0755 {} +
 
 control=$root/DEBIAN
 mkdir "$control"
-# What is on the disk of the user, in KiB.
+# Installed-Size in KiB.
 size=$(find "$root" -type f ! -path "$control/*" -printf '%s\n' | awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
 sed -e "s|@VERSION@|$version|; s|@MAINTAINER@|$maintainer|; s|@SIZE@|$size|" \
   -e "s/@DEPENDS@/adduser, debconf (>= 0.5) | debconf-2.0, $depends/" packaging/deb/control.in >"$control/control"
 echo /etc/attendance-api/config.yaml >"$control/conffiles"
 for script in preinst postinst prerm postrm config; do
-  filled $script >"$control/$script"
+  fill_in $script >"$control/$script"
   chmod 0755 "$control/$script"
 done
 cp packaging/deb/templates "$control/templates"
@@ -107,10 +108,10 @@ find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 mkdir -p "$out"
 package=$out/attendance-api_${version}_amd64.deb
-# xz, which the dpkg of every Debian and Ubuntu reads; zstd is Ubuntu's alone.
+# xz can be read by dpkg of every Debian and Ubuntu; zstd only by that of Ubuntu.
 dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$work/package.deb" >/dev/null
 bytes=$(stat -c %s "$work/package.deb")
-[ "$bytes" -le $LIMIT ] || fail "the package has $bytes bytes, more than $LIMIT"
+[ "$bytes" -le $MAX_BYTES ] || fail "the package has $bytes bytes, more than the limit of $MAX_BYTES"
 mv "$work/package.deb" "$package"
 chmod 0644 "$package"
-echo "$package: $bytes bytes (at most $LIMIT), needs $depends"
+echo "$package: $bytes bytes (limit $MAX_BYTES), depends on $depends"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the package's copyright file: the appliance, PostgreSQL and what it carries, Swagger UI, and every crate that is linked.
+"""Writes the copyright file of the package: the appliance, PostgreSQL with its libraries, Swagger UI, and every crate that is linked.
 
-Usage: copyright.py ROOT < METADATA > copyright, where METADATA is what `cargo metadata` says. The same input gives the same output. A
-crate whose licence has no text in licenses/ (and none in /usr/share/common-licenses) is an error, so nothing is shipped without one.
+Usage: copyright.py ROOT < METADATA > copyright, where METADATA is the output of `cargo metadata`. Equal input gives equal output. A
+crate whose licence has no text in licenses/ (and none in /usr/share/common-licenses) is an error, so no crate is shipped without one.
 """
 
 import json
@@ -15,7 +15,7 @@ LICENSES = pathlib.Path(__file__).parent / "licenses"
 COMMON = {"Apache-2.0": "Apache-2.0", "CC0-1.0": "CC0-1.0", "MPL-2.0": "MPL-2.0", "GPL-3+": "GPL-3"}
 NOTICE_FILES = re.compile(r"^(licen[cs]e|copying|copyright|notice)", re.IGNORECASE)
 NOTICE = re.compile(r"^\W*(?:portions\s+)?copyright\b[\s:]*(?:(?:\(c\)|©|&copy;)\s*)*(.*\S)", re.IGNORECASE)
-# Lines of the licence texts themselves, and of their instructions for use.
+# Lines that belong to the licence texts themselves or to their instructions for use.
 NOT_A_NOTICE = re.compile(
     r"\[|<year>|Free Software Foundation|\{|^(notice|owner|holder|license|licence|law|and|or|statement|interest|in|to|by|disclaimer|if|is)\b", re.IGNORECASE
 )
@@ -52,7 +52,7 @@ License: Apache-2.0
 
 
 def linked(metadata):
-    """The packages that end up in the program: normal dependencies, those of build scripts and tests left out."""
+    """Returns the packages that are part of the program: normal dependencies, without those of build scripts and tests."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     seen, waiting = set(), [metadata["resolve"]["root"]]
@@ -67,7 +67,7 @@ def linked(metadata):
 
 
 def alternatives(expression):
-    """An SPDX expression as a list (all apply) of lists (one may be chosen)."""
+    """Parses an SPDX expression into a list (all apply) of lists (one may be chosen)."""
     groups = [[]]
     depth = 0
     for word in re.findall(r"[()]|[^\s()/]+|/", expression):
@@ -79,19 +79,19 @@ def alternatives(expression):
             groups[-1].append(word)
     chosen = []
     for group in groups:
-        # "Apache-2.0 WITH LLVM-exception" is always one of several; the others say enough.
+        # "Apache-2.0 WITH LLVM-exception" is always one of several alternatives; the others suffice.
         while "WITH" in group:
             at = group.index("WITH")
             del group[at - 1 : at + 2]
         if sorted(set(group)) not in chosen:
             chosen.append(sorted(set(group)))
     if not all(chosen):
-        raise SystemExit(f"copyright: the licence '{expression}' cannot be read")
+        raise SystemExit(f"copyright: the licence '{expression}' cannot be parsed")
     return chosen
 
 
 def notices(crate):
-    """The copyright lines of its licence files, else its authors."""
+    """Returns the copyright lines of a crate's licence files, else its authors."""
     directory = pathlib.Path(crate["manifest_path"]).parent
     found = set()
     for path in sorted(directory.rglob("*")):
@@ -105,12 +105,12 @@ def notices(crate):
 
 
 def indented(text):
-    """A text as the value of a field."""
+    """Indents a text as the value of a field."""
     return "".join(f" {line.rstrip()}\n" if line.strip() else " .\n" for line in text.strip("\n").splitlines())
 
 
 def paragraph(name, root):
-    """The stand-alone paragraph of a licence."""
+    """Returns the stand-alone paragraph of a licence."""
     if name == "PostgreSQL":
         text = (root / "packaging/postgres/LICENSE.postgresql").read_text()
         text = text[text.index("Permission to use") :]

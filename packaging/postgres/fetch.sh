@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the PostgreSQL distribution that the binary embeds, and leaves in target/postgres/:
+# Downloads the PostgreSQL distribution that the binary embeds, and writes to target/postgres/:
 #   postgres.tar.zst   the trimmed distribution, packed reproducibly
-#   manifest           version and checksums; names the directory the appliance unpacks into
-#   LICENSE            the licence texts of what is packed, for the .deb
-# Does nothing when the result of this pin and this recipe is already there. An already downloaded wheel
-# can be given: POSTGRES_WHEEL=FILE packaging/postgres/fetch.sh
+#   manifest           version and checksums, and the directory that the appliance unpacks into
+#   LICENSE            the licence texts of the packed files, for the Debian package
+# It does nothing if the result of this pin and this recipe exists already. A wheel that was downloaded before
+# can be used: POSTGRES_WHEEL=FILE packaging/postgres/fetch.sh
 set -euo pipefail
 export LC_ALL=C
 
@@ -15,7 +15,7 @@ out=${POSTGRES_OUT:-$here/../../target/postgres}
 
 fail() { echo "fetch.sh: $*" >&2; exit 1; }
 
-need() { # PROGRAM DEBIAN-PACKAGE
+require() { # PROGRAM DEBIAN-PACKAGE
     command -v "$1" >/dev/null || fail "the program '$1' is missing; install it: apt-get install $2"
 }
 
@@ -28,11 +28,11 @@ if [ -f "$out/postgres.tar.zst" ] && [ -f "$out/LICENSE" ] && grep -qx "recipe_s
 fi
 
 [ "$(uname -m)" = x86_64 ] || fail "the embedded PostgreSQL exists for x86_64 only, this is $(uname -m); build without it, the appliance then uses an installed PostgreSQL"
-need python3 python3
-need sha256sum coreutils
-need strip binutils
-need tar tar
-need zstd zstd
+require python3 python3
+require sha256sum coreutils
+require strip binutils
+require tar tar
+require zstd zstd
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -53,14 +53,14 @@ from=$work/all/$POSTGRES_PREFIX
 tree=$work/tree
 to=$tree/$POSTGRES_PREFIX
 
-# The programs find their libraries by $ORIGIN/../../../NAME.libs, so the two top directories keep their names and depth.
+# The programs find their libraries by $ORIGIN/../../../NAME.libs, so the two top directories must keep their names and depth.
 mkdir -p "$to/bin" "$to/lib/postgresql" "$to/share/postgresql/extension"
 for program in initdb postgres pg_ctl pg_isready psql pg_dump pg_restore pg_checksums pg_controldata pgbench; do
     cp "$from/bin/$program" "$to/bin/"
 done
 libs=${POSTGRES_PREFIX%%/*}.libs
 mkdir -p "$tree/$libs"
-# shellcheck disable=SC2086 # the pattern is meant to expand
+# shellcheck disable=SC2086 # the pattern must expand
 (cd "$work/all/$libs" && cp $POSTGRES_LIBPQ libreadline-*.so.* libtinfo-*.so.* "$tree/$libs/")
 
 # Server modules, without the encoding conversions (everything is UTF-8) and pgvector.
@@ -71,7 +71,7 @@ rm -f "$to/share/postgresql/errcodes.txt" "$to"/share/postgresql/fix-CVE-*.sql
 cp -r "$from"/share/postgresql/{timezone,timezonesets,tsearch_data} "$to/share/postgresql/"
 cp "$from"/share/postgresql/extension/plpgsql* "$to/share/postgresql/extension/"
 
-# Only the server and its modules: initdb crashes when stripped.
+# Only the server and its modules are stripped: initdb crashes when stripped.
 strip --strip-unneeded "$to/bin/postgres" "$to"/lib/postgresql/*.so
 
 find "$tree" -type d -exec chmod 0755 {} +
@@ -79,7 +79,7 @@ find "$tree" -type f -exec chmod 0644 {} +
 chmod 0755 "$to"/bin/*
 
 reported=$("$to/bin/postgres" --version) || fail "the unpacked postgres does not run here: is libz (apt-get install zlib1g) installed?"
-[ "$reported" = "postgres (PostgreSQL) $POSTGRES_VERSION" ] || fail "the wheel carries '$reported', packaging/postgres/pin.env names $POSTGRES_VERSION"
+[ "$reported" = "postgres (PostgreSQL) $POSTGRES_VERSION" ] || fail "the wheel contains '$reported', packaging/postgres/pin.env names $POSTGRES_VERSION"
 
 tar --directory "$tree" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar -cf "$work/postgres.tar" .
 zstd --quiet --ultra -22 --single-thread "$work/postgres.tar" -o "$work/postgres.tar.zst"
@@ -100,7 +100,7 @@ zstd --quiet --ultra -22 --single-thread "$work/postgres.tar" -o "$work/postgres
     echo "recipe_sha256=$recipe"
 } >"$work/manifest"
 
-# The manifest goes last: it is what says that the rest is complete.
+# The manifest is copied last: it shows that the other files are complete.
 mkdir -p "$out"
 rm -f "$out/manifest"
 chmod 0644 "$work"/{postgres.tar.zst,LICENSE,manifest}

@@ -1,4 +1,4 @@
-"""The rows of the table, by group. Each says what is measured, beside what, and what is wanted of it."""
+"""The rows of the table, by group. Each function measures the appliance beside its baseline and names the target."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def lua(work, name):
 
 
 def fill(server, count):
-    """So many records, one an employee, as if they had been there for long."""
+    """Replaces all records by `count` new ones, one per employee, vacuumed and on disk."""
     server.psql("TRUNCATE records")
     server.psql(
         f"INSERT INTO records SELECT i::text, 'Asha Rao ' || i, 'Present', '2024-01-01' FROM generate_series(1, {count}) i"
@@ -52,8 +52,8 @@ def fill(server, count):
     server.psql("CHECKPOINT")
 
 
-def alternated(rounds, ours, baseline):
-    """The medians of both, and the median of the ratios of neighbours: what else the computer does changes from minute to minute."""
+def alternate(rounds, ours, baseline):
+    """Measures both in turn; returns the medians of both and the median of the ratios of neighbouring rounds, because the speed of the computer changes."""
     return medians([(baseline(), ours()) for _ in range(rounds)])
 
 
@@ -62,20 +62,20 @@ def medians(pairs):
 
 
 def rate_row(table, options, name, server, path, bare, target, connections=32, script=None):
-    """Requests per second beside the bare server's; and the processor time of one, in microseconds, here and in PostgreSQL."""
+    """Adds the requests per second beside those of the bare server; returns the rate, and the processor time of one request in the appliance and in PostgreSQL, in µs."""
     spent = []
 
     def ours():
-        server.quiet_log()
+        server.truncate_log()
         before = server.processor_seconds()
         rate = wrk(server.port, path, options.seconds, connections, script)[0]
         spent.append([1e6 * (after - earlier) / (rate * options.seconds) for after, earlier in zip(server.processor_seconds(), before)])
         return rate
 
-    # A first second of both for nothing: what is read for the first time comes from PostgreSQL.
+    # Warm up both for a second: first reads come from PostgreSQL.
     wrk(server.port, path, 1, connections, script)
     wrk(bare.port, "/", 1, connections)
-    mine, other, ratio = alternated(options.rounds, ours, lambda: wrk(bare.port, "/", options.seconds, connections)[0])
+    mine, other, ratio = alternate(options.rounds, ours, lambda: wrk(bare.port, "/", options.seconds, connections)[0])
     table.add(name, f"{mine:,.0f}/s", f"bare hyper {other:,.0f}/s", f"{ratio:.2f}", f"≥ {target:.2f}" if target else "", ratio >= target if target else None)
     return mine, [statistics.median(column) for column in zip(*spent)]
 
@@ -97,7 +97,7 @@ def reads(table, options, work):
         with Bare(options.load, len(server.get("/metrics")[1])) as bare:
             rate_row(table, options, "metrics", server, "/metrics", bare, 0.10)
         fill(server, 100)
-        time.sleep(21)  # what was read before lives for 20 s
+        time.sleep(21)  # until earlier answers (20 s) have expired
         with Bare(options.load, len(server.get(f"{API}/search/all")[1])) as bare:
             rate_row(table, options, "search/all, 100 rows, cached", server, f"{API}/search/all", bare, 0.70)
         without = Appliance(options.root, work, "nolog", "log.access=off")
@@ -109,17 +109,17 @@ def reads(table, options, work):
 
 
 def paced(table, options, server, bare, path, peak):
-    """The 99th percentile at half of the peak rate."""
+    """Adds the 99th percentile at half of the peak rate."""
     def p99(port, path):
         words = [options.load, "paced", str(port), path, str(peak / 2), str(options.seconds)]
         return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[1])
 
-    mine, other, ratio = alternated(options.rounds, lambda: p99(server.port, path), lambda: p99(bare.port, "/"))
+    mine, other, ratio = alternate(options.rounds, lambda: p99(server.port, path), lambda: p99(bare.port, "/"))
     table.add(f"p99 at {peak / 2:,.0f}/s, hot search", f"{mine:.0f} µs", f"bare hyper {other:.0f} µs", f"{ratio:.2f}", "≤ 2", ratio <= 2)
 
 
 def database(table, options, work):
-    # pgbench needs more connections than the pool has: the same PostgreSQL with the same data, started for more of them.
+    # pgbench needs more connections than the pool allows, so PostgreSQL is restarted on its data with a higher limit for each measurement of pgbench.
     data = None
     with Appliance(options.root, work, "database", "redis.mode=off") as server:
         data = server.data
@@ -164,7 +164,7 @@ def listing(table, options, work):
     """A million rows as JSON, beside COPY of the same rows in the same order."""
 
     def stream(server):
-        # A client that costs as little as the one that reads psql's pipe: it counts what comes until the connection is closed.
+        # As cheap as the client that reads psql's pipe: it only counts the bytes until the connection is closed.
         with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client, Memory(server) as memory:
             started = time.perf_counter()
             client.sendall(f"GET {API}/search/all HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -177,7 +177,7 @@ def listing(table, options, work):
             taken = time.perf_counter() - started
         if not tail.endswith(b"]\n\r\n0\r\n\r\n"):
             raise SystemExit(f"the list ends too early: {tail[-80:]}")
-        return size / taken / 1e6, 1000 * first, memory.most
+        return size / taken / 1e6, 1000 * first, memory.maximum
 
     with Appliance(options.root, work, "listing") as server:
         fill(server, 1_000_000)
@@ -192,15 +192,15 @@ def listing(table, options, work):
 
 
 class Memory(threading.Thread):
-    """Watches how large a server becomes."""
+    """Records the maximum of a server's resident memory."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
-        self.server, self.most, self.done = server, 0, threading.Event()
+        self.server, self.maximum, self.done = server, 0, threading.Event()
 
     def run(self):
         while not self.done.wait(0.02):
-            self.most = max(self.most, self.server.resident())
+            self.maximum = max(self.maximum, self.server.resident())
 
     def __enter__(self):
         self.start()
@@ -212,7 +212,7 @@ class Memory(threading.Thread):
 
 
 class Checker(threading.Thread):
-    """Creates and reads back at once, while others load the same servers: every stale read and lost create is counted."""
+    """Creates records and reads them back at once while the servers are under load; counts stale reads and lost creates."""
 
     def __init__(self, writer, reader):
         super().__init__(daemon=True)
@@ -262,15 +262,15 @@ def idle(table, options, work):
             holder.wait(30)
             return rate
 
-        rate, alone, ratio = alternated(options.rounds, beside, lambda: wrk(server.port, hot, options.seconds, 32)[0])
-        # Later rounds find memory of earlier ones, so the first one counts.
+        rate, alone, ratio = alternate(options.rounds, beside, lambda: wrk(server.port, hot, options.seconds, 32)[0])
+        # Later rounds reuse memory of earlier ones, so only the first is counted.
         each = memory[0]
     table.add("10,000 idle connections: memory each", f"{each:.1f} KB", "", "", "≤ 12 KB", each <= 12)
     table.add("  hot search beside them", f"{rate:,.0f}/s", f"alone {alone:,.0f}/s", f"{ratio:.2f}", "≥ 0.90", ratio >= 0.9)
 
 
 def sizes(table, options, work):
-    """The same search against more and more rows, in turn with another instance that keeps to 10^4."""
+    """Searches against growing numbers of rows, in turn with another instance that has 10^4."""
     def searched(server, rows):
         script = work / f"size{rows}.lua"
         script.write_text(LUA["random"].format(api=API, ids=rows))
@@ -283,13 +283,13 @@ def sizes(table, options, work):
             fill(large, 10**power)
             ours, baseline = searched(large, 10**power), searched(small, 10**4)
             ours(), baseline()
-            rate, other, ratio = alternated(options.rounds, ours, baseline)
+            rate, other, ratio = alternate(options.rounds, ours, baseline)
             target = ("≥ 0.80", ratio >= 0.8) if power == 7 else ("", None)
             table.add(f"search against 10^{power} rows, cache off", f"{rate:,.0f}/s", f"10^4: {other:,.0f}/s", f"{ratio:.2f}", *target)
 
 
 def shared(table, options, work):
-    """Two instances on one PostgreSQL and one real Redis."""
+    """Two instances that share one PostgreSQL and one real Redis."""
     hot = f"{API}/search?id=1"
     redis_port = 20_000 + random.randrange(20_000)
     redis = subprocess.Popen(["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
@@ -312,7 +312,7 @@ def shared(table, options, work):
                         [thread.join() for thread in threads]
                         return sum(found)
 
-                    mine, other, ratio = alternated(options.rounds, both, lambda: wrk(bare.port, "/", options.seconds, 32)[0])
+                    mine, other, ratio = alternate(options.rounds, both, lambda: wrk(bare.port, "/", options.seconds, 32)[0])
                 checker.stop.set()
                 checker.join(20)
     finally:
@@ -323,24 +323,24 @@ def shared(table, options, work):
 
 
 def restart(table, options, work):
-    """Hot search while PostgreSQL is killed and comes back: errors, and how long until the rate is what it was."""
+    """Hot search while PostgreSQL is killed and restarted: errors, and the time until the rate has recovered."""
     for name, settings in (("", ()), (", cache off", ("redis.mode=off",))):
         with Appliance(options.root, work, f"restart{len(settings)}", *settings) as server:
             server.post(json.dumps({"id": "1", "name": "n", "status": "s", "date": "2024-01-01"}))
             load = Load(server, f"{API}/search?id=1", 8)
             time.sleep(3)
-            usual = load.rate(2)
+            normal_rate = load.rate(2)
             os.kill(descendants(server.process.pid, "postgres")[0], signal.SIGKILL)
             killed = back = time.perf_counter()
-            for moment, rate in load.rest():
-                if rate < 0.9 * usual:
-                    back = moment
-            rates, errors = f"{usual:,.0f}/s before", load.errors()
+            for time_of_rate, rate in load.remaining_rates():
+                if rate < 0.9 * normal_rate:
+                    back = time_of_rate
+            rates, errors = f"{normal_rate:,.0f}/s before", load.errors()
         table.add(f"PostgreSQL killed under hot search{name}", f"{errors} errors", rates, f"{back - killed:.1f} s", "", None)
 
 
 class Load:
-    """wrk in the background, its rate seen by the server's own count."""
+    """wrk in the background; its rate is taken from the server's own counter."""
 
     STEP = 0.2
 
@@ -355,13 +355,13 @@ class Load:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith('flask_http_request_total{method="GET",status="200"'))
 
     def rate(self, seconds):
-        """Good answers a second over the next seconds."""
+        """Returns the successful answers per second over the next `seconds`."""
         before, started = self.count(self.server), time.perf_counter()
         time.sleep(seconds)
         return (self.count(self.server) - before) / (time.perf_counter() - started)
 
-    def rest(self):
-        """The rate at each step until a second before the end."""
+    def remaining_rates(self):
+        """Returns the time and the rate of each step until one second before the end."""
         found = []
         while self.wrk.poll() is None:
             rate = self.rate(self.STEP)
@@ -369,14 +369,14 @@ class Load:
         return found[: -int(1 / self.STEP)]
 
     def errors(self):
-        said = self.wrk.communicate()[0]
-        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-        broken = re.search(r"Socket errors: (.*)", said)
+        output = self.wrk.communicate()[0]
+        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+        broken = re.search(r"Socket errors: (.*)", output)
         return (bad.group(1) if bad else "0") + (f", {broken.group(1)}" if broken else "")
 
 
 def start(table, options, work):
-    """The limits of a small appliance: time to the first good answer, memory when idle, size."""
+    """Time to the first successful answer, idle memory, size of the binary; beside fixed limits."""
     program = options.root / "target/release/attendance-api"
     times = {}
     data = work / "data-start"

@@ -1,4 +1,4 @@
-"""The table of `make bench`: rows measured in alternation with their baselines, medians, ratios, targets."""
+"""The table of `make bench`: each row is measured in turn with its baseline; medians, ratios, targets."""
 
 import argparse
 import datetime
@@ -10,17 +10,17 @@ import subprocess
 import sys
 
 import rows
-from servers import directory
+from servers import make_directory
 
 
 class Table:
-    """The rows as they come, on the screen and for RESULTS.md."""
+    """Collects the rows: prints each at once, and renders all for RESULTS.md."""
 
     def __init__(self):
         self.lines, self.missed = [], []
 
     def add(self, name, ours, baseline, ratio, target, met):
-        """One row; `met` is None where there is no target."""
+        """Adds one row; `met` is None if it has no target."""
         verdict = "" if met is None else "met" if met else "MISSED"
         if met is False:
             self.missed.append(name)
@@ -32,19 +32,20 @@ class Table:
         return head + "".join(f"| {' | '.join(line)} |\n" for line in self.lines)
 
 
-def said(*words):
+def first_line(*words):
+    """Runs a program and returns the first line of its output."""
     return subprocess.run(words, capture_output=True, text=True).stdout.strip().splitlines()[0]
 
 
 def machine(root):
-    """What the figures were measured on."""
+    """Describes the machine, the tools and the commit of the measurement."""
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = int(next(line for line in open("/proc/meminfo") if line.startswith("MemTotal")).split()[1]) // 1024
     wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split(" Copyright")[0].splitlines()[0]
-    commit = said("git", "-C", str(root), "rev-parse", "--short", "HEAD")
+    commit = first_line("git", "-C", str(root), "rev-parse", "--short", "HEAD")
     return (
         f"{datetime.date.today()}, commit {commit}; {model}, {os.cpu_count()} cores, {memory} MiB, Linux {platform.release()}; {wrk}; "
-        f"{said('rustc', '--version')}; {said(str(root / 'target/release/attendance-api'), '--version')}"
+        f"{first_line('rustc', '--version')}; {first_line(str(root / 'target/release/attendance-api'), '--version')}"
     )
 
 
@@ -52,20 +53,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("load", type=pathlib.Path)
-    parser.add_argument("--seconds", type=int, default=3, help="of one round")
+    parser.add_argument("--seconds", type=int, default=3, help="duration of one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", default="", help="only the groups named, separated by commas: " + ", ".join(rows.GROUPS))
-    parser.add_argument("--big", action="store_true", help="10^7 rows too: some minutes and 3 GB more")
+    parser.add_argument("--big", action="store_true", help="also 10^7 rows, which takes some minutes and 3 GB more")
     options = parser.parse_args()
     options.root, options.load = options.root.resolve(), options.load.resolve()
     wanted = options.rows.split(",") if options.rows else list(rows.GROUPS)
     unknown = [name for name in wanted if name not in rows.GROUPS]
     if unknown:
-        raise SystemExit(f"bench: no rows are called {', '.join(unknown)}; there are {', '.join(rows.GROUPS)}")
+        raise SystemExit(f"bench: unknown rows: {', '.join(unknown)}; possible are {', '.join(rows.GROUPS)}")
 
-    about = machine(options.root)
-    print(about, flush=True)
-    table, work = Table(), directory()
+    description = machine(options.root)
+    print(description, flush=True)
+    table, work = Table(), make_directory()
     try:
         for name in wanted:
             rows.GROUPS[name](table, options, work)
@@ -73,7 +74,7 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
     print(f"{len(table.missed)} targets missed" + (f": {', '.join(table.missed)}" if table.missed else ""))
     if not options.rows:
-        text = f"# Results of `make bench`\n\n{about}\n\nMedians of {options.rounds} rounds of {options.seconds} s, each beside a round of the baseline; the ratio is the median of the rounds' own. `README.md` says what each row is.\n\n"
+        text = f"# Results of `make bench`\n\n{description}\n\nMedians of {options.rounds} rounds of {options.seconds} s, each beside a round of the baseline; the ratio is the median of the rounds' own. `README.md` explains each row.\n\n"
         (options.root / "benches/RESULTS.md").write_text(text + table.markdown())
 
 

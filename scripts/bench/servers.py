@@ -1,4 +1,4 @@
-"""What is measured: the appliance as it is run, the bare hyper server, pgbench and psql on the appliance's PostgreSQL."""
+"""The programs that are measured: the appliance, the bare hyper server, pgbench and psql on the appliance's PostgreSQL."""
 
 import http.client
 import os
@@ -14,7 +14,7 @@ API = "/api/v1/attendance"
 
 
 class Appliance:
-    """A running release binary: defaults, the access log to a file."""
+    """A running release binary with its defaults; the access log is written to a file."""
 
     def __init__(self, root, work, name, *settings, data=None, environment=None):
         self.root, self.work = root, work
@@ -43,8 +43,8 @@ class Appliance:
         self.process.wait(30)
         self.log.close()
 
-    def quiet_log(self):
-        """Empties the log between rounds: its size is no part of what is measured."""
+    def truncate_log(self):
+        """Empties the log between rounds, so that its size does not influence the measurement."""
         os.truncate(self.log_path, 0)
 
     def get(self, path):
@@ -63,16 +63,16 @@ class Appliance:
         return status
 
     def resident(self):
-        """Kilobytes of the appliance itself."""
+        """Returns the resident memory of the appliance process in kilobytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
     def processor_seconds(self):
-        """Of the appliance, and of its PostgreSQL with all its processes."""
-        return ticks(self.process.pid), sum(ticks(pid) for pid in descendants(self.process.pid, "postgres"))
+        """Returns the processor time of the appliance, and of all processes of its PostgreSQL."""
+        return processor_time(self.process.pid), sum(processor_time(pid) for pid in descendants(self.process.pid, "postgres"))
 
     def database(self):
-        """The environment and the words that lead psql and pgbench to its PostgreSQL."""
+        """Returns the environment and the options with which psql and pgbench connect to the managed PostgreSQL."""
         password = (self.data / "postgres/password").read_text().strip()
         return {**os.environ, "PGPASSWORD": password}, ["-h", str(self.data / "run"), "-U", "postgres"]
 
@@ -92,7 +92,7 @@ class Appliance:
         return size / (time.perf_counter() - started) / 1e6
 
     def pgbench(self, script, clients, seconds):
-        """Transactions per second and the median latency in milliseconds."""
+        """Runs a script with pgbench; returns transactions per second and the median latency in milliseconds."""
         environment, login = self.database()
         program = shutil.which("pgbench") or next(iter(sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob("*/bin/pgbench")))), None)
         if not program:
@@ -108,7 +108,8 @@ class Appliance:
         return float(re.search(r"tps = ([\d.]+)", done.stdout).group(1)), taken[len(taken) // 2] / 1000
 
 
-def ticks(pid):
+def processor_time(pid):
+    """Returns the seconds of processor time of a process, 0 if it has ended."""
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except FileNotFoundError:
@@ -126,8 +127,8 @@ def descendants(pid, name):
 
 
 class Bare:
-    """The minimal hyper server, answering one body of so many bytes; with tokio's own number of threads unless told. Before `database`, an appliance, it
-    inserts a row for each request, on one thread."""
+    """The minimal hyper server, which sends one body of `size` bytes; by default with tokio's own number of threads. With an appliance as `database` it
+    inserts a row into its PostgreSQL for each request, on one thread."""
 
     def __init__(self, load, size, threads=None, database=None):
         environment, words = {**os.environ}, ["serve", str(size)]
@@ -147,21 +148,21 @@ class Bare:
 
 
 def wrk(port, path, seconds, connections, script=None):
-    """Requests per second, p50 and p99 in milliseconds; anything but 2xx is a failure of the benchmark."""
+    """Returns requests per second, p50 and p99 in milliseconds; the benchmark ends if an answer is not 2xx."""
     words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency"]
     if script:
         words += ["-s", script]
-    said = subprocess.run([*words, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", said)
+    output = subprocess.run([*words, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
     if bad:
         raise SystemExit(f"{path}: {bad.group(0)}")
     unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-    spans = {p: float(n) * unit[u] for p, n, u in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", said)}
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)), spans["50"], spans["99"]
+    spans = {p: float(n) * unit[u] for p, n, u in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", output)}
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1)), spans["50"], spans["99"]
 
 
-def directory():
-    """One that the user the appliance becomes can reach."""
+def make_directory():
+    """Makes a temporary directory that the unprivileged user of the appliance can enter."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="attendance-bench-"))
     path.chmod(0o755)
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL for scripts: unpacked from target/postgres, on a free port, gone at the end."""
+"""A private PostgreSQL for scripts: unpacked from target/postgres, on a free port, removed at the end."""
 
 import os
 import pathlib
@@ -11,25 +11,25 @@ import time
 
 
 class Postgres:
-    """A running server; `with` stops it and removes its directory."""
+    """A running server; the end of the `with` block stops it and removes its directory."""
 
     def __init__(self, root, durable=False):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="attendance-pg-"))
         self.directory.chmod(0o755)
         archive = pathlib.Path(root) / "target/postgres/postgres.tar.zst"
         if not archive.exists():
-            raise SystemExit(f"{archive} is missing; run make postgres")
+            raise SystemExit(f"{archive} is missing; `make postgres` fetches it")
         subprocess.run(["tar", "--zstd", "-xf", archive, "-C", self.directory], check=True)
         self.bin = next(path.parent for path in self.directory.rglob("initdb") if path.is_file())
         self.data = self.directory / "data"
         self.data.mkdir()
-        self.lower = []
+        self.unprivileged = []
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(self.data, nobody.pw_uid, nobody.pw_gid)
-            self.lower = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+            self.unprivileged = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
         initdb = [self.bin / "initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        subprocess.run([*self.lower, *initdb, "-D", self.data], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*self.unprivileged, *initdb, "-D", self.data], check=True, stdout=subprocess.DEVNULL, cwd="/")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -38,7 +38,7 @@ class Postgres:
             options += ["-c", "fsync=off"]
         self.log = open(self.directory / "log", "w")
         self.process = subprocess.Popen(
-            [*self.lower, self.bin / "postgres", "-D", self.data, *options], stdout=self.log, stderr=self.log, cwd="/"
+            [*self.unprivileged, self.bin / "postgres", "-D", self.data, *options], stdout=self.log, stderr=self.log, cwd="/"
         )
         self.count = 0
 
@@ -47,7 +47,7 @@ class Postgres:
             if subprocess.run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0:
                 return self
             time.sleep(0.1)
-        raise SystemExit(f"PostgreSQL does not start, see {self.directory}/log")
+        raise SystemExit(f"PostgreSQL does not start; see {self.directory}/log")
 
     def __exit__(self, *_):
         self.process.send_signal(2)
@@ -56,7 +56,7 @@ class Postgres:
         shutil.rmtree(self.directory)
 
     def psql(self, database, sql):
-        """Runs SQL and gives its rows, unaligned."""
+        """Runs SQL and returns its rows, unaligned."""
         words = [self.bin / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port)]
         done = subprocess.run([*words, "-U", "postgres", "-d", database, "-c", sql], capture_output=True, text=True)
         if done.returncode:
@@ -64,12 +64,12 @@ class Postgres:
         return done.stdout
 
     def create(self):
-        """A new database: its name."""
+        """Creates a database and returns its name."""
         self.count += 1
         name = f"db_{self.count}"
         self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
         return name
 
     def url(self, database):
-        """Its JDBC URL."""
+        """Returns the JDBC URL of a database."""
         return f"jdbc:postgresql://127.0.0.1:{self.port}/{database}"
