@@ -8,8 +8,8 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 
-use crate::error::LoadError;
 use crate::field::{Field, FieldKind, Object, Value};
+use crate::load_error::LoadError;
 use crate::options::Options;
 use crate::path;
 use crate::properties::Properties;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::changeset::ChangeSet;
 use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::options::Options;
 use crate::precondition::Preconditions;
 use crate::source::Source;

@@ -1,14 +1,16 @@
-//! A changeset: what is run as one, and recorded as one row of the history.
+//! A changeset: changes that run together, and that are recorded as one row of the history.
 
 use crate::attachment::Surroundings;
 use crate::change::Change;
+use crate::changeset_error::SqlGenerationError;
 use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::error::LoadError;
 use crate::expression;
+use crate::filter::FilterReason;
+use crate::history::recorder::RowContent;
+use crate::load_error::LoadError;
 use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
-use crate::plan::FilterReason;
 use crate::precondition::Preconditions;
 use crate::sql::{Dialect, Quoting, Splitting, split};
 
@@ -19,14 +21,14 @@ pub(crate) enum OnValidationFail {
     MarkRan,
 }
 
-/// One part of a changeset's own rollback.
+/// One part of the rollback that a changeset declares.
 #[derive(Debug, Clone)]
 pub(crate) enum RollbackPart {
     /// SQL text.
     Sql(String),
-    /// A change, run forward.
+    /// A change that runs forwards.
     Change(Change),
-    /// The changes of another changeset, run forward.
+    /// Another changeset, whose changes run forwards.
     Reference(ChangeSetId),
 }
 
@@ -34,9 +36,9 @@ pub(crate) enum RollbackPart {
 #[derive(Debug, Clone)]
 pub(crate) struct ChangeSet {
     pub(crate) id: ChangeSetId,
-    /// Context expressions of the files around it, innermost first, and its own; all must hold.
+    /// The context expressions of the including files, innermost first, and its own. All must match.
     pub(crate) contexts: Vec<String>,
-    /// Labels of the includes around it and its own, as written.
+    /// The labels of the including files and its own, as written.
     pub(crate) labels: Vec<String>,
     pub(crate) dbms: String,
     pub(crate) ignore: bool,
@@ -44,7 +46,7 @@ pub(crate) struct ChangeSet {
     pub(crate) run_on_change: bool,
     pub(crate) fail_on_error: bool,
     pub(crate) run_in_transaction: bool,
-    /// The program that its SQL is meant for, if that is not the connection.
+    /// The program that is to run its SQL, if it is not the JDBC connection.
     pub(crate) run_with: Option<String>,
     pub(crate) on_validation_fail: OnValidationFail,
     pub(crate) quoting: Quoting,
@@ -52,29 +54,25 @@ pub(crate) struct ChangeSet {
     pub(crate) valid_checksums: Vec<Checksum>,
     pub(crate) preconditions: Option<Preconditions>,
     pub(crate) changes: Vec<Change>,
-    /// What is done to its SQL (`modifySql`).
+    /// The modifications of its SQL (`modifySql`).
     pub(crate) visitors: Vec<Visitor>,
-    /// Its own rollback; none if the inverses of its changes are meant.
+    /// The rollback that it declares; `None` if the inverses of its changes roll it back.
     pub(crate) rollback: Option<Vec<RollbackPart>>,
 }
 
-/// The longest text of DESCRIPTION and COMMENTS, in characters.
-const MAX_TEXT: usize = 250;
-
-/// What Liquibase says of formatted SQL without a rollback.
-const NO_SQL_ROLLBACK: &str = "Liquibase does not support automatic rollback generation for raw sql changes (did you mean to specify \
-                               keyword \"empty\" to ignore rolling back this change?)";
+/// The longest text in DESCRIPTION and COMMENTS, in characters.
+const MAX_HISTORY_TEXT_CHARS: usize = 250;
 
 impl ChangeSet {
     pub(crate) fn key(&self) -> ChangeSetKey {
         self.id.key()
     }
 
-    /// Reads the files that its changes name, and leaves out what of modifySql is not meant for this run.
+    /// Reads the files that its changes name, and removes the modifications of SQL that do not apply to this run.
     ///
     /// # Errors
     /// When a property in a file refers to itself.
-    pub(crate) fn settle(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
+    pub(crate) fn resolve_files(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
         self.visitors.retain(|visitor| visitor.applies(around.options));
         let own = self.rollback.iter_mut().flatten().filter_map(|part| match part {
             RollbackPart::Change(change) => Some(change),
@@ -83,18 +81,19 @@ impl ChangeSet {
         self.changes.iter_mut().chain(own).try_for_each(|change| change.attach(around))
     }
 
-    /// Whether it is there at all on PostgreSQL: neither ignored nor meant for another database.
-    pub(crate) fn is_visible(&self) -> bool {
+    /// Whether it is for PostgreSQL and not ignored.
+    pub(crate) fn is_active(&self) -> bool {
         !self.ignore && expression::for_postgresql(&self.dbms)
     }
 
-    /// Whether Liquibase does not even read it: what is for another database is passed over, but not in a file of formatted SQL.
-    pub(crate) fn is_passed_over(&self) -> bool {
+    /// Whether Liquibase drops it when it reads the changelog, because it is for another database. Liquibase keeps such a changeset
+    /// in a file of formatted SQL.
+    pub(crate) fn is_dropped_by_dbms(&self) -> bool {
         !expression::for_postgresql(&self.dbms) && !self.id.file.to_ascii_lowercase().ends_with(".sql")
     }
 
-    /// All the reasons why it takes no part in a run with these options, in their order.
-    pub(crate) fn left_out(&self, options: &Options) -> Vec<FilterReason> {
+    /// Why it takes no part in a run with these options; empty if it does.
+    pub(crate) fn filter_reasons(&self, options: &Options) -> Vec<FilterReason> {
         let fits = |expression: &String| expression::matches(expression, &options.contexts);
         let reasons = [
             (!self.contexts.iter().all(fits), FilterReason::Context),
@@ -108,16 +107,16 @@ impl ChangeSet {
     fn passes_labels(&self, filter: &str) -> bool {
         let labels: Vec<String> =
             self.stored_labels().map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
-        // Without labels it passes any filter, even one that only a label marked with @ would pass.
+        // Without labels it passes any filter, even one that requires a label with @.
         labels.is_empty() || expression::matches(filter, &labels)
     }
 
-    /// The checksum of all its changes.
+    /// Its checksum.
     pub(crate) fn checksum(&self, version: ChecksumVersion) -> Checksum {
         self.checksum_numbered(version, version.number(), ContextField::Filter)
     }
 
-    /// Its checksum by the rules and under the number of a stored one.
+    /// Its checksum, computed by the rules of a stored checksum and with the number of that checksum.
     pub(crate) fn checksum_like(&self, stored: &Checksum) -> Checksum {
         let rules = stored.rules();
         let number = stored.version().min(rules.number());
@@ -129,7 +128,8 @@ impl ChangeSet {
         if older == *stored { older } else { usual }
     }
 
-    /// The sums of the changes go in with their version number, which older sums than 8 have of their own.
+    /// The checksum includes the version numbers of the checksums of its changes. Versions before 8 use the rules of 8 with their own
+    /// number.
     fn checksum_numbered(&self, rules: ChecksumVersion, number: u32, context_field: ContextField) -> Checksum {
         let mut text = String::new();
         for change in &self.changes {
@@ -143,29 +143,29 @@ impl ChangeSet {
         Checksum::of_text(rules, &text).numbered(number)
     }
 
-    /// Whether a row with this checksum is of this changeset as it is now.
-    pub(crate) fn accepts(&self, stored: Option<&Checksum>) -> bool {
+    /// Whether a row with this checksum matches the changeset as it is now.
+    pub(crate) fn accepts_checksum(&self, stored: Option<&Checksum>) -> bool {
         let Some(stored) = stored else { return true };
         let current = self.checksum_like(stored);
         current == *stored
             || self.valid_checksums.iter().any(|valid| valid.is_any() || *valid == current || valid == stored)
     }
 
-    /// What DESCRIPTION stores.
+    /// The value of DESCRIPTION.
     pub(crate) fn description(&self) -> String {
         if self.changes.is_empty() {
             return "empty".to_owned();
         }
         let parts: Vec<String> = self.changes.iter().map(Change::description).collect();
-        shortened(&parts.join("; "))
+        truncate(&parts.join("; "))
     }
 
-    /// What COMMENTS stores.
+    /// The value of COMMENTS.
     pub(crate) fn stored_comments(&self) -> String {
-        shortened(&self.comments)
+        truncate(&self.comments)
     }
 
-    /// What CONTEXTS stores.
+    /// The value of CONTEXTS.
     pub(crate) fn stored_contexts(&self) -> Option<String> {
         let wrapped = |part: &String| {
             if part.contains([',', ' ']) { format!("({part})") } else { part.clone() }
@@ -174,7 +174,7 @@ impl ChangeSet {
         (!parts.is_empty()).then(|| parts.join(" AND "))
     }
 
-    /// What LABELS stores.
+    /// The value of LABELS.
     pub(crate) fn stored_labels(&self) -> Option<String> {
         let labels: Vec<String> = self
             .labels
@@ -186,53 +186,68 @@ impl ChangeSet {
         (!labels.is_empty()).then(|| labels.join(","))
     }
 
-    /// The tag its row gets.
+    /// The tag of its row.
     pub(crate) fn tag(&self) -> Option<&str> {
         self.changes.iter().find_map(Change::tag)
     }
 
-    /// The dialect its SQL is written in.
+    /// The columns of its row that do not depend on the run.
+    pub(crate) fn row_content(&self) -> RowContent {
+        RowContent {
+            id: self.id.clone(),
+            checksum: self.checksum(ChecksumVersion::V9).to_string(),
+            description: self.description(),
+            comments: self.stored_comments(),
+            tag: self.tag().map(str::to_owned),
+            contexts: self.stored_contexts(),
+            labels: self.stored_labels(),
+        }
+    }
+
+    /// The dialect of its SQL.
     pub(crate) fn dialect(&self, schema: &str) -> Dialect {
         Dialect { schema: schema.to_owned(), quoting: self.quoting }
     }
 
-    /// The SQL of all its changes, as far as it can be told without asking the database.
+    /// The SQL of all its changes, as far as it does not depend on the database.
     ///
     /// # Errors
-    /// When a change has none, and why.
-    pub(crate) fn statements(&self, schema: &str) -> Result<Vec<String>, String> {
+    /// When a change has no SQL.
+    pub(crate) fn statements(&self, schema: &str) -> Result<Vec<String>, SqlGenerationError> {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
         for change in &self.changes {
-            out.extend(change.statements(&dialect)?);
+            out.extend(change.statements(&dialect).map_err(SqlGenerationError::Change)?);
         }
         self.modified(out)
     }
 
-    /// The statements as modifySql makes them.
+    /// The statements after the modifications of `modifySql`.
     ///
     /// # Errors
-    /// When an expression of it cannot be matched.
-    pub(crate) fn modified(&self, statements: Vec<String>) -> Result<Vec<String>, String> {
+    /// When an expression cannot be matched.
+    pub(crate) fn modified(&self, statements: Vec<String>) -> Result<Vec<String>, SqlGenerationError> {
         modify(statements, self.visitors.iter())
     }
 
-    /// The SQL that undoes it; `others` finds the changesets it may refer to.
+    /// The SQL that rolls it back. `others` finds the changesets that its rollback may refer to.
     ///
     /// # Errors
-    /// When nothing undoes one of its changes, or it refers to a changeset that does not exist.
+    /// When a change has no inverse, or its rollback refers to a changeset that does not exist.
     pub(crate) fn rollback_statements<'a>(
         &self,
         schema: &str,
         others: impl Fn(&ChangeSetKey) -> Option<&'a Self>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, SqlGenerationError> {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
         match &self.rollback {
-            None if self.id.file.to_lowercase().ends_with(".sql") => return Err(NO_SQL_ROLLBACK.to_owned()),
+            None if self.id.file.to_lowercase().ends_with(".sql") => {
+                return Err(SqlGenerationError::NoSqlRollback);
+            }
             None => {
                 for change in self.changes.iter().rev() {
-                    out.extend(change.inverse(&dialect)?);
+                    out.extend(change.inverse(&dialect).map_err(SqlGenerationError::Change)?);
                 }
             }
             Some(parts) => {
@@ -249,33 +264,36 @@ impl ChangeSet {
         part: &RollbackPart,
         dialect: &Dialect,
         others: &impl Fn(&ChangeSetKey) -> Option<&'a Self>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, SqlGenerationError> {
         match part {
             RollbackPart::Sql(text) => {
                 Ok(split(text, Splitting { split: true, strip_comments: true, delimiter: None }))
             }
-            RollbackPart::Change(change) => change.statements(dialect),
-            RollbackPart::Reference(id) => match others(&ChangeSetKey::new(&id.file, &id.id, &id.author)) {
+            RollbackPart::Change(change) => change.statements(dialect).map_err(SqlGenerationError::Change),
+            RollbackPart::Reference(id) => match others(&id.key()) {
                 Some(other) => other.statements(&dialect.schema),
-                None => Err(format!("its rollback refers to {id}, which is not in the changelog")),
+                None => Err(SqlGenerationError::UnknownReference { reference: Box::new(id.clone()) }),
             },
         }
     }
 }
 
-fn modify<'a>(mut statements: Vec<String>, visitors: impl Iterator<Item = &'a Visitor>) -> Result<Vec<String>, String> {
+fn modify<'a>(
+    mut statements: Vec<String>,
+    visitors: impl Iterator<Item = &'a Visitor>,
+) -> Result<Vec<String>, SqlGenerationError> {
     for visitor in visitors {
         for statement in &mut statements {
-            *statement = visitor.modify(statement)?;
+            *statement = visitor.modify(statement).map_err(SqlGenerationError::ModifySql)?;
         }
     }
     Ok(statements)
 }
 
-/// A text as long as a column of the history takes it.
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= MAX_TEXT {
+/// The text, cut to the length that the history stores.
+fn truncate(text: &str) -> String {
+    if text.chars().count() <= MAX_HISTORY_TEXT_CHARS {
         return text.to_owned();
     }
-    text.chars().take(MAX_TEXT - 3).chain("...".chars()).collect()
+    text.chars().take(MAX_HISTORY_TEXT_CHARS - 3).chain("...".chars()).collect()
 }

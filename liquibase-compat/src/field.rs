@@ -5,7 +5,7 @@
 //! of the changelog, because checksums are made of it.
 
 use crate::attachment::Attachment;
-use crate::error::{LoadError, Place};
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 
 /// How a field is written in a changelog and what it is read into.
@@ -200,8 +200,8 @@ impl Object {
 ///
 /// # Errors
 /// When it holds an attribute or element that the table does not know.
-pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Place) -> Result<Object, LoadError> {
-    let at = Place { line: node.line, ..at.clone() };
+pub(crate) fn read(node: &Node, fields: &'static [Field], at: &Location) -> Result<Object, LoadError> {
+    let at = Location { line: node.line, ..at.clone() };
     let mut object = Object::default();
     for (name, value) in &node.attributes {
         let Some(field) = scalar(node, fields, name) else {
@@ -246,7 +246,7 @@ fn read_child(
     node: &Node,
     child: &Node,
     fields: &'static [Field],
-    at: &Place,
+    at: &Location,
 ) -> Result<(), LoadError> {
     for field in fields {
         match field.kind {
@@ -282,14 +282,14 @@ fn read_child(
             Ok(())
         }
         None => {
-            let at = Place { line: child.line, ..at.clone() };
+            let at = Location { line: child.line, ..at.clone() };
             Err(unknown_element(at, &child.name, node, fields))
         }
     }
 }
 
 /// Liquibase does not look at what it does not know in YAML and JSON.
-fn left_out(name: &str, node: &Node, at: &Place) {
+fn left_out(name: &str, node: &Node, at: &Location) {
     tracing::warn!(place = %at, element = node.name, name, "not known here; it is left out");
 }
 
@@ -309,7 +309,7 @@ fn scalar(node: &Node, fields: &'static [Field], name: &str) -> Option<&'static 
     fields.iter().find(|field| node.is_called(name, field.name) && !structured(field))
 }
 
-fn unknown_element(at: Place, name: &str, node: &Node, fields: &[Field]) -> LoadError {
+fn unknown_element(at: Location, name: &str, node: &Node, fields: &[Field]) -> LoadError {
     LoadError::UnknownElement { at: at.into(), name: name.to_owned(), parent: node.name.clone(), known: known(fields) }
 }
 

@@ -1,13 +1,13 @@
-//! Ways in for the fuzz targets in `fuzz/`, to what is not public. Compiled only for them.
+//! Entry points for the fuzz targets in `fuzz/`, into items that are not public. Compiled only for fuzzing.
 
 use crate::changelog::Changelog;
 use crate::checksum::ChecksumVersion;
 use crate::expression;
 use crate::options::Options;
 use crate::source::EmbeddedSource;
-use crate::sql::{Splitting, split as cut};
+use crate::sql::{Splitting, split as split_sql};
 
-/// Reads a text as the changelog at `path`, and sums it up if it is one.
+/// Reads a text as the changelog at `path`, and computes its checksums if it is valid.
 pub fn changelog(path: &str, text: &str) {
     let source = EmbeddedSource::of_texts(&[(path, text)]);
     if let Ok(changelog) = Changelog::load(&source, path, &Options::default()) {
@@ -15,15 +15,17 @@ pub fn changelog(path: &str, text: &str) {
     }
 }
 
-/// Decides an expression, and a dbms list, for these items.
+/// Evaluates an expression, and a dbms list, for these items.
 pub fn expression(text: &str, items: &str) {
     let items: Vec<String> = items.split(',').map(str::to_owned).collect();
     let _ = expression::matches(text, &items) | expression::matches(text, &[]) | expression::for_postgresql(text);
 }
 
-/// Cuts SQL; nothing but delimiters and blanks may be lost.
+/// Splits SQL. The parts must not be longer than the whole.
 pub fn split(sql: &str, delimiter: Option<&str>, strip_comments: bool) {
-    let whole: usize = cut(sql, Splitting { split: false, strip_comments, delimiter }).iter().map(String::len).sum();
-    let pieces: usize = cut(sql, Splitting { split: true, strip_comments, delimiter }).iter().map(String::len).sum();
+    let whole: usize =
+        split_sql(sql, Splitting { split: false, strip_comments, delimiter }).iter().map(String::len).sum();
+    let pieces: usize =
+        split_sql(sql, Splitting { split: true, strip_comments, delimiter }).iter().map(String::len).sum();
     assert!(pieces <= whole);
 }

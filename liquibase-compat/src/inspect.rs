@@ -1,4 +1,4 @@
-//! Looking without touching: nothing here writes, not even the two Liquibase tables. A database without them counts as empty.
+//! Commands that only read. They do not even create the two Liquibase tables; a database without them has an empty history.
 
 use std::collections::HashSet;
 
@@ -9,25 +9,25 @@ use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::Error;
 use crate::history::HistoryRow;
-use crate::history::table::Tables;
+use crate::history::tables::Tables;
 use crate::options::Options;
-use crate::plan::{Pending, plan};
+use crate::plan::{PendingChangeSet, plan};
 use crate::session::check_changelog;
 
-/// What an update would run.
+/// The changesets that an update would run.
 ///
 /// # Errors
-/// [`Error::Validation`] when the changelog must not be run on this database.
-pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -> Result<Vec<Pending>, Error> {
+/// [`Error::Validation`] when the changelog must not run on this database.
+pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -> Result<Vec<PendingChangeSet>, Error> {
     let tables = Tables::locate(client).await?;
     let history = tables.read(client).await?;
     Ok(plan(changelog, &history, options)?.pending().to_vec())
 }
 
-/// Whether the changelog may be run on this database, its own preconditions among the rest.
+/// Checks that the changelog may run on this database, including its preconditions.
 ///
 /// # Errors
-/// [`Error::Validation`] with everything that is wrong.
+/// [`Error::Validation`] with everything that validation found.
 pub async fn validate(client: &mut Client, changelog: &Changelog, options: &Options) -> Result<(), Error> {
     let tables = Tables::locate(&*client).await?;
     let history = tables.read(&*client).await?;
@@ -36,7 +36,7 @@ pub async fn validate(client: &mut Client, changelog: &Changelog, options: &Opti
     Ok(())
 }
 
-/// The rows of the database's history, oldest first; none if it has none.
+/// The rows of the history, oldest first; empty if the database has no history.
 ///
 /// # Errors
 /// When the table cannot be read.
@@ -45,7 +45,7 @@ pub async fn history(client: &Client) -> Result<Vec<HistoryRow>, Error> {
     Ok(tables.read(client).await?.rows().to_vec())
 }
 
-/// Rows of the history that no changeset of the changelog, as these options select it, belongs to.
+/// The changesets of the history that the changelog, filtered by these options, does not contain.
 ///
 /// # Errors
 /// When the table cannot be read.
@@ -57,7 +57,7 @@ pub async fn unexpected_changesets(
     let expected: HashSet<ChangeSetKey> = changelog
         .changesets
         .iter()
-        .filter(|set| set.left_out(options).is_empty())
+        .filter(|set| set.filter_reasons(options).is_empty())
         .map(crate::changeset::ChangeSet::key)
         .collect();
     let unexpected = |row: HistoryRow| {
@@ -66,7 +66,7 @@ pub async fn unexpected_changesets(
     Ok(history(client).await?.into_iter().filter_map(unexpected).collect())
 }
 
-/// Whether some changeset of the history has the tag, in any case.
+/// Whether a row of the history has the tag, compared without case.
 ///
 /// # Errors
 /// When the table cannot be read.
@@ -75,10 +75,11 @@ pub async fn tag_exists(client: &Client, tag: &str) -> Result<bool, Error> {
     Ok(tables.read(client).await?.has_tag(tag))
 }
 
-/// The checksum of a changeset as it is now: in the version of its stored one, where the history has it, else version 9.
+/// The checksum of a changeset as it is now, in the version of the stored one. If the history does not contain the changeset, the
+/// version is 9.
 ///
 /// # Errors
-/// [`Error::UnknownChangeSet`] when the changelog does not have it.
+/// [`Error::UnknownChangeSet`] when the changelog does not contain it.
 pub async fn calculate_checksum(client: &Client, changelog: &Changelog, id: &ChangeSetId) -> Result<Checksum, Error> {
     let key = id.key();
     let set = changelog.find(&key).ok_or_else(|| Error::UnknownChangeSet { changeset: id.clone() })?;
@@ -88,8 +89,9 @@ pub async fn calculate_checksum(client: &Client, changelog: &Changelog, id: &Cha
     Ok(stored.map_or_else(|| set.checksum(ChecksumVersion::V9), |stored| set.checksum_like(&stored)))
 }
 
-/// Who holds the row of DATABASECHANGELOGLOCK.
+/// The holder of the row of DATABASECHANGELOGLOCK.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeldLock {
     /// LOCKEDBY.
     pub holder: String,
@@ -97,7 +99,7 @@ pub struct HeldLock {
     pub since: String,
 }
 
-/// The lock that is held; none if it is free.
+/// The lock of DATABASECHANGELOGLOCK; `None` if it is free.
 ///
 /// # Errors
 /// When the table cannot be read.

@@ -1,12 +1,12 @@
-//! One migrator at a time.
+//! Only one program migrates a database at a time.
 //!
-//! Two locks, because two kinds of others are kept out. A PostgreSQL advisory lock of the session keeps out every other user of
-//! this crate, and vanishes with the connection however the process ends. The row in DATABASECHANGELOGLOCK keeps out the
-//! Liquibase CLI; it is taken only while there is something to do. The row is only ever written by a holder of the advisory lock,
-//! so a row with our mark that is found by a new holder was left by a process that is gone, and is taken over.
+//! There are two locks. A PostgreSQL advisory lock of the session excludes other users of this crate; it ends with the connection,
+//! however the process ends. The row in DATABASECHANGELOGLOCK excludes the Liquibase CLI; it is taken only while there is something
+//! to do. This crate writes the row only while it holds the advisory lock. If a new holder of the advisory lock finds a row with
+//! this crate's mark, then the process that wrote it no longer exists, and the row is taken over.
 //!
-//! Waiting is bounded, and the log says for whom and since when. The connection must be a session of PostgreSQL's own: behind
-//! a pooler that shares sessions between transactions no advisory lock holds.
+//! Waiting is bounded, and the log names the holder and the time since when it holds the lock. The connection must be a session of
+//! its own: a pooler that shares sessions between transactions breaks advisory locks.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -15,46 +15,82 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
 
 use crate::error::Error;
-use crate::history::table::Tables;
+use crate::history::tables::Tables;
 
 /// The key of the advisory lock: "liquibas" in ASCII.
 const ADVISORY_KEY: i64 = 0x6c69_7175_6962_6173;
-/// What our rows carry after the host name, where Liquibase puts its host description.
-const MARK: &str = "#liquibase-compat";
-/// How long one question about the lock may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Marks rows of this crate. It follows the host name, where Liquibase puts its host description.
+const OWNER_MARK: &str = "#liquibase-compat";
+/// The time limit of one query about the lock.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first sleep between two attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// How often the log repeats who is waited for.
-const REPEAT_LOG_AFTER: Duration = Duration::from_secs(10);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+/// How often the log repeats the holder during a wait.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How to wait for the lock.
+///
+/// ```
+/// use std::time::Duration;
+/// use liquibase_compat::LockOptions;
+///
+/// let options = LockOptions::default().with_timeout(Duration::from_secs(30));
+/// assert_eq!(options.max_backoff, Duration::from_secs(1));
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LockOptions {
-    /// How long to wait for another holder before giving up.
-    pub wait: Duration,
-    /// How long to sleep between two attempts, at most.
-    pub poll: Duration,
+    /// How long to wait for another holder.
+    pub timeout: Duration,
+    /// The longest sleep between two attempts.
+    pub max_backoff: Duration,
 }
 
-impl Default for LockOptions {
-    /// Five minutes, looking once a second.
-    fn default() -> Self {
-        Self { wait: Duration::from_secs(300), poll: Duration::from_secs(1) }
+impl LockOptions {
+    /// Sets how long to wait for another holder.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the longest sleep between two attempts.
+    #[must_use]
+    pub const fn with_max_backoff(mut self, max_backoff: Duration) -> Self {
+        self.max_backoff = max_backoff;
+        self
     }
 }
 
-/// The right to migrate a database, together with the connection it is bound to.
+impl Default for LockOptions {
+    /// A timeout of five minutes, with at least one attempt per second.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(300), max_backoff: Duration::from_secs(1) }
+    }
+}
+
+/// The right to migrate a database, together with the connection that holds it.
 ///
-/// Release it with [`Lock::release`]. If it is dropped instead, the advisory lock stays until the connection is closed: use a
-/// connection of its own, not one that goes back to a pool.
+/// Release it with [`Lock::release`]. If it is dropped instead, the advisory lock remains until the connection is closed. Use a
+/// separate connection, not one that returns to a pool.
+///
+/// ```no_run
+/// use liquibase_compat::{Lock, LockOptions};
+///
+/// # async fn example(mut client: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
+/// lock.client().batch_execute("CREATE SCHEMA IF NOT EXISTS app").await?;
+/// lock.release().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Lock<'c> {
     client: &'c mut Client,
     options: LockOptions,
 }
 
-/// Who holds a lock, and since when.
+/// The holder of a lock, and since when it holds it.
 struct Holder {
     name: String,
     since: String,
@@ -64,88 +100,89 @@ impl<'c> Lock<'c> {
     /// Waits for the advisory lock and takes it.
     ///
     /// # Errors
-    /// [`Error::Locked`] when another process still holds it after [`LockOptions::wait`].
+    /// [`Error::Locked`] when another process still holds it after [`LockOptions::timeout`].
     pub async fn acquire(client: &'c mut Client, options: &LockOptions) -> Result<Self, Error> {
         let mut waiting = Waiting::new(options);
         loop {
             let sql = "SELECT pg_try_advisory_lock($1)";
-            let row = answer("taking the migration lock", client.query_one(sql, &[&ADVISORY_KEY])).await?;
+            let row = bounded("taking the migration lock", client.query_one(sql, &[&ADVISORY_KEY])).await?;
             if row.get(0) {
                 return Ok(Self { client, options: options.clone() });
             }
             let holder = session_holder(client).await?;
-            waiting.next(holder).await?;
+            waiting.sleep(holder).await?;
         }
     }
 
-    /// The connection, to do other work under the same lock.
+    /// The connection, for other work under this lock.
     pub fn client(&mut self) -> &mut Client {
         self.client
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     ///
     /// # Errors
-    /// When the connection is broken, in which case PostgreSQL has released the lock or will do so.
+    /// When the connection is broken; PostgreSQL then releases the lock by itself.
     pub async fn release(self) -> Result<(), Error> {
         let sql = "SELECT pg_advisory_unlock($1)";
-        answer("releasing the migration lock", self.client.execute(sql, &[&ADVISORY_KEY])).await?;
+        bounded("releasing the migration lock", self.client.execute(sql, &[&ADVISORY_KEY])).await?;
         Ok(())
     }
 
     /// Waits for the row of DATABASECHANGELOGLOCK and takes it.
     pub(crate) async fn take_row(&mut self, tables: &Tables) -> Result<(), Error> {
-        let me = own_name();
+        let me = marked_name();
         let take = format!(
             "UPDATE {} SET locked = TRUE, lockedby = $1, lockgranted = NOW() WHERE id = 1 AND locked = FALSE",
             tables.lock
         );
         let mut waiting = Waiting::new(&self.options);
         loop {
-            if answer("taking databasechangeloglock", self.client.execute(&take, &[&me])).await? == 1 {
+            if bounded("taking databasechangeloglock", self.client.execute(&take, &[&me])).await? == 1 {
                 return Ok(());
             }
             let Some(holder) = self.row_holder(tables).await? else {
                 continue;
             };
-            if holder.name.contains(MARK) {
+            if holder.name.contains(OWNER_MARK) {
                 if self.take_over(tables, &holder, &me).await? {
                     return Ok(());
                 }
             } else {
-                waiting.next(Some(holder)).await?;
+                waiting.sleep(Some(holder)).await?;
             }
         }
     }
 
-    /// Frees the row where a process of ours left it that is gone: of us, only the holder of the advisory lock lives.
-    pub(crate) async fn heal_row(&mut self, tables: &Tables) -> Result<(), Error> {
+    /// Releases the row if a process of this crate left it locked. Such a process no longer exists, because it would hold the
+    /// advisory lock.
+    pub(crate) async fn release_stale_row(&mut self, tables: &Tables) -> Result<(), Error> {
         let sql = format!(
             "UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL \
              WHERE id = 1 AND locked AND strpos(lockedby, $1) > 0",
             tables.lock
         );
-        if answer("freeing databasechangeloglock", self.client.execute(&sql, &[&MARK])).await? > 0 {
+        if bounded("freeing databasechangeloglock", self.client.execute(&sql, &[&OWNER_MARK])).await? > 0 {
             tracing::warn!("a migration lock was left by a process of ours that is gone; it is free again");
         }
         Ok(())
     }
 
-    /// Gives the row back.
+    /// Releases the row.
     pub(crate) async fn release_row(&mut self, tables: &Tables) -> Result<(), Error> {
         let sql =
             format!("UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL WHERE id = 1", tables.lock);
-        answer("releasing databasechangeloglock", self.client.execute(&sql, &[])).await?;
+        bounded("releasing databasechangeloglock", self.client.execute(&sql, &[])).await?;
         Ok(())
     }
 
-    /// Who holds the row; none if it is free, or if it is missing and has just been made again.
+    /// The holder of the row; `None` if the row is free, or was missing and has just been created.
     async fn row_holder(&self, tables: &Tables) -> Result<Option<Holder>, Error> {
         let sql = format!(
             "SELECT locked, COALESCE(lockedby, 'UNKNOWN'), COALESCE(lockgranted::text, 'an unknown time') FROM {} WHERE id = 1",
             tables.lock
         );
-        let row = answer("reading databasechangeloglock", self.client.query_opt(&sql, &[])).await?;
+        let row = bounded("reading databasechangeloglock", self.client.query_opt(&sql, &[])).await?;
         match row {
             Some(row) if row.get(0) => Ok(Some(Holder { name: row.get(1), since: row.get(2) })),
             Some(_) => Ok(None),
@@ -167,46 +204,47 @@ impl<'c> Lock<'c> {
             tables.lock
         );
         let changed =
-            answer("taking over databasechangeloglock", self.client.execute(&sql, &[&me, &holder.name])).await?;
+            bounded("taking over databasechangeloglock", self.client.execute(&sql, &[&me, &holder.name])).await?;
         Ok(changed == 1)
     }
 }
 
-/// The bounded wait for another holder.
+/// A bounded wait for another holder.
 struct Waiting {
     started: Instant,
     logged: Option<Instant>,
-    wait: Duration,
-    poll: Duration,
-    /// The next sleep: short at first, because most holders are soon done.
-    pause: Duration,
+    timeout: Duration,
+    max_backoff: Duration,
+    /// The next sleep. It is short at first, because most holders finish soon.
+    backoff: Duration,
 }
 
 impl Waiting {
     fn new(options: &LockOptions) -> Self {
-        let pause = FIRST_PAUSE.min(options.poll);
-        Self { started: Instant::now(), logged: None, wait: options.wait, poll: options.poll, pause }
+        let LockOptions { timeout, max_backoff } = *options;
+        let backoff = INITIAL_BACKOFF.min(max_backoff);
+        Self { started: Instant::now(), logged: None, timeout, max_backoff, backoff }
     }
 
     /// Sleeps until the next attempt.
-    async fn next(&mut self, holder: Option<Holder>) -> Result<(), Error> {
+    async fn sleep(&mut self, holder: Option<Holder>) -> Result<(), Error> {
         let unknown = || Holder { name: "a session that just ended".to_owned(), since: "now".to_owned() };
         let holder = holder.unwrap_or_else(unknown);
         let waited = self.started.elapsed();
-        if waited >= self.wait {
+        if waited >= self.timeout {
             return Err(Error::Locked { holder: holder.name, since: holder.since, waited });
         }
-        if self.logged.is_none_or(|logged| logged.elapsed() >= REPEAT_LOG_AFTER) {
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
             self.logged = Some(Instant::now());
             tracing::warn!(
                 holder = holder.name,
                 since = holder.since,
-                gives_up_in_seconds = (self.wait - waited).as_secs(),
+                gives_up_in_seconds = (self.timeout - waited).as_secs(),
                 "waiting for the migration lock"
             );
         }
-        sleep(self.pause.min(self.wait - waited)).await;
-        self.pause = (self.pause * 2).min(self.poll);
+        sleep(self.backoff.min(self.timeout - waited)).await;
+        self.backoff = (self.backoff * 2).min(self.max_backoff);
         Ok(())
     }
 }
@@ -220,28 +258,28 @@ async fn session_holder(client: &Client) -> Result<Option<Holder>, Error> {
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                AND ((l.classid::bigint << 32) | l.objid::bigint) = $1";
-    let row = answer("asking who holds the migration lock", client.query_opt(sql, &[&ADVISORY_KEY])).await?;
+    let row = bounded("asking who holds the migration lock", client.query_opt(sql, &[&ADVISORY_KEY])).await?;
     Ok(row.map(|row| Holder { name: row.get(0), since: row.get::<_, Option<String>>(1).unwrap_or_default() }))
 }
 
-/// An answer of the database, bounded in time.
-async fn answer<T>(
+/// The result of a query, with a time limit.
+async fn bounded<T>(
     doing: &'static str,
-    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    query: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
-    match timeout(ANSWER_WITHIN, question).await {
-        Ok(answer) => answer.map_err(Error::database(doing)),
-        Err(_) => Err(Error::NoAnswer { doing, after: ANSWER_WITHIN }),
+    match timeout(QUERY_TIMEOUT, query).await {
+        Ok(result) => result.map_err(Error::database(doing)),
+        Err(_) => Err(Error::NoAnswer { doing, after: QUERY_TIMEOUT }),
     }
 }
 
-/// `hostname#liquibase-compat-PID (address)`: Liquibase's form, with our mark.
-fn own_name() -> String {
-    name_with(&format!("{MARK}-{}", std::process::id()))
+/// `hostname#liquibase-compat-PID (address)`: Liquibase's form, with the mark of this crate.
+fn marked_name() -> String {
+    name_with(&format!("{OWNER_MARK}-{}", std::process::id()))
 }
 
-/// `hostname (address)`: for a lock that is held without the advisory lock, so that nobody takes it for left behind.
-pub(crate) fn plain_name() -> String {
+/// `hostname (address)`, for a lock that is held without the advisory lock. Without the mark it is not taken over.
+pub(crate) fn unmarked_name() -> String {
     name_with("")
 }
 
@@ -252,11 +290,12 @@ fn name_with(mark: &str) -> String {
     format!("{host}{mark} ({})", own_address()).chars().take(255).collect()
 }
 
-/// The address of the interface that leads out. Nothing is sent: connecting a datagram socket only chooses a route.
+/// The address of the network interface that routes to the internet. Nothing is sent: connecting a datagram socket only selects
+/// a route.
 fn own_address() -> String {
-    let chosen = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+    let address = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
     });
-    chosen.map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
+    address.map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
 }

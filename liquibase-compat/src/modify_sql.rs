@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use fancy_regex::{Captures, Regex};
 
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::error::{LoadError, Place};
 use crate::expression;
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::options::Options;
 
@@ -54,11 +54,11 @@ const SETTINGS: &[&str] = &["dbms", "context", "contextFilter", "contexts", "lab
 ///
 /// # Errors
 /// When it holds what is not known, or an expression that is none.
-pub(crate) fn read(node: &Node, at: &Place) -> Result<Vec<Visitor>, LoadError> {
+pub(crate) fn read(node: &Node, at: &Location) -> Result<Vec<Visitor>, LoadError> {
     let of = |name: &str| setting(node, name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let mut visitors = Vec::new();
     for child in node.children.iter().filter(|child| !SETTINGS.contains(&child.name.as_str())) {
-        let at = Place { line: child.line, ..at.clone() };
+        let at = Location { line: child.line, ..at.clone() };
         let (name, work) = work(child, &at)?;
         visitors.push(Visitor {
             name,
@@ -72,7 +72,7 @@ pub(crate) fn read(node: &Node, at: &Place) -> Result<Vec<Visitor>, LoadError> {
     Ok(visitors)
 }
 
-fn work(node: &Node, at: &Place) -> Result<(&'static str, Work), LoadError> {
+fn work(node: &Node, at: &Location) -> Result<(&'static str, Work), LoadError> {
     let needed = |name: &str| {
         setting(node, name).map(str::to_owned).ok_or_else(|| LoadError::Missing {
             at: at.clone().into(),
@@ -216,7 +216,7 @@ mod tests {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let child = Node { name: name.to_owned(), attributes, ..Node::default() };
         let node = Node { name: "modifySql".to_owned(), children: vec![child], ..Node::default() };
-        let at = Place { file: "a.xml".to_owned(), line: 1, changeset: None };
+        let at = Location { file: "a.xml".to_owned(), line: 1, changeset: None };
         read(&node, &at).unwrap().remove(0)
     }
 

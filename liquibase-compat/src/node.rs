@@ -3,7 +3,7 @@
 //! A parser in `format/` knows its syntax and nothing of changelogs; everything after it knows changelogs and nothing of
 //! syntax. Depth and size are bounded here, for all formats alike.
 
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::properties::Properties;
 
 /// The deepest nesting a changelog may have.

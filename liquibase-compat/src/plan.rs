@@ -1,171 +1,163 @@
-//! Deciding what to do, without doing it.
+//! What an update would do.
 //!
-//! [`plan`] and [`plan_rollback`] are pure: a changelog, a history and options in, steps out. All validation that needs no
-//! database is here.
+//! Planning is pure: it takes a changelog, a history and options, and returns steps. It also contains all validation that needs
+//! no database.
 
 use std::collections::HashSet;
 
+use crate::change::Change;
 use crate::changelog::Changelog;
 use crate::changeset::{ChangeSet, OnValidationFail};
 use crate::changeset_id::{ChangeSetId, ChangeSetKey, MISSING_ID};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::error::{ChecksumMismatch, Error, ValidationError};
+use crate::filter::FilterReason;
 use crate::history::{History, HistoryRow};
 use crate::options::Options;
+use crate::target::UpdateTarget;
+use crate::validation_error::{ChecksumMismatch, ValidationError};
 
-/// Why a changeset is to run.
+/// Why a changeset runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The history does not know it.
+#[non_exhaustive]
+pub enum RunReason {
+    /// The history does not contain it.
     New,
-    /// `runAlways`.
+    /// It has `runAlways="true"`.
     RunAlways,
-    /// `runOnChange`, and it changed.
+    /// It has `runOnChange="true"`, and its checksum changed.
     Changed,
 }
 
-/// A changeset that is to run.
+/// A changeset that an update would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
+#[non_exhaustive]
+pub struct PendingChangeSet {
     /// The changeset.
     pub changeset: ChangeSetId,
-    /// Why.
-    pub reason: Reason,
+    /// Why it runs.
+    pub reason: RunReason,
 }
 
-/// One step of a run.
+/// One step of an update. The index is that of the changeset in its changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Run the changeset of that index, or only record it.
-    Run { index: usize, reason: Reason, mark_ran: bool },
-    /// Write the checksum into the row of the changeset of that index.
-    Upgrade { index: usize, checksum: Checksum },
-}
-
-/// How far to go forward.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum UpdateTarget {
-    /// To the end of the changelog.
-    #[default]
-    All,
-    /// The next so many changesets.
-    Count(usize),
-    /// Up to and with the changeset that sets the tag, or whose row in the history has it. To the end where there is none.
-    Tag(String),
-}
-
-/// Why a changeset is left out; of several reasons in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FilterReason {
-    /// Its contexts do not fit those of the run.
-    Context,
-    /// Its labels do not fit the filter.
-    Label,
-    /// It ran before; told of a changeset that is left out for another reason, by an update without a target.
-    AlreadyRan,
-    /// Its dbms is not PostgreSQL.
-    Dbms,
-    /// `ignore="true"`.
-    Ignored,
-    /// It is behind as many as were asked for.
-    AfterCount,
-    /// It is behind the tag asked for.
-    AfterTag,
+    /// Run the changeset; with `mark_ran`, only record it as run.
+    Run { index: usize, mark_ran: bool },
+    /// Write the checksum into the changeset's row.
+    UpgradeChecksum { index: usize, checksum: Checksum },
 }
 
 /// What an update would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
-    pending: Vec<Pending>,
+    pending: Vec<PendingChangeSet>,
     previously_run: usize,
     filtered_out: usize,
-    filtered: Vec<(FilterReason, usize)>,
+    filter_counts: Vec<(FilterReason, usize)>,
 }
 
 impl Plan {
-    /// Whether there is nothing to do, not even a checksum to raise to version 9.
+    /// Whether there is nothing to do, not even a checksum to upgrade to version 9.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
     /// The changesets to run, in order.
-    pub fn pending(&self) -> &[Pending] {
+    pub fn pending(&self) -> &[PendingChangeSet] {
         &self.pending
     }
 
-    /// Changesets that ran before and do not run again.
+    /// How many changesets ran before and do not run again.
     pub fn previously_run(&self) -> usize {
         self.previously_run
     }
 
-    /// Changesets left out.
+    /// How many changesets are filtered out.
     pub fn filtered_out(&self) -> usize {
         self.filtered_out
     }
 
-    /// Why changesets are left out and how many for each reason, in the order the reasons were met. A changeset may have several.
-    pub fn filtered(&self) -> &[(FilterReason, usize)] {
-        &self.filtered
+    /// How many changesets are filtered out for each reason, in the order in which the reasons first occurred. A changeset that
+    /// has several reasons counts for each.
+    pub fn filter_counts(&self) -> &[(FilterReason, usize)] {
+        &self.filter_counts
     }
 
-    fn leave_out(&mut self, reasons: &[FilterReason]) {
+    fn filter_out(&mut self, reasons: &[FilterReason]) {
         self.filtered_out += 1;
         for reason in reasons {
-            match self.filtered.iter_mut().find(|(other, _)| other == reason) {
+            match self.filter_counts.iter_mut().find(|(other, _)| other == reason) {
                 Some((_, count)) => *count += 1,
-                None => self.filtered.push((*reason, 1)),
+                None => self.filter_counts.push((*reason, 1)),
             }
         }
     }
 }
 
-/// How far a plan may still go.
-enum Goal<'a> {
-    None,
+/// How much of a plan's target remains.
+enum Remaining<'a> {
+    Unlimited,
     Count(usize),
-    Tag { tag: &'a str, reached: bool },
+    UpToTag { tag: &'a str, is_reached: bool },
 }
 
-impl<'a> Goal<'a> {
+impl<'a> Remaining<'a> {
     fn of(target: &'a UpdateTarget) -> Self {
         match target {
-            UpdateTarget::All => Self::None,
+            UpdateTarget::All => Self::Unlimited,
             UpdateTarget::Count(count) => Self::Count(*count),
-            UpdateTarget::Tag(tag) => Self::Tag { tag, reached: false },
+            UpdateTarget::Tag(tag) => Self::UpToTag { tag, is_reached: false },
         }
     }
 
-    /// Why a changeset that is due lies behind the goal; none if it does not. Those that are left out anyway do not count.
-    fn passed(&mut self, set: &ChangeSet, left_out: bool) -> Option<FilterReason> {
+    /// Why a changeset that is due lies beyond the target; `None` if it does not. A changeset that is filtered out for another
+    /// reason does not count.
+    fn take(&mut self, set: &ChangeSet, is_filtered_out: bool) -> Option<FilterReason> {
         match self {
-            Self::Tag { reached: true, .. } => Some(FilterReason::AfterTag),
-            _ if left_out => None,
-            Self::None => None,
+            Self::UpToTag { is_reached: true, .. } => Some(FilterReason::AfterTag),
+            _ if is_filtered_out => None,
+            Self::Unlimited => None,
             Self::Count(0) => Some(FilterReason::AfterCount),
             Self::Count(left) => {
                 *left -= 1;
                 None
             }
-            Self::Tag { tag, reached } => {
-                *reached = set.tag() == Some(*tag);
+            Self::UpToTag { tag, is_reached } => {
+                *is_reached = set.tag() == Some(*tag);
                 None
             }
         }
     }
 
-    /// Goes by a changeset that ran before: its row may have the tag.
+    /// Passes a changeset that ran before: its row may have the tag.
     fn pass(&mut self, row: Option<&HistoryRow>) {
-        if let (Self::Tag { tag, reached }, Some(row)) = (self, row) {
-            *reached |= row.has_tag(tag);
+        if let (Self::UpToTag { tag, is_reached }, Some(row)) = (self, row) {
+            *is_reached |= row.has_tag(tag);
         }
     }
 }
 
 /// What an update of a database with this history would do.
 ///
+/// ```
+/// use liquibase_compat::{Changelog, EmbeddedSource, History, Options, RunReason, plan};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let source = EmbeddedSource::of_texts(&[(
+///     "log.xml",
+///     r#"<databaseChangeLog><changeSet id="1" author="me"><sql>select 1</sql></changeSet></databaseChangeLog>"#,
+/// )]);
+/// let changelog = Changelog::load(&source, "log.xml", &Options::default())?;
+/// let plan = plan(&changelog, &History::default(), &Options::default())?;
+/// assert_eq!(plan.pending()[0].changeset.to_string(), "log.xml::1::me");
+/// assert_eq!(plan.pending()[0].reason, RunReason::New);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
-/// When the changelog must not be run on it: a changeset changed after it was run, occurs twice, or lacks something.
+/// When the changelog must not run on this database: a changeset changed after it ran, occurs twice, or lacks something.
 pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Result<Plan, ValidationError> {
     plan_to(changelog, history, options, &UpdateTarget::All)
 }
@@ -173,17 +165,17 @@ pub fn plan(changelog: &Changelog, history: &History, options: &Options) -> Resu
 /// What an update up to `target` would do.
 ///
 /// # Errors
-/// As [`plan`]: also when what is wrong lies behind the target.
+/// As [`plan`], even if the invalid changeset lies beyond the target.
 pub fn plan_to(
     changelog: &Changelog,
     history: &History,
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Plan, ValidationError> {
-    decide(changelog, history, options, target, should_run)
+    plan_due(changelog, history, options, target, run_reason)
 }
 
-/// The same of those changesets alone that never ran.
+/// A plan that contains only changesets that never ran.
 ///
 /// # Errors
 /// As [`plan_to`].
@@ -193,105 +185,114 @@ pub(crate) fn plan_new_to(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Plan, ValidationError> {
-    decide(changelog, history, options, target, |_, row| row.is_none().then_some(Reason::New))
+    plan_due(changelog, history, options, target, |_, row| row.is_none().then_some(RunReason::New))
 }
 
-/// What Liquibase leaves out and counts is as recorded in the cases `own-filters-*`.
-fn decide(
+/// What is filtered out, and how it is counted, follows Liquibase; it is recorded in the cases `own-filters-*`.
+fn plan_due(
     changelog: &Changelog,
     history: &History,
     options: &Options,
     target: &UpdateTarget,
-    due: impl Fn(&ChangeSet, Option<&HistoryRow>) -> Option<Reason>,
+    due: impl Fn(&ChangeSet, Option<&HistoryRow>) -> Option<RunReason>,
 ) -> Result<Plan, ValidationError> {
     let mut errors = ValidationError::default();
     let mut plan = Plan::default();
-    let mut goal = Goal::of(target);
+    let mut remaining = Remaining::of(target);
     let mut seen: HashSet<ChangeSetKey> = HashSet::new();
-    let mut passed_over = 0;
+    let mut for_other_databases = 0;
     for (index, set) in changelog.changesets.iter().enumerate() {
         let row = history.find_key(&set.key());
-        if set.is_visible() && !seen.insert(set.key()) {
+        if set.is_active() && !seen.insert(set.key()) {
             errors.duplicates.push(set.id.clone());
         }
-        plan.steps.extend(row.and_then(|row| upgrade(index, set, row)));
-        if set.is_passed_over() {
-            passed_over += 1;
+        plan.steps.extend(row.and_then(|row| checksum_upgrade(index, set, row)));
+        if set.is_dropped_by_dbms() {
+            for_other_databases += 1;
             continue;
         }
-        let mut reasons = set.left_out(options);
-        let left_out = !reasons.is_empty();
-        let mark_ran = !left_out && !validate(set, row, &mut errors);
+        let mut reasons = set.filter_reasons(options);
+        let is_filtered_out = !reasons.is_empty();
+        let mark_ran = !is_filtered_out && validate(set, row, &mut errors) == Validity::MarkRan;
         if let Some(reason) = due(set, row) {
-            reasons.extend(goal.passed(set, left_out));
+            reasons.extend(remaining.take(set, is_filtered_out));
             if reasons.is_empty() {
-                plan.steps.push(Step::Run { index, reason, mark_ran });
-                plan.pending.push(Pending { changeset: set.id.clone(), reason });
+                plan.steps.push(Step::Run { index, mark_ran });
+                plan.pending.push(PendingChangeSet { changeset: set.id.clone(), reason });
             } else {
-                plan.leave_out(&reasons);
+                plan.filter_out(&reasons);
             }
         } else {
             plan.previously_run += 1;
-            goal.pass(row);
-            if left_out && *target == UpdateTarget::All {
+            remaining.pass(row);
+            if is_filtered_out && *target == UpdateTarget::All {
                 reasons.push(FilterReason::AlreadyRan);
                 reasons.sort_unstable();
-                plan.leave_out(&reasons);
+                plan.filter_out(&reasons);
             }
         }
     }
-    // Liquibase comes back to those when everything else is counted.
-    (0..passed_over).for_each(|_| plan.leave_out(&[FilterReason::Dbms]));
+    // Liquibase counts changesets for other databases after all others.
+    (0..for_other_databases).for_each(|_| plan.filter_out(&[FilterReason::Dbms]));
     if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
-fn should_run(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<Reason> {
+fn run_reason(set: &ChangeSet, row: Option<&HistoryRow>) -> Option<RunReason> {
     let Some(row) = row else {
-        return Some(Reason::New);
+        return Some(RunReason::New);
     };
     if set.run_always {
-        return Some(Reason::RunAlways);
+        return Some(RunReason::RunAlways);
     }
-    // A sum that validation accepts for a validCheckSum has changed all the same.
+    // A checksum that validation accepts because of validCheckSum still counts as changed here.
     let changed = set.run_on_change && row.parsed_checksum().is_some_and(|stored| set.checksum_like(&stored) != stored);
-    changed.then_some(Reason::Changed)
+    changed.then_some(RunReason::Changed)
 }
 
-/// Raises the stored sum to version 9, unless the changeset runs again and gets a new one anyway.
-fn upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<Step> {
-    let current = row.parsed_checksum().is_some_and(|stored| stored.version() >= ChecksumVersion::V9.number());
-    if current || should_run(set, Some(row)).is_some() {
+/// Upgrades the stored checksum to version 9, unless the changeset runs again and gets a new one anyway.
+fn checksum_upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<Step> {
+    let is_current = row.parsed_checksum().is_some_and(|stored| stored.version() >= ChecksumVersion::V9.number());
+    if is_current || run_reason(set, Some(row)).is_some() {
         return None;
     }
-    Some(Step::Upgrade { index, checksum: set.checksum(ChecksumVersion::V9) })
+    Some(Step::UpgradeChecksum { index, checksum: set.checksum(ChecksumVersion::V9) })
 }
 
-/// Collects what is wrong with a changeset; false if it is to be marked as run because of it.
-fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> bool {
-    // What ran and will not run again need not be something that could run here.
-    let runs = row.is_none() || set.run_always || set.run_on_change;
-    let invalid: Vec<String> = set.changes.iter().flat_map(crate::change::Change::invalid).collect();
-    if runs && !invalid.is_empty() {
+/// What validation of one changeset leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Validity {
+    /// It runs, or the errors that were found refuse the whole run.
+    Unchanged,
+    /// It is invalid, and `onValidationFail` says that it is then marked as run.
+    MarkRan,
+}
+
+/// Collects the errors of one changeset.
+fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> Validity {
+    // A changeset that ran and will not run again does not have to be able to run here.
+    let may_run = row.is_none() || set.run_always || set.run_on_change;
+    let invalid: Vec<String> = set.changes.iter().flat_map(Change::invalid).collect();
+    if may_run && !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
-            return false;
+            return Validity::MarkRan;
         }
         errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
     }
     if set.id.id.trim().is_empty() || set.id.id == MISSING_ID {
         errors.invalid.push(("ChangeSet Id is empty".to_owned(), set.id.clone()));
     }
-    if set.id.author == MISSING_ID && should_run(set, row).is_some() {
+    if set.id.author == MISSING_ID && run_reason(set, row).is_some() {
         errors.invalid.push(("ChangeSet Author is empty".to_owned(), set.id.clone()));
     }
-    if let Some(executor) = set.run_with.as_ref().filter(|_| should_run(set, row).is_some()) {
+    if let Some(executor) = set.run_with.as_ref().filter(|_| run_reason(set, row).is_some()) {
         errors.executors.push((executor.clone(), set.id.clone()));
     }
     let stored = row.and_then(HistoryRow::parsed_checksum);
-    if set.run_always || set.run_on_change || set.accepts(stored.as_ref()) {
-        return true;
+    if set.run_always || set.run_on_change || set.accepts_checksum(stored.as_ref()) {
+        return Validity::Unchanged;
     }
     if set.on_validation_fail == OnValidationFail::MarkRan {
-        return false;
+        return Validity::MarkRan;
     }
     if let Some(stored) = stored {
         errors.checksums.push(ChecksumMismatch {
@@ -300,77 +301,5 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationEr
             stored: stored.to_string(),
         });
     }
-    true
-}
-
-/// How far to roll back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RollbackTarget {
-    /// The newest so many changesets.
-    Count(usize),
-    /// Everything after the newest row with that tag, in any case; the row itself too if it is nothing but a tag.
-    Tag(String),
-    /// Everything that was run later than this, written `2026-01-31 10:00:00` in the time zone of the database session.
-    Date(String),
-    /// Exactly these.
-    ChangeSets(Vec<ChangeSetId>),
-}
-
-/// One changeset to be rolled back, with its row.
-#[derive(Debug, Clone)]
-pub(crate) struct RollbackStep<'a> {
-    pub(crate) set: &'a ChangeSet,
-    pub(crate) row: &'a HistoryRow,
-}
-
-/// What a rollback would undo, newest first.
-///
-/// # Errors
-/// When the changelog does not fit the history, or no row has the tag.
-pub fn plan_rollback(
-    changelog: &Changelog,
-    history: &History,
-    options: &Options,
-    target: &RollbackTarget,
-) -> Result<Vec<ChangeSetId>, Error> {
-    let steps = rollback_steps(changelog, history, options, target)?;
-    Ok(steps.iter().map(|step| step.set.id.clone()).collect())
-}
-
-pub(crate) fn rollback_steps<'a>(
-    changelog: &'a Changelog,
-    history: &'a History,
-    options: &Options,
-    target: &RollbackTarget,
-) -> Result<Vec<RollbackStep<'a>>, Error> {
-    plan(changelog, history, options)?;
-    let rows = match target {
-        RollbackTarget::Count(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => history.rows(),
-        RollbackTarget::Tag(tag) => after_tag(history.rows(), tag)?,
-    };
-    let asked_for = |row: &HistoryRow| match target {
-        RollbackTarget::Count(_) | RollbackTarget::Tag(_) => true,
-        RollbackTarget::Date(date) => row.date_executed.as_str() > date.as_str(),
-        RollbackTarget::ChangeSets(sets) => sets.iter().any(|id| id.key() == row.key()),
-    };
-    let mut seen = HashSet::new();
-    let steps = rows.iter().rev().filter(|row| asked_for(row)).filter_map(|row| {
-        let set = changelog.find(&row.key())?;
-        let meant = set.left_out(options).is_empty() && seen.insert(row.key());
-        meant.then_some(RollbackStep { set, row })
-    });
-    Ok(match target {
-        RollbackTarget::Count(count) => steps.take(*count).collect(),
-        RollbackTarget::Tag(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => steps.collect(),
-    })
-}
-
-fn after_tag<'a>(rows: &'a [HistoryRow], tag: &str) -> Result<&'a [HistoryRow], Error> {
-    let wanted = tag.to_lowercase();
-    let tagged = |row: &HistoryRow| row.tag.as_deref().is_some_and(|tag| tag.to_lowercase() == wanted);
-    let Some(last) = rows.iter().rposition(tagged) else {
-        return Err(Error::UnknownTag { tag: tag.to_owned() });
-    };
-    let only_tag = rows[last].description.as_deref() == Some("tagDatabase");
-    Ok(&rows[if only_tag { last } else { last + 1 }..])
+    Validity::Unchanged
 }

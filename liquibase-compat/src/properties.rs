@@ -3,7 +3,7 @@
 //! The first definition of a name wins, global ones come before those of a file; names ignore case; an unknown name is left
 //! as it stands. A value may hold further `${}`, and so may a name. There is no escape.
 
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 
 /// The most replacements in one text.
 const MAX_REPLACEMENTS: usize = 1_000_000;

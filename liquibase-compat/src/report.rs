@@ -1,52 +1,55 @@
 //! What a run did.
 
 use crate::changeset_id::ChangeSetId;
-use crate::plan::FilterReason;
+use crate::filter::FilterReason;
 
 /// How a changeset ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It ran for the first time.
     Executed,
     /// It ran again (`runAlways`, `runOnChange`).
     Reran,
-    /// It was recorded as run without being run, because of a precondition or failed validation.
+    /// It was recorded as run without running, because of a precondition or a failed validation.
     MarkedRan,
-    /// It was left for the next time, because of a precondition.
+    /// It was skipped because of a precondition; the next run tries it again.
     Skipped {
-        /// The precondition's message.
+        /// The message of the precondition.
         reason: String,
     },
-    /// It failed, and `failOnError="false"` let the run go on; it is tried again next time.
+    /// It failed, and the run continued because of `failOnError="false"`; the next run tries it again.
     FailedAndIgnored {
-        /// What PostgreSQL said.
+        /// The error, as text.
         reason: String,
     },
     /// It was rolled back.
     RolledBack,
 }
 
-/// What a run did, changeset by changeset, in the order it was done.
+/// What a run did, changeset by changeset, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
-    /// The changesets touched, and how each ended.
+    /// The changesets that the run handled, and how each ended.
     pub changesets: Vec<(ChangeSetId, Outcome)>,
-    /// Checksums that were filled or raised to version 9.
+    /// How many missing checksums were filled in, or checksums of version 8 replaced by version 9.
     pub checksums_upgraded: usize,
-    /// Changesets that had run before and did not run again.
+    /// How many changesets had run before and did not run again.
     pub previously_run: usize,
-    /// Changesets left out.
+    /// How many changesets were filtered out.
     pub filtered_out: usize,
-    /// Why, and how many for each reason, in the order the reasons were met. A changeset may have several.
-    pub filtered: Vec<(FilterReason, usize)>,
-    /// What the rows of this run have in common; none if no row was written.
+    /// How many changesets were filtered out for each reason, in the order in which the reasons first occurred. A changeset that
+    /// has several reasons counts for each.
+    pub filter_counts: Vec<(FilterReason, usize)>,
+    /// The DEPLOYMENT_ID of the rows that the run wrote; `None` if it wrote no row.
     pub deployment_id: Option<String>,
 }
 
 impl Report {
-    /// How many changesets ran or were marked so.
-    pub fn run(&self) -> usize {
-        let counts = |outcome: &Outcome| matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan);
-        self.changesets.iter().filter(|(_, outcome)| counts(outcome)).count()
+    /// How many changesets ran or were marked as run.
+    pub fn run_count(&self) -> usize {
+        let ran = |outcome: &Outcome| matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan);
+        self.changesets.iter().filter(|(_, outcome)| ran(outcome)).count()
     }
 }

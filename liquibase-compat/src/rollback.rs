@@ -1,24 +1,28 @@
-//! Undoing changesets, newest first.
+//! Rolls back changesets, newest first.
 //!
-//! A changeset's rollback and the removal of its row are one transaction. The run ends at the first changeset that cannot be
-//! undone; those before it stay undone.
+//! The rollback of a changeset and the removal of its row are one transaction. The run ends at the first changeset that cannot be
+//! rolled back; those before it stay rolled back.
 
 use tokio_postgres::Client;
 
 use crate::changelog::Changelog;
-use crate::error::{Error, postgres_message};
-use crate::history::table::Tables;
+use crate::changeset_error::RollbackError;
+use crate::error::Error;
+use crate::event::Event;
+use crate::history::tables::Tables;
 use crate::lock::Lock;
-use crate::options::{Event, Options};
-use crate::plan::{RollbackStep, RollbackTarget, rollback_steps};
+use crate::options::Options;
 use crate::report::{Outcome, Report};
-use crate::session::{check_changelog, prepare, restore_search_path, run_statements, search_path, set_search_path};
-use crate::update::released;
+use crate::rollback_plan::{RollbackStep, rollback_steps};
+use crate::session::{
+    check_changelog, prepare, release_row_after, restore_search_path, run_statements, search_path, set_search_path_sql,
+};
+use crate::target::RollbackTarget;
 
-/// Undoes the newest `count` changesets of the changelog.
+/// Rolls back the newest changesets of the changelog, at most `count`.
 ///
 /// # Errors
-/// [`Error::RollbackImpossible`] with the report of what was undone before the one that could not be.
+/// [`Error::RollbackImpossible`] with the report of what was rolled back before the one that could not be.
 pub async fn rollback_count(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
@@ -28,10 +32,10 @@ pub async fn rollback_count(
     rollback(lock, changelog, options, &RollbackTarget::Count(count)).await
 }
 
-/// Undoes everything that was run after `tag` was set.
+/// Rolls back everything that ran after `tag` was set.
 ///
 /// # Errors
-/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] with the report of what was undone.
+/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] with the report of what was rolled back.
 pub async fn rollback_to_tag(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
@@ -41,10 +45,10 @@ pub async fn rollback_to_tag(
     rollback(lock, changelog, options, &RollbackTarget::Tag(tag.to_owned())).await
 }
 
-/// Undoes what `target` names, newest first.
+/// Rolls back the changesets that `target` names, newest first.
 ///
 /// # Errors
-/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] with the report of what was undone before.
+/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] with the report of what was rolled back before.
 pub async fn rollback(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
@@ -54,8 +58,8 @@ pub async fn rollback(
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
-    let done = rollback_locked(lock.client(), &tables, changelog, options, target).await;
-    released(lock, &tables, done).await
+    let outcome = rollback_locked(lock.client(), &tables, changelog, options, target).await;
+    release_row_after(lock, &tables, outcome).await
 }
 
 async fn rollback_locked(
@@ -70,39 +74,35 @@ async fn rollback_locked(
     let steps = rollback_steps(changelog, &history, options, target)?;
     let original = search_path(&*client).await?;
     let mut report = Report::default();
-    let mut failure = None;
     for step in steps {
         tracing::info!(changeset = %step.set.id, "rolling back changeset");
-        options.tell(&Event::RollingBack(&step.set.id));
-        if let Err(reason) = undo(client, tables, changelog, &step, &original).await {
-            failure = Some((step.set.id.clone(), reason));
-            break;
+        options.notify(&Event::RollingBack(&step.set.id));
+        let changeset = step.set.id.clone();
+        if let Err(source) = roll_back(client, tables, changelog, &step, &original).await {
+            restore_search_path(client, &original).await;
+            return Err(Error::RollbackImpossible { changeset, source: Box::new(source), report: Box::new(report) });
         }
-        report.changesets.push((step.set.id.clone(), Outcome::RolledBack));
+        report.changesets.push((changeset, Outcome::RolledBack));
     }
     restore_search_path(client, &original).await;
-    match failure {
-        None => Ok(report),
-        Some((changeset, reason)) => Err(Error::RollbackImpossible { changeset, reason, report: Box::new(report) }),
-    }
+    Ok(report)
 }
 
-async fn undo(
+async fn roll_back(
     client: &mut Client,
     tables: &Tables,
     changelog: &Changelog,
     step: &RollbackStep<'_>,
     original_path: &str,
-) -> Result<(), String> {
-    let told = |error: tokio_postgres::Error| postgres_message(&error);
-    let mut statements = vec![set_search_path(tables, original_path)];
+) -> Result<(), RollbackError> {
+    let mut statements = vec![set_search_path_sql(tables, original_path)];
     statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key))?);
     if step.set.run_in_transaction {
-        let transaction = client.transaction().await.map_err(told)?;
+        let transaction = client.transaction().await?;
         run_statements(&transaction, &statements).await?;
-        transaction.batch_execute(&tables.delete_sql(step.row)).await.map_err(told)?;
-        return transaction.commit().await.map_err(told);
+        transaction.batch_execute(&tables.delete_sql(step.row)).await?;
+        return Ok(transaction.commit().await?);
     }
     run_statements(&*client, &statements).await?;
-    client.batch_execute(&tables.delete_sql(step.row)).await.map_err(told)
+    Ok(client.batch_execute(&tables.delete_sql(step.row)).await?)
 }

@@ -1,91 +1,105 @@
-//! The `-sql` forms: what a command would do, as a script for psql.
+//! The `-sql` commands: what a command would do, as a script for psql.
 //!
-//! Nothing is written. The script starts from the database as it is now: it makes the Liquibase tables where they are missing,
-//! takes and releases the row of DATABASECHANGELOGLOCK, and writes the history as the command itself would. Preconditions of
-//! changesets are asked only where `onSqlOutput` says so, because only the run could answer them.
+//! Nothing is written. The script starts from the database as it is now: it creates the Liquibase tables if they are missing, takes
+//! and releases the row of DATABASECHANGELOGLOCK, and writes the history as the command itself would. Preconditions of changesets
+//! are checked only if `onSqlOutput` is TEST, because in general they depend on what the script does.
 
 use tokio_postgres::Client;
 
 use crate::apply;
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
+use crate::changeset_error::ChangeSetError;
 use crate::error::Error;
-use crate::history::statement::{Entry, LIQUIBASE};
-use crate::history::table::Tables;
+use crate::history::recorder::{ExecType, Recorder};
+use crate::history::sql::LIQUIBASE_VERSION;
+use crate::history::tables::Tables;
 use crate::history::{History, HistoryRow};
 use crate::lock;
 use crate::options::Options;
-use crate::plan::{RollbackTarget, Step, UpdateTarget, rollback_steps};
+use crate::plan::Step;
+use crate::precondition::error::{ConditionError, PreconditionError};
 use crate::precondition::{Consequence, SqlOutput, Verdict};
 use crate::report::Report;
-use crate::session::{deployment_id, search_path};
-use crate::update::{Asked, Mode, halted, validated, verdict};
+use crate::rollback_plan::rollback_steps;
+use crate::session::{check_changelog, deployment_id, search_path};
+use crate::sql::{Dialect, Quoting};
+use crate::target::{RollbackTarget, UpdateTarget};
+use crate::update::{CommandRequest, Mode, check_preconditions, validated_plan};
 
-/// What the head of a script says; it changes nothing.
+/// The comment at the start of a script. It does not affect what the script does.
 #[derive(Debug, Clone, Default)]
-pub struct Heading {
-    /// The changelog's path.
+#[non_exhaustive]
+pub struct ScriptHeader {
+    /// The path of the changelog.
     pub changelog: String,
-    /// When, in words.
+    /// The time at which the script was made.
     pub ran_at: String,
-    /// On which database, in words.
+    /// The database for which the script was made.
     pub against: String,
+}
+
+impl ScriptHeader {
+    /// A header with these texts.
+    pub fn new(changelog: impl Into<String>, ran_at: impl Into<String>, against: impl Into<String>) -> Self {
+        Self { changelog: changelog.into(), ran_at: ran_at.into(), against: against.into() }
+    }
 }
 
 /// What [`update_to`](crate::update_to) would do.
 ///
 /// # Errors
-/// [`Error::Validation`] when the changelog must not be run on this database.
+/// [`Error::Validation`] when the changelog must not run on this database.
 pub async fn update_sql(
     client: &mut Client,
     changelog: &Changelog,
     options: &Options,
     target: &UpdateTarget,
-    heading: &Heading,
+    header: &ScriptHeader,
 ) -> Result<String, Error> {
-    let asked = Asked { changelog, options, target, mode: Mode::Run };
+    let request = CommandRequest { changelog, options, target, mode: Mode::Run };
     let title = match target {
         UpdateTarget::All => "Update Database Script".to_owned(),
         UpdateTarget::Count(count) => format!("Update {count} Changesets Database Script"),
         UpdateTarget::Tag(tag) => format!("Update to '{tag}' Database Script"),
     };
-    forward(client, &asked, &title, heading).await
+    forward_script(client, &request, &title, header).await
 }
 
 /// What [`changelog_sync`](crate::changelog_sync) would do.
 ///
 /// # Errors
-/// [`Error::Validation`] when the changelog must not be run on this database.
+/// [`Error::Validation`] when the changelog must not run on this database.
 pub async fn changelog_sync_sql(
     client: &mut Client,
     changelog: &Changelog,
     options: &Options,
     target: &UpdateTarget,
-    heading: &Heading,
+    header: &ScriptHeader,
 ) -> Result<String, Error> {
-    let asked = Asked { changelog, options, target, mode: Mode::Record };
+    let request = CommandRequest { changelog, options, target, mode: Mode::Record };
     let title = match target {
         UpdateTarget::All => "SQL to add all changesets to database history table",
         UpdateTarget::Count(_) => "SQL to add next changeset to database history table",
         UpdateTarget::Tag(_) => "SQL to add changesets upto tag to database history table",
     };
-    forward(client, &asked, title, heading).await
+    forward_script(client, &request, title, header).await
 }
 
 /// What [`rollback`](crate::rollback) would do.
 ///
 /// # Errors
-/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] when something has no rollback.
+/// [`Error::UnknownTag`], or [`Error::RollbackImpossible`] when a changeset has no rollback.
 pub async fn rollback_sql(
     client: &mut Client,
     changelog: &Changelog,
     options: &Options,
     target: &RollbackTarget,
-    heading: &Heading,
+    header: &ScriptHeader,
 ) -> Result<String, Error> {
     let tables = Tables::locate(&*client).await?;
     let history = tables.read(&*client).await?;
-    crate::session::check_changelog(client, &tables, changelog, &history).await?;
+    check_changelog(client, &tables, changelog, &history).await?;
     let title = match target {
         RollbackTarget::Count(count) => format!("Rollback {count} Change(s) Script"),
         RollbackTarget::Tag(tag) => format!("Rollback to '{tag}' Script"),
@@ -94,140 +108,137 @@ pub async fn rollback_sql(
     };
     let steps = rollback_steps(changelog, &history, options, target)?;
     let mut script = Script::start(client, &tables).await?;
-    script.head(&title, heading);
+    script.write_header(&title, header);
     for step in steps {
-        script.comment(&format!("Rolling Back ChangeSet: {}", step.set.id));
-        script.search_path();
-        let undo = step.set.rollback_statements(&tables.schema, |key| changelog.find(key));
-        let impossible = |reason| Error::RollbackImpossible {
+        script.write_comment(&format!("Rolling Back ChangeSet: {}", step.set.id));
+        script.write_search_path();
+        let statements = step.set.rollback_statements(&tables.schema, |key| changelog.find(key));
+        let statements = statements.map_err(|error| Error::RollbackImpossible {
             changeset: step.set.id.clone(),
-            reason,
+            source: Box::new(error.into()),
             report: Box::new(Report::default()),
-        };
-        undo.map_err(impossible)?.iter().for_each(|statement| script.statement(statement));
-        script.statement(&tables.delete_sql(step.row));
+        })?;
+        statements.iter().for_each(|statement| script.write_statement(statement));
+        script.write_statement(&tables.delete_sql(step.row));
     }
     Ok(script.finish(&tables))
 }
 
-async fn forward(client: &mut Client, asked: &Asked<'_>, title: &str, heading: &Heading) -> Result<String, Error> {
+async fn forward_script(
+    client: &mut Client,
+    request: &CommandRequest<'_>,
+    title: &str,
+    header: &ScriptHeader,
+) -> Result<String, Error> {
     let tables = Tables::locate(&*client).await?;
-    let (plan, history) = validated(client, &tables, asked).await?;
+    let (plan, history) = validated_plan(client, &tables, request).await?;
     let original = search_path(&*client).await?;
     let mut script = Script::start(client, &tables).await?;
-    script.head(title, heading);
-    let mut writer = Writer { tables: &tables, order: history.next_order(), deployment: deployment_id(), history };
+    script.write_header(title, header);
+    let mut recorder = Recorder::new(history, deployment_id());
     for step in &plan.steps {
         match step {
-            Step::Upgrade { index, checksum } => {
-                let key = asked.changelog.changesets[*index].key();
-                if let Some(row) = writer.history.find_key(&key) {
-                    script.statement(&tables.set_checksum_sql(row, checksum));
+            Step::UpgradeChecksum { index, checksum } => {
+                let key = request.changelog.changesets[*index].key();
+                if let Some(row) = recorder.history().find_key(&key) {
+                    script.write_statement(&tables.set_checksum_sql(row, checksum));
                 }
             }
-            Step::Run { index, mark_ran, .. } => {
-                let set = &asked.changelog.changesets[*index];
-                let mut mark_ran = *mark_ran;
-                if asked.mode == Mode::Run && !mark_ran {
-                    let path = original.as_str();
-                    let failed = |reason| Error::ChangeSet {
-                        changeset: set.id.clone(),
-                        reason,
-                        report: Box::new(Report::default()),
-                    };
-                    match on_output(client, &tables, path, &writer.history, set).await.map_err(failed)? {
-                        Written::Whole => {}
-                        Written::Marked => mark_ran = true,
-                        Written::Not => continue,
+            Step::Run { index, mark_ran } => {
+                let set = &request.changelog.changesets[*index];
+                let failed = |source| Error::ChangeSet {
+                    changeset: set.id.clone(),
+                    source: Box::new(source),
+                    report: Box::new(Report::default()),
+                };
+                let content = match request.mode {
+                    _ if *mark_ran => Content::Row(ExecType::MarkRan),
+                    Mode::Record => Content::Row(ExecType::Executed),
+                    Mode::Run => {
+                        let content = content(client, &tables, &original, recorder.history(), set).await;
+                        content.map_err(failed)?
                     }
+                };
+                if content == Content::Nothing {
+                    continue;
                 }
-                script.changeset(set);
-                let runs = asked.mode == Mode::Run && !mark_ran;
-                if runs {
-                    let statements = apply::script(&*client, set, &tables.schema).await.map_err(|reason| {
-                        let (changeset, report) = (set.id.clone(), Box::new(Report::default()));
-                        Error::ChangeSet { changeset, reason, report }
-                    })?;
-                    statements.iter().for_each(|statement| script.statement(statement));
+                script.write_changeset_comment(set);
+                if content == Content::ChangesAndRow {
+                    let statements = apply::generate_statements(&*client, set, &tables.schema).await.map_err(failed)?;
+                    statements.iter().for_each(|statement| script.write_statement(statement));
                 }
-                script.statement(&writer.record(set, runs, mark_ran));
+                script.write_statement(&record_sql(&mut recorder, &tables, set, content));
             }
         }
     }
     Ok(script.finish(&tables))
 }
 
-/// What of a changeset is written.
-enum Written {
+/// What a script contains for a changeset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
     /// Its changes and its row.
-    Whole,
+    ChangesAndRow,
     /// Its row alone.
-    Marked,
-    /// Nothing.
-    Not,
+    Row(ExecType),
+    Nothing,
 }
 
-/// What `onSqlOutput` says of a changeset with preconditions. What the changesets before it would make is not there yet.
-async fn on_output(
+/// What the script contains for a changeset that runs, according to `onSqlOutput` of its preconditions. They are checked on the
+/// database as it is now, without what the changesets before it would create.
+async fn content(
     client: &mut Client,
     tables: &Tables,
     search_path: &str,
     history: &History,
     set: &ChangeSet,
-) -> Result<Written, String> {
-    let Some(preconditions) = &set.preconditions else { return Ok(Written::Whole) };
-    match preconditions.sql_output {
-        SqlOutput::Ignore => Ok(Written::Whole),
-        SqlOutput::Fail => Err(halted(&format!(
-            "{} : Unexpected precondition in updateSQL mode with onUpdateSQL value: FAIL",
-            set.id.file
-        ))),
-        SqlOutput::Test => match verdict(client, tables, search_path, history, set, preconditions).await? {
-            Verdict::Holds | Verdict::Fails(Consequence::Warn, _) => Ok(Written::Whole),
-            Verdict::Fails(Consequence::MarkRan, _) => Ok(Written::Marked),
-            Verdict::Fails(Consequence::Continue, _) => Ok(Written::Not),
-            Verdict::Fails(Consequence::Halt, message) => Err(halted(&message)),
-        },
-    }
-}
-
-/// Says how the history is written, step by step.
-struct Writer<'a> {
-    tables: &'a Tables,
-    history: History,
-    order: i32,
-    deployment: String,
-}
-
-impl Writer<'_> {
-    fn record(&mut self, set: &ChangeSet, runs: bool, mark_ran: bool) -> String {
-        let old: Option<HistoryRow> = self.history.find_key(&set.key()).filter(|_| runs).cloned();
-        let exec_type = match (&old, mark_ran) {
-            (_, true) => "MARK_RAN",
-            (Some(_), false) => "RERAN",
-            (None, false) => "EXECUTED",
-        };
-        let row = Entry { order: self.order, exec_type, deployment_id: &self.deployment }.row(set);
-        self.order = self.order.saturating_add(1);
-        match old {
-            Some(old) => self.tables.rerun_sql(&old, &row),
-            None => {
-                let sql = self.tables.insert_sql(&row);
-                self.history.add(row);
-                sql
-            }
+) -> Result<Content, ChangeSetError> {
+    let Some(preconditions) = &set.preconditions else { return Ok(Content::ChangesAndRow) };
+    let verdict = match preconditions.sql_output {
+        SqlOutput::Ignore => Verdict::Holds,
+        SqlOutput::Fail => {
+            let condition = ConditionError::SqlOutput;
+            let error = PreconditionError { file: set.id.file.clone(), message: None, condition };
+            Verdict::Fails(Consequence::Halt, error)
         }
+        SqlOutput::Test => check_preconditions(client, tables, search_path, history, set, preconditions).await?,
+    };
+    match verdict {
+        Verdict::Holds | Verdict::Fails(Consequence::Warn, _) => Ok(Content::ChangesAndRow),
+        Verdict::Fails(Consequence::MarkRan, _) => Ok(Content::Row(ExecType::MarkRan)),
+        Verdict::Fails(Consequence::Continue, _) => Ok(Content::Nothing),
+        Verdict::Fails(Consequence::Halt, error) => Err(ChangeSetError::Precondition(Box::new(error))),
     }
 }
 
-/// A script being written.
+/// The statement that writes the row of a changeset.
+fn record_sql(recorder: &mut Recorder, tables: &Tables, set: &ChangeSet, content: Content) -> String {
+    let old: Option<HistoryRow> = match content {
+        Content::ChangesAndRow => recorder.history().find_key(&set.key()).cloned(),
+        Content::Row(_) | Content::Nothing => None,
+    };
+    let exec_type = match (content, &old) {
+        (Content::Row(exec_type), _) => exec_type,
+        (_, Some(_)) => ExecType::Reran,
+        (_, None) => ExecType::Executed,
+    };
+    let row = recorder.next_row(set.row_content(), exec_type);
+    let sql = match &old {
+        Some(old) => tables.rerun_sql(old, &row),
+        None => tables.insert_sql(&row),
+    };
+    recorder.recorded(row, old.is_none());
+    sql
+}
+
+/// The text of a script.
 struct Script {
     text: String,
-    set_path: String,
+    set_search_path: String,
 }
 
 impl Script {
-    /// The part that makes the tables and takes the lock.
+    /// The part that creates the tables and takes the lock.
     async fn start(client: &Client, tables: &Tables) -> Result<Self, Error> {
         let original = search_path(client).await?;
         let parts: Vec<String> = original
@@ -235,69 +246,68 @@ impl Script {
             .map(str::trim)
             .map(|part| if part.starts_with('"') { part.to_owned() } else { format!("\"{part}\"") })
             .collect();
-        let schema =
-            crate::sql::Dialect { schema: String::new(), quoting: crate::sql::Quoting::Legacy }.name(&tables.schema);
-        let mut script =
-            Self { text: String::new(), set_path: format!("SET SEARCH_PATH TO {schema}, {}", parts.join(",")) };
+        let schema = Dialect { schema: String::new(), quoting: Quoting::Legacy }.name(&tables.schema);
+        let set_search_path = format!("SET SEARCH_PATH TO {schema}, {}", parts.join(","));
+        let mut script = Self { text: String::new(), set_search_path };
         let (has_changelog, has_lock) = tables.exist(client).await?;
-        script.search_path();
+        script.write_search_path();
         if !has_lock {
-            script.comment("Create Database Lock Table");
-            script.statement(&tables.create_lock_sql());
-            script.comment("Initialize Database Lock Table");
-            script.statement(&format!("DELETE FROM {}", tables.lock));
-            script.statement(&format!("INSERT INTO {} (ID, LOCKED) VALUES (1, FALSE)", tables.lock));
+            script.write_comment("Create Database Lock Table");
+            script.write_statement(&tables.create_lock_sql());
+            script.write_comment("Initialize Database Lock Table");
+            script.write_statement(&format!("DELETE FROM {}", tables.lock));
+            script.write_statement(&format!("INSERT INTO {} (ID, LOCKED) VALUES (1, FALSE)", tables.lock));
         }
-        script.comment("Lock Database");
-        script.statement(&tables.take_lock_sql(&lock::plain_name()));
-        script.search_path();
+        script.write_comment("Lock Database");
+        script.write_statement(&tables.take_lock_sql(&lock::unmarked_name()));
+        script.write_search_path();
         if !has_changelog {
-            script.comment("Create Database Change Log Table");
-            script.statement(&tables.create_changelog_sql());
-            script.search_path();
+            script.write_comment("Create Database Change Log Table");
+            script.write_statement(&tables.create_changelog_sql());
+            script.write_search_path();
         }
         Ok(script)
     }
 
-    fn head(&mut self, title: &str, heading: &Heading) {
+    fn write_header(&mut self, title: &str, header: &ScriptHeader) {
         let rule = "*".repeat(69);
         for line in [
             &rule,
             &title.to_owned(),
             &rule,
-            &format!("Change Log: {}", heading.changelog),
-            &format!("Ran at: {}", heading.ran_at),
-            &format!("Against: {}", heading.against),
-            &format!("Liquibase version: {LIQUIBASE}"),
+            &format!("Change Log: {}", header.changelog),
+            &format!("Ran at: {}", header.ran_at),
+            &format!("Against: {}", header.against),
+            &format!("Liquibase version: {LIQUIBASE_VERSION}"),
             &rule,
         ] {
-            self.comment(line);
+            self.write_comment(line);
         }
         self.text.push('\n');
-        self.search_path();
+        self.write_search_path();
     }
 
-    fn changeset(&mut self, set: &ChangeSet) {
-        self.comment(&format!("Changeset {}", set.id));
+    fn write_changeset_comment(&mut self, set: &ChangeSet) {
+        self.write_comment(&format!("Changeset {}", set.id));
         if !set.comments.is_empty() {
-            self.comment(&set.comments);
+            self.write_comment(&set.comments);
         }
-        self.search_path();
+        self.write_search_path();
     }
 
-    fn comment(&mut self, text: &str) {
+    fn write_comment(&mut self, text: &str) {
         for line in text.lines() {
             self.text.push_str(&format!("-- {line}\n"));
         }
     }
 
-    fn search_path(&mut self) {
-        let set = self.set_path.clone();
-        self.statement(&set);
+    fn write_search_path(&mut self) {
+        let set = self.set_search_path.clone();
+        self.write_statement(&set);
     }
 
-    /// A statement, ended so that a comment in its last line does not swallow the end.
-    fn statement(&mut self, sql: &str) {
+    /// A statement with a `;`, on a line of its own if the last line has a comment, which would otherwise include it.
+    fn write_statement(&mut self, sql: &str) {
         let sql = sql.trim_end();
         let in_comment = sql.lines().next_back().is_some_and(|line| line.contains("--"));
         let end = if in_comment { "\n;" } else { ";" };
@@ -307,10 +317,10 @@ impl Script {
     }
 
     fn finish(mut self, tables: &Tables) -> String {
-        self.comment("Release Database Lock");
-        self.search_path();
-        self.statement(&tables.release_lock_sql());
-        self.search_path();
+        self.write_comment("Release Database Lock");
+        self.write_search_path();
+        self.write_statement(&tables.release_lock_sql());
+        self.write_search_path();
         self.text
     }
 }

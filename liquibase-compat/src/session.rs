@@ -1,17 +1,22 @@
-//! What every command does on its connection: the tables, the search_path, statements, preconditions of the changelog.
+//! What every command does on its connection: it prepares the tables, sets the search_path, runs statements and checks the
+//! preconditions of the changelog.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::{Client, GenericClient};
 
 use crate::changelog::Changelog;
-use crate::error::{Error, ValidationError, postgres_message};
+use crate::error::Error;
 use crate::history::History;
-use crate::history::table::Tables;
+use crate::history::tables::Tables;
+use crate::lock::Lock;
+use crate::postgres_error::StatementError;
 use crate::precondition::{CheckContext, Consequence, Verdict};
+use crate::report::Report;
 use crate::sql::{Quoting, literal};
+use crate::validation_error::ValidationError;
 
-/// Makes the tables, in a transaction of their own.
+/// Creates the tables, in a transaction of their own.
 pub(crate) async fn prepare(client: &mut Client, tables: &Tables) -> Result<(), Error> {
     let failed = Error::database("creating the Liquibase tables");
     let transaction = client.transaction().await.map_err(&failed)?;
@@ -19,7 +24,7 @@ pub(crate) async fn prepare(client: &mut Client, tables: &Tables) -> Result<(), 
     transaction.commit().await.map_err(&failed)
 }
 
-/// The preconditions of the changelog itself.
+/// Checks the preconditions of the changelog itself.
 pub(crate) async fn check_changelog(
     client: &mut Client,
     tables: &Tables,
@@ -38,15 +43,32 @@ pub(crate) async fn check_changelog(
             Verdict::Fails(Consequence::Warn, message) => {
                 tracing::warn!(%message, "a precondition of the changelog fails; going on, as it says");
             }
-            Verdict::Fails(_, message) => {
-                return Err(ValidationError { preconditions: vec![message], ..ValidationError::default() }.into());
+            Verdict::Fails(_, error) => {
+                let preconditions = vec![error.to_string()];
+                return Err(ValidationError { preconditions, ..ValidationError::default() }.into());
             }
         }
     }
     Ok(())
 }
 
-/// The search_path of the session as it is.
+/// Releases the lock row at the end of a run. If both the run and the release fail, the error is that of the run.
+pub(crate) async fn release_row_after(
+    lock: &mut Lock<'_>,
+    tables: &Tables,
+    outcome: Result<Report, Error>,
+) -> Result<Report, Error> {
+    match (outcome, lock.release_row(tables).await) {
+        (Ok(report), Ok(())) => Ok(report),
+        (Ok(_), Err(error)) | (Err(error), Ok(())) => Err(error),
+        (Err(run_error), Err(error)) => {
+            tracing::warn!(%error, "the migration lock row could not be released; the next run takes it over");
+            Err(run_error)
+        }
+    }
+}
+
+/// The search_path of the session.
 pub(crate) async fn search_path(client: &impl GenericClient) -> Result<String, Error> {
     let row = client
         .query_one("SELECT current_setting('search_path')", &[])
@@ -55,7 +77,7 @@ pub(crate) async fn search_path(client: &impl GenericClient) -> Result<String, E
     Ok(row.get(0))
 }
 
-/// A changeset may have changed it; what comes after on this connection is not to notice.
+/// Restores the search_path, which a changeset may have changed, for later work on this connection.
 pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
     let set = format!("SELECT set_config('search_path', {}, false)", literal(search_path));
     if let Err(error) = client.batch_execute(&set).await {
@@ -63,30 +85,22 @@ pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
     }
 }
 
-/// What makes unqualified names in raw SQL mean the default schema, whatever the changeset before did.
-pub(crate) fn set_search_path(tables: &Tables, original: &str) -> String {
+/// The statement that makes unqualified names in raw SQL refer to the default schema, whatever earlier changesets did.
+pub(crate) fn set_search_path_sql(tables: &Tables, original: &str) -> String {
     let schema = tables.schema.replace('"', "\"\"");
     format!("SELECT set_config('search_path', {}, false)", literal(&format!("\"{schema}\", {original}")))
 }
 
-/// The last ten digits of the time in milliseconds.
+/// The last ten digits of the time in milliseconds, as in Liquibase.
 pub(crate) fn deployment_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!("{:010}", millis % 10_000_000_000)
 }
 
-/// Runs statements one after the other; a failure names the statement.
-pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), String> {
+/// Runs statements one after the other.
+pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), StatementError> {
     for statement in statements {
-        client
-            .batch_execute(statement)
-            .await
-            .map_err(|error| format!("{} [Failed SQL: (0) {statement}]", postgres_message(&error)))?;
+        client.batch_execute(statement).await.map_err(|error| StatementError::new(statement, error))?;
     }
     Ok(())
-}
-
-/// The words Liquibase puts before what the database said of a changeset; people search for them.
-pub(crate) fn by_database(reason: String) -> String {
-    format!("liquibase.exception.DatabaseException: {reason}")
 }

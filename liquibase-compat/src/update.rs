@@ -1,7 +1,7 @@
-//! Going forward: update, and recording changesets without running them.
+//! Forward commands: update, and recording changesets as run without running them.
 //!
-//! A changeset and its row are one transaction; its preconditions are checked in another one, which is rolled back. A failure
-//! ends the run with the report of what was done before it.
+//! A changeset and its row are one transaction. Its preconditions are checked in another transaction, which is rolled back. An error
+//! ends the run, and carries the report of what was done before it.
 
 use tokio_postgres::{Client, GenericClient};
 
@@ -9,30 +9,51 @@ use crate::apply;
 use crate::change::Change;
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
+use crate::changeset_error::ChangeSetError;
 use crate::changeset_id::ChangeSetId;
 use crate::checksum::ChecksumVersion;
-use crate::error::{Error, ValidationError, postgres_message};
-use crate::history::statement::Entry;
-use crate::history::table::Tables;
-use crate::history::{History, HistoryRow};
+use crate::error::Error;
+use crate::event::Event;
+use crate::history::History;
+use crate::history::recorder::{ExecType, Recorder};
+use crate::history::tables::Tables;
 use crate::lock::Lock;
-use crate::options::{Event, Options};
-use crate::plan::{Plan, RollbackTarget, Step, UpdateTarget, plan_new_to, plan_to};
+use crate::options::Options;
+use crate::plan::{Plan, Step, plan_new_to, plan_to};
+use crate::postgres_error::{PostgresError, StatementError};
 use crate::precondition::{CheckContext, Consequence, Preconditions, Verdict};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
-use crate::session::{check_changelog, deployment_id, prepare, restore_search_path, search_path, set_search_path};
+use crate::session::{
+    check_changelog, deployment_id, prepare, release_row_after, restore_search_path, search_path, set_search_path_sql,
+};
+use crate::target::{RollbackTarget, UpdateTarget};
+use crate::validation_error::ValidationError;
 
-/// A changeset does not wait for the disk: should the machine fail, it is lost together with its row and runs again. The
-/// release of the lock row, which ends every run, commits synchronously and takes all before it to the disk.
+/// A changeset does not wait for the disk: if the machine crashes, the changeset is lost together with its row, and runs again. The
+/// release of the lock row, which ends every run, commits synchronously and so makes all earlier transactions durable.
 const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; ";
 
 /// Brings the database up to date with the changelog.
 ///
-/// The Liquibase tables are made if they are missing. With nothing to do, nothing else is written.
+/// The Liquibase tables are created if they are missing. If there is nothing to do, nothing else is written.
+///
+/// ```no_run
+/// use liquibase_compat::{Changelog, DirectorySource, Lock, LockOptions, Options, update};
+///
+/// # async fn example(mut client: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let options = Options::default();
+/// let changelog = Changelog::load(&DirectorySource::new("migrations")?, "db.changelog-master.xml", &options)?;
+/// let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
+/// let outcome = update(&mut lock, &changelog, &options).await;
+/// lock.release().await?;
+/// println!("{} changesets ran", outcome?.run_count());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// [`Error::Validation`] before anything ran; [`Error::ChangeSet`] with the report of what ran before the one that failed.
+/// [`Error::Validation`] before anything ran; [`Error::ChangeSet`] with the report of what ran before the failed changeset.
 pub async fn update(lock: &mut Lock<'_>, changelog: &Changelog, options: &Options) -> Result<Report, Error> {
     update_to(lock, changelog, options, &UpdateTarget::All).await
 }
@@ -47,13 +68,13 @@ pub async fn update_to(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Report, Error> {
-    carry_out(lock, &Asked { changelog, options, target, mode: Mode::Run }).await
+    execute(lock, &CommandRequest { changelog, options, target, mode: Mode::Run }).await
 }
 
-/// Updates, rolls back what that ran, and updates again: so the rollbacks are known to work. The report is of the last update.
+/// Updates, rolls back what ran, and updates again, which proves that the rollbacks work. The report is that of the last update.
 ///
 /// # Errors
-/// As [`update`], and [`Error::RollbackImpossible`] when something cannot be rolled back: then it stays as it is.
+/// As [`update`], and [`Error::RollbackImpossible`] when a changeset cannot be rolled back; it then stays applied.
 pub async fn update_testing_rollback(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
@@ -79,7 +100,7 @@ pub async fn changelog_sync(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Report, Error> {
-    carry_out(lock, &Asked { changelog, options, target, mode: Mode::Record }).await
+    execute(lock, &CommandRequest { changelog, options, target, mode: Mode::Record }).await
 }
 
 /// Records the next changeset as run without running it.
@@ -94,26 +115,26 @@ pub async fn mark_next_changeset_ran(
     changelog_sync(lock, changelog, options, &UpdateTarget::Count(1)).await
 }
 
-/// What a command was asked to do.
+/// A forward command and its arguments.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct CommandRequest<'a> {
     pub(crate) changelog: &'a Changelog,
     pub(crate) options: &'a Options,
     pub(crate) target: &'a UpdateTarget,
     pub(crate) mode: Mode,
 }
 
-/// What is done with changesets that are due.
+/// What a forward command does with the changesets that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They run.
+    /// Run them.
     Run,
-    /// Those that never ran are recorded as run.
+    /// Record those that never ran as run.
     Record,
 }
 
-impl Asked<'_> {
-    /// What is to be done on a database with this history.
+impl CommandRequest<'_> {
+    /// What the command would do on a database with this history.
     pub(crate) fn plan(&self, history: &History) -> Result<Plan, ValidationError> {
         match self.mode {
             Mode::Run => plan_to(self.changelog, history, self.options, self.target),
@@ -122,40 +143,23 @@ impl Asked<'_> {
     }
 }
 
-async fn carry_out(lock: &mut Lock<'_>, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Report, Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
-    let (filled, history) = fill_missing_checksums(lock.client(), &tables, asked.changelog).await?;
-    check_changelog(lock.client(), &tables, asked.changelog, &history).await?;
-    let first = asked.plan(&history)?;
-    if first.is_empty() {
-        // A process killed between its last changeset and the end has left the row, and nobody else would come by.
-        lock.heal_row(&tables).await?;
-        return Ok(Report { checksums_upgraded: filled, ..report_of(&first) });
+    let (filled, history) = fill_missing_checksums(lock.client(), &tables, request.changelog).await?;
+    check_changelog(lock.client(), &tables, request.changelog, &history).await?;
+    let plan = request.plan(&history)?;
+    if plan.is_empty() {
+        // A process that was killed after its last changeset left the row locked, and no later run would take it over.
+        lock.release_stale_row(&tables).await?;
+        return Ok(Report { checksums_upgraded: filled, ..report_of(&plan) });
     }
     lock.take_row(&tables).await?;
-    let done = run_locked(lock.client(), &tables, asked, filled).await;
-    released(lock, &tables, done).await
+    let outcome = run_locked(lock.client(), &tables, request, filled).await;
+    release_row_after(lock, &tables, outcome).await
 }
 
-/// Gives the row back, whatever came of the work; the work's own failure is the one that is told.
-pub(crate) async fn released(
-    lock: &mut Lock<'_>,
-    tables: &Tables,
-    done: Result<Report, Error>,
-) -> Result<Report, Error> {
-    match (done, lock.release_row(tables).await) {
-        (Ok(report), Ok(())) => Ok(report),
-        (Ok(_), Err(error)) => Err(error),
-        (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(error)) => {
-            tracing::warn!(%error, "the migration lock row could not be released; the next run takes it over");
-            Err(failure)
-        }
-    }
-}
-
-/// Fills in checksums that were cleared: the content of today is taken for what was run. Gives the history as it is then.
+/// Fills in checksums that were cleared with those of the current changelog. Returns their number and the history afterwards.
 async fn fill_missing_checksums(
     client: &Client,
     tables: &Tables,
@@ -173,202 +177,196 @@ async fn fill_missing_checksums(
     Ok((filled, history))
 }
 
-/// The history and the plan, after all validation.
-pub(crate) async fn validated(
+/// The plan and the history, after all validation.
+pub(crate) async fn validated_plan(
     client: &mut Client,
     tables: &Tables,
-    asked: &Asked<'_>,
+    request: &CommandRequest<'_>,
 ) -> Result<(Plan, History), Error> {
     let history = tables.read(&*client).await?;
-    check_changelog(client, tables, asked.changelog, &history).await?;
-    Ok((asked.plan(&history)?, history))
+    check_changelog(client, tables, request.changelog, &history).await?;
+    Ok((request.plan(&history)?, history))
 }
 
 fn report_of(plan: &Plan) -> Report {
     Report {
         previously_run: plan.previously_run(),
         filtered_out: plan.filtered_out(),
-        filtered: plan.filtered().to_vec(),
+        filter_counts: plan.filter_counts().to_vec(),
         ..Report::default()
     }
 }
 
-/// The run proper. Planned anew: another tool may have finished while the row was waited for.
-async fn run_locked(client: &mut Client, tables: &Tables, asked: &Asked<'_>, filled: usize) -> Result<Report, Error> {
-    let (plan, history) = validated(client, tables, asked).await?;
+/// Runs the command while the lock row is held. It plans again, because another program may have run changesets while this one
+/// waited for the row.
+async fn run_locked(
+    client: &mut Client,
+    tables: &Tables,
+    request: &CommandRequest<'_>,
+    filled: usize,
+) -> Result<Report, Error> {
+    let (plan, history) = validated_plan(client, tables, request).await?;
     let search_path = search_path(client).await?;
     let mut run = Run {
         client,
         tables,
-        asked,
+        request,
         search_path: &search_path,
-        next_order: history.next_order(),
-        history,
-        deployment_id: deployment_id(),
+        recorder: Recorder::new(history, deployment_id()),
         report: Report { checksums_upgraded: filled, ..report_of(&plan) },
     };
-    let done = run.all(&plan.steps).await;
+    let outcome = run.run_steps(&plan.steps).await;
     let report = run.report;
     restore_search_path(client, &search_path).await;
-    done.map(|()| report)
+    outcome.map(|()| report)
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<'a> {
     client: &'a mut Client,
     tables: &'a Tables,
-    asked: &'a Asked<'a>,
+    request: &'a CommandRequest<'a>,
     search_path: &'a str,
-    history: History,
-    next_order: i32,
-    deployment_id: String,
+    recorder: Recorder,
     report: Report,
 }
 
 impl Run<'_> {
-    async fn all(&mut self, steps: &[Step]) -> Result<(), Error> {
+    async fn run_steps(&mut self, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
             match step {
-                Step::Upgrade { index, checksum } => {
-                    let set = &self.asked.changelog.changesets[*index];
-                    if let Some(row) = self.history.find_key(&set.key()) {
+                Step::UpgradeChecksum { index, checksum } => {
+                    let set = &self.request.changelog.changesets[*index];
+                    if let Some(row) = self.recorder.history().find_key(&set.key()) {
                         tracing::info!(changeset = %set.id, "upgrading checksum");
                         self.tables.set_checksum(&*self.client, row, checksum).await?;
                         self.report.checksums_upgraded += 1;
                     }
                 }
-                Step::Run { index, mark_ran, .. } => {
-                    let changelog = self.asked.changelog;
-                    self.one(&changelog.changesets[*index], *mark_ran).await?;
+                Step::Run { index, mark_ran } => {
+                    let changelog = self.request.changelog;
+                    self.run_changeset(&changelog.changesets[*index], *mark_ran).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn one(&mut self, set: &ChangeSet, mark_ran: bool) -> Result<(), Error> {
-        let outcome = match self.asked.mode {
-            Mode::Record => self.record_only(set, "EXECUTED").await,
+    async fn run_changeset(&mut self, set: &ChangeSet, mark_ran: bool) -> Result<(), Error> {
+        let outcome = match self.request.mode {
+            Mode::Record => self.record_only(set, ExecType::Executed).await,
             Mode::Run => {
                 tracing::info!(changeset = %set.id, "running changeset");
-                self.asked.options.tell(&Event::Running(&set.id));
-                if mark_ran { self.record_only(set, "MARK_RAN").await } else { self.checked(set).await }
+                self.request.options.notify(&Event::Running(&set.id));
+                if mark_ran { self.record_only(set, ExecType::MarkRan).await } else { self.check_and_run(set).await }
             }
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(reason) if !set.fail_on_error && !self.client.is_closed() => {
+            Err(error) if !set.fail_on_error && !self.client.is_closed() => {
+                let reason = error.to_string();
                 tracing::warn!(changeset = %set.id, reason, "a changeset failed; going on, as failOnError says");
-                self.asked.options.tell(&Event::FailedAndIgnored { changeset: &set.id, reason: &reason });
+                self.request.options.notify(&Event::FailedAndIgnored { changeset: &set.id, reason: &reason });
                 Outcome::FailedAndIgnored { reason }
             }
-            Err(reason) => {
+            Err(source) => {
                 let report = Box::new(std::mem::take(&mut self.report));
-                return Err(Error::ChangeSet { changeset: set.id.clone(), reason, report });
+                return Err(Error::ChangeSet { changeset: set.id.clone(), source: Box::new(source), report });
             }
         };
         if matches!(outcome, Outcome::Executed | Outcome::Reran | Outcome::MarkedRan) {
-            self.report.deployment_id = Some(self.deployment_id.clone());
+            self.report.deployment_id = Some(self.recorder.deployment_id().to_owned());
         }
         self.report.changesets.push((set.id.clone(), outcome));
         Ok(())
     }
 
-    /// Checks the preconditions, and does what they say.
-    async fn checked(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
+    /// Checks the preconditions, and runs the changeset unless they prevent it.
+    async fn check_and_run(&mut self, set: &ChangeSet) -> Result<Outcome, ChangeSetError> {
         match self.verdict(set).await? {
-            Verdict::Holds => self.execute(set).await,
-            Verdict::Fails(Consequence::Warn, message) => {
+            Verdict::Holds => self.run_changes(set).await,
+            Verdict::Fails(Consequence::Warn, error) => {
+                let message = error.to_string();
                 tracing::warn!(changeset = %set.id, %message, "running despite a failed precondition, as onFail says");
-                self.asked.options.tell(&Event::Despite { changeset: &set.id, message: &message });
-                self.execute(set).await
+                self.request.options.notify(&Event::PreconditionWarning { changeset: &set.id, message: &message });
+                self.run_changes(set).await
             }
             Verdict::Fails(Consequence::MarkRan, message) => {
                 tracing::info!(changeset = %set.id, %message, "marked as run because of a precondition");
-                self.record_only(set, "MARK_RAN").await
+                self.record_only(set, ExecType::MarkRan).await
             }
-            Verdict::Fails(Consequence::Continue, reason) => {
+            Verdict::Fails(Consequence::Continue, error) => {
+                let reason = error.to_string();
                 tracing::info!(changeset = %set.id, reason, "skipped because of a precondition");
                 Ok(Outcome::Skipped { reason })
             }
-            Verdict::Fails(Consequence::Halt, message) => Err(halted(&message)),
+            Verdict::Fails(Consequence::Halt, error) => Err(ChangeSetError::Precondition(Box::new(error))),
         }
     }
 
-    async fn verdict(&mut self, set: &ChangeSet) -> Result<Verdict, String> {
+    async fn verdict(&mut self, set: &ChangeSet) -> Result<Verdict, PostgresError> {
         match &set.preconditions {
             None => Ok(Verdict::Holds),
-            Some(asked) => verdict(self.client, self.tables, self.search_path, &self.history, set, asked).await,
+            Some(preconditions) => {
+                let history = self.recorder.history();
+                check_preconditions(self.client, self.tables, self.search_path, history, set, preconditions).await
+            }
         }
     }
 
-    /// Runs the changes and records them.
-    async fn execute(&mut self, set: &ChangeSet) -> Result<Outcome, String> {
-        let path = set_search_path(self.tables, self.search_path);
-        let ran_before = self.history.find_key(&set.key());
-        let exec_type = if ran_before.is_some() { "RERAN" } else { "EXECUTED" };
-        let row = self.entry(exec_type).row(set);
-        let record = match ran_before {
+    /// Runs the changes, and writes the row in the same transaction.
+    async fn run_changes(&mut self, set: &ChangeSet) -> Result<Outcome, ChangeSetError> {
+        let path = set_search_path_sql(self.tables, self.search_path);
+        let old = self.recorder.history().find_key(&set.key());
+        let is_new = old.is_none();
+        let exec_type = if is_new { ExecType::Executed } else { ExecType::Reran };
+        let row = self.recorder.next_row(set.row_content(), exec_type);
+        let record = match old {
             Some(old) => self.tables.rerun_sql(old, &row),
             None => self.tables.insert_sql(&row),
         };
-        let outcome = if ran_before.is_some() { Outcome::Reran } else { Outcome::Executed };
         let (begin, end) = if set.run_in_transaction { (BEGIN, "; COMMIT") } else { ("", "") };
-        let done = match apply::known(set, &self.tables.schema)? {
+        let outcome = match apply::static_statements(set, &self.tables.schema)? {
             Some(statements) if set.run_in_transaction => {
-                apply::at_once(&*self.client, &format!("{begin}{path}"), &statements, &record, end).await
+                apply::run_pipelined(&*self.client, &format!("{begin}{path}"), &statements, &record, end).await
             }
             _ => {
-                let begun = self.client.batch_execute(&format!("{begin}{path}")).await;
-                begun.map_err(|error| postgres_message(&error))?;
-                match apply::changes(&*self.client, set, &self.tables.schema).await {
+                self.client.batch_execute(&format!("{begin}{path}")).await?;
+                match apply::run_changes(&*self.client, set, &self.tables.schema).await {
                     Ok(()) => write_row(&*self.client, &record, end).await,
                     failed => failed,
                 }
             }
         };
-        if done.is_err() && set.run_in_transaction && !self.client.is_closed() {
-            self.client.batch_execute("ROLLBACK").await.map_err(|error| postgres_message(&error))?;
+        if outcome.is_err() && set.run_in_transaction && !self.client.is_closed() {
+            self.client.batch_execute("ROLLBACK").await?;
         }
-        done?;
-        self.recorded(row, outcome == Outcome::Executed);
-        set.changes.iter().filter_map(Change::output).for_each(|output| self.asked.options.tell(&output));
-        Ok(outcome)
+        outcome?;
+        self.recorder.recorded(row, is_new);
+        set.changes.iter().filter_map(Change::output).for_each(|output| self.request.options.notify(&output));
+        Ok(if is_new { Outcome::Executed } else { Outcome::Reran })
     }
 
-    /// Records a changeset as run. Also one that has a row already: so does Liquibase.
-    async fn record_only(&mut self, set: &ChangeSet, exec_type: &'static str) -> Result<Outcome, String> {
-        let row = self.entry(exec_type).row(set);
+    /// Records a changeset as run. If it already has a row, it gets another one, as in Liquibase.
+    async fn record_only(&mut self, set: &ChangeSet, exec_type: ExecType) -> Result<Outcome, ChangeSetError> {
+        let row = self.recorder.next_row(set.row_content(), exec_type);
         write_row(&*self.client, &self.tables.insert_sql(&row), "").await?;
-        self.recorded(row, true);
-        Ok(if exec_type == "MARK_RAN" { Outcome::MarkedRan } else { Outcome::Executed })
-    }
-
-    fn entry(&self, exec_type: &'static str) -> Entry<'_> {
-        Entry { order: self.next_order, exec_type, deployment_id: &self.deployment_id }
-    }
-
-    /// Keeps count of a row that was written.
-    fn recorded(&mut self, row: HistoryRow, is_new: bool) {
-        self.next_order = self.next_order.saturating_add(1);
-        if is_new {
-            self.history.add(row);
-        }
+        self.recorder.recorded(row, true);
+        Ok(if exec_type == ExecType::MarkRan { Outcome::MarkedRan } else { Outcome::Executed })
     }
 }
 
-/// Whether the preconditions of a changeset hold on the database as it is; what their SQL does is undone.
-pub(crate) async fn verdict(
+/// Checks the preconditions of a changeset on the database as it is. Changes by their SQL are rolled back.
+pub(crate) async fn check_preconditions(
     client: &mut Client,
     tables: &Tables,
     search_path: &str,
     history: &History,
     set: &ChangeSet,
     preconditions: &Preconditions,
-) -> Result<Verdict, String> {
-    let failed = |error| postgres_message(&error);
-    let transaction = client.transaction().await.map_err(failed)?;
-    transaction.batch_execute(&set_search_path(tables, search_path)).await.map_err(failed)?;
+) -> Result<Verdict, PostgresError> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(&set_search_path_sql(tables, search_path)).await?;
     let context = CheckContext {
         transaction: &transaction,
         history,
@@ -377,17 +375,12 @@ pub(crate) async fn verdict(
         file: &set.id.file,
     };
     let verdict = preconditions.check(&context).await;
-    transaction.rollback().await.map_err(failed)?;
+    transaction.rollback().await?;
     Ok(verdict)
 }
 
-/// Why a changeset stops the run whose preconditions failed, as Liquibase says it.
-pub(crate) fn halted(message: &str) -> String {
-    format!("\n          {message}\n  - Caused by: Preconditions Failed")
-}
-
-/// Runs the statement that writes the row of a changeset, and what ends its transaction with it.
-async fn write_row(client: &impl GenericClient, statement: &str, end: &str) -> Result<(), String> {
-    let failed = |error| format!("{} [Failed SQL: (0) {statement}]", postgres_message(&error));
+/// Runs the statement that writes the row of a changeset, together with the end of the transaction.
+async fn write_row(client: &impl GenericClient, statement: &str, end: &str) -> Result<(), ChangeSetError> {
+    let failed = |error| ChangeSetError::HistoryRow(StatementError::new(statement, error));
     client.batch_execute(&format!("{statement}{end}")).await.map_err(failed)
 }

@@ -72,11 +72,8 @@ impl LoadedChangelog {
     /// # Errors
     /// When it cannot be read.
     pub fn load(migrations: &Migrations) -> Result<Self, Error> {
-        let options = Options {
-            contexts: migrations.contexts.clone(),
-            label_filter: migrations.labels.clone(),
-            ..Options::default()
-        };
+        let options =
+            Options::default().with_contexts(&migrations.contexts).with_label_filter(migrations.labels.clone());
         let search_path = migrations.search_path.clone().into_iter();
         Self::read(migrations.changelog.as_deref(), search_path, options)
             .map_err(|error| Error::Changelog(with_causes(&error)))
@@ -109,7 +106,7 @@ impl LoadedChangelog {
 
     /// The same, with somebody who is told what happens.
     pub fn with_observer(mut self, observer: fn(&Event<'_>)) -> Self {
-        self.options.observer = Some(observer);
+        self.options = self.options.with_observer(observer);
         self
     }
 }
@@ -132,7 +129,7 @@ pub async fn run(database: &Database, chosen: &LoadedChangelog, patience: Durati
     }
     let database_id = note_version(lock.client()).await?;
     lock.release().await.map_err(changelog_error)?;
-    let applied = report.run() + own.applied_migrations().len();
+    let applied = report.run_count() + own.applied_migrations().len();
     let duration = started.elapsed();
     tracing::info!(applied, duration_ms = duration.as_millis() as u64, "the schema is up to date");
     Ok(MigrationSummary { applied, duration, database_id })

@@ -61,11 +61,11 @@ mod value;
 
 use crate::attachment::{self, Surroundings};
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
-use crate::error::{LoadError, Place};
+use crate::event::Event;
 use crate::expression;
 use crate::field::{self, Field, FieldKind, Object, Value};
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
-use crate::options::Event;
 use crate::sql::Dialect;
 
 /// Every change type.
@@ -184,8 +184,8 @@ impl Change {
     ///
     /// # Errors
     /// When the type is unknown, or holds what it may not.
-    pub(crate) fn read(node: &Node, at: &Place) -> Result<Self, LoadError> {
-        let at = Place { line: node.line, ..at.clone() };
+    pub(crate) fn read(node: &Node, at: &Location) -> Result<Self, LoadError> {
+        let at = Location { line: node.line, ..at.clone() };
         match KINDS.iter().find(|kind| kind.name == node.name) {
             Some(kind) => Ok(Self { kind, fields: field::read(node, kind.fields, &at)? }),
             None => Err(LoadError::UnknownChange { at: at.into(), name: node.name.clone() }),

@@ -4,7 +4,7 @@ use crate::change::Change;
 use crate::changeset::{ChangeSet, OnValidationFail, RollbackPart};
 use crate::changeset_id::{ChangeSetId, MISSING_ID};
 use crate::checksum::Checksum;
-use crate::error::{LoadError, Place};
+use crate::load_error::{LoadError, Location};
 use crate::modify_sql;
 use crate::node::Node;
 use crate::path;
@@ -54,7 +54,7 @@ pub(super) enum RunOrder {
 }
 
 /// Refuses attributes that are not known.
-pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Result<(), LoadError> {
+pub(super) fn check_attributes(node: &Node, at: &Location, known: &[&str]) -> Result<(), LoadError> {
     match node.attributes.iter().find(|(name, _)| !known.iter().any(|known| node.is_called(name, known))) {
         None => Ok(()),
         Some((name, _)) if node.lenient => {
@@ -71,7 +71,7 @@ pub(super) fn check_attributes(node: &Node, at: &Place, known: &[&str]) -> Resul
 }
 
 /// An attribute that must be there and not be empty.
-pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Place) -> Result<&'n str, LoadError> {
+pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Location) -> Result<&'n str, LoadError> {
     node.attribute(name).filter(|value| !value.is_empty()).ok_or_else(|| LoadError::Missing {
         at: at.clone().into(),
         element: node.name.clone(),
@@ -80,7 +80,7 @@ pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Place) -> Result<&'n s
 }
 
 /// A boolean attribute: true for `true` in any case. Elsewhere but in XML, where the schema forbids it, anything else is false.
-pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Place) -> Result<bool, LoadError> {
+pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Location) -> Result<bool, LoadError> {
     match node.attribute(name).map(str::to_lowercase).as_deref() {
         None | Some("") => Ok(default),
         Some("true") => Ok(true),
@@ -91,7 +91,7 @@ pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Place) -> Res
     }
 }
 
-fn bad(node: &Node, name: &str, value: &str, allowed: &str, at: &Place) -> LoadError {
+fn bad(node: &Node, name: &str, value: &str, allowed: &str, at: &Location) -> LoadError {
     LoadError::BadValue {
         at: at.clone().into(),
         element: node.name.clone(),
@@ -113,7 +113,7 @@ pub(super) fn labels(node: &Node) -> Option<String> {
 }
 
 /// The quoting strategy of an element, or that of the element around it.
-pub(super) fn quoting(node: &Node, around: Quoting, at: &Place) -> Result<Quoting, LoadError> {
+pub(super) fn quoting(node: &Node, around: Quoting, at: &Location) -> Result<Quoting, LoadError> {
     match node.attribute("objectQuotingStrategy") {
         None => Ok(around),
         Some(name) => Quoting::named(name).ok_or_else(|| {
@@ -125,12 +125,12 @@ pub(super) fn quoting(node: &Node, around: Quoting, at: &Place) -> Result<Quotin
 /// Reads a `<changeSet>` whose properties have been replaced.
 pub(super) fn read(
     node: &Node,
-    at: &Place,
+    at: &Location,
     around: &Inherited,
     properties: &Properties,
 ) -> Result<(RunOrder, ChangeSet), LoadError> {
     let (id, author) = identity(node, at)?;
-    let at = &Place { changeset: Some(format!("{id}::{author}")), ..at.clone() };
+    let at = &Location { changeset: Some(format!("{id}::{author}")), ..at.clone() };
     check_attributes(node, at, &[ATTRIBUTES, &["runWith", "runWithSpoolFile"]].concat())?;
     let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&around.file);
     let mut set = ChangeSet {
@@ -160,7 +160,7 @@ pub(super) fn read(
 }
 
 /// Id and author. Where no schema asks for them, validation does.
-fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
+fn identity(node: &Node, at: &Location) -> Result<(String, String), LoadError> {
     if !node.lenient {
         return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
     }
@@ -168,7 +168,7 @@ fn identity(node: &Node, at: &Place) -> Result<(String, String), LoadError> {
     Ok((or_null("id"), or_null("author")))
 }
 
-fn read_child(set: &mut ChangeSet, child: &Node, at: &Place, properties: &Properties) -> Result<(), LoadError> {
+fn read_child(set: &mut ChangeSet, child: &Node, at: &Location, properties: &Properties) -> Result<(), LoadError> {
     let text = child.text.as_deref().unwrap_or_default().trim();
     match child.name.as_str() {
         "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
@@ -197,9 +197,9 @@ fn is_stray(child: &Node, name: &str) -> bool {
     child.lenient && bare && !Change::is_known(name)
 }
 
-fn rollback(node: &Node, at: &Place, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
+fn rollback(node: &Node, at: &Location, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
     if let Some(id) = node.attribute("changeSetId") {
-        let at = Place { line: node.line, ..at.clone() };
+        let at = Location { line: node.line, ..at.clone() };
         return Ok(vec![RollbackPart::Reference(ChangeSetId {
             file: path::normalise(node.attribute("changeSetPath").unwrap_or(file)),
             id: id.to_owned(),
@@ -214,7 +214,7 @@ fn rollback(node: &Node, at: &Place, file: &str) -> Result<Vec<RollbackPart>, Lo
     Ok(parts)
 }
 
-fn on_validation_fail(node: &Node, at: &Place) -> Result<OnValidationFail, LoadError> {
+fn on_validation_fail(node: &Node, at: &Location) -> Result<OnValidationFail, LoadError> {
     match node.attribute("onValidationFail") {
         None | Some("HALT") => Ok(OnValidationFail::Halt),
         Some("MARK_RAN") => Ok(OnValidationFail::MarkRan),
@@ -222,7 +222,7 @@ fn on_validation_fail(node: &Node, at: &Place) -> Result<OnValidationFail, LoadE
     }
 }
 
-fn run_order(node: &Node, at: &Place) -> Result<RunOrder, LoadError> {
+fn run_order(node: &Node, at: &Location) -> Result<RunOrder, LoadError> {
     match node.attribute("runOrder").map(str::to_lowercase).as_deref() {
         None => Ok(RunOrder::Middle),
         Some("first") => Ok(RunOrder::First),

@@ -10,9 +10,9 @@ use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, co
 use crate::attachment::Surroundings;
 use crate::changeset::{ChangeSet, RollbackPart};
 use crate::changeset_id::ChangeSetKey;
-use crate::error::{LoadError, Place};
 use crate::expression;
 use crate::format;
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::options::Options;
 use crate::path;
@@ -60,8 +60,8 @@ struct Current<'a> {
 }
 
 impl Current<'_> {
-    fn place(&self, node: &Node) -> Place {
-        Place { file: self.physical.to_owned(), line: node.line, changeset: None }
+    fn place(&self, node: &Node) -> Location {
+        Location { file: self.physical.to_owned(), line: node.line, changeset: None }
     }
 }
 
@@ -69,14 +69,14 @@ impl Loader<'_> {
     fn file(
         &mut self,
         physical: &str,
-        named_at: Option<&Place>,
+        named_at: Option<&Location>,
         mut around: Inherited,
         properties: &mut Properties,
         depth: usize,
     ) -> Result<(), LoadError> {
         let bytes = self.source.read(physical).map_err(|source| LoadError::File { at: named_at.cloned(), source })?;
         let root = format::parse(physical, &bytes)?;
-        let place = Place { file: physical.to_owned(), line: root.line, changeset: None };
+        let place = Location { file: physical.to_owned(), line: root.line, changeset: None };
         if root.name != "databaseChangeLog" {
             return Err(LoadError::UnknownElement {
                 at: place.into(),
@@ -134,7 +134,7 @@ impl Loader<'_> {
             "changeSet" => {
                 let (order, mut set) = attributes::read(node, &at, &current.around, properties)?;
                 let (source, file, options) = (self.source, current.physical, self.options);
-                set.settle(Surroundings { source, file, properties, options })?;
+                set.resolve_files(Surroundings { source, file, properties, options })?;
                 self.check_references(&set, at)?;
                 self.ordered.push((order, set));
                 Ok(())
@@ -155,7 +155,7 @@ impl Loader<'_> {
     }
 
     /// A rollback can refer to a changeset that stands before it, in any file.
-    fn check_references(&mut self, set: &ChangeSet, at: Place) -> Result<(), LoadError> {
+    fn check_references(&mut self, set: &ChangeSet, at: Location) -> Result<(), LoadError> {
         self.known.insert(set.key());
         for part in set.rollback.iter().flatten() {
             if let RollbackPart::Reference(id) = part
@@ -167,7 +167,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn property(&self, node: &Node, at: &Place, properties: &mut Properties) -> Result<(), LoadError> {
+    fn property(&self, node: &Node, at: &Location, properties: &mut Properties) -> Result<(), LoadError> {
         let known = [
             "target",
             "name",
@@ -216,7 +216,7 @@ impl Loader<'_> {
     }
 
     /// A missing file is an error, unless the element says otherwise.
-    fn missing(&self, node: &Node, at: &Place, source: SourceError) -> Result<(), LoadError> {
+    fn missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
         let missing = matches!(source, SourceError::NotFound { .. });
         if missing && !boolean(node, "errorIfMissing", true, at)? {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
@@ -228,7 +228,7 @@ impl Loader<'_> {
     fn include(
         &mut self,
         node: &Node,
-        at: &Place,
+        at: &Location,
         current: &Current<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
@@ -257,7 +257,7 @@ impl Loader<'_> {
     fn include_all(
         &mut self,
         node: &Node,
-        at: &Place,
+        at: &Location,
         current: &Current<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
@@ -297,7 +297,7 @@ impl Loader<'_> {
         &mut self,
         file: &str,
         node: &Node,
-        at: &Place,
+        at: &Location,
         current: &Current<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
@@ -324,7 +324,7 @@ impl Loader<'_> {
 }
 
 /// The changelogs among `files` that an `includeAll` means, in the order of their paths.
-fn selected(files: Vec<String>, directory: &str, node: &Node, at: &Place) -> Result<Vec<String>, LoadError> {
+fn selected(files: Vec<String>, directory: &str, node: &Node, at: &Location) -> Result<Vec<String>, LoadError> {
     let depth_bound = |name: &str, default: usize| match node.attribute(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| LoadError::BadValue {

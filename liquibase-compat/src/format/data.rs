@@ -4,7 +4,7 @@
 //! scalar is an attribute, or an element where XML has one; a map or list is an element; the wrappers that XML does not have
 //! (`changes`, `columns`) disappear.
 
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::Node;
 
 /// A value with its line.

@@ -11,7 +11,7 @@ mod sql_lines;
 mod xml;
 mod yaml;
 
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::Node;
 
 /// The syntaxes, each with the endings of its files.

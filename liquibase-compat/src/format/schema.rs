@@ -4,7 +4,7 @@
 //! it runs: elements in the wrong place, attributes and columns that are missing, booleans that are none. Other values are not looked
 //! at; any may be `${}`.
 
-use crate::error::{LoadError, Place};
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 
 /// One place in the order of an element's children.
@@ -146,7 +146,7 @@ pub(super) fn check(file: &str, root: &Node) -> Result<(), LoadError> {
     }
     order(file, root, CHANGELOG, None)?;
     for child in &root.children {
-        let at = |line| Place { file: file.to_owned(), line, changeset: named(child) };
+        let at = |line| Location { file: file.to_owned(), line, changeset: named(child) };
         required(child, &at)?;
         match child.name.as_str() {
             "changeSet" => changeset(file, child, &at)?,
@@ -162,7 +162,7 @@ fn named(node: &Node) -> Option<String> {
     set.then(|| Some(format!("{}::{}", node.attribute("id")?, node.attribute("author")?))).flatten()
 }
 
-fn changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
+fn changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     order(file, set, CHANGESET, Some(CHANGES))?;
     for child in &set.children {
         below(child, at)?;
@@ -182,12 +182,12 @@ fn changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), Lo
 }
 
 /// What an element and all below it must have.
-fn below(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
+fn below(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     required(node, at)?;
     node.children.iter().try_for_each(|child| below(child, at))
 }
 
-fn required(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
+fn required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     let found = REQUIRED.iter().find(|(name, _)| *name == node.name).map(|(_, attributes)| *attributes);
     let wanted: &[&str] = found.unwrap_or(if NEED_TABLE.contains(&node.name.as_str()) { &["tableName"] } else { &[] });
     let attribute = wanted.iter().find(|name| node.attribute(name).is_none());
@@ -212,7 +212,7 @@ fn required(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
 }
 
 /// A changelog as a whole cannot be skipped or marked as run.
-fn global_preconditions(node: &Node, at: &dyn Fn(u32) -> Place) -> Result<(), LoadError> {
+fn global_preconditions(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     below(node, at)?;
     for name in ["onFail", "onError"] {
         if let Some(value) = node.attribute(name).filter(|value| !matches!(*value, "HALT" | "WARN")) {
@@ -245,7 +245,7 @@ fn order(file: &str, parent: &Node, slots: &[Slot], others: Option<usize>) -> Re
             let order: Vec<String> = slots.iter().map(|slot| slot.names.join("|")).collect();
             let order = order.join(", ").replace("comment|", "changes|comment|");
             return Err(LoadError::Misplaced {
-                at: Place { file: file.to_owned(), line: child.line, changeset: named(parent) }.into(),
+                at: Location { file: file.to_owned(), line: child.line, changeset: named(parent) }.into(),
                 name: child.name.clone(),
                 parent: parent.name.clone(),
                 order,

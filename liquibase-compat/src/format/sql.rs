@@ -9,7 +9,7 @@ use super::sql_lines::{
     author_and_id, comment, is_word, looks_like_property, mistaken, precondition, preconditions, property, rollback_of,
     valid_checksum,
 };
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::Node;
 
 /// Reads one SQL file into a tree.

@@ -2,7 +2,7 @@
 
 use super::line::{self, Form, attribute, directive, directive_at_start, one_dash};
 use super::sql::element;
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::Node;
 
 /// The `<property>` that a line defines, if it is such a line.

@@ -7,7 +7,7 @@
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
 
 use super::schema;
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::{MAX_DEPTH, Node};
 
 /// The most elements and texts in one file.

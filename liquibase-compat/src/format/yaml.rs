@@ -10,7 +10,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInp
 
 use super::data::{self, Body, Data};
 use super::scalar;
-use crate::error::LoadError;
+use crate::load_error::LoadError;
 use crate::node::{MAX_DEPTH, Node};
 
 /// The most values a document may hold, those that aliases repeat among them.

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use crate::changelog::Changelog;
 use crate::error::Error;
-use crate::history::table::Tables;
+use crate::history::tables::Tables;
 use crate::options::Options;
 use crate::session::deployment_id;
 use crate::source::EmbeddedSource;

@@ -2,6 +2,7 @@
 
 use super::Element;
 use crate::changelog::Changelog;
+use crate::changeset_error::SqlGenerationError;
 
 /// XML.
 pub(super) fn xml(sets: &[(String, Element)], author: &str) -> String {
@@ -168,7 +169,7 @@ fn yaml_value(value: &Value, level: usize, text: &mut String) {
 ///
 /// # Errors
 /// When a change has no SQL.
-pub(super) fn sql(changelog: &Changelog, schema: &str) -> Result<String, String> {
+pub(super) fn sql(changelog: &Changelog, schema: &str) -> Result<String, SqlGenerationError> {
     let mut text = String::from("-- liquibase formatted sql\n");
     for set in &changelog.changesets {
         text.push_str(&format!("\n-- changeset {}:{} splitStatements:false\n", set.id.author, set.id.id));

@@ -1,9 +1,11 @@
-//! The history of a database: the rows of DATABASECHANGELOG, in the order they were run.
+//! The history of a database: the rows of DATABASECHANGELOG, in the order in which they ran.
 //!
-//! This file is the pure part, which plans are made from; `table.rs` reads and writes the tables, `statement.rs` says the SQL.
+//! This file is the pure part, which plans use; `tables.rs` reads and writes the tables, `sql.rs` contains the SQL, and `recorder.rs`
+//! builds the rows of a run.
 
-pub(crate) mod statement;
-pub(crate) mod table;
+pub(crate) mod recorder;
+pub(crate) mod sql;
+pub(crate) mod tables;
 
 use std::collections::HashMap;
 
@@ -25,7 +27,7 @@ pub struct HistoryRow {
     pub order_executed: i32,
     /// EXECTYPE: EXECUTED, RERAN or MARK_RAN.
     pub exec_type: String,
-    /// MD5SUM; none if it was cleared.
+    /// MD5SUM; `None` if it was cleared.
     pub checksum: Option<String>,
     /// DESCRIPTION.
     pub description: Option<String>,
@@ -33,7 +35,7 @@ pub struct HistoryRow {
     pub comments: Option<String>,
     /// TAG.
     pub tag: Option<String>,
-    /// LIQUIBASE: the version of the writer.
+    /// LIQUIBASE: the version of the program that wrote the row.
     pub liquibase: Option<String>,
     /// CONTEXTS.
     pub contexts: Option<String>,
@@ -44,7 +46,7 @@ pub struct HistoryRow {
 }
 
 impl HistoryRow {
-    /// Whether it has the tag, in any case.
+    /// Whether it has the tag, compared without case.
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tag.as_deref().is_some_and(|own| own.to_lowercase() == tag.to_lowercase())
     }
@@ -59,7 +61,14 @@ impl HistoryRow {
     }
 }
 
-/// All rows, in the order they were run.
+/// All rows, in the order in which they ran.
+///
+/// ```
+/// use liquibase_compat::History;
+///
+/// let history = History::default();
+/// assert!(history.find("log.xml", "1", "me").is_none());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct History {
     rows: Vec<HistoryRow>,
@@ -68,7 +77,7 @@ pub struct History {
 }
 
 impl History {
-    /// A history of these rows, which must be in the order they were run.
+    /// A history of these rows, which must be in the order in which they ran.
     pub fn new(rows: Vec<HistoryRow>) -> Self {
         let latest = rows.iter().enumerate().map(|(index, row)| (row.key(), index)).collect();
         Self { rows, latest }
@@ -79,12 +88,12 @@ impl History {
         &self.rows
     }
 
-    /// The latest row of a changeset, found by any spelling of its file and in any case.
+    /// The latest row of a changeset. Spellings of the same path are equal, and case is ignored.
     pub fn find(&self, file: &str, id: &str, author: &str) -> Option<&HistoryRow> {
         self.find_key(&ChangeSetKey::new(file, id, author))
     }
 
-    /// Whether some row has the tag, in any case.
+    /// Whether a row has the tag, compared without case.
     pub fn has_tag(&self, tag: &str) -> bool {
         self.rows.iter().any(|row| row.has_tag(tag))
     }
@@ -98,7 +107,7 @@ impl History {
         self.latest.get(key).map(|index| &self.rows[*index])
     }
 
-    /// Adds the row of a changeset that has just been run.
+    /// Adds the row of a changeset that has just run.
     pub(crate) fn add(&mut self, row: HistoryRow) {
         self.latest.insert(row.key(), self.rows.len());
         self.rows.push(row);

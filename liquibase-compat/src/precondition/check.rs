@@ -1,18 +1,18 @@
-//! Asking the database whether preconditions hold.
+//! Checks preconditions on a database.
 //!
-//! Names are compared ignoring case, whatever the quoting, as Liquibase does. Everything is asked inside a transaction of the caller,
-//! who rolls it back: a check leaves no trace.
+//! Names are compared without case, whatever the quoting strategy, as Liquibase does. All queries run inside a transaction of the
+//! caller, who rolls it back, so that a check has no side effects.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
-use super::{Condition, Consequence, Key, Preconditions, Relation};
-use crate::error::postgres_message;
+use super::error::{ConditionError, PreconditionError};
+use super::{Condition, Consequence, ConstraintKind, Preconditions, RelationKind};
 use crate::expression;
 use crate::history::History;
 use crate::sql::{Dialect, Quoting};
 
-/// What a check can look at.
+/// What a check can query.
 pub(crate) struct CheckContext<'a> {
     pub(crate) transaction: &'a Transaction<'a>,
     pub(crate) history: &'a History,
@@ -22,44 +22,31 @@ pub(crate) struct CheckContext<'a> {
     pub(crate) file: &'a str,
 }
 
-/// What came of checking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of a check.
+#[derive(Debug)]
 pub(crate) enum Verdict {
-    /// All hold.
+    /// All conditions hold.
     Holds,
-    /// They do not hold, or could not be checked: what to do, and the message.
-    Fails(Consequence, String),
+    /// A condition does not hold, or could not be checked.
+    Fails(Consequence, PreconditionError),
 }
 
-/// A condition that does not hold (its message), or could not be checked (PostgreSQL's).
-enum Failure {
-    Failed(String),
-    Errored(String),
-}
+type Checked = Result<(), ConditionError>;
 
-type Checked = Result<(), Failure>;
-
-fn failed(message: String) -> Checked {
-    Err(Failure::Failed(message))
-}
-
-fn errored(error: tokio_postgres::Error) -> Failure {
-    Failure::Errored(postgres_message(&error))
+fn not_met(message: String) -> Checked {
+    Err(ConditionError::NotMet(message))
 }
 
 impl Preconditions {
     /// Checks all conditions.
     pub(crate) async fn check(&self, context: &CheckContext<'_>) -> Verdict {
-        let named = |message: &str| format!("{} : {message}", context.file);
-        match context.all(&self.conditions).await {
-            Ok(()) => Verdict::Holds,
-            Err(Failure::Failed(message)) => {
-                Verdict::Fails(self.on_fail, named(self.on_fail_message.as_deref().unwrap_or(&message)))
-            }
-            Err(Failure::Errored(message)) => {
-                Verdict::Fails(self.on_error, named(self.on_error_message.as_deref().unwrap_or(&message)))
-            }
-        }
+        let Err(condition) = context.all(&self.conditions).await else { return Verdict::Holds };
+        let (consequence, message) = match &condition {
+            ConditionError::NotMet(_) => (self.on_fail, &self.on_fail_message),
+            _ => (self.on_error, &self.on_error_message),
+        };
+        let error = PreconditionError { file: context.file.to_owned(), message: message.clone(), condition };
+        Verdict::Fails(consequence, error)
     }
 }
 
@@ -76,7 +63,7 @@ impl CheckContext<'_> {
         for condition in conditions {
             match Box::pin(self.check(condition)).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => first = first.or(Some(failure)),
+                Err(error) => first = first.or(Some(error)),
             }
         }
         first.map_or(Ok(()), Err)
@@ -85,8 +72,8 @@ impl CheckContext<'_> {
     async fn none(&self, conditions: &[Condition]) -> Checked {
         for condition in conditions {
             match Box::pin(self.check(condition)).await {
-                Ok(()) => return failed("Not precondition failed".to_owned()),
-                Err(Failure::Failed(_)) => {}
+                Ok(()) => return not_met("Not precondition failed".to_owned()),
+                Err(ConditionError::NotMet(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -99,11 +86,11 @@ impl CheckContext<'_> {
             Condition::Or(inner) => self.any(inner).await,
             Condition::Not(inner) => self.none(inner).await,
             Condition::Dbms(list) if expression::for_postgresql(list) => Ok(()),
-            Condition::Dbms(list) => failed(format!("DBMS Precondition failed: expected {list}, got postgresql")),
+            Condition::Dbms(list) => not_met(format!("DBMS Precondition failed: expected {list}, got postgresql")),
             Condition::RunningAs(user) => self.running_as(user).await,
             Condition::ChangeSetExecuted(id) => match self.history.find(&id.file, &id.id, &id.author) {
                 Some(_) => Ok(()),
-                None => failed(format!("Changeset '{id}' has not been run")),
+                None => not_met(format!("Changeset '{id}' has not been run")),
             },
             Condition::Relation { kind, schema, name } => self.relation(*kind, schema.as_deref(), name).await,
             Condition::Column { schema, table, column } => self.column(schema.as_deref(), table, column).await,
@@ -117,7 +104,7 @@ impl CheckContext<'_> {
                 let sql = format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table));
                 match self.value(&sql).await? {
                     count if count == *expected => Ok(()),
-                    count => failed(format!(
+                    count => not_met(format!(
                         "Table {table} does not have the expected row count of {expected}. It contains {count} rows"
                     )),
                 }
@@ -126,7 +113,7 @@ impl CheckContext<'_> {
                 let sql = format!("SELECT EXISTS (SELECT FROM {})", self.table(schema.as_deref(), table));
                 match self.value(&sql).await?.as_str() {
                     "f" => Ok(()),
-                    _ => failed(format!("Table {table} is not empty.")),
+                    _ => not_met(format!("Table {table} is not empty.")),
                 }
             }
             Condition::Sql { sql, expected } => {
@@ -135,12 +122,12 @@ impl CheckContext<'_> {
                 if got == *expected {
                     return Ok(());
                 }
-                failed(format!("SQL Precondition failed.  Expected '{expected}' got '{got}'"))
+                not_met(format!("SQL Precondition failed.  Expected '{expected}' got '{got}'"))
             }
             Condition::Property { holds: true, .. } => Ok(()),
-            Condition::Property { message, .. } => failed(message.clone()),
+            Condition::Property { message, .. } => not_met(message.clone()),
             Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
-            Condition::QuotingStrategy(strategy) => failed(format!(
+            Condition::QuotingStrategy(strategy) => not_met(format!(
                 "Quoting strategy Precondition failed: expected {strategy}, got {}",
                 self.quoting.name()
             )),
@@ -160,37 +147,39 @@ impl CheckContext<'_> {
         if current.eq_ignore_ascii_case(user) {
             return Ok(());
         }
-        failed(format!("RunningAs Precondition failed: expected {user}, was {current}"))
+        not_met(format!("RunningAs Precondition failed: expected {user}, was {current}"))
     }
 
-    /// The single value a query gives, as text.
-    async fn value(&self, sql: &str) -> Result<String, Failure> {
-        let messages = self.transaction.simple_query(sql).await.map_err(errored)?;
+    /// The single value that a query returns, as text.
+    async fn value(&self, sql: &str) -> Result<String, ConditionError> {
+        let messages = self.transaction.simple_query(sql).await?;
         let mut rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         let Some(row) = rows.next() else {
-            return Err(Failure::Errored("Empty result set, expected one row".to_owned()));
+            return Err(ConditionError::NoRow);
         };
         if rows.next().is_some() {
-            return Err(Failure::Errored("Result set larger than one row".to_owned()));
+            return Err(ConditionError::SeveralRows);
         }
-        let value = row.try_get(0).map_err(errored)?;
-        value.map(str::to_owned).ok_or_else(|| Failure::Failed("No rows returned from SQL Precondition".to_owned()))
+        let value = row.try_get(0)?;
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| ConditionError::NotMet("No rows returned from SQL Precondition".to_owned()))
     }
 
     async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
-        let row = self.transaction.query_opt(sql, parameters).await.map_err(errored)?;
-        if row.is_some() { Ok(()) } else { failed(missing) }
+        let row = self.transaction.query_opt(sql, parameters).await?;
+        if row.is_some() { Ok(()) } else { not_met(missing) }
     }
 
-    async fn relation(&self, kind: Relation, schema: Option<&str>, name: &str) -> Checked {
+    async fn relation(&self, kind: RelationKind, schema: Option<&str>, name: &str) -> Checked {
         let schema = self.schema(schema);
         let (word, kinds) = match kind {
-            Relation::Table => ("Table", "rp"),
-            Relation::View => ("View", "vm"),
-            Relation::Sequence => ("Sequence", "S"),
+            RelationKind::Table => ("Table", "rp"),
+            RelationKind::View => ("View", "vm"),
+            RelationKind::Sequence => ("Sequence", "S"),
         };
         let sql = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
@@ -216,7 +205,7 @@ impl CheckContext<'_> {
         columns: Option<&str>,
     ) -> Checked {
         let schema = self.schema(schema);
-        let columns = columns.map(plain_list);
+        let columns = columns.map(normalised_list);
         let sql = "SELECT 1 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
                    JOIN pg_namespace n ON n.oid = t.relnamespace \
                    WHERE lower(n.nspname) = lower($1) AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
@@ -232,7 +221,7 @@ impl CheckContext<'_> {
 
     async fn constraint(
         &self,
-        kind: Key,
+        kind: ConstraintKind,
         schema: Option<&str>,
         table: Option<&str>,
         name: Option<&str>,
@@ -240,11 +229,11 @@ impl CheckContext<'_> {
     ) -> Checked {
         let schema = self.schema(schema);
         let (word, letter) = match kind {
-            Key::Primary => ("Primary Key", "p"),
-            Key::Foreign => ("Foreign Key", "f"),
-            Key::Unique => ("Unique Constraint", "u"),
+            ConstraintKind::PrimaryKey => ("Primary Key", "p"),
+            ConstraintKind::ForeignKey => ("Foreign Key", "f"),
+            ConstraintKind::Unique => ("Unique Constraint", "u"),
         };
-        let columns = columns.map(plain_list);
+        let columns = columns.map(normalised_list);
         let sql = "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
                    JOIN pg_namespace n ON n.oid = t.relnamespace \
                    WHERE lower(n.nspname) = lower($1) AND k.contype::text = $2 \
@@ -254,15 +243,15 @@ impl CheckContext<'_> {
                      FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
                      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1";
         let missing = match (kind, table) {
-            (Key::Primary, Some(table)) => format!("{word} does not exist on {table}"),
-            (Key::Primary, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
+            (ConstraintKind::PrimaryKey, Some(table)) => format!("{word} does not exist on {table}"),
+            (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
             _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
         };
         self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing).await
     }
 }
 
-/// `a,b` from `A, b`.
-fn plain_list(list: &str) -> String {
+/// `a,b` for `A, b`.
+fn normalised_list(list: &str) -> String {
     list.split(',').map(|name| name.trim().to_lowercase()).collect::<Vec<_>>().join(",")
 }

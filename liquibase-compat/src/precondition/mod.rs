@@ -1,17 +1,18 @@
-//! Preconditions: what must hold on the database before a changelog or changeset runs.
+//! Preconditions: what must hold on the database before a changelog or a changeset runs.
 //!
-//! Here they are read into a tree; `check.rs` asks the database.
+//! This file reads them into a tree; `check.rs` checks them on a database.
 
 mod check;
+pub(crate) mod error;
 
 use crate::changeset_id::ChangeSetId;
-use crate::error::{LoadError, Place};
+use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::path;
 
 pub(crate) use check::{CheckContext, Verdict};
 
-/// What happens when preconditions fail, or cannot be checked.
+/// What happens to the run when preconditions do not hold, or cannot be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consequence {
     Halt,
@@ -20,14 +21,14 @@ pub(crate) enum Consequence {
     Warn,
 }
 
-/// What a script makes of preconditions that only the run could answer.
+/// What a script contains for a changeset with preconditions, which cannot be checked in a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SqlOutput {
-    /// The changeset is written as if they held.
+    /// The changeset, as if they held.
     Ignore,
-    /// They are asked of the database as it is now.
+    /// They are checked on the database as it is now.
     Test,
-    /// There is no script.
+    /// The command fails.
     Fail,
 }
 
@@ -55,7 +56,7 @@ pub(crate) enum Condition {
     ChangeSetExecuted(ChangeSetId),
     /// A table, view or sequence.
     Relation {
-        kind: Relation,
+        kind: RelationKind,
         schema: Option<String>,
         name: String,
     },
@@ -72,7 +73,7 @@ pub(crate) enum Condition {
     },
     /// A primary key, foreign key or unique constraint.
     Constraint {
-        kind: Key,
+        kind: ConstraintKind,
         schema: Option<String>,
         table: Option<String>,
         name: Option<String>,
@@ -91,7 +92,7 @@ pub(crate) enum Condition {
         sql: String,
         expected: String,
     },
-    /// Already decided when the changelog was read.
+    /// Decided when the changelog was read.
     Property {
         holds: bool,
         message: String,
@@ -99,19 +100,19 @@ pub(crate) enum Condition {
     QuotingStrategy(String),
 }
 
-/// Relations a precondition can ask for.
+/// The kinds of relations that a precondition can require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relation {
+pub(crate) enum RelationKind {
     Table,
     View,
     Sequence,
 }
 
-/// Constraints a precondition can ask for.
+/// The kinds of constraints that a precondition can require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
-    Primary,
-    Foreign,
+pub(crate) enum ConstraintKind {
+    PrimaryKey,
+    ForeignKey,
     Unique,
 }
 
@@ -119,14 +120,14 @@ impl Preconditions {
     /// Reads a `<preConditions>` element; `property` looks up `${}` names.
     ///
     /// # Errors
-    /// When a condition is unknown or lacks something.
+    /// When a condition is unknown or lacks an attribute.
     pub(crate) fn read<'p>(
         node: &Node,
-        at: &Place,
+        at: &Location,
         file: &str,
         property: &dyn Fn(&str) -> Option<&'p str>,
     ) -> Result<Self, LoadError> {
-        let reader = Reader { at: Place { line: node.line, ..at.clone() }, file, property };
+        let reader = Reader { at: Location { line: node.line, ..at.clone() }, file, property };
         Ok(Self {
             sql_output: reader.sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
@@ -138,9 +139,9 @@ impl Preconditions {
     }
 }
 
-/// Where conditions are read, and what they can look up.
+/// Reads conditions at one place of a changelog.
 struct Reader<'a, 'p> {
-    at: Place,
+    at: Location,
     file: &'a str,
     property: &'a dyn Fn(&str) -> Option<&'p str>,
 }
@@ -163,7 +164,7 @@ impl Reader<'_, '_> {
         Ok(given.or(older).unwrap_or(SqlOutput::Ignore))
     }
 
-    /// The value of an attribute that has a few, in any case.
+    /// The value of an attribute that allows only the `known` ones, compared without case.
     fn one_of<T: Copy>(&self, node: &Node, name: &str, known: &[(&str, T)]) -> Result<Option<T>, LoadError> {
         let Some(written) = node.attribute(name).filter(|value| !value.is_empty()) else {
             return Ok(None);
@@ -188,7 +189,7 @@ impl Reader<'_, '_> {
         let optional = |name: &str| node.attribute(name).filter(|text| !text.is_empty()).map(str::to_owned);
         let needed = |name: &str| {
             optional(name).ok_or_else(|| LoadError::Missing {
-                at: Place { line: node.line, ..self.at.clone() }.into(),
+                at: Location { line: node.line, ..self.at.clone() }.into(),
                 element: node.name.clone(),
                 name: name.to_owned(),
             })
@@ -205,9 +206,11 @@ impl Reader<'_, '_> {
                 id: needed("id")?,
                 author: needed("author")?,
             }),
-            "tableExists" => Condition::Relation { kind: Relation::Table, schema, name: needed("tableName")? },
-            "viewExists" => Condition::Relation { kind: Relation::View, schema, name: needed("viewName")? },
-            "sequenceExists" => Condition::Relation { kind: Relation::Sequence, schema, name: needed("sequenceName")? },
+            "tableExists" => Condition::Relation { kind: RelationKind::Table, schema, name: needed("tableName")? },
+            "viewExists" => Condition::Relation { kind: RelationKind::View, schema, name: needed("viewName")? },
+            "sequenceExists" => {
+                Condition::Relation { kind: RelationKind::Sequence, schema, name: needed("sequenceName")? }
+            }
             "columnExists" => Condition::Column { schema, table: needed("tableName")?, column: needed("columnName")? },
             "indexExists" => Condition::Index {
                 schema,
@@ -216,21 +219,21 @@ impl Reader<'_, '_> {
                 columns: optional("columnNames"),
             },
             "primaryKeyExists" => Condition::Constraint {
-                kind: Key::Primary,
+                kind: ConstraintKind::PrimaryKey,
                 schema,
                 table: optional("tableName"),
                 name: optional("primaryKeyName"),
                 columns: None,
             },
             "foreignKeyConstraintExists" => Condition::Constraint {
-                kind: Key::Foreign,
+                kind: ConstraintKind::ForeignKey,
                 schema: optional("foreignKeyTableSchemaName").or(schema),
                 table: optional("foreignKeyTableName"),
                 name: optional("foreignKeyName"),
                 columns: None,
             },
             "uniqueConstraintExists" => Condition::Constraint {
-                kind: Key::Unique,
+                kind: ConstraintKind::Unique,
                 schema,
                 table: optional("tableName"),
                 name: optional("constraintName"),
@@ -248,12 +251,12 @@ impl Reader<'_, '_> {
             "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
             "customPrecondition" => {
                 return Err(LoadError::Unsupported {
-                    at: Place { line: node.line, ..self.at.clone() }.into(),
+                    at: Location { line: node.line, ..self.at.clone() }.into(),
                     what: "<customPrecondition>".to_owned(),
                     remedy: "it is Java; write it as <sqlCheck>".to_owned(),
                 });
             }
-            // A text that is no condition is one of the options, or means nothing.
+            // A text that is no condition is an option, or has no meaning.
             other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {
                 tracing::warn!(place = %self.at, name = other, "no precondition of that name; it is left out");
                 Condition::And(Vec::new())
@@ -276,7 +279,7 @@ impl Reader<'_, '_> {
 
     fn unknown(&self, node: &Node, name: &str) -> LoadError {
         LoadError::UnknownElement {
-            at: Place { line: node.line, ..self.at.clone() }.into(),
+            at: Location { line: node.line, ..self.at.clone() }.into(),
             name: name.to_owned(),
             parent: "preConditions".to_owned(),
             known: "and, or, not, dbms, runningAs, changeSetExecuted, tableExists, viewExists, columnExists, \

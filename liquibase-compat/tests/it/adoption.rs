@@ -27,7 +27,7 @@ fn made_by_liquibase(sum: &str, writer: &str) -> String {
 async fn an_empty_database_gets_the_whole_schema() {
     let database = Database::new().await;
     let report = database.update(&records()).await.unwrap();
-    assert_eq!(report.run(), 2);
+    assert_eq!(report.run_count(), 2);
     let rows = database.rows(BOTH).await;
     assert_eq!(
         rows[0],
@@ -49,7 +49,7 @@ async fn a_second_update_has_nothing_to_do() {
     database.update(&records()).await.unwrap();
     let before = database.rows("SELECT * FROM databasechangelog").await;
     let report = database.update(&records()).await.unwrap();
-    assert_eq!((report.run(), report.previously_run, report.checksums_upgraded), (0, 2, 0));
+    assert_eq!((report.run_count(), report.previously_run, report.checksums_upgraded), (0, 2, 0));
     assert_eq!(database.rows("SELECT * FROM databasechangelog").await, before);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
@@ -60,7 +60,7 @@ async fn a_database_of_the_real_liquibase_is_recognised() {
         let database = Database::new().await;
         database.run(&made_by_liquibase(sum, writer)).await;
         let report = database.update(&records()).await.unwrap();
-        assert_eq!((report.run(), report.checksums_upgraded), (1, upgraded), "{writer}");
+        assert_eq!((report.run_count(), report.checksums_upgraded), (1, upgraded), "{writer}");
         let first =
             "SELECT md5sum, liquibase, deployment_id, orderexecuted FROM databasechangelog ORDER BY orderexecuted";
         assert_eq!(database.rows(first).await[0], format!("{REFERENCE_SUM}|{writer}|4970303030|1"));
@@ -73,7 +73,7 @@ async fn other_spellings_of_the_path_are_the_same_changeset() {
     let database = Database::new().await;
     database.run(&made_by_liquibase(REFERENCE_SUM, "4.28.0")).await;
     database.run("UPDATE databasechangelog SET filename = 'classpath:/Migration/db.changelog-master.xml'").await;
-    assert_eq!(database.update(&records()).await.unwrap().run(), 1);
+    assert_eq!(database.update(&records()).await.unwrap().run_count(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use liquibase_compat::{Error, Lock, LockOptions};
 
 use crate::support::{Database, log, records};
 
-const IMPATIENT: LockOptions = LockOptions { wait: Duration::from_millis(300), poll: Duration::from_millis(50) };
+fn short_wait() -> LockOptions {
+    LockOptions::default().with_timeout(Duration::from_millis(300)).with_max_backoff(Duration::from_millis(50))
+}
 
 async fn with_lock_row(locked_by: &str) -> Database {
     let database = Database::new().await;
@@ -21,14 +23,14 @@ async fn with_lock_row(locked_by: &str) -> Database {
 #[tokio::test]
 async fn a_row_left_by_a_killed_process_of_ours_heals_itself() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
-    assert_eq!(database.update(&records()).await.unwrap().run(), 2);
+    assert_eq!(database.update(&records()).await.unwrap().run_count(), 2);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
 #[tokio::test]
 async fn a_row_left_after_the_last_changeset_heals_though_nothing_is_to_be_done() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
-    assert_eq!(database.update(&log("")).await.unwrap().run(), 0);
+    assert_eq!(database.update(&log("")).await.unwrap().run_count(), 0);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
@@ -36,33 +38,33 @@ async fn a_row_left_after_the_last_changeset_heals_though_nothing_is_to_be_done(
 async fn a_foreign_lock_is_waited_for_and_named() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     let mut client = database.connect().await;
-    let mut lock = Lock::acquire(&mut client, &IMPATIENT).await.unwrap();
+    let mut lock = Lock::acquire(&mut client, &short_wait()).await.unwrap();
     let error = liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap_err();
     let Error::Locked { holder, since, .. } = &error else { panic!("{error}") };
     assert_eq!((holder.as_str(), since.as_str()), ("otherhost (10.0.0.9)", "2026-01-02 03:04:05"));
     assert_eq!(database.rows("SELECT lockedby FROM databasechangeloglock").await, ["otherhost (10.0.0.9)"]);
     // Released meanwhile: the next attempt gets it.
     database.run("UPDATE databasechangeloglock SET locked = FALSE, lockedby = NULL, lockgranted = NULL").await;
-    assert_eq!(liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run(), 2);
+    assert_eq!(liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run_count(), 2);
     lock.release().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_foreign_lock_does_not_matter_when_nothing_is_to_be_done() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
-    assert_eq!(database.update(&log("")).await.unwrap().run(), 0);
+    assert_eq!(database.update(&log("")).await.unwrap().run_count(), 0);
 }
 
 #[tokio::test]
 async fn a_second_migrator_waits_and_is_told_for_whom() {
     let database = Database::new().await;
     let (mut one, mut other) = (database.connect().await, database.connect().await);
-    let held = Lock::acquire(&mut one, &IMPATIENT).await.unwrap();
-    let error = Lock::acquire(&mut other, &IMPATIENT).await.unwrap_err();
+    let held = Lock::acquire(&mut one, &short_wait()).await.unwrap();
+    let error = Lock::acquire(&mut other, &short_wait()).await.unwrap_err();
     let Error::Locked { holder, .. } = &error else { panic!("{error}") };
     assert!(holder.contains("database session") && holder.contains("of postgres"), "{holder}");
     held.release().await.unwrap();
-    Lock::acquire(&mut other, &IMPATIENT).await.unwrap().release().await.unwrap();
+    Lock::acquire(&mut other, &short_wait()).await.unwrap().release().await.unwrap();
 }
 
 #[tokio::test]
@@ -70,11 +72,12 @@ async fn the_lock_of_a_broken_connection_is_free() {
     let database = Database::new().await;
     let mut one = database.connect().await;
     // Not released: the process that had it is gone.
-    let _ = Lock::acquire(&mut one, &IMPATIENT).await.unwrap();
+    let _ = Lock::acquire(&mut one, &short_wait()).await.unwrap();
     drop(one);
-    let patient = LockOptions { wait: Duration::from_secs(30), poll: Duration::from_millis(20) };
+    let options =
+        LockOptions::default().with_timeout(Duration::from_secs(30)).with_max_backoff(Duration::from_millis(20));
     let mut other = database.connect().await;
-    Lock::acquire(&mut other, &patient).await.unwrap().release().await.unwrap();
+    Lock::acquire(&mut other, &options).await.unwrap().release().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -83,7 +86,7 @@ async fn of_concurrent_updates_one_works_and_the_others_find_nothing_to_do() {
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let database = database.clone();
-        running.spawn(async move { database.update(&records()).await.map(|report| report.run()) });
+        running.spawn(async move { database.update(&records()).await.map(|report| report.run_count()) });
     }
     let mut runs: Vec<usize> = running.join_all().await.into_iter().map(Result::unwrap).collect();
     runs.sort_unstable();

@@ -11,8 +11,7 @@ const LOG: &str = "<databaseChangeLog><changeSet id='1' author='a'>\
     </changeSet></databaseChangeLog>";
 
 fn load(xml: &str, contexts: &[&str]) -> (Changelog, Options) {
-    let contexts = contexts.iter().map(|context| (*context).to_owned()).collect();
-    let options = Options { contexts, ..Options::default() };
+    let options = Options::default().with_contexts(contexts.iter().copied());
     (Changelog::load(&EmbeddedSource::of_texts(&[("log.xml", xml)]), "log.xml", &options).unwrap(), options)
 }
 

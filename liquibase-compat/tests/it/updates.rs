@@ -1,6 +1,6 @@
 //! Updates that go wrong, histories of other versions, and preconditions.
 
-use liquibase_compat::{Error, Options, Outcome, Reason, status};
+use liquibase_compat::{Error, Options, Outcome, RunReason, status};
 
 use crate::support::{Database, log};
 
@@ -12,10 +12,11 @@ const TWO: &str = "<changeSet id='1' author='a'><createTable tableName='one'><co
 async fn a_failing_changeset_leaves_nothing_half_done() {
     let database = Database::new().await;
     let error = database.update(&log(TWO)).await.unwrap_err();
-    let Error::ChangeSet { changeset, reason, report } = &error else { panic!("{error}") };
+    let Error::ChangeSet { changeset, source, report } = &error else { panic!("{error}") };
     assert_eq!(changeset.to_string(), "log.xml::2::a");
+    let reason = source.to_string();
     assert!(reason.contains("syntax error") && reason.contains("[Failed SQL: (0) bad sql]"), "{reason}");
-    assert_eq!(report.run(), 1);
+    assert_eq!(report.run_count(), 1);
     assert_eq!(database.rows("SELECT id FROM databasechangelog").await, ["1"]);
     assert_eq!(
         database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").await,
@@ -32,7 +33,7 @@ async fn fail_on_error_false_goes_on_and_tries_again() {
     assert!(matches!(report.changesets[1].1, Outcome::FailedAndIgnored { .. }));
     assert_eq!(database.rows("SELECT id FROM databasechangelog ORDER BY orderexecuted").await, ["1", "3"]);
     let pending = status(&database.connect().await, &lenient, &Options::default()).await.unwrap();
-    assert_eq!((pending.len(), pending[0].reason), (1, Reason::New));
+    assert_eq!((pending.len(), pending[0].reason), (1, RunReason::New));
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn run_on_change_and_run_always_rewrite_their_row() {
         database.rows("SELECT id, exectype, orderexecuted FROM databasechangelog ORDER BY 3").await,
         ["1|RERAN|3", "2|RERAN|4"]
     );
-    assert_eq!(database.update(&changesets("select 2")).await.unwrap().run(), 1);
+    assert_eq!(database.update(&changesets("select 2")).await.unwrap().run_count(), 1);
 }
 
 #[tokio::test]
@@ -88,7 +89,7 @@ async fn a_history_of_an_old_version_gets_its_columns_and_sums() {
     let pending = status(&database.connect().await, &changelog, &Options::default()).await.unwrap();
     assert_eq!(pending.len(), 1, "status reads an old table without touching it");
     let report = database.update(&changelog).await.unwrap();
-    assert_eq!((report.run(), report.checksums_upgraded), (1, 1));
+    assert_eq!((report.run_count(), report.checksums_upgraded), (1, 1));
     let columns = "SELECT id, orderexecuted, exectype, length(md5sum), comments FROM databasechangelog ORDER BY id";
     assert_eq!(database.rows(columns).await, ["1|-1|EXECUTED|34|-", "2|1|EXECUTED|34|"]);
 }

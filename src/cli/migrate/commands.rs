@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use liquibase_compat::{ChangeSetId, Event, Heading, Lock, LockOptions, Outcome, Report, RollbackTarget, UpdateTarget};
+use liquibase_compat::{
+    ChangeSetId, Event, Lock, LockOptions, Outcome, Report, RollbackTarget, ScriptHeader, UpdateTarget,
+};
 use tokio_postgres::Client;
 
 use super::arguments::{ChangeSetOption, Command, ForceOption};
@@ -65,7 +67,7 @@ pub async fn execute(database: Database, work: Work<'_>, console: &mut Console) 
     let failed = |source| database::Error::Statement { what: "say who is logged in", source };
     let user: String = client.query_one("SELECT current_user::text", &[]).await.map_err(failed)?.get(0);
     let mut lock_options = LockOptions::default();
-    lock_options.wait = work.lock_wait.unwrap_or(lock_options.wait);
+    lock_options.timeout = work.lock_wait.unwrap_or(lock_options.timeout);
     let url = work.url.unwrap_or_else(|| format!("jdbc:postgresql://{}", database.address()));
     let mut session = Session { client, chosen: chosen.take(), lock_options, url, user, console };
     match work.command {
@@ -245,7 +247,7 @@ impl Session<'_> {
             Ok(report) => {
                 output::note(&match report.changesets.is_empty() {
                     true => "Database is up to date, no changesets to execute".to_owned(),
-                    false => format!("Liquibase: {title} has been successful. Rows affected: {}", report.run()),
+                    false => format!("Liquibase: {title} has been successful. Rows affected: {}", report.run_count()),
                 });
                 self.console.output.push_str(&text::summary(&report, total));
                 Ok(())
@@ -281,8 +283,8 @@ impl Session<'_> {
     async fn update_sql(&mut self, chosen: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
         let LoadedChangelog { changelog, options, .. } = chosen;
-        let heading = self.heading(chosen);
-        let script = liquibase_compat::update_sql(&mut self.client, changelog, options, target, &heading).await?;
+        let header = self.script_header(chosen);
+        let script = liquibase_compat::update_sql(&mut self.client, changelog, options, target, &header).await?;
         self.console.output.push_str(&script);
         Ok(())
     }
@@ -290,27 +292,24 @@ impl Session<'_> {
     async fn record_sql(&mut self, chosen: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_of_unknown_tag(chosen, target);
         let LoadedChangelog { changelog, options, .. } = chosen;
-        let heading = self.heading(chosen);
+        let header = self.script_header(chosen);
         let script =
-            liquibase_compat::changelog_sync_sql(&mut self.client, changelog, options, target, &heading).await?;
+            liquibase_compat::changelog_sync_sql(&mut self.client, changelog, options, target, &header).await?;
         self.console.output.push_str(&script);
         Ok(())
     }
 
     async fn rollback_sql(&mut self, chosen: &LoadedChangelog, target: &RollbackTarget) -> Result<(), Error> {
         let LoadedChangelog { changelog, options, .. } = chosen;
-        let heading = self.heading(chosen);
-        let script = liquibase_compat::rollback_sql(&mut self.client, changelog, options, target, &heading).await?;
+        let header = self.script_header(chosen);
+        let script = liquibase_compat::rollback_sql(&mut self.client, changelog, options, target, &header).await?;
         self.console.output.push_str(&script);
         Ok(())
     }
 
-    fn heading(&self, chosen: &LoadedChangelog) -> Heading {
-        Heading {
-            changelog: chosen.path.clone(),
-            ran_at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            against: self.database_name(),
-        }
+    fn script_header(&self, chosen: &LoadedChangelog) -> ScriptHeader {
+        let ran_at = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+        ScriptHeader::new(chosen.path.clone(), ran_at, self.database_name())
     }
 }
 

@@ -51,8 +51,8 @@ pub enum Error {
     #[error(transparent)]
     Load(#[from] liquibase_compat::LoadError),
     /// Rolling back failed; the changeset has been named on the line before.
-    #[error("{0}")]
-    Rollback(String),
+    #[error(transparent)]
+    Rollback(Box<liquibase_compat::RollbackError>),
     /// The command failed.
     #[error(transparent)]
     Command(liquibase_compat::Error),
@@ -67,7 +67,7 @@ pub enum Error {
 impl From<liquibase_compat::Error> for Error {
     fn from(error: liquibase_compat::Error) -> Self {
         match error {
-            liquibase_compat::Error::RollbackImpossible { reason, .. } => Self::Rollback(reason),
+            liquibase_compat::Error::RollbackImpossible { source, .. } => Self::Rollback(source),
             error => Self::Command(error),
         }
     }

@@ -72,12 +72,10 @@ impl Settings {
     /// # Errors
     /// When it cannot be read.
     pub fn choose(&self, configured: &Migrations) -> Result<LoadedChangelog, Error> {
-        let options = Options {
-            contexts: self.contexts.clone().unwrap_or_else(|| configured.contexts.clone()),
-            label_filter: self.label_filter.clone().unwrap_or_else(|| configured.labels.clone()),
-            properties: self.properties.clone(),
-            observer: None,
-        };
+        let options = Options::default()
+            .with_contexts(self.contexts.as_ref().unwrap_or(&configured.contexts))
+            .with_label_filter(self.label_filter.as_ref().unwrap_or(&configured.labels))
+            .with_properties(self.properties.iter().cloned());
         let configured_path = configured.search_path.clone().filter(|_| self.search_path.is_empty());
         let directories = self.search_path.iter().cloned().chain(configured_path);
         let path = self.changelog.as_deref().or(configured.changelog.as_deref());

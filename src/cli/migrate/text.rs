@@ -17,7 +17,7 @@ pub fn summary(report: &Report, total: usize) -> String {
     let _ = write!(text, "-------------------------------\n{:<21}{total:>10}\n\n", "Total change sets:");
     if filtered > 0 {
         text.push_str("\nFILTERED CHANGE SETS SUMMARY\n");
-        for (reason, count) in &report.filtered {
+        for (reason, count) in &report.filter_counts {
             let _ = writeln!(text, "{:<21}{count:>10}", reason_name(*reason));
         }
         text.push('\n');
@@ -34,6 +34,7 @@ const fn reason_name(reason: FilterReason) -> &'static str {
         FilterReason::Ignored => "Ignored:",
         FilterReason::AfterCount => "After count:",
         FilterReason::AfterTag => "After tag:",
+        _ => "Other:",
     }
 }
 
@@ -43,12 +44,13 @@ pub fn event(event: &Event<'_>) -> String {
         Event::Running(changeset) => format!("Running Changeset: {changeset}"),
         Event::Output { message, .. } => (*message).to_owned(),
         Event::RollingBack(changeset) => format!("Rolling Back Changeset: {changeset}"),
-        Event::Despite { changeset, message } => format!(
+        Event::PreconditionWarning { changeset, message } => format!(
             "WARNING: Executing {changeset} despite precondition failure due to onFail='WARN':\n      1 preconditions failed\n     {message}\n"
         ),
         Event::FailedAndIgnored { changeset, reason } => {
             format!("WARNING: {changeset} failed, and failOnError='false' lets the run go on: {reason}")
         }
+        event => format!("{event:?}"),
     }
 }
 
@@ -118,8 +120,10 @@ mod tests {
 
     #[test]
     fn the_summary_has_liquibases_layout() {
-        let filtered = vec![(FilterReason::Ignored, 1)];
-        let report = Report { filtered_out: 1, filtered, previously_run: 4, ..Report::default() };
+        let mut report = Report::default();
+        report.filtered_out = 1;
+        report.filter_counts = vec![(FilterReason::Ignored, 1)];
+        report.previously_run = 4;
         let expected = "\nUPDATE SUMMARY\nRun:                          0\nPreviously run:               4\n\
             Filtered out:                 1\n-------------------------------\nTotal change sets:            5\n\n\n\
             FILTERED CHANGE SETS SUMMARY\nIgnored:                      1\n\n";

@@ -41,8 +41,11 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
         }
         Error::UnknownTag { .. } => error.to_string() == expected,
         // The recordings count the statements of a batch.
-        Error::RollbackImpossible { reason, .. } => reason.replace("(0) ", "") == expected.replace("(0) ", ""),
-        Error::ChangeSet { reason, .. } => {
+        Error::RollbackImpossible { source, .. } => {
+            source.to_string().replace("(0) ", "") == expected.replace("(0) ", "")
+        }
+        Error::ChangeSet { source, .. } => {
+            let reason = source.to_string();
             let first = reason.trim().lines().next().unwrap_or_default();
             let said = first.split(" [Failed SQL").next().unwrap_or_default();
             // The driver of the recordings notices by itself what the server tells here.

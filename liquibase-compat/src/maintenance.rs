@@ -1,4 +1,4 @@
-//! Writing to the history itself: tags, checksums, the lock's row.
+//! Commands that change the history itself: tags, checksums, and the row of DATABASECHANGELOGLOCK.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,12 +7,12 @@ use tokio_postgres::Client;
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::error::Error;
 use crate::history::HistoryRow;
-use crate::history::statement::LIQUIBASE;
-use crate::history::table::Tables;
+use crate::history::sql::LIQUIBASE_VERSION;
+use crate::history::tables::Tables;
 use crate::lock::Lock;
 use crate::session::{deployment_id, prepare};
 
-/// Gives the newest row of the history a tag. An empty history first gets a row that stands for nothing.
+/// Gives the newest row of the history a tag. An empty history gets a placeholder row first.
 ///
 /// # Errors
 /// When the history cannot be written.
@@ -20,23 +20,23 @@ pub async fn tag(lock: &mut Lock<'_>, tag: &str) -> Result<(), Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
-    let done = write_tag(lock.client(), &tables, tag).await;
+    let outcome = write_tag(lock.client(), &tables, tag).await;
     lock.release_row(&tables).await?;
-    done
+    outcome
 }
 
 async fn write_tag(client: &mut Client, tables: &Tables, tag: &str) -> Result<(), Error> {
     let failed = Error::database("writing the tag");
     let transaction = client.transaction().await.map_err(&failed)?;
     if tables.read(&transaction).await?.rows().is_empty() {
-        transaction.batch_execute(&tables.insert_sql(&stand_in())).await.map_err(&failed)?;
+        transaction.batch_execute(&tables.insert_sql(&placeholder_row())).await.map_err(&failed)?;
     }
     transaction.batch_execute(&tables.tag_sql(tag)).await.map_err(&failed)?;
     transaction.commit().await.map_err(&failed)
 }
 
-/// The row that Liquibase makes for a tag where there is nothing to tag.
-fn stand_in() -> HistoryRow {
+/// The row that Liquibase inserts when it tags an empty history.
+fn placeholder_row() -> HistoryRow {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     HistoryRow {
         id: millis.to_string(),
@@ -49,14 +49,14 @@ fn stand_in() -> HistoryRow {
         description: Some("empty".to_owned()),
         comments: Some(String::new()),
         tag: None,
-        liquibase: Some(LIQUIBASE.to_owned()),
+        liquibase: Some(LIQUIBASE_VERSION.to_owned()),
         contexts: None,
         labels: None,
         deployment_id: Some(deployment_id()),
     }
 }
 
-/// Clears every checksum; the next update takes the content of its day for what was run.
+/// Clears every checksum. The next update stores the checksums of the changelog as it is then.
 ///
 /// # Errors
 /// When the history cannot be written.
@@ -64,12 +64,13 @@ pub async fn clear_checksums(lock: &mut Lock<'_>) -> Result<(), Error> {
     let tables = Tables::locate(&*lock.client()).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
-    let done = tables.clear_checksums(&*lock.client()).await;
+    let outcome = tables.clear_checksums(&*lock.client()).await;
     lock.release_row(&tables).await?;
-    done
+    outcome
 }
 
-/// Frees the row of DATABASECHANGELOGLOCK, whoever holds it: for a process that is gone. One that is alive is not stopped by it.
+/// Frees the row of DATABASECHANGELOGLOCK, whatever process holds it. It is meant for a holder that no longer exists; a holder
+/// that is still running is not stopped.
 ///
 /// # Errors
 /// When the table cannot be written.

@@ -1,6 +1,6 @@
-//! DATABASECHANGELOG and DATABASECHANGELOGLOCK as tables, exactly as Liquibase 4.28 makes them.
+//! The tables DATABASECHANGELOG and DATABASECHANGELOGLOCK, exactly as Liquibase 4.28 creates them.
 //!
-//! They live under lower-case names in the connection's default schema. Tables of older versions get the columns they lack.
+//! They have lower-case names and are in the connection's default schema. Tables of older versions get the columns they lack.
 
 use tokio_postgres::{GenericClient, Row};
 
@@ -17,7 +17,7 @@ pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VAR
 pub(super) const LOCK_COLUMNS: &str = "id INTEGER NOT NULL, locked BOOLEAN NOT NULL, lockgranted TIMESTAMP WITHOUT TIME ZONE, \
     lockedby VARCHAR(255), CONSTRAINT databasechangeloglock_pkey PRIMARY KEY (id)";
 
-/// Columns that older versions did not have: name, type, and what old rows get where it must not be NULL.
+/// Columns that older versions did not have: name, type, and the value of existing rows if the column must not be NULL.
 const LATER_COLUMNS: &[(&str, &str, Option<&str>)] = &[
     ("description", "VARCHAR(255)", None),
     ("tag", "VARCHAR(255)", None),
@@ -30,10 +30,10 @@ const LATER_COLUMNS: &[(&str, &str, Option<&str>)] = &[
     ("deployment_id", "VARCHAR(10)", None),
 ];
 
-/// Columns that older versions had narrower.
+/// Columns that were narrower in older versions, and their width now.
 const WIDENED_COLUMNS: &[(&str, i32)] = &[("md5sum", 35), ("liquibase", 20), ("contexts", 255), ("labels", 255)];
 
-/// The columns that are read, as text but for the order.
+/// The columns that are read, in the order of [`history_row`].
 const READ_COLUMNS: &[&str] = &[
     "id",
     "author",
@@ -61,7 +61,7 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// The tables' places in the connection's default schema, whether or not they are there.
+    /// The names of the tables in the connection's default schema, whether or not they exist.
     pub(crate) async fn locate(client: &impl GenericClient) -> Result<Self, Error> {
         let row = client
             .query_one("SELECT current_schema()::text", &[])
@@ -77,7 +77,7 @@ impl Tables {
         })
     }
 
-    /// Whether the changelog's and the lock's table are there.
+    /// Whether the two tables exist: DATABASECHANGELOG, DATABASECHANGELOGLOCK.
     pub(crate) async fn exist(&self, client: &impl GenericClient) -> Result<(bool, bool), Error> {
         let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL";
         let failed = Error::database("looking for the Liquibase tables");
@@ -85,7 +85,7 @@ impl Tables {
         Ok((row.get(0), row.get(1)))
     }
 
-    /// The columns of DATABASECHANGELOG with their widths; none if there is no such table.
+    /// The columns of DATABASECHANGELOG with their widths; empty if the table does not exist.
     async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
         let sql = "SELECT column_name::text, character_maximum_length::int FROM information_schema.columns \
                    WHERE table_schema = $1 AND table_name = 'databasechangelog'";
@@ -94,7 +94,7 @@ impl Tables {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Makes what is missing of both tables.
+    /// Creates the tables, or adds to them what is missing.
     pub(crate) async fn prepare(&self, client: &impl GenericClient) -> Result<(), Error> {
         let Self { changelog, lock, .. } = self;
         let mut sql = format!(
@@ -105,14 +105,14 @@ impl Tables {
         if columns.is_empty() {
             sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {changelog} ({CHANGELOG_COLUMNS}); "));
         } else {
-            sql.push_str(&upgrade(changelog, &columns));
+            sql.push_str(&upgrade_sql(changelog, &columns));
         }
-        // A notice that a table exists already would come out as noise on every start.
+        // Without this, PostgreSQL sends a notice on every run that the tables exist.
         let sql = format!("SET LOCAL client_min_messages = warning; {sql}");
         client.batch_execute(&sql).await.map_err(Error::database("creating the Liquibase tables"))
     }
 
-    /// All rows; an absent table is an empty history.
+    /// All rows. If the table does not exist, the history is empty.
     pub(crate) async fn read(&self, client: &impl GenericClient) -> Result<History, Error> {
         let columns = self.columns(client).await?;
         if columns.is_empty() {
@@ -122,13 +122,13 @@ impl Tables {
             .iter()
             .map(|name| match *name {
                 "dateexecuted" => "to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')".to_owned(),
-                "orderexecuted" if has(&columns, name) => "orderexecuted::int".to_owned(),
+                "orderexecuted" if has_column(&columns, name) => "orderexecuted::int".to_owned(),
                 "orderexecuted" => "-1".to_owned(),
-                name if has(&columns, name) => format!("{name}::text"),
+                name if has_column(&columns, name) => format!("{name}::text"),
                 _ => "NULL::text".to_owned(),
             })
             .collect();
-        let order = if has(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
+        let order = if has_column(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
         let sql = format!("SELECT {} FROM {} ORDER BY dateexecuted{order}", expressions.join(", "), self.changelog);
         let rows = client.query(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
         Ok(History::new(rows.iter().map(history_row).collect()))
@@ -152,14 +152,14 @@ impl Tables {
     }
 }
 
-fn has(columns: &[(String, Option<i32>)], name: &str) -> bool {
+fn has_column(columns: &[(String, Option<i32>)], name: &str) -> bool {
     columns.iter().any(|(column, _)| column == name)
 }
 
-/// The SQL that brings a table of an older version up to date.
-fn upgrade(table: &str, columns: &[(String, Option<i32>)]) -> String {
+/// The SQL that adapts a table of an older version.
+fn upgrade_sql(table: &str, columns: &[(String, Option<i32>)]) -> String {
     let mut sql = String::new();
-    for (name, kind, fill) in LATER_COLUMNS.iter().filter(|(name, ..)| !has(columns, name)) {
+    for (name, kind, fill) in LATER_COLUMNS.iter().filter(|(name, ..)| !has_column(columns, name)) {
         sql.push_str(&format!("ALTER TABLE {table} ADD {name} {kind}; "));
         if let Some(fill) = fill {
             sql.push_str(&format!(

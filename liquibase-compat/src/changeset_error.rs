@@ -1,0 +1,102 @@
+//! Why a changeset could not run or could not be rolled back. The texts are Liquibase's, because people search for them.
+
+use tokio_postgres::error::SqlState;
+
+use crate::changeset_id::ChangeSetId;
+use crate::postgres_error::{PostgresError, StatementError};
+use crate::precondition::error::PreconditionError;
+
+/// Why no SQL can be generated for a changeset or for its rollback.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlGenerationError {
+    /// A change has no SQL, or no inverse.
+    #[error("{0}")]
+    Change(String),
+    /// An expression of its `modifySql` cannot be matched.
+    #[error("{0}")]
+    ModifySql(String),
+    /// A changeset of formatted SQL is to be rolled back and has no rollback.
+    #[error(
+        "Liquibase does not support automatic rollback generation for raw sql changes (did you mean to specify keyword \"empty\" \
+         to ignore rolling back this change?)"
+    )]
+    NoSqlRollback,
+    /// Its rollback refers to a changeset that does not exist.
+    #[error("its rollback refers to {reference}, which is not in the changelog")]
+    UnknownReference {
+        /// The changeset that the rollback refers to.
+        reference: Box<ChangeSetId>,
+    },
+}
+
+/// Why a changeset failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeSetError {
+    /// Its preconditions are not met, and `onFail` or `onError` is HALT.
+    #[error("\n          {0}\n  - Caused by: Preconditions Failed")]
+    Precondition(#[source] Box<PreconditionError>),
+    /// No SQL can be generated for it.
+    #[error(transparent)]
+    SqlGeneration(#[from] SqlGenerationError),
+    /// PostgreSQL refused one of its statements.
+    #[error("liquibase.exception.DatabaseException: {0}")]
+    Statement(#[source] StatementError),
+    /// PostgreSQL refused to write its row into the history.
+    #[error(transparent)]
+    HistoryRow(StatementError),
+    /// PostgreSQL refused a statement of this crate, for example to begin the transaction.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+}
+
+/// Why a changeset could not be rolled back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RollbackError {
+    /// No SQL can be generated for its rollback.
+    #[error(transparent)]
+    SqlGeneration(#[from] SqlGenerationError),
+    /// PostgreSQL refused a statement of the rollback.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// PostgreSQL refused a statement of this crate, for example to commit the transaction.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+}
+
+impl ChangeSetError {
+    /// The SQLSTATE of PostgreSQL's error, if that is the cause.
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        match self {
+            Self::Precondition(error) => error.sql_state(),
+            Self::SqlGeneration(_) => None,
+            Self::Statement(error) | Self::HistoryRow(error) => error.source.sql_state(),
+            Self::Postgres(error) => error.sql_state(),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for ChangeSetError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}
+
+impl RollbackError {
+    /// The SQLSTATE of PostgreSQL's error, if that is the cause.
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        match self {
+            Self::SqlGeneration(_) => None,
+            Self::Statement(error) => error.source.sql_state(),
+            Self::Postgres(error) => error.sql_state(),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for RollbackError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}

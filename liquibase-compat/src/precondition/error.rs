@@ -1,0 +1,73 @@
+//! Why preconditions are not met. The texts are Liquibase's.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+use crate::postgres_error::PostgresError;
+
+/// Preconditions that are not met, or could not be checked.
+///
+/// The text is the message that the changelog gives (`onFailMessage`, `onErrorMessage`), or that of the condition. Because the message
+/// of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it.
+#[derive(Debug)]
+pub struct PreconditionError {
+    /// The changelog that contains them.
+    pub(crate) file: String,
+    /// The message that the changelog gives.
+    pub(crate) message: Option<String>,
+    pub(crate) condition: ConditionError,
+}
+
+impl PreconditionError {
+    /// The condition that is not met.
+    pub fn condition(&self) -> &ConditionError {
+        &self.condition
+    }
+
+    /// The SQLSTATE of PostgreSQL's error, if that is the cause.
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        match &self.condition {
+            ConditionError::Postgres(error) => error.sql_state(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PreconditionError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Some(message) => write!(out, "{} : {message}", self.file),
+            None => write!(out, "{} : {}", self.file, self.condition),
+        }
+    }
+}
+
+impl std::error::Error for PreconditionError {}
+
+/// Why one condition is not met.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConditionError {
+    /// It does not hold.
+    #[error("{0}")]
+    NotMet(String),
+    /// PostgreSQL refused its query.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// Its query returned no row.
+    #[error("Empty result set, expected one row")]
+    NoRow,
+    /// Its query returned more than one row.
+    #[error("Result set larger than one row")]
+    SeveralRows,
+    /// It cannot be checked in a script, and `onSqlOutput` is FAIL.
+    #[error("Unexpected precondition in updateSQL mode with onUpdateSQL value: FAIL")]
+    SqlOutput,
+}
+
+impl From<tokio_postgres::Error> for ConditionError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}
