@@ -4,14 +4,14 @@
 //! however the run ends; and should this process be killed, the children's death signals do it.
 
 mod backends;
-mod children;
+mod child_metrics;
 mod descriptors;
 mod error;
-mod inherited;
 mod migrate;
 mod reload;
-mod sample;
+mod seed;
 mod signals;
+mod socket_activation;
 mod systemd;
 mod watchdog;
 
@@ -30,30 +30,30 @@ use crate::config::{Config, LogFormat, PostgresService, RedisService};
 use crate::database::migrations;
 use crate::http::{self, App};
 use crate::managed::lock::DataDirLock;
-use crate::managed::{bundle, mini_redis, privileges, shim};
-use crate::telemetry::log::{Form, Logging};
+use crate::managed::{distribution, mini_redis, privileges, shim};
+use crate::telemetry::log::{Format, Logging};
 use crate::telemetry::metrics::Metrics;
 
 use backends::Backends;
-use signals::{Signals, Wanted};
+use signals::{SignalAction, Signals};
 use watchdog::Watchdog;
 
 pub use error::Error;
 pub use migrate::with_database;
 pub use reload::Reloadable;
-pub use sample::Sample;
+pub use seed::SeedRecord;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Connections the kernel keeps waiting while all permits are taken.
 const LISTEN_QUEUE: u32 = 1024;
 /// After a second signal, the children get this long to stop.
-const IMPATIENCE: Duration = Duration::from_secs(1);
+const FORCED_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Past the drain time-out, the server gets this long to cut off what is left.
-const CUT_OFF: Duration = Duration::from_secs(2);
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
 /// Migrations have no time-out of their own; the service manager waits this long for them.
-const MIGRATING: Duration = Duration::from_secs(3600);
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(3600);
 /// What the backends do besides the steps that have a time-out of their own: unpack, start and stop the Redis.
-const BESIDES: Duration = Duration::from_secs(30);
+const BACKEND_OVERHEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to do besides serving.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Options {
     /// The configuration to read again at SIGHUP, where there is one.
     pub reload: Option<Reloadable>,
     /// Records to store once the schema is up to date, before anybody is served.
-    pub samples: Vec<Sample>,
+    pub seed_records: Vec<SeedRecord>,
     /// Told once, when the first request can be answered.
     pub ready: fn(&Ready),
 }
@@ -85,11 +85,11 @@ pub struct Ready {
 
 /// How the appliance was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// Once.
-    Orderly,
-    /// Twice.
-    AtOnce,
+enum StopMode {
+    /// One signal: requests in flight are finished first.
+    Graceful,
+    /// A second signal: nothing is waited for.
+    Forced,
 }
 
 /// Runs the appliance until it is told to stop (SIGTERM, SIGINT).
@@ -98,29 +98,29 @@ enum Stop {
 /// One variant for each step of the start; everything that was started has been stopped by then.
 pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     let started = Instant::now();
-    let logging = Logging::start(form(config.log.format), config.log.level)?;
+    let logging = Logging::start(log_format(config.log.format), config.log.level)?;
     let mut signals = Signals::catch().map_err(Error::Signals)?;
-    tell_start(&config, &options);
-    let inherited = inherited::listener()?;
+    log_start(&config, &options);
+    let inherited = socket_activation::listener()?;
     if inherited.is_none() {
         drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
     }
     let _lock = lock(&config)?;
     let (start_bound, stop_bound) = backend_bounds(&config);
     let backends = tokio::select! {
-        backends = systemd::during("starting PostgreSQL and Redis", start_bound, Backends::start(&config)) => backends?,
-        signal = signals.next() => return interrupted(signal),
+        backends = systemd::with_extended_timeout("starting PostgreSQL and Redis", start_bound, Backends::start(&config)) => backends?,
+        signal = signals.next_stop() => return stopped_while_starting(signal),
     };
     let outcome = serve(&config, options, inherited, &backends, &logging, started, &mut signals).await;
     // A second signal has already been given where the patience is short.
-    let patience = if matches!(outcome, Ok(Stop::AtOnce)) { IMPATIENCE } else { Duration::MAX };
+    let patience = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
     tokio::select! {
-        stopped = timeout(patience, systemd::during("stopping PostgreSQL and Redis", stop_bound, backends.stop())) => {
+        stopped = timeout(patience, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_bound, backends.stop())) => {
             if stopped.is_err() {
                 tracing::warn!("the children are left to their death signal");
             }
         }
-        signal = signals.next() => tracing::warn!(signal, "stopping at once; the children are left to their death signal"),
+        signal = signals.next_stop() => tracing::warn!(signal, "stopping at once; the children are left to their death signal"),
     }
     tracing::info!("stopped");
     outcome.map(drop)
@@ -135,15 +135,15 @@ async fn serve(
     logging: &Logging,
     started: Instant,
     signals: &mut Signals,
-) -> Result<Stop, Error> {
+) -> Result<StopMode, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
     let chosen = migrations::LoadedChangelog::load(&config.migrations)?;
     let migrating = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout);
-    let bound = config.postgres.connect_timeout + MIGRATING;
+    let bound = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
     let migrated = tokio::select! {
-        migrated = systemd::during("bringing the schema up to date", bound, migrating) => migrated?,
-        signal = signals.next() => return interrupted(signal).map(|()| Stop::Orderly),
+        migrated = systemd::with_extended_timeout("bringing the schema up to date", bound, migrating) => migrated?,
+        signal = signals.next_stop() => return stopped_while_starting(signal).map(|()| StopMode::Graceful),
     };
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
     metrics.migration_duration.set(migrated.duration.as_secs_f64());
@@ -154,8 +154,8 @@ async fn serve(
     let cache = backends.cache(&config.redis, &migrated.database_id, &metrics)?.map(Arc::new);
     let health = Arc::new(backends.health(store.clone(), cache.clone()));
     let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));
-    let _watch = children::Watch::start(backends.children(), logging.dropped(), metrics.clone());
-    sample::store(&attendance, options.samples).await?;
+    let _watch = child_metrics::ChildMetrics::start(backends.children(), logging.dropped(), metrics.clone());
+    seed::store(&attendance, options.seed_records).await?;
 
     let socket_stays = inherited.is_some();
     let listener = match inherited {
@@ -164,7 +164,7 @@ async fn serve(
     };
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
     let mut limits = config.server.clone();
-    limits.max_connections = descriptors::affordable(limits.max_connections, config.postgres.pool_size);
+    limits.max_connections = descriptors::clamp_connections(limits.max_connections, config.postgres.pool_size);
     let app =
         Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
     let (stop, stopped) = oneshot::channel::<()>();
@@ -186,9 +186,9 @@ async fn serve(
 
     let signal = loop {
         tokio::select! {
-            wanted = signals.wanted() => match wanted {
-                Wanted::Stop(signal) => break signal,
-                Wanted::Reload => reload::take_over(options.reload.as_mut(), &app, logging),
+            wanted = signals.next_action() => match wanted {
+                SignalAction::Stop(signal) => break signal,
+                SignalAction::Reload => reload::take_over(options.reload.as_mut(), &app, logging),
             },
             ended = &mut server => return Err(Error::Server(ended.err())),
         }
@@ -198,18 +198,18 @@ async fn serve(
     tracing::info!(signal, "stopping: requests in flight are finished");
     // Dropping it would do as well; nobody listens only if the server is gone.
     let _ = stop.send(());
-    let drain = config.server.drain_timeout + CUT_OFF;
+    let drain = config.server.drain_timeout + DRAIN_GRACE;
     let stop = tokio::select! {
-        drained = systemd::during("finishing the requests in flight", drain, timeout(drain, &mut server)) => {
+        drained = systemd::with_extended_timeout("finishing the requests in flight", drain, timeout(drain, &mut server)) => {
             match drained {
                 Ok(_) => tracing::info!("all requests are finished"),
                 Err(_) => tracing::warn!("some requests did not finish and are cut off"),
             }
-            Stop::Orderly
+            StopMode::Graceful
         }
-        signal = signals.next() => {
+        signal = signals.next_stop() => {
             tracing::warn!(signal, "stopping at once");
-            Stop::AtOnce
+            StopMode::Forced
         }
     };
     server.abort();
@@ -217,7 +217,7 @@ async fn serve(
     Ok(stop)
 }
 
-fn tell_start(config: &Config, options: &Options) {
+fn log_start(config: &Config, options: &Options) {
     let config_file = options.config_file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     tracing::info!(
         version = VERSION,
@@ -229,16 +229,16 @@ fn tell_start(config: &Config, options: &Options) {
     );
 }
 
-fn interrupted(signal: &str) -> Result<(), Error> {
+fn stopped_while_starting(signal: &str) -> Result<(), Error> {
     tracing::info!(signal, "told to stop while starting");
     Ok(())
 }
 
-fn form(format: LogFormat) -> Form {
+fn log_format(format: LogFormat) -> Format {
     match format {
-        LogFormat::Json => Form::Json,
-        LogFormat::Text => Form::Text,
-        LogFormat::Auto => Form::fitting_stdout(),
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text,
+        LogFormat::Auto => Format::for_stdout(),
     }
 }
 
@@ -256,9 +256,9 @@ fn keeps_data(config: &Config) -> bool {
 fn backend_bounds(config: &Config) -> (Duration, Duration) {
     match &config.postgres.service {
         PostgresService::Managed { init_timeout, start_timeout, stop_timeout, .. } => {
-            (*init_timeout + *start_timeout + BESIDES, *stop_timeout + BESIDES)
+            (*init_timeout + *start_timeout + BACKEND_OVERHEAD_TIMEOUT, *stop_timeout + BACKEND_OVERHEAD_TIMEOUT)
         }
-        PostgresService::External(_) => (BESIDES, BESIDES),
+        PostgresService::External(_) => (BACKEND_OVERHEAD_TIMEOUT, BACKEND_OVERHEAD_TIMEOUT),
     }
 }
 
@@ -281,12 +281,12 @@ pub fn describe_postgres(config: &Config) -> Result<String, Error> {
         PostgresService::Managed { bin_dir, .. } => bin_dir.as_deref(),
         PostgresService::External(_) => None,
     };
-    Ok(bundle::Candidate::find(configured)?.to_string())
+    Ok(distribution::Source::find(configured)?.to_string())
 }
 
 /// The version of the embedded PostgreSQL, where one is embedded.
 pub fn embedded_postgres() -> Option<String> {
-    bundle::embedded_version()
+    distribution::embedded_version()
 }
 
 /// The OpenAPI document.

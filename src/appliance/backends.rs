@@ -110,7 +110,7 @@ impl Backends {
     /// PostgreSQL for a person.
     pub(super) fn postgres_kind(&self) -> String {
         match &self.postgres {
-            Some(managed) => format!("managed, {} {}", managed.choice().origin, managed.choice().version),
+            Some(managed) => format!("managed, {} {}", managed.installation().origin, managed.installation().version),
             None => format!("external, {}", self.database.address()),
         }
     }
@@ -156,7 +156,7 @@ pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
         bin_dir: bin_dir.clone(),
         database: DATABASE.to_owned(),
         max_connections: config.postgres.pool_size + SPARE_CONNECTIONS,
-        shared_buffers: shared_buffers.unwrap_or_else(memory::for_pages),
+        shared_buffers: shared_buffers.unwrap_or_else(memory::default_shared_buffers),
         init_timeout: *init_timeout,
         start_timeout: *start_timeout,
         stop_timeout: *stop_timeout,

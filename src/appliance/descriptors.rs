@@ -6,12 +6,12 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for all but clients and the database: runtime, log, children, cache, lock.
-const OWN: usize = 64;
+const RESERVED_FDS: usize = 64;
 
 /// At most `wanted` client connections, so many as fit beside `database` connections.
-pub(super) fn affordable(wanted: usize, database: usize) -> usize {
+pub(super) fn clamp_connections(wanted: usize, database: usize) -> usize {
     let limit = raise();
-    let most = limit.saturating_sub(OWN + database).max(1);
+    let most = limit.saturating_sub(RESERVED_FDS + database).max(1);
     if most < wanted {
         tracing::warn!(
             max_connections = most,
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_and_fits_is_granted() {
-        assert_eq!(affordable(1, 1), 1);
-        assert!(affordable(usize::MAX, 8) >= 1);
+        assert_eq!(clamp_connections(1, 1), 1);
+        assert!(clamp_connections(usize::MAX, 8) >= 1);
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::database;
-use crate::managed::{bundle, lock, mini_redis, postgres, privileges, redis, shim};
+use crate::managed::{distribution, lock, mini_redis, postgres, privileges, redis, shim};
 use crate::telemetry::log;
 
 /// Why the appliance failed.
@@ -34,10 +34,10 @@ pub enum Error {
     #[error(
         "cannot listen on what the service manager passed (LISTEN_FDS): {0}; the socket unit must have exactly one ListenStream= with a TCP address"
     )]
-    Inherited(String),
+    PassedSocket(String),
     /// There is no PostgreSQL to run.
     #[error(transparent)]
-    Bundle(#[from] bundle::Error),
+    Distribution(#[from] distribution::Error),
     /// The managed PostgreSQL did not start.
     #[error(transparent)]
     Postgres(#[from] postgres::Error),

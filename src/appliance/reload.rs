@@ -9,7 +9,7 @@ use crate::http::App;
 use crate::telemetry::log::Logging;
 
 /// The keys that take effect at once.
-const AT_ONCE: [&str; 8] = [
+const RELOADABLE_KEYS: [&str; 8] = [
     "log.level",
     "log.access",
     "server.max_body",
@@ -50,9 +50,9 @@ impl Reloadable {
 
     fn apply(&mut self, loaded: Loaded, app: &App, logging: &Logging) {
         let mut now = self.last.as_ref().unwrap_or(&self.started).changed_keys(&loaded);
-        now.retain(|key| AT_ONCE.contains(key));
+        now.retain(|key| RELOADABLE_KEYS.contains(key));
         let mut later = self.started.changed_keys(&loaded);
-        later.retain(|key| !AT_ONCE.contains(key));
+        later.retain(|key| !RELOADABLE_KEYS.contains(key));
         let fresh = &loaded.config;
         let mut limits = config::Server::clone(&app.limits());
         limits.max_body = fresh.server.max_body;

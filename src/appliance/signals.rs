@@ -15,7 +15,7 @@ pub(super) struct Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum SignalAction {
     /// To stop; the name of the signal.
     Stop(&'static str),
     /// To read the configuration again.
@@ -33,20 +33,20 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn wanted(&mut self) -> Wanted {
+    pub(super) async fn next_action(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Wanted::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Wanted::Stop("SIGINT"),
-            _ = self.hangup.recv() => Wanted::Reload,
+            _ = self.terminate.recv() => SignalAction::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => SignalAction::Stop("SIGINT"),
+            _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 
     /// Waits for the next one that stops and returns its name.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(super) async fn next_stop(&mut self) -> &'static str {
         loop {
-            match self.wanted().await {
-                Wanted::Stop(signal) => return signal,
-                Wanted::Reload => tracing::info!("the configuration is read again only while serving"),
+            match self.next_action().await {
+                SignalAction::Stop(signal) => return signal,
+                SignalAction::Reload => tracing::info!("the configuration is read again only while serving"),
             }
         }
     }

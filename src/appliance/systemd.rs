@@ -42,7 +42,7 @@ pub(super) fn watchdog() -> Option<Duration> {
 }
 
 /// Does one step: names it for `systemctl status`, and asks for time while it goes on, `bound` at the most.
-pub(super) async fn during<F: Future>(step: &str, bound: Duration, work: F) -> F::Output {
+pub(super) async fn with_extended_timeout<F: Future>(step: &str, bound: Duration, work: F) -> F::Output {
     tell(&[NotifyState::Status(step)]);
     let mut work = pin!(work);
     let mut renewal = interval(watchdog().map_or(RENEWAL, |limit| RENEWAL.min(limit / 2)));

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, Weekday};
 
-use crate::appliance::Sample;
+use crate::appliance::SeedRecord;
 
 const EMPLOYEES: usize = 50;
 /// The working days of a month.
@@ -13,7 +13,7 @@ const LAST_NAMES: [&str; 10] =
     ["Almeida", "Bauer", "Costa", "Dubey", "Eriksen", "Fischer", "Gupta", "Haddad", "Ito", "Jansen"];
 
 /// A record for each of 50 employees on each of the last 22 working days up to today, the oldest day first.
-pub fn records(today: Date) -> Vec<Sample> {
+pub fn records(today: Date) -> Vec<SeedRecord> {
     let mut days = working_days(today);
     days.reverse();
     let of_day = |(day, date): (usize, &Date)| {
@@ -35,11 +35,11 @@ fn working_days(today: Date) -> Vec<Date> {
     days
 }
 
-fn record(employee: usize, day: usize, date: String) -> Sample {
+fn record(employee: usize, day: usize, date: String) -> SeedRecord {
     // each decade of employees goes through the first names once, shifted by one last name
     let first = FIRST_NAMES[employee % 10];
     let last = LAST_NAMES[(employee % 10 + employee / 10) % 10];
-    Sample {
+    SeedRecord {
         id: format!("E{:03}", employee + 1),
         name: format!("{first} {last}"),
         status: status(employee, day).to_owned(),

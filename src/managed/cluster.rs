@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tracing::{info, warn};
 
-use super::bundle::{Choice, hint};
 use super::command::{ChildCommand, Input};
-use super::oneshot;
+use super::distribution::{Installation, hint};
+use super::helper;
 use crate::config::Secret;
 
 /// The role that owns the cluster, and that the appliance uses.
@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// The data belongs to another major version.
     #[error(
-        "the data in {path} was made by PostgreSQL {found}, but the one to be used is {choice}; set postgres.bin_dir to \
+        "the data in {path} was made by PostgreSQL {found}, but the one to be used is {installation}; set postgres.bin_dir to \
          the programs of a PostgreSQL {found}, or dump the data with those and restore it into a new data directory",
         path = .path.display()
     )]
@@ -49,7 +49,7 @@ pub enum Error {
         /// Its major version.
         found: String,
         /// What was to run it.
-        choice: Box<Choice>,
+        installation: Box<Installation>,
     },
     /// The directory has the name of a cluster and is not one.
     #[error(
@@ -79,12 +79,12 @@ pub enum Error {
         /// Where it was to be.
         path: PathBuf,
         /// What happened.
-        source: oneshot::Error,
+        source: helper::Error,
     },
 }
 
 /// What a person can do, as far as the output tells.
-fn init_remedy(error: &oneshot::Error) -> &'static str {
+fn init_remedy(error: &helper::Error) -> &'static str {
     let text = error.to_string();
     if text.contains("No space left on device") || text.contains("Disk quota exceeded") {
         "\nfree some space (100 MB) or choose another data directory; nothing half-made was left behind"
@@ -105,24 +105,28 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Opens the cluster of `choice` below `data_dir`, making it if there is none.
+    /// Opens the cluster of `installation` below `data_dir`, making it if there is none.
     ///
     /// # Errors
     /// When it cannot be made, is of another major version, is damaged, or its password is gone.
-    pub(super) async fn open(data_dir: &Path, choice: &Choice, init_timeout: Duration) -> Result<Self, Error> {
+    pub(super) async fn open(
+        data_dir: &Path,
+        installation: &Installation,
+        init_timeout: Duration,
+    ) -> Result<Self, Error> {
         let root = data_dir.join("postgres");
         make_private_dir(&root)?;
         let root = root.canonicalize().map_err(at(&root))?;
         remove_leftovers(&root);
-        let path = root.join(choice.version.major.to_string());
-        refuse_other_major(&root, choice)?;
+        let path = root.join(installation.version.major.to_string());
+        refuse_other_major(&root, installation)?;
         let exists = path.symlink_metadata().is_ok();
         let password = password(&root.join("password"), exists)?;
         if exists {
             check_complete(&path)?;
         } else {
             let begun = Instant::now();
-            make(data_dir, &path, choice, &password, init_timeout).await?;
+            make(data_dir, &path, installation, &password, init_timeout).await?;
             info!("made the database cluster {} in {} ms", path.display(), begun.elapsed().as_millis());
         }
         Ok(Self { path, password })
@@ -166,8 +170,8 @@ fn remove_leftovers(root: &Path) {
 }
 
 /// Refuses when the only data there is belongs to another major version, or is not what its name says.
-fn refuse_other_major(root: &Path, choice: &Choice) -> Result<(), Error> {
-    let wanted = choice.version.major.to_string();
+fn refuse_other_major(root: &Path, installation: &Installation) -> Result<(), Error> {
+    let wanted = installation.version.major.to_string();
     let own = root.join(&wanted);
     let clusters = fs::read_dir(root).map_err(at(root))?.flatten().map(|entry| entry.path());
     let candidates: Vec<PathBuf> = if own.is_dir() { vec![own] } else { clusters.collect() };
@@ -175,7 +179,7 @@ fn refuse_other_major(root: &Path, choice: &Choice) -> Result<(), Error> {
         let Ok(found) = fs::read_to_string(path.join("PG_VERSION")) else { continue };
         let found = found.trim().to_owned();
         if found != wanted {
-            return Err(Error::OtherMajor { path, found, choice: Box::new(choice.clone()) });
+            return Err(Error::OtherMajor { path, found, installation: Box::new(installation.clone()) });
         }
     }
     Ok(())
@@ -222,13 +226,13 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 async fn make(
     data_dir: &Path,
     path: &Path,
-    choice: &Choice,
+    installation: &Installation,
     password: &Secret,
     timeout: Duration,
 ) -> Result<(), Error> {
     // The process id keeps it apart from what an initdb that outlived its appliance may still write.
-    let aside = path.with_file_name(format!("{}{PARTIAL}{}", choice.version.major, std::process::id()));
-    let made = match make_aside(data_dir, &aside, choice, password, timeout).await {
+    let aside = path.with_file_name(format!("{}{PARTIAL}{}", installation.version.major, std::process::id()));
+    let made = match make_aside(data_dir, &aside, installation, password, timeout).await {
         Ok(()) => check_complete(&aside)
             .and_then(|()| fs::rename(&aside, path).map_err(at(path)))
             .and_then(|()| sync_parent(path).map_err(at(path))),
@@ -244,18 +248,18 @@ async fn make(
 async fn make_aside(
     data_dir: &Path,
     aside: &Path,
-    choice: &Choice,
+    installation: &Installation,
     password: &Secret,
     timeout: Duration,
-) -> Result<(), oneshot::Error> {
-    if !run_pg_embed(data_dir, aside, choice, password, timeout).await? {
+) -> Result<(), helper::Error> {
+    if !run_pg_embed(data_dir, aside, installation, password, timeout).await? {
         // What pg-embed's attempt left is in the way of the next one.
         let _ = fs::remove_dir_all(aside);
-        return run_initdb(aside, choice, password, timeout).await;
+        return run_initdb(aside, installation, password, timeout).await;
     }
     // pg-embed cannot ask initdb for checksums.
-    let checksums = ChildCommand::new(choice.program("pg_checksums"), Signal::SIGKILL);
-    let enabled = oneshot::run(&checksums.args(["--enable", "-D"]).arg(aside), timeout).await;
+    let checksums = ChildCommand::new(installation.program("pg_checksums"), Signal::SIGKILL);
+    let enabled = helper::run_helper(&checksums.args(["--enable", "-D"]).arg(aside), timeout).await;
     match enabled {
         Err(e) if !already_enabled(&e) => Err(e),
         _ => Ok(()),
@@ -263,7 +267,7 @@ async fn make_aside(
 }
 
 /// PostgreSQL 18 and newer make checksums by themselves.
-fn already_enabled(error: &oneshot::Error) -> bool {
+fn already_enabled(error: &helper::Error) -> bool {
     error.to_string().contains("already enabled")
 }
 
@@ -272,18 +276,18 @@ fn already_enabled(error: &oneshot::Error) -> bool {
 async fn run_pg_embed(
     data_dir: &Path,
     aside: &Path,
-    choice: &Choice,
+    installation: &Installation,
     password: &Secret,
     timeout: Duration,
-) -> Result<bool, oneshot::Error> {
-    if !choice.program("pg_checksums").is_file() {
+) -> Result<bool, helper::Error> {
+    if !installation.program("pg_checksums").is_file() {
         // The downloaded distribution is that small; then only initdb can turn checksums on.
         return Ok(false);
     }
     let cache = data_dir.join("cache");
-    match super::pg_embed::make_cluster(choice, &cache, aside, password, timeout).await {
+    match super::pg_embed::make_cluster(installation, &cache, aside, password, timeout).await {
         Ok(()) => Ok(true),
-        Err(e @ oneshot::Error::Timeout { .. }) => Err(e),
+        Err(e @ helper::Error::Timeout { .. }) => Err(e),
         Err(e) => {
             // It keeps initdb's words to itself; initdb itself will say what is wrong, or succeed.
             warn!("pg-embed could not make the cluster, running initdb directly: {e}");
@@ -293,17 +297,22 @@ async fn run_pg_embed(
 }
 
 #[cfg(not(feature = "download"))]
-async fn run_pg_embed(_: &Path, _: &Path, _: &Choice, _: &Secret, _: Duration) -> Result<bool, oneshot::Error> {
+async fn run_pg_embed(_: &Path, _: &Path, _: &Installation, _: &Secret, _: Duration) -> Result<bool, helper::Error> {
     Ok(false)
 }
 
-async fn run_initdb(aside: &Path, choice: &Choice, password: &Secret, timeout: Duration) -> Result<(), oneshot::Error> {
-    let command = ChildCommand::new(choice.program("initdb"), Signal::SIGKILL)
+async fn run_initdb(
+    aside: &Path,
+    installation: &Installation,
+    password: &Secret,
+    timeout: Duration,
+) -> Result<(), helper::Error> {
+    let command = ChildCommand::new(installation.program("initdb"), Signal::SIGKILL)
         .args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"])
         .args(["--username", SUPERUSER, "--pwfile=/dev/stdin", "-D"])
         .arg(aside)
         .input(Input::Bytes(Arc::from(password.expose().as_bytes())));
-    oneshot::run(&command, timeout).await.map(|_| ())
+    helper::run_helper(&command, timeout).await.map(|_| ())
 }
 
 #[cfg(test)]
@@ -311,12 +320,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::managed::bundle::{Origin, Version};
+    use crate::managed::distribution::{Origin, Version};
     use crate::managed::testing::scratch;
 
-    fn choice(major: u32) -> Choice {
+    fn installation(major: u32) -> Installation {
         let version = Version { major, full: format!("{major}.1") };
-        Choice { bin_dir: "/nowhere".into(), version, origin: Origin::Configured }
+        Installation { bin_dir: "/nowhere".into(), version, origin: Origin::Configured }
     }
 
     #[tokio::test]
@@ -324,7 +333,7 @@ mod tests {
         let data = scratch("other-major");
         fs::create_dir_all(data.join("postgres/15")).unwrap();
         fs::write(data.join("postgres/15/PG_VERSION"), "15\n").unwrap();
-        let error = Cluster::open(&data, &choice(16), Duration::from_secs(1)).await.unwrap_err();
+        let error = Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
         assert!(matches!(&error, Error::OtherMajor { found, .. } if found == "15"), "{error}");
         let message = error.to_string();
         assert!(message.contains("PostgreSQL 16.1") && message.contains("postgres.bin_dir"), "{message}");
@@ -336,7 +345,7 @@ mod tests {
         fs::create_dir_all(data.join("postgres/16")).unwrap();
         fs::write(data.join("postgres/16/PG_VERSION"), "16\n").unwrap();
         fs::write(data.join("postgres/password"), "secret").unwrap();
-        let error = Cluster::open(&data, &choice(16), Duration::from_secs(1)).await.unwrap_err();
+        let error = Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
         assert!(matches!(error, Error::Incomplete { missing: "postgresql.conf", .. }), "{error}");
         assert!(data.join("postgres/16/PG_VERSION").exists());
     }
@@ -346,7 +355,7 @@ mod tests {
         let data = scratch("leftovers");
         fs::create_dir_all(data.join("postgres/16-partial-1/base")).unwrap();
         fs::write(data.join("postgres/16-partial-1.pwfile"), "secret").unwrap();
-        Cluster::open(&data, &choice(16), Duration::from_secs(1)).await.unwrap_err();
+        Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
         let left: Vec<_> = fs::read_dir(data.join("postgres")).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["password"]);
     }

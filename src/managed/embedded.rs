@@ -23,7 +23,7 @@ const PARTIAL: &str = ".partial-";
 const PREFIX: &str = "embedded-";
 
 /// A distribution that can be unpacked.
-pub(super) struct Distribution {
+pub(super) struct EmbeddedArchive {
     version: String,
     /// The directory of the programs, inside the archive.
     bin_dir: String,
@@ -31,7 +31,7 @@ pub(super) struct Distribution {
     archive: EmbeddedFile,
 }
 
-impl Distribution {
+impl EmbeddedArchive {
     /// The embedded distribution, where this build has one.
     pub(super) fn embedded() -> Option<Self> {
         let archive = Files::get("postgres.tar.zst")?;
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn unpacks_once_and_clears_leftovers() {
-        let distribution =
-            Distribution::embedded().expect("run packaging/postgres/fetch.sh first: this build embeds no PostgreSQL");
+        let distribution = EmbeddedArchive::embedded()
+            .expect("run packaging/postgres/fetch.sh first: this build embeds no PostgreSQL");
         let dir = crate::managed::testing::scratch("dist");
         let dist = dir.join("dist");
         let half = dist.join("embedded-16.14-000000000000.partial-1");

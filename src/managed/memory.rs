@@ -12,7 +12,7 @@ const BOUNDS: (usize, usize) = (128 << 20, 1 << 30);
 const SHARE: usize = 8;
 
 /// What PostgreSQL may keep pages of its tables in, in bytes, where nobody has said.
-pub fn for_pages() -> usize {
+pub fn default_shared_buffers() -> usize {
     let total = sysinfo().map_or(0, |of_computer| of_computer.ram_total());
     share(total, &fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default())
 }

@@ -2,18 +2,18 @@
 //!
 //! Policy: the appliance brings what it needs, and looks after it. A child dies with the appliance, is restarted when it
 //! dies alone, is never root, and is reachable only from this machine's own user. `postgres` and `redis` are the two
-//! children; `process` is the supervision they share; `bundle` decides which PostgreSQL it is and `cluster` where its
+//! children; `process` is the supervision they share; `distribution` decides which PostgreSQL it is and `cluster` where its
 //! data is. The modules know nothing of attendance, HTTP or the configuration file.
 
-pub mod bundle;
 mod cluster;
 mod command;
 pub mod data_dir;
+pub mod distribution;
 mod embedded;
+mod helper;
 pub mod lock;
 pub mod memory;
 pub mod mini_redis;
-mod oneshot;
 mod output;
 #[cfg(feature = "download")]
 pub mod pg_embed;
@@ -26,8 +26,8 @@ pub mod redis;
 mod run_dir;
 pub mod shim;
 mod spawner;
+mod stale_processes;
 mod status;
-mod survivors;
 #[cfg(test)]
 mod testing;
 

@@ -19,7 +19,7 @@ const KEPT_LINES: usize = 20;
 
 /// Which program's habits the lines have; also the target of the log events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum LogSyntax {
     /// `LEVEL:  message`, further lines indented.
     Postgres,
     /// `PID:ROLE DATE MARK message`.
@@ -57,14 +57,14 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts to read both of the child's streams.
-    pub(super) fn follow(child: &mut Child, dialect: Dialect) -> Self {
+    pub(super) fn follow(child: &mut Child, log_syntax: LogSyntax) -> Self {
         let tail = Tail::default();
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.spawn(read(stdout, dialect, tail.clone()));
+            readers.spawn(read(stdout, log_syntax, tail.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.spawn(read(stderr, dialect, tail.clone()));
+            readers.spawn(read(stderr, log_syntax, tail.clone()));
         }
         Self { tail, readers }
     }
@@ -79,7 +79,7 @@ impl Output {
     }
 }
 
-async fn read(stream: impl AsyncRead + Unpin, dialect: Dialect, tail: Tail) {
+async fn read(stream: impl AsyncRead + Unpin, log_syntax: LogSyntax, tail: Tail) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     let mut level = Level::INFO;
@@ -88,7 +88,7 @@ async fn read(stream: impl AsyncRead + Unpin, dialect: Dialect, tail: Tail) {
         let text = text.trim_end();
         if !text.is_empty() {
             tail.push(text);
-            level = emit(dialect, text, level);
+            level = emit(log_syntax, text, level);
         }
     }
 }
@@ -113,9 +113,9 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
 }
 
 /// Logs one line and returns its level, which the lines that continue it inherit.
-fn emit(dialect: Dialect, text: &str, previous: Level) -> Level {
-    match dialect {
-        Dialect::Postgres => {
+fn emit(log_syntax: LogSyntax, text: &str, previous: Level) -> Level {
+    match log_syntax {
+        LogSyntax::Postgres => {
             let (level, message) = postgres_level(text, previous);
             match level {
                 Level::ERROR => error!(target: "postgres", "{message}"),
@@ -125,7 +125,7 @@ fn emit(dialect: Dialect, text: &str, previous: Level) -> Level {
             }
             level
         }
-        Dialect::Redis => {
+        LogSyntax::Redis => {
             let level = redis_level(text);
             match level {
                 Level::WARN => warn!(target: "redis", "{text}"),
@@ -134,7 +134,7 @@ fn emit(dialect: Dialect, text: &str, previous: Level) -> Level {
             }
             level
         }
-        Dialect::Silent => previous,
+        LogSyntax::Silent => previous,
     }
 }
 

@@ -20,10 +20,10 @@ use pg_embed::pg_errors::Error as PgEmbedError;
 use pg_embed::pg_fetch::{PG_V16, PgFetchSettings, PostgresVersion};
 use pg_embed::postgres::{PgEmbed, PgSettings};
 
-use super::bundle::{self, Choice};
 use super::cluster::SUPERUSER;
 use super::command::{ChildCommand, Input, OWN_PROGRAM};
-use super::oneshot;
+use super::distribution::{self, Installation};
+use super::helper;
 use crate::config::Secret;
 
 /// The name of the hidden subcommand.
@@ -51,7 +51,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot be fetched or stored.
-pub(super) async fn download(dist: &Path) -> Result<PathBuf, bundle::Error> {
+pub(super) async fn download(dist: &Path) -> Result<PathBuf, distribution::Error> {
     let target = dist.join(format!("downloaded-{DOWNLOADED_VERSION}"));
     if !target.is_dir() {
         // Aside, then renamed: pg-embed itself takes a half-unpacked cache for a complete one.
@@ -60,7 +60,7 @@ pub(super) async fn download(dist: &Path) -> Result<PathBuf, bundle::Error> {
         if let Err(reason) = fetched {
             // Only clears the way; the error that matters is already on its way up.
             let _ = std::fs::remove_dir_all(&aside);
-            return Err(bundle::Error::Download(reason));
+            return Err(distribution::Error::Download(reason));
         }
     }
     let settings = PgFetchSettings::default();
@@ -71,7 +71,7 @@ pub(super) async fn download(dist: &Path) -> Result<PathBuf, bundle::Error> {
 async fn fetch(cache: &Path) -> Result<(), String> {
     std::fs::create_dir_all(cache).map_err(|e| format!("{}: {e}", cache.display()))?;
     let command = child(cache).args(["acquire", DOWNLOADED_VERSION]);
-    oneshot::run(&command, DOWNLOAD_TIMEOUT).await.map(|_| ()).map_err(|e| e.to_string())
+    helper::run_helper(&command, DOWNLOAD_TIMEOUT).await.map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// Makes a cluster in the empty directory `cluster`, with pg-embed's cache in `cache`.
@@ -79,18 +79,18 @@ async fn fetch(cache: &Path) -> Result<(), String> {
 /// # Errors
 /// When the child fails or takes longer than `timeout`.
 pub(super) async fn make_cluster(
-    choice: &Choice,
+    installation: &Installation,
     cache: &Path,
     cluster: &Path,
     password: &Secret,
     timeout: Duration,
-) -> Result<(), oneshot::Error> {
+) -> Result<(), helper::Error> {
     let command = child(cache)
-        .args(["initdb", &choice.version.full])
-        .arg(&choice.bin_dir)
+        .args(["initdb", &installation.version.full])
+        .arg(&installation.bin_dir)
         .arg(cluster)
         .input(Input::Bytes(Arc::from(password.expose().as_bytes())));
-    oneshot::run(&command, timeout).await.map(|_| ())
+    helper::run_helper(&command, timeout).await.map(|_| ())
 }
 
 fn child(cache: &Path) -> ChildCommand {

@@ -16,13 +16,13 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls};
 use tracing::{debug, info};
 
-use super::bundle::{self, Candidate, Choice};
 use super::cluster::{self, Cluster, SUPERUSER};
 use super::command::ChildCommand;
-use super::output::Dialect;
+use super::distribution::{self, Installation, Source};
+use super::output::LogSyntax;
 use super::process::{Failure, Policy, Program, Supervised};
 use super::status::ChildStatus;
-use super::{run_dir, survivors};
+use super::{run_dir, stale_processes};
 use crate::config::Secret;
 
 /// Part of the socket's name only: nothing listens on TCP.
@@ -44,7 +44,7 @@ const MUST_BE_ON: [&str; 4] = ["fsync", "full_page_writes", "synchronous_commit"
 pub enum Error {
     /// There is none to run.
     #[error(transparent)]
-    Bundle(#[from] bundle::Error),
+    Distribution(#[from] distribution::Error),
     /// There is no usable cluster.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
@@ -55,10 +55,10 @@ pub enum Error {
     #[error("cannot look after PostgreSQL: {0}; raise the limit of processes and threads of this user")]
     Supervise(#[source] io::Error),
     /// It did not start.
-    #[error("PostgreSQL ({choice}) did not start on {path}: {failure}", path = .path.display())]
+    #[error("PostgreSQL ({installation}) did not start on {path}: {failure}", path = .path.display())]
     Start {
         /// Which PostgreSQL.
-        choice: Box<Choice>,
+        installation: Box<Installation>,
         /// Which cluster.
         path: PathBuf,
         /// What happened.
@@ -151,7 +151,7 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct ManagedPostgres {
     endpoint: Endpoint,
-    choice: Choice,
+    installation: Installation,
     supervised: Supervised,
 }
 
@@ -162,9 +162,9 @@ impl ManagedPostgres {
     /// One variant for each thing that can be wrong; the server is stopped by then.
     pub async fn start(options: PostgresOptions) -> Result<Self, Error> {
         let dist = options.data_dir.join("dist");
-        let choice = Candidate::find(options.bin_dir.as_deref())?.choose(&dist).await?;
-        info!("using {choice}");
-        let cluster = Cluster::open(&options.data_dir, &choice, options.init_timeout).await?;
+        let installation = Source::find(options.bin_dir.as_deref())?.choose(&dist).await?;
+        info!("using {installation}");
+        let cluster = Cluster::open(&options.data_dir, &installation, options.init_timeout).await?;
         let endpoint = Endpoint {
             socket_dir: run_dir::find(&options.data_dir, SOCKET)?,
             port: PORT,
@@ -172,15 +172,19 @@ impl ManagedPostgres {
             password: cluster.password.clone(),
             database: options.database.clone(),
         };
-        let server = Server::new(&options, &choice, &cluster, &endpoint);
+        let server = Server::new(&options, &installation, &cluster, &endpoint);
         let (supervised, first_start) = Supervised::start(server, policy(&options)).map_err(Error::Supervise)?;
-        let failed = |failure| Error::Start { choice: Box::new(choice.clone()), path: cluster.path.clone(), failure };
+        let failed = |failure| Error::Start {
+            installation: Box::new(installation.clone()),
+            path: cluster.path.clone(),
+            failure,
+        };
         first_start.await.unwrap_or(Err(Failure::Stopped)).map_err(failed)?;
         if let Err(error) = prepare_database(&endpoint, &cluster.path).await {
             supervised.stop().await;
             return Err(error);
         }
-        Ok(Self { endpoint, choice, supervised })
+        Ok(Self { endpoint, installation, supervised })
     }
 
     /// How to reach it.
@@ -189,8 +193,8 @@ impl ManagedPostgres {
     }
 
     /// Which PostgreSQL it is.
-    pub fn choice(&self) -> &Choice {
-        &self.choice
+    pub fn installation(&self) -> &Installation {
+        &self.installation
     }
 
     /// What it is doing, now and from now on.
@@ -210,7 +214,7 @@ fn policy(options: &PostgresOptions) -> Policy {
         first_start_must_succeed: true,
         // Not SIGTERM, which waits for clients to leave.
         stop: vec![(Signal::SIGINT, options.stop_timeout), (Signal::SIGQUIT, QUIT_PATIENCE)],
-        ..Policy::new("postgres", Dialect::Postgres)
+        ..Policy::new("postgres", LogSyntax::Postgres)
     }
 }
 
@@ -223,12 +227,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(options: &PostgresOptions, choice: &Choice, cluster: &Cluster, endpoint: &Endpoint) -> Self {
+    fn new(options: &PostgresOptions, installation: &Installation, cluster: &Cluster, endpoint: &Endpoint) -> Self {
         let mut client = endpoint.client_config();
         // The database of the endpoint may not exist yet.
         client.dbname(SUPERUSER);
         Self {
-            command: command(options, choice, &cluster.path, &endpoint.socket_dir),
+            command: command(options, installation, &cluster.path, &endpoint.socket_dir),
             cluster: cluster.path.clone(),
             socket: endpoint.socket(),
             client,
@@ -243,7 +247,7 @@ impl Program for Server {
 
     async fn prepare(&self) -> Result<(), String> {
         let lock = self.socket.with_file_name(format!("{SOCKET}.lock"));
-        survivors::clear(&self.cluster, [self.socket.clone(), lock]).await
+        stale_processes::clear(&self.cluster, [self.socket.clone(), lock]).await
     }
 
     async fn ready(&self, pid: u32) {
@@ -257,14 +261,14 @@ impl Program for Server {
         }
     }
 
-    fn worth_another_try(&self, last_lines: &str) -> bool {
+    fn is_transient(&self, last_lines: &str) -> bool {
         // What a killed server's backends hold is free again in a moment.
         last_lines.contains("pre-existing shared memory block") || last_lines.contains("could not lock file")
     }
 }
 
 /// The server's command line.
-fn command(options: &PostgresOptions, choice: &Choice, cluster: &Path, socket_dir: &Path) -> ChildCommand {
+fn command(options: &PostgresOptions, installation: &Installation, cluster: &Path, socket_dir: &Path) -> ChildCommand {
     let mut sockets = std::ffi::OsString::from("unix_socket_directories=");
     // A list for PostgreSQL: quotes keep a comma or a blank in the path from splitting it.
     sockets.push("\"");
@@ -296,7 +300,7 @@ fn command(options: &PostgresOptions, choice: &Choice, cluster: &Path, socket_di
         // Details quote the row that was refused.
         "log_error_verbosity=terse",
     ];
-    let mut command = ChildCommand::new(choice.program("postgres"), Signal::SIGINT).arg("-D").arg(cluster);
+    let mut command = ChildCommand::new(installation.program("postgres"), Signal::SIGINT).arg("-D").arg(cluster);
     for setting in settings {
         command = command.args(["-c", setting]);
     }

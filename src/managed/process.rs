@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
 use super::command::ChildCommand;
-use super::output::{Dialect, Output};
+use super::output::{LogSyntax, Output};
 use super::spawner::Spawner;
 use super::status::{ChildState, ChildStatus};
 
@@ -40,19 +40,19 @@ pub(super) trait Program: Send + Sync + 'static {
     fn ready(&self, pid: u32) -> impl Future<Output = ()> + Send;
 
     /// Looks at the running process. Bounded by the implementation.
-    fn check(&self, _pid: u32) -> impl Future<Output = Result<(), Illness>> + Send {
+    fn check(&self, _pid: u32) -> impl Future<Output = Result<(), Unhealthy>> + Send {
         async { Ok(()) }
     }
 
     /// Whether a first start that ended with these last lines may succeed when tried again.
-    fn worth_another_try(&self, _last_lines: &str) -> bool {
+    fn is_transient(&self, _last_lines: &str) -> bool {
         false
     }
 }
 
 /// What is wrong with a running child.
 #[derive(Debug)]
-pub(super) enum Illness {
+pub(super) enum Unhealthy {
     /// It may be busy: acted on when it lasts.
     Suspected(String),
     /// It needs a restart now.
@@ -65,7 +65,7 @@ pub(super) struct Policy {
     /// For logs and thread names.
     pub(super) name: &'static str,
     /// How to read its output.
-    pub(super) dialect: Dialect,
+    pub(super) log_syntax: LogSyntax,
     /// A start may take this long until the child answers.
     pub(super) start_timeout: Duration,
     /// Whether a failed first start is final and is reported; otherwise it is retried like any other.
@@ -75,29 +75,29 @@ pub(super) struct Policy {
     /// Time between two checks of a running child.
     pub(super) check_interval: Duration,
     /// So many suspected illnesses in a row are a certain one.
-    pub(super) check_failures: u32,
+    pub(super) max_failed_checks: u32,
     /// The first pause before a restart; it doubles.
-    pub(super) first_pause: Duration,
+    pub(super) min_backoff: Duration,
     /// The longest pause before a restart.
-    pub(super) longest_pause: Duration,
+    pub(super) max_backoff: Duration,
     /// After running this long the pause starts over.
-    pub(super) steady_after: Duration,
+    pub(super) reset_backoff_after: Duration,
 }
 
 impl Policy {
     /// The usual patience; the caller sets what differs.
-    pub(super) fn new(name: &'static str, dialect: Dialect) -> Self {
+    pub(super) fn new(name: &'static str, log_syntax: LogSyntax) -> Self {
         Self {
             name,
-            dialect,
+            log_syntax,
             start_timeout: Duration::from_secs(60),
             first_start_must_succeed: false,
             stop: vec![(Signal::SIGTERM, Duration::from_secs(2))],
             check_interval: Duration::from_secs(1),
-            check_failures: 3,
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(5),
-            steady_after: Duration::from_secs(60),
+            max_failed_checks: 3,
+            min_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            reset_backoff_after: Duration::from_secs(60),
         }
     }
 }
@@ -215,19 +215,19 @@ struct Supervisor<P> {
 impl<P: Program> Supervisor<P> {
     async fn run(mut self) {
         let first_deadline = Instant::now() + self.policy.start_timeout;
-        let mut pause = self.policy.first_pause;
+        let mut pause = self.policy.min_backoff;
         loop {
             let begun = Instant::now();
             let failure = match self.live().await {
                 End::Stopped => return self.finish(ChildState::Stopped, Failure::Stopped),
                 End::Failed(failure) => failure,
             };
-            let retry = self.program.worth_another_try(failure.last_lines()) && Instant::now() < first_deadline;
+            let retry = self.program.is_transient(failure.last_lines()) && Instant::now() < first_deadline;
             if self.report.is_some() && self.policy.first_start_must_succeed && !retry {
                 return self.finish(ChildState::Failed, failure);
             }
-            if begun.elapsed() >= self.policy.steady_after {
-                pause = self.policy.first_pause;
+            if begun.elapsed() >= self.policy.reset_backoff_after {
+                pause = self.policy.min_backoff;
             }
             warn!("{} is started again in {pause:?}: {failure}", self.policy.name);
             self.status.send_modify(|status| {
@@ -239,7 +239,7 @@ impl<P: Program> Supervisor<P> {
                 () = stop_requested(&mut self.stopping) => return self.finish(ChildState::Stopped, Failure::Stopped),
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(self.policy.longest_pause);
+            pause = (pause * 2).min(self.policy.max_backoff);
             self.status.send_modify(|status| status.restarts += 1);
         }
     }
@@ -271,7 +271,7 @@ impl<P: Program> Supervisor<P> {
             Ok(started) => started,
             Err(e) => return End::Failed(Failure::Spawn(e)),
         };
-        let output = Output::follow(&mut child, self.policy.dialect);
+        let output = Output::follow(&mut child, self.policy.log_syntax);
         self.status.send_modify(|status| {
             status.pid = Some(pid);
             status.started_at = Some(SystemTime::now());
@@ -362,11 +362,11 @@ async fn illness(program: &impl Program, policy: &Policy, pid: u32) -> String {
         tokio::time::sleep(policy.check_interval).await;
         match program.check(pid).await {
             Ok(()) => failures = 0,
-            Err(Illness::Certain(reason)) => return reason,
-            Err(Illness::Suspected(reason)) => {
+            Err(Unhealthy::Certain(reason)) => return reason,
+            Err(Unhealthy::Suspected(reason)) => {
                 failures += 1;
-                debug!("{} failed check {failures} of {}: {reason}", policy.name, policy.check_failures);
-                if failures >= policy.check_failures {
+                debug!("{} failed check {failures} of {}: {reason}", policy.name, policy.max_failed_checks);
+                if failures >= policy.max_failed_checks {
                     return reason;
                 }
             }

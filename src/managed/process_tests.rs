@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::command::ChildCommand;
-use super::output::Dialect;
-use super::process::{Failure, Illness, Policy, Program, Supervised};
+use super::output::LogSyntax;
+use super::process::{Failure, Policy, Program, Supervised, Unhealthy};
 use super::status::{ChildState, ChildStatus};
 use super::testing::{Scratch, scratch};
 
@@ -45,16 +45,16 @@ impl Program for Fake {
         }
     }
 
-    async fn check(&self, _pid: u32) -> Result<(), Illness> {
+    async fn check(&self, _pid: u32) -> Result<(), Unhealthy> {
         let left = self.healthy_checks.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(Illness::Suspected("the test says so".into()));
+            return Err(Unhealthy::Suspected("the test says so".into()));
         }
         self.healthy_checks.store(left - 1, Ordering::Relaxed);
         Ok(())
     }
 
-    fn worth_another_try(&self, last_lines: &str) -> bool {
+    fn is_transient(&self, last_lines: &str) -> bool {
         last_lines.contains(self.retry_on)
     }
 }
@@ -65,9 +65,9 @@ fn quick() -> Policy {
         first_start_must_succeed: true,
         stop: vec![(Signal::SIGTERM, Duration::from_millis(300))],
         check_interval: Duration::from_millis(10),
-        first_pause: Duration::from_millis(10),
-        longest_pause: Duration::from_millis(40),
-        ..Policy::new("fake", Dialect::Silent)
+        min_backoff: Duration::from_millis(10),
+        max_backoff: Duration::from_millis(40),
+        ..Policy::new("fake", LogSyntax::Silent)
     }
 }
 
@@ -171,7 +171,7 @@ async fn a_stop_goes_on_to_sigkill_for_the_whole_group() {
 
 #[tokio::test]
 async fn a_stop_during_a_pause_or_a_start_is_immediate() {
-    let policy = Policy { first_start_must_succeed: false, first_pause: Duration::from_secs(60), ..quick() };
+    let policy = Policy { first_start_must_succeed: false, min_backoff: Duration::from_secs(60), ..quick() };
     let (child, _first) = Supervised::start(Fake::new("pause", "exit 1"), policy).unwrap();
     until(&mut child.status(), |status| status.state == ChildState::Backoff).await;
     timeout(Duration::from_secs(20), child.stop()).await.expect("it does not sit out its pause");

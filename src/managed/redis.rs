@@ -23,8 +23,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::command::{ChildCommand, Input, OWN_PROGRAM};
-use super::output::Dialect;
-use super::process::{Illness, Policy, Program, Supervised};
+use super::output::LogSyntax;
+use super::process::{Policy, Program, Supervised, Unhealthy};
 use super::status::ChildStatus;
 use super::{mini_redis, run_dir};
 
@@ -144,7 +144,7 @@ impl ManagedRedis {
 }
 
 fn policy() -> Policy {
-    Policy { start_timeout: Duration::from_secs(10), ..Policy::new("redis", Dialect::Redis) }
+    Policy { start_timeout: Duration::from_secs(10), ..Policy::new("redis", LogSyntax::Redis) }
 }
 
 type Plan = (Endpoint, ChildCommand, Option<u64>);
@@ -205,7 +205,7 @@ struct Server {
 
 impl Server {
     /// Writes a key and reads it back, on the connection of the last probe or a new one.
-    async fn probe(&self) -> Result<(), Illness> {
+    async fn probe(&self) -> Result<(), Unhealthy> {
         let mut kept = self.connection.lock().await;
         // Taken out first: a probe that is cut off must not leave a connection with an answer still to come.
         let reused = kept.take();
@@ -215,23 +215,23 @@ impl Server {
                 Ok(())
             }
             Ok(Err(illness)) => Err(illness),
-            Err(_) => Err(Illness::Suspected(format!("the probe had no answer within {PROBE_TIMEOUT:?}"))),
+            Err(_) => Err(Unhealthy::Suspected(format!("the probe had no answer within {PROBE_TIMEOUT:?}"))),
         }
     }
 
-    async fn round_trip(&self, reused: Option<MultiplexedConnection>) -> Result<MultiplexedConnection, Illness> {
+    async fn round_trip(&self, reused: Option<MultiplexedConnection>) -> Result<MultiplexedConnection, Unhealthy> {
         if let Some(mut connection) = reused
             && write_and_read(&mut connection).await.is_ok()
         {
             return Ok(connection);
         }
-        let suspect = |error: redis::RedisError| Illness::Suspected(format!("the probe failed: {error}"));
+        let suspect = |error: redis::RedisError| Unhealthy::Suspected(format!("the probe failed: {error}"));
         let mut connection = self.client.get_multiplexed_async_connection().await.map_err(suspect)?;
         match write_and_read(&mut connection).await {
             Ok(()) => Ok(connection),
             // It accepts and hangs up: its lock is poisoned, which no waiting heals.
             Err(error) if error.is_connection_dropped() => {
-                Err(Illness::Certain(format!("the probe was hung up on: {error}")))
+                Err(Unhealthy::Certain(format!("the probe was hung up on: {error}")))
             }
             Err(error) => Err(suspect(error)),
         }
@@ -264,12 +264,12 @@ impl Program for Server {
         }
     }
 
-    async fn check(&self, pid: u32) -> Result<(), Illness> {
+    async fn check(&self, pid: u32) -> Result<(), Unhealthy> {
         if let (Some(limit), Some(resident)) = (self.resident_limit, resident_memory(pid))
             && resident > limit
         {
             let reason = format!("it holds {resident} bytes of memory, {limit} are allowed; starting over empty");
-            return Err(Illness::Certain(reason));
+            return Err(Unhealthy::Certain(reason));
         }
         self.probe().await
     }

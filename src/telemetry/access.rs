@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
 
-use super::lines::Lines;
-use super::log::{self, Form};
-use super::moment;
+use super::log::{self, Format};
+use super::nonblocking_writer::LineQueue;
+use super::timestamp;
 
 /// Longer lines give their buffer back.
 const KEPT: usize = 4096;
@@ -22,8 +22,8 @@ const KEPT: usize = 4096;
 /// Where access lines are written.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    form: Form,
-    lines: Arc<Lines>,
+    format: Format,
+    lines: Arc<LineQueue>,
     /// Whether the level lets events at `info` through: the filter itself would be asked for every request.
     wanted: Arc<AtomicBool>,
 }
@@ -48,8 +48,8 @@ pub struct Access<'a, R> {
 }
 
 impl AccessLog {
-    pub(super) fn new(form: Form, lines: Arc<Lines>, wanted: Arc<AtomicBool>) -> Self {
-        Self { form, lines, wanted }
+    pub(super) fn new(format: Format, lines: Arc<LineQueue>, wanted: Arc<AtomicBool>) -> Self {
+        Self { format, lines, wanted }
     }
 
     /// Writes the line of a request, unless the level forbids it.
@@ -60,12 +60,12 @@ impl AccessLog {
         }
         LINE.with_borrow_mut(|line| {
             line.clear();
-            match self.form {
-                Form::Json | Form::Journal => {
-                    log::begin(self.form, Level::INFO, line);
+            match self.format {
+                Format::Json | Format::Journal => {
+                    log::begin(self.format, Level::INFO, line);
                     access.json(line);
                 }
-                Form::Text => access.text(line),
+                Format::Text => access.text(line),
             }
             self.lines.push(line);
             if line.capacity() > KEPT {
@@ -78,7 +78,7 @@ impl AccessLog {
 impl<R: Display> Access<'_, R> {
     fn json(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b"{\"timestamp\":\"");
-        moment::append_now(line);
+        timestamp::append_now(line);
         line.extend_from_slice(
             b"\",\"level\":\"INFO\",\"levelname\":\"INFO\",\"message\":\"request answered\",\"target\":\"access\",\"request\":\"",
         );
@@ -100,7 +100,7 @@ impl<R: Display> Access<'_, R> {
     }
 
     fn text(&self, line: &mut Vec<u8>) {
-        moment::append_now(line);
+        timestamp::append_now(line);
         line.extend_from_slice(b"  INFO access: request answered request=");
         // What would break the line is escaped as it is in JSON.
         let _ = write!(Escaped(line), "{}", self.request);

@@ -16,8 +16,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::access::AccessLog;
-use super::lines::{Lines, Writer};
-use super::moment;
+use super::nonblocking_writer::{LineQueue, Writer};
+use super::timestamp;
 
 /// Libraries whose chatter at `info` tells an operator nothing.
 const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redis", "pg_embed", "reqwest", "rustls"];
@@ -25,17 +25,17 @@ const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redi
 /// Keeps the writer alive; what is queued is written when it is dropped.
 #[derive(Debug)]
 pub struct Logging {
-    form: Form,
-    lines: Arc<Lines>,
+    format: Format,
+    lines: Arc<LineQueue>,
     filter: reload::Handle<EnvFilter, Registry>,
     /// Whether lines of requests are wanted.
     access: Arc<AtomicBool>,
     _writer: Writer,
 }
 
-/// The form of a line.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Format {
     /// One JSON object.
     Json,
     /// The same behind its priority (`<6>`), which the journal takes off.
@@ -44,9 +44,9 @@ pub enum Form {
     Text,
 }
 
-impl Form {
+impl Format {
     /// Text on a terminal, JSON elsewhere.
-    pub fn fitting_stdout() -> Self {
+    pub fn for_stdout() -> Self {
         if io::stdout().is_terminal() { Self::Text } else { Self::Json }
     }
 }
@@ -64,23 +64,23 @@ pub enum Error {
 
 impl Logging {
     /// Sends all events of the process to standard output from now on.
-    pub fn start(form: Form, level: Level) -> Result<Self, Error> {
-        Self::start_on(io::stdout(), form, level)
+    pub fn start(format: Format, level: Level) -> Result<Self, Error> {
+        Self::start_on(io::stdout(), format, level)
     }
 
     /// The same to standard error, for a command whose standard output is an answer.
-    pub fn start_on_stderr(form: Form, level: Level) -> Result<Self, Error> {
-        Self::start_on(io::stderr(), form, level)
+    pub fn start_on_stderr(format: Format, level: Level) -> Result<Self, Error> {
+        Self::start_on(io::stderr(), format, level)
     }
 
-    fn start_on(output: impl io::Write + Send + 'static, form: Form, level: Level) -> Result<Self, Error> {
-        let form = if form == Form::Json && is_the_journal(STDOUT) { Form::Journal } else { form };
-        let lines = Arc::new(Lines::default());
-        let events = Events { form, lines: Arc::clone(&lines) };
+    fn start_on(output: impl io::Write + Send + 'static, format: Format, level: Level) -> Result<Self, Error> {
+        let format = if format == Format::Json && is_the_journal(STDOUT) { Format::Journal } else { format };
+        let lines = Arc::new(LineQueue::default());
+        let events = Events { format, lines: Arc::clone(&lines) };
         let (filtered, filter) = reload::Layer::new(filter(level));
         tracing_subscriber::registry().with(filtered).with(events).try_init().map_err(|_| Error::AlreadySet)?;
         let writer = Writer::start(Arc::clone(&lines), output).map_err(Error::Thread)?;
-        Ok(Self { form, lines, filter, access: Arc::new(AtomicBool::new(tells_requests(level))), _writer: writer })
+        Ok(Self { format, lines, filter, access: Arc::new(AtomicBool::new(tells_requests(level))), _writer: writer })
     }
 
     /// Events below this level are left out from now on.
@@ -92,12 +92,12 @@ impl Logging {
 
     /// Where the lines of requests go.
     pub fn access(&self) -> AccessLog {
-        AccessLog::new(self.form, Arc::clone(&self.lines), Arc::clone(&self.access))
+        AccessLog::new(self.format, Arc::clone(&self.lines), Arc::clone(&self.access))
     }
 
     /// The count of lines that were dropped.
-    pub fn dropped(&self) -> Dropped {
-        Dropped(Arc::clone(&self.lines))
+    pub fn dropped(&self) -> DroppedLines {
+        DroppedLines(Arc::clone(&self.lines))
     }
 }
 
@@ -107,7 +107,7 @@ const STDERR: &str = "/proc/self/fd/2";
 /// The line of the failure that ends the process, where standard error goes to the journal. It is told after the log has
 /// ended, or before it began.
 pub fn journal_error(message: &str) -> Option<Vec<u8>> {
-    is_the_journal(STDERR).then(|| json_object(Form::Journal, Level::ERROR, message, env!("CARGO_PKG_NAME"), &[]))
+    is_the_journal(STDERR).then(|| json_object(Format::Journal, Level::ERROR, message, env!("CARGO_PKG_NAME"), &[]))
 }
 
 /// Whether what is written there goes to the journal: systemd tells the device and inode of that stream.
@@ -118,8 +118,8 @@ fn is_the_journal(descriptor: &str) -> bool {
 }
 
 /// Begins a line with its priority, as syslog counts them, where that is wanted.
-pub(super) fn begin(form: Form, level: Level, line: &mut Vec<u8>) {
-    if form == Form::Journal {
+pub(super) fn begin(format: Format, level: Level, line: &mut Vec<u8>) {
+    if format == Format::Journal {
         line.extend_from_slice(match level {
             Level::ERROR => b"<3>",
             Level::WARN => b"<4>",
@@ -131,9 +131,9 @@ pub(super) fn begin(form: Form, level: Level, line: &mut Vec<u8>) {
 
 /// Counts lines dropped because standard output could not take them.
 #[derive(Debug, Clone)]
-pub struct Dropped(Arc<Lines>);
+pub struct DroppedLines(Arc<LineQueue>);
 
-impl Dropped {
+impl DroppedLines {
     /// How many so far.
     pub fn count(&self) -> u64 {
         self.0.dropped()
@@ -157,33 +157,33 @@ fn filter(level: Level) -> EnvFilter {
 
 /// Turns events into lines.
 struct Events {
-    form: Form,
-    lines: Arc<Lines>,
+    format: Format,
+    lines: Arc<LineQueue>,
 }
 
 impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let line = match self.form {
-            Form::Json | Form::Journal => json_line(self.form, event),
-            Form::Text => text_line(event),
+        let line = match self.format {
+            Format::Json | Format::Journal => json_line(self.format, event),
+            Format::Text => text_line(event),
         };
         self.lines.push(&line);
     }
 }
 
-fn json_line(form: Form, event: &Event<'_>) -> Vec<u8> {
+fn json_line(format: Format, event: &Event<'_>) -> Vec<u8> {
     let mut fields = JsonFields { rest: Vec::with_capacity(320), message: String::new() };
     event.record(&mut fields);
     let metadata = event.metadata();
-    json_object(form, *metadata.level(), &fields.message, metadata.target(), &fields.rest)
+    json_object(format, *metadata.level(), &fields.message, metadata.target(), &fields.rest)
 }
 
 /// `rest`: further members, each behind a comma.
-fn json_object(form: Form, level: Level, message: &str, target: &str, rest: &[u8]) -> Vec<u8> {
+fn json_object(format: Format, level: Level, message: &str, target: &str, rest: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(message.len() + rest.len() + 192);
-    begin(form, level, &mut line);
+    begin(format, level, &mut line);
     line.extend_from_slice(b"{\"timestamp\":\"");
-    moment::append_now(&mut line);
+    timestamp::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(level.as_str().as_bytes());
     line.extend_from_slice(b"\",\"levelname\":\"");
@@ -213,7 +213,7 @@ fn text_line(event: &Event<'_>) -> Vec<u8> {
 
 fn now() -> String {
     let mut text = Vec::with_capacity(32);
-    moment::append_now(&mut text);
+    timestamp::append_now(&mut text);
     String::from_utf8(text).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use super::recent::Recent;
+use super::cached_collector::CachedCollector;
 
 /// The exporter's own buckets, in seconds.
 const REQUEST_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -225,7 +225,7 @@ impl Metrics {
         let build = Opts::new("attendance_api_build_info", "What runs, as labels");
         let build = add(&r, IntGaugeVec::new(build, &["version", "embedded_postgresql"])?)?;
         build.with_label_values(&[version, postgresql]).set(1);
-        r.register(Box::new(Recent::new(ProcessCollector::for_self())))?;
+        r.register(Box::new(CachedCollector::new(ProcessCollector::for_self())))?;
         Ok(metrics)
     }
 

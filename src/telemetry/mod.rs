@@ -1,8 +1,8 @@
 //! What the appliance tells about itself: log lines and metrics. Knows nothing of attendance or HTTP.
 
 pub mod access;
-mod lines;
+mod cached_collector;
 pub mod log;
 pub mod metrics;
-mod moment;
-mod recent;
+mod nonblocking_writer;
+mod timestamp;

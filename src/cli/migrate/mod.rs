@@ -19,7 +19,7 @@ use clap::Args;
 use super::{help, output, runtime};
 use crate::config::{Config, Environment, Flags};
 use crate::database::Database;
-use crate::telemetry::log::{Form, Logging};
+use crate::telemetry::log::{Format, Logging};
 use crate::{appliance, cli};
 use arguments::{Command, Common};
 use commands::{Console, Work};
@@ -43,7 +43,7 @@ pub struct Arguments {
 
 /// Does what the command says.
 pub fn run(arguments: &Arguments) -> Result<(), cli::Error> {
-    let _logging = Logging::start_on_stderr(Form::Text, level(arguments.common.log_level.as_deref()))
+    let _logging = Logging::start_on_stderr(Format::Text, level(arguments.common.log_level.as_deref()))
         .map_err(appliance::Error::from)?;
     let settings = Settings::gather(&arguments.common)?;
     let mut console = Console::default();

@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// When a process does not end even after SIGKILL, or a file cannot be removed.
 pub(super) async fn clear(cluster: &Path, socket_files: [PathBuf; 2]) -> Result<(), String> {
     let recorded = recorded_pid(cluster);
-    let living = survivors(cluster);
+    let living = stale_processes(cluster);
     match recorded {
         Some(postmaster) if living.contains(&postmaster) => {
             info!("a PostgreSQL that outlived an earlier appliance still runs ({postmaster}); stopping it");
@@ -66,7 +66,7 @@ fn remove_misleading_pid_file(cluster: &Path, recorded: Option<Pid>) -> Result<(
 async fn stop(cluster: &Path, postmaster: Pid) {
     for (signal, patience) in STEPS {
         // Looked up anew each time: a process that ended may have given its id away.
-        if survivors(cluster).contains(&postmaster) && kill(postmaster, signal).is_ok() {
+        if stale_processes(cluster).contains(&postmaster) && kill(postmaster, signal).is_ok() {
             wait_until_gone(cluster, patience).await;
         }
     }
@@ -75,7 +75,7 @@ async fn stop(cluster: &Path, postmaster: Pid) {
 /// Ends backends that have lost their postmaster and do not notice.
 async fn end_the_rest(cluster: &Path) -> Result<(), String> {
     for (signal, patience) in &STEPS[1..] {
-        let living = survivors(cluster);
+        let living = stale_processes(cluster);
         if living.is_empty() {
             return Ok(());
         }
@@ -86,7 +86,7 @@ async fn end_the_rest(cluster: &Path) -> Result<(), String> {
         }
         wait_until_gone(cluster, *patience).await;
     }
-    match survivors(cluster) {
+    match stale_processes(cluster) {
         living if living.is_empty() => Ok(()),
         living => Err(format!(
             "processes of an earlier PostgreSQL still use {} and do not end ({living:?}); end them by hand",
@@ -97,7 +97,7 @@ async fn end_the_rest(cluster: &Path) -> Result<(), String> {
 
 async fn wait_until_gone(cluster: &Path, patience: Duration) {
     let deadline = Instant::now() + patience;
-    while !survivors(cluster).is_empty() && Instant::now() < deadline {
+    while !stale_processes(cluster).is_empty() && Instant::now() < deadline {
         sleep(LOOK_AGAIN).await;
     }
 }
@@ -111,7 +111,7 @@ fn recorded_pid(cluster: &Path) -> Option<Pid> {
 }
 
 /// The processes of a PostgreSQL that work in `cluster`.
-fn survivors(cluster: &Path) -> Vec<Pid> {
+fn stale_processes(cluster: &Path) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     ids.filter(|pid| is_ours(*pid, cluster)).map(Pid::from_raw).collect()

@@ -6,7 +6,7 @@ use super::Error;
 
 /// One sample record, as a client would send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub struct SeedRecord {
     /// Employee.
     pub id: String,
     /// Name.
@@ -18,9 +18,9 @@ pub struct Sample {
 }
 
 /// Stores the samples, each as a client's create would.
-pub(super) async fn store(attendance: &Attendance, samples: Vec<Sample>) -> Result<(), Error> {
+pub(super) async fn store(attendance: &Attendance, samples: Vec<SeedRecord>) -> Result<(), Error> {
     let count = samples.len();
-    for Sample { id, name, status, date } in samples {
+    for SeedRecord { id, name, status, date } in samples {
         let date =
             Date::parse(&date).ok_or_else(|| Error::Samples(DomainError::Refused(format!("no date: {date}"))))?;
         attendance.create(&NewRecord { id, name, status, date }).await.map_err(Error::Samples)?;

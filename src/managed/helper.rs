@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::command::ChildCommand;
-use super::output::{Dialect, Output};
+use super::output::{LogSyntax, Output};
 use super::process::{self, Policy};
 use super::spawner::Spawner;
 
@@ -51,12 +51,12 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot be started, takes longer than `timeout`, or ends with a failure.
-pub(super) async fn run(command: &ChildCommand, timeout: Duration) -> Result<String, Error> {
+pub(super) async fn run_helper(command: &ChildCommand, timeout: Duration) -> Result<String, Error> {
     let program = command.program().display().to_string();
     let failed = |source| Error::Run { program: program.clone(), source };
     let spawner = Spawner::start("helper").map_err(failed)?;
     let mut child = spawner.spawn(command.to_command().map_err(failed)?).await.map_err(failed)?;
-    let output = Output::follow(&mut child, Dialect::Silent);
+    let output = Output::follow(&mut child, LogSyntax::Silent);
     let stdin = child.stdin.take().zip(command.input_bytes());
     let finished = tokio::time::timeout(timeout, async {
         if let Some((mut stdin, bytes)) = stdin {
@@ -67,7 +67,7 @@ pub(super) async fn run(command: &ChildCommand, timeout: Duration) -> Result<Str
     })
     .await;
     let Ok(status) = finished else {
-        let policy = Policy { stop: Vec::new(), ..Policy::new("helper", Dialect::Silent) };
+        let policy = Policy { stop: Vec::new(), ..Policy::new("helper", LogSyntax::Silent) };
         process::end(&mut child, &policy).await;
         return Err(Error::Timeout { program, after: timeout, last_lines: output.last_lines().await });
     };

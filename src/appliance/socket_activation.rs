@@ -13,19 +13,19 @@ use super::Error;
 /// # Errors
 /// When more than one was passed, or none that can be served on.
 pub(super) fn listener() -> Result<Option<TcpListener>, Error> {
-    let failed = |error: std::io::Error| Error::Inherited(error.to_string());
+    let failed = |error: std::io::Error| Error::PassedSocket(error.to_string());
     // It looks whether the variables are meant for this process, and has the descriptors closed in children.
     let count = sd_notify::listen_fds().map_err(failed)?.len();
     if count == 0 {
         return Ok(None);
     }
     if count > 1 {
-        return Err(Error::Inherited(format!("{count} sockets were passed")));
+        return Err(Error::PassedSocket(format!("{count} sockets were passed")));
     }
     let taken = listenfd::ListenFd::from_env().take_tcp_listener(0).map_err(failed)?;
-    let Some(socket) = taken else { return Err(Error::Inherited("the socket was taken already".to_owned())) };
+    let Some(socket) = taken else { return Err(Error::PassedSocket("the socket was taken already".to_owned())) };
     if !getsockopt(&socket, sockopt::AcceptConn).is_ok_and(|listens| listens) {
-        return Err(Error::Inherited("the socket does not listen".to_owned()));
+        return Err(Error::PassedSocket("the socket does not listen".to_owned()));
     }
     socket.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(socket).map_err(failed)?;

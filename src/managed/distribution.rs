@@ -2,7 +2,7 @@
 //!
 //! Policy, the first that applies: `postgres.bin_dir` of the configuration; the embedded distribution; the newest
 //! installed one (`/usr/lib/postgresql/*/bin`); pg-embed's download, where this build has it. A candidate can be named
-//! without side effects ([`Candidate::find`]); choosing it unpacks or downloads it and asks it for its version.
+//! without side effects ([`Source::find`]); choosing it unpacks or downloads it and asks it for its version.
 
 use std::fmt;
 use std::io;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::command::ChildCommand;
-use super::embedded::Distribution;
-use super::oneshot;
+use super::embedded::EmbeddedArchive;
+use super::helper;
 #[cfg(feature = "download")]
 use super::pg_embed;
 
@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// A program is there and does not run.
     #[error("PostgreSQL's version cannot be asked for: {0}; libraries may be missing (ldd shows which)")]
-    Version(#[from] oneshot::Error),
+    Version(#[from] helper::Error),
     /// The answer is not one of PostgreSQL.
     #[error("'{program} --version' answers '{answer}', which is not PostgreSQL; check postgres.bin_dir", program = .program.display())]
     NotPostgres {
@@ -165,7 +165,7 @@ impl fmt::Display for Origin {
 
 /// The PostgreSQL that is used.
 #[derive(Debug, Clone)]
-pub struct Choice {
+pub struct Installation {
     /// The directory of its programs.
     pub bin_dir: PathBuf,
     /// What it says it is.
@@ -174,14 +174,14 @@ pub struct Choice {
     pub origin: Origin,
 }
 
-impl Choice {
+impl Installation {
     /// The path of one of its programs.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.bin_dir.join(name)
     }
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for Installation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgreSQL {} ({}, {})", self.version, self.origin, self.bin_dir.display())
     }
@@ -189,7 +189,7 @@ impl fmt::Display for Choice {
 
 /// A PostgreSQL that would be used; nothing has been unpacked, downloaded or run yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Candidate {
+pub enum Source {
     /// `postgres.bin_dir`
     Configured(PathBuf),
     /// The embedded one, of this version.
@@ -201,7 +201,7 @@ pub enum Candidate {
     Download(&'static str),
 }
 
-impl Candidate {
+impl Source {
     /// The first that applies.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Candidate {
         if let Some(bin_dir) = configured {
             return Ok(Self::Configured(bin_dir.to_owned()));
         }
-        if let Some(distribution) = Distribution::embedded() {
+        if let Some(distribution) = EmbeddedArchive::embedded() {
             return Ok(Self::Embedded(distribution.version().to_owned()));
         }
         if let Some(bin_dir) = newest_installed(Path::new(INSTALLED)) {
@@ -226,7 +226,7 @@ impl Candidate {
     ///
     /// # Errors
     /// When it is missing, does not run, is too old, or cannot be unpacked or downloaded.
-    pub async fn choose(self, dist: &Path) -> Result<Choice, Error> {
+    pub async fn choose(self, dist: &Path) -> Result<Installation, Error> {
         let (bin_dir, origin) = match self {
             Self::Configured(bin_dir) => (bin_dir, Origin::Configured),
             Self::Embedded(_) => (unpack(dist).await?, Origin::Embedded),
@@ -243,16 +243,16 @@ impl Candidate {
         if version.major < OLDEST_MAJOR {
             return Err(Error::Unsupported { bin_dir, version });
         }
-        Ok(Choice { bin_dir, version, origin })
+        Ok(Installation { bin_dir, version, origin })
     }
 }
 
 /// The version of the embedded distribution, where this build has one.
 pub fn embedded_version() -> Option<String> {
-    Distribution::embedded().map(|distribution| distribution.version().to_owned())
+    EmbeddedArchive::embedded().map(|distribution| distribution.version().to_owned())
 }
 
-impl fmt::Display for Candidate {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured(bin_dir) => write!(f, "the PostgreSQL of postgres.bin_dir, {}", bin_dir.display()),
@@ -267,7 +267,7 @@ impl fmt::Display for Candidate {
 async fn unpack(dist: &Path) -> Result<PathBuf, Error> {
     let failed = |source| Error::Unpack { dir: dist.to_owned(), source };
     let target = dist.to_owned();
-    let unpacked = tokio::task::spawn_blocking(move || match Distribution::embedded() {
+    let unpacked = tokio::task::spawn_blocking(move || match EmbeddedArchive::embedded() {
         Some(distribution) => distribution.unpack(&target).map(Some),
         None => Ok(None),
     });
@@ -284,7 +284,7 @@ fn newest_installed(root: &Path) -> Option<PathBuf> {
 
 async fn ask_version(program: &Path) -> Result<Version, Error> {
     let command = ChildCommand::new(program, Signal::SIGKILL).arg("--version");
-    let answer = oneshot::run(&command, VERSION_TIMEOUT).await?;
+    let answer = helper::run_helper(&command, VERSION_TIMEOUT).await?;
     Version::parse(&answer).ok_or_else(|| Error::NotPostgres { program: program.to_owned(), answer })
 }
 
@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_bin_dir_is_named() {
         let root = scratch("bin-dir");
-        let error = Candidate::find(Some(&root)).unwrap().choose(&root).await.unwrap_err();
+        let error = Source::find(Some(&root)).unwrap().choose(&root).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&root.display().to_string()) && message.contains("postgres.bin_dir"), "{message}");
     }

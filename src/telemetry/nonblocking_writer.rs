@@ -1,4 +1,4 @@
-//! Lines on their way to the output.
+//! LineQueue on their way to the output.
 //!
 //! Policy: whoever has a line adds it to a buffer and goes on; a thread of its own writes what has gathered in one
 //! call. The buffer is bounded in bytes, twice over while it is being written; a line that finds it full, or that the
@@ -16,14 +16,14 @@ use std::time::Duration;
 const MOST: usize = 4 << 20;
 /// A buffer that has grown past this is given back once it is written.
 const KEPT: usize = 256 << 10;
-/// Lines gather for this long before they are written; what a kill may lose.
+/// LineQueue gather for this long before they are written; what a kill may lose.
 const GATHERING: Duration = Duration::from_millis(10);
 /// At the end, an output that takes nothing is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where lines are handed over.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineQueue {
     state: Mutex<State>,
     /// There is something for the thread to do.
     work: Condvar,
@@ -40,7 +40,7 @@ struct State {
     ended: bool,
 }
 
-impl Lines {
+impl LineQueue {
     /// Takes a line, its end included, or drops it.
     pub fn push(&self, line: &[u8]) {
         let mut state = self.state();
@@ -56,7 +56,7 @@ impl Lines {
         }
     }
 
-    /// Lines dropped so far.
+    /// LineQueue dropped so far.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -91,14 +91,14 @@ impl Lines {
 
 /// The thread that writes. Dropping it writes what is left, within a second.
 #[derive(Debug)]
-pub struct Writer(Arc<Lines>);
+pub struct Writer(Arc<LineQueue>);
 
 impl Writer {
     /// Begins to write lines to an output.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(lines: Arc<Lines>, mut output: impl io::Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(lines: Arc<LineQueue>, mut output: impl io::Write + Send + 'static) -> io::Result<Self> {
         let taken = Arc::clone(&lines);
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             let mut batch = Vec::new();
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn lines_are_written_in_order_and_none_is_left_at_the_end() {
-        let (lines, written) = (Arc::new(Lines::default()), Arc::new(Mutex::new(Vec::new())));
+        let (lines, written) = (Arc::new(LineQueue::default()), Arc::new(Mutex::new(Vec::new())));
         let (open, gate) = mpsc::channel();
         let writer = Writer::start(Arc::clone(&lines), Gate(gate, Arc::clone(&written))).unwrap();
         (0..100).for_each(|_| open.send(()).unwrap());
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_output_that_takes_nothing_holds_nobody_and_what_is_lost_is_counted() {
-        let (lines, written) = (Arc::new(Lines::default()), Arc::new(Mutex::new(Vec::new())));
+        let (lines, written) = (Arc::new(LineQueue::default()), Arc::new(Mutex::new(Vec::new())));
         let (open, gate) = mpsc::channel();
         let writer = Writer::start(Arc::clone(&lines), Gate(gate, written)).unwrap();
         let line = [&[b'x'; 1023][..], b"\n"].concat();

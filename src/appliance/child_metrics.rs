@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::managed::{ChildState, ChildStatus};
-use crate::telemetry::log::Dropped;
+use crate::telemetry::log::DroppedLines;
 use crate::telemetry::metrics::Metrics;
 
 /// How old a gauge may be.
@@ -15,15 +15,15 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The task that looks; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ChildMetrics {
     task: JoinHandle<()>,
 }
 
-impl Watch {
+impl ChildMetrics {
     /// Begins to look at the children and at the log.
     pub(super) fn start(
         children: Vec<(&'static str, watch::Receiver<ChildStatus>)>,
-        dropped: Dropped,
+        dropped: DroppedLines,
         metrics: Arc<Metrics>,
     ) -> Self {
         let task = tokio::spawn(async move {
@@ -39,7 +39,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ChildMetrics {
     fn drop(&mut self) {
         self.task.abort();
     }
