@@ -55,7 +55,7 @@ pub fn for_requests(config: &Config) -> usize {
 }
 
 /// One thread a processor. A PostgreSQL of our own works on the same requests: with a processor to itself it and we get more done than
-/// with threads that take turns on it (`benches/README.md`).
+/// with threads that take turns on it (`docs/adr/0007-one-processor-for-postgresql.md`).
 fn workers(config: &Config, processors: usize) -> usize {
     let managed = matches!(config.postgres.service, PostgresService::Managed { .. });
     config.server.workers.unwrap_or_else(|| (processors - usize::from(managed)).max(1))
