@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use crate::attendance::{Attendance, Store};
 use crate::config::{Config, LogFormat, PostgresService, RedisService};
 use crate::database::migrations;
-use crate::http::{self, App};
+use crate::http::{self, AppState};
 use crate::managed::lock::DataDirLock;
 use crate::managed::{distribution, mini_redis, privileges, shim};
 use crate::telemetry::log::{Format, Logging};
@@ -166,7 +166,7 @@ async fn serve(
     let mut limits = config.server.clone();
     limits.max_connections = descriptors::clamp_connections(limits.max_connections, config.postgres.pool_size);
     let app =
-        Arc::new(App::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
+        Arc::new(AppState::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
         // A sender that is gone means the same.

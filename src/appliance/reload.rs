@@ -5,7 +5,7 @@
 
 use super::systemd;
 use crate::config::{self, Environment, Flags, Loaded};
-use crate::http::App;
+use crate::http::AppState;
 use crate::telemetry::log::Logging;
 
 /// The keys that take effect at once.
@@ -37,7 +37,7 @@ impl Reloadable {
     }
 
     /// Reads the configuration again and takes over what can be.
-    fn take_over(&mut self, app: &App, logging: &Logging) {
+    fn take_over(&mut self, app: &AppState, logging: &Logging) {
         systemd::reloading();
         match config::load(&self.flags, &Environment::of_process()) {
             Ok(loaded) => self.apply(loaded, app, logging),
@@ -48,7 +48,7 @@ impl Reloadable {
         systemd::ready("serving");
     }
 
-    fn apply(&mut self, loaded: Loaded, app: &App, logging: &Logging) {
+    fn apply(&mut self, loaded: Loaded, app: &AppState, logging: &Logging) {
         let mut now = self.last.as_ref().unwrap_or(&self.started).changed_keys(&loaded);
         now.retain(|key| RELOADABLE_KEYS.contains(key));
         let mut later = self.started.changed_keys(&loaded);
@@ -73,7 +73,7 @@ impl Reloadable {
 }
 
 /// Takes the configuration over. Without one to read there is only a word.
-pub(super) fn take_over(reloadable: Option<&mut Reloadable>, app: &App, logging: &Logging) {
+pub(super) fn take_over(reloadable: Option<&mut Reloadable>, app: &AppState, logging: &Logging) {
     match reloadable {
         Some(reloadable) => reloadable.take_over(app, logging),
         None => tracing::info!("this appliance was started without a configuration; there is nothing to read again"),

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
 use super::systemd;
-use crate::http::{self, App};
+use crate::http::{self, AppState};
 
 /// Feeds until it is dropped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Watchdog(JoinHandle<()>);
 
 impl Watchdog {
     /// Starts feeding, where the service manager watches.
-    pub(super) fn start(app: Arc<App>) -> Option<Self> {
+    pub(super) fn start(app: Arc<AppState>) -> Option<Self> {
         let limit = systemd::watchdog()?;
         tracing::info!(
             limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
@@ -35,11 +35,11 @@ impl Drop for Watchdog {
     }
 }
 
-async fn feed(app: Arc<App>, period: Duration) {
+async fn feed(app: Arc<AppState>, period: Duration) {
     let mut beat = interval(period);
     loop {
         beat.tick().await;
-        match timeout(period, http::ask_itself(Arc::clone(&app))).await {
+        match timeout(period, http::self_check(Arc::clone(&app))).await {
             Ok(Ok(())) => systemd::alive(),
             Ok(Err(error)) => tracing::error!(error, "the appliance does not answer itself: the watchdog is not fed"),
             Err(_) => tracing::error!("the appliance does not answer itself in time: the watchdog is not fed"),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// A body that is not text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("is not valid {encoding}: the fault is at byte {at}")]
-pub struct NotText {
+pub struct EncodingError {
     encoding: &'static str,
     /// Counted from 0, byte order mark included.
     at: usize,
@@ -29,13 +29,13 @@ enum Order {
 }
 
 /// The body as text, without its byte order mark.
-pub fn text(body: &[u8]) -> Result<Cow<'_, str>, NotText> {
+pub fn text(body: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
     let (encoding, mark) = detect(body);
     let content = &body[mark..];
     match encoding {
         Encoding::Utf8 => match std::str::from_utf8(content) {
             Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(error) => Err(NotText { encoding: "UTF-8", at: mark + error.valid_up_to() }),
+            Err(error) => Err(EncodingError { encoding: "UTF-8", at: mark + error.valid_up_to() }),
         },
         Encoding::Utf16(order) => utf16(content, order, mark).map(Cow::Owned),
         Encoding::Utf32(order) => utf32(content, order, mark).map(Cow::Owned),
@@ -59,8 +59,8 @@ fn detect(body: &[u8]) -> (Encoding, usize) {
     }
 }
 
-fn utf16(content: &[u8], order: Order, mark: usize) -> Result<String, NotText> {
-    let fault = |at: usize| NotText { encoding: "UTF-16", at: mark + at };
+fn utf16(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingError> {
+    let fault = |at: usize| EncodingError { encoding: "UTF-16", at: mark + at };
     let (pairs, rest) = content.as_chunks::<2>();
     let units = pairs.iter().map(|pair| match order {
         Order::Little => u16::from_le_bytes(*pair),
@@ -76,8 +76,8 @@ fn utf16(content: &[u8], order: Order, mark: usize) -> Result<String, NotText> {
     if rest.is_empty() { Ok(text) } else { Err(fault(at)) }
 }
 
-fn utf32(content: &[u8], order: Order, mark: usize) -> Result<String, NotText> {
-    let fault = |at: usize| NotText { encoding: "UTF-32", at: mark + at };
+fn utf32(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingError> {
+    let fault = |at: usize| EncodingError { encoding: "UTF-32", at: mark + at };
     let (words, rest) = content.as_chunks::<4>();
     let mut text = String::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {

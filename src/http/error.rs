@@ -81,7 +81,7 @@ pub struct FieldProblem {
 
 /// A request that failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct HttpError {
     status: ErrorStatus,
     title: &'static str,
     message: String,
@@ -91,8 +91,8 @@ pub struct Failure {
     close: bool,
 }
 
-impl Failure {
-    /// A failure with a sentence for the client; the title is the status's own.
+impl HttpError {
+    /// A error with a sentence for the client; the title is the status's own.
     pub fn new(status: ErrorStatus, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -137,9 +137,9 @@ impl Failure {
     /// A method the resource does not know; `allow` lists those it knows.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let message = format!("This resource does not know that method. It knows {allow}.");
-        let mut failure = Self::new(ErrorStatus::METHOD_NOT_ALLOWED, message);
-        failure.allow = Some(allow);
-        failure
+        let mut error = Self::new(ErrorStatus::METHOD_NOT_ALLOWED, message);
+        error.allow = Some(allow);
+        error
     }
 
     /// Not now, but soon.
@@ -157,7 +157,7 @@ impl Failure {
         Self::new(ErrorStatus::INTERNAL, "").logged(internal)
     }
 
-    /// The failure of a request whose head the HTTP parser refused with this status.
+    /// The error of a request whose head the HTTP parser refused with this status.
     pub fn of_head(status: u16) -> Self {
         match status {
             414 => Self::new(ErrorStatus::URI_TOO_LONG, "The request target is too long."),
@@ -205,7 +205,7 @@ impl Failure {
     }
 }
 
-impl From<attendance::Error> for Failure {
+impl From<attendance::Error> for HttpError {
     fn from(error: attendance::Error) -> Self {
         match error {
             attendance::Error::Conflict => Self::new(
@@ -231,29 +231,29 @@ impl From<attendance::Error> for Failure {
 mod tests {
     use super::*;
 
-    fn sent(failure: &Failure) -> String {
-        String::from_utf8(failure.body("id-1")).unwrap()
+    fn sent(error: &HttpError) -> String {
+        String::from_utf8(error.body("id-1")).unwrap()
     }
 
     #[test]
     fn the_shape_is_compact_and_ends_with_a_newline() {
-        let failure = Failure::new(ErrorStatus::NOT_FOUND, "There is none.");
-        assert_eq!(sent(&failure), "{\"error\":\"Not Found\",\"message\":\"There is none.\"}\n");
-        let failure = failure.because(vec![Problem::new("id", "is ü")]);
-        assert!(sent(&failure).ends_with(",\"details\":[{\"field\":\"id\",\"problem\":\"is \\u00fc\"}]}\n"));
+        let error = HttpError::new(ErrorStatus::NOT_FOUND, "There is none.");
+        assert_eq!(sent(&error), "{\"error\":\"Not Found\",\"message\":\"There is none.\"}\n");
+        let error = error.because(vec![Problem::new("id", "is ü")]);
+        assert!(sent(&error).ends_with(",\"details\":[{\"field\":\"id\",\"problem\":\"is \\u00fc\"}]}\n"));
     }
 
     #[test]
     fn a_bug_is_logged_and_the_client_gets_the_request_id_only() {
-        let failure = Failure::from(attendance::Error::Refused("relation records does not exist".into()));
-        assert_eq!(failure.status(), 500);
-        assert!(sent(&failure).contains("id-1") && !sent(&failure).contains("relation"));
-        assert!(failure.internal().unwrap().contains("relation"));
+        let error = HttpError::from(attendance::Error::Refused("relation records does not exist".into()));
+        assert_eq!(error.status(), 500);
+        assert!(sent(&error).contains("id-1") && !sent(&error).contains("relation"));
+        assert!(error.internal().unwrap().contains("relation"));
     }
 
     #[test]
     fn an_unavailable_database_asks_to_retry() {
-        let reply = Failure::from(attendance::Error::Unavailable("10.0.0.3: refused".into())).into_reply("id-1");
+        let reply = HttpError::from(attendance::Error::Unavailable("10.0.0.3: refused".into())).into_reply("id-1");
         assert_eq!((reply.status.as_u16(), &reply.headers[RETRY_AFTER]), (503, &HeaderValue::from_static("1")));
     }
 }

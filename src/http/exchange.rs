@@ -21,13 +21,14 @@ use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
-use super::activity::Activity;
-use super::error::Failure;
-use super::observations::method_label;
-use super::request::Call;
+use super::error::HttpError;
+use super::request::RequestContext;
 use super::request_id::{RequestId, X_REQUEST_ID};
+use super::request_metrics::method_label;
 use super::response::{Body, Reply};
-use super::{App, router};
+use super::router;
+use super::server::connection_state::ConnectionState;
+use super::state::AppState;
 use crate::attendance::{CacheStatus, StreamError};
 use crate::config;
 use crate::telemetry::access::Access;
@@ -38,48 +39,48 @@ const CONNECTION_ENDED: u16 = 499;
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
-pub struct Exchanges {
-    app: Arc<App>,
+pub struct RequestService {
+    app: Arc<AppState>,
     peer: SocketAddr,
-    activity: Arc<Activity>,
+    connection: Arc<ConnectionState>,
 }
 
-impl Exchanges {
+impl RequestService {
     /// For a connection with this client.
-    pub fn new(app: Arc<App>, peer: SocketAddr, activity: Arc<Activity>) -> Self {
-        Self { app, peer, activity }
+    pub fn new(app: Arc<AppState>, peer: SocketAddr, connection: Arc<ConnectionState>) -> Self {
+        Self { app, peer, connection }
     }
 }
 
-impl Service<Request<Incoming>> for Exchanges {
+impl Service<Request<Incoming>> for RequestService {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        self.activity.request_began();
+    fn call(&self, request: Request<Incoming>) -> ResponseFuture {
+        self.connection.request_began();
         let mut exchange = Exchange::new(self, &request);
         let route = router::find(request.method(), request.uri().path());
         exchange.route = route.label();
         if !self.app.is_draining()
             // Unwind safety: after a panic the request is answered anew, from the beginning.
-            && let Ok(Some(reply)) = catch_unwind(AssertUnwindSafe(|| route.answer_at_once(&self.app, &request, exchange.started)))
+            && let Ok(Some(reply)) = catch_unwind(AssertUnwindSafe(|| route.try_answer_cached(&self.app, &request, exchange.started)))
         {
-            return Answering::Now(Some(exchange.send(reply)));
+            return ResponseFuture::Now(Some(exchange.send(reply)));
         }
-        Answering::Later(Box::pin(answer(Arc::clone(&self.app), exchange, route, request)))
+        ResponseFuture::Later(Box::pin(answer(Arc::clone(&self.app), exchange, route, request)))
     }
 }
 
 /// An answer on its way.
-pub enum Answering {
+pub enum ResponseFuture {
     /// It needs nothing that is not in memory.
     Now(Option<Response<Body>>),
     /// In a box, so that an idle connection does not hold the room for it.
     Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
 }
 
-impl Future for Answering {
+impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -91,26 +92,26 @@ impl Future for Answering {
 }
 
 async fn answer(
-    app: Arc<App>,
+    app: Arc<AppState>,
     exchange: Box<Exchange>,
     route: router::Route,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    let mut call = Call::new(app, head, body);
+    let mut call = RequestContext::new(app, head, body);
     let mut reply = if call.app.is_draining() && !call.app.socket_stays && !route.is_liveness() {
-        exchange.fail(Failure::draining())
+        exchange.fail(HttpError::draining())
     } else {
-        match unless_panicking(route.answer(&mut call)).await {
+        match catch_panic(route.answer(&mut call)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) => exchange.fail(failure),
-            Err(panic) => exchange.fail(Failure::bug(format!("a handler panicked: {}", panic_text(&*panic)))),
+            Err(panic) => exchange.fail(HttpError::bug(format!("a handler panicked: {}", panic_text(&*panic)))),
         }
     };
     let unread = has_body && !call.body_is_read();
     if unread {
-        exchange.activity.leave_unread();
+        exchange.connection.leave_unread();
     }
     // What is left of a body is in the way of the next request. The drain may have begun meanwhile.
     if unread || call.app.is_draining() {
@@ -123,7 +124,7 @@ async fn answer(
 }
 
 /// Completes with `Err` when the future panics.
-async fn unless_panicking<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let mut future = pin!(future);
     // Unwind safety: the future is never polled again after a panic.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
@@ -141,8 +142,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// A request that is being answered. Dropping it observes it. In a box: it goes through many hands.
 #[derive(Debug)]
 pub struct Exchange {
-    app: Arc<App>,
-    activity: Arc<Activity>,
+    app: Arc<AppState>,
+    connection: Arc<ConnectionState>,
     peer: SocketAddr,
     started: Instant,
     id: RequestId,
@@ -155,11 +156,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    fn new(of: &Exchanges, request: &Request<Incoming>) -> Box<Self> {
+    fn new(of: &RequestService, request: &Request<Incoming>) -> Box<Self> {
         of.app.metrics.requests_in_flight.inc();
         Box::new(Self {
             app: Arc::clone(&of.app),
-            activity: Arc::clone(&of.activity),
+            connection: Arc::clone(&of.connection),
             peer: of.peer,
             started: Instant::now(),
             id: of.app.ids.of(request.headers()),
@@ -173,7 +174,7 @@ impl Exchange {
     }
 
     /// Logs what only the log is told, as loud as it is our fault, and makes the answer.
-    fn fail(&self, failure: Failure) -> Reply {
+    fn fail(&self, failure: HttpError) -> Reply {
         let (request_id, route) = (&*self.id, self.route.text());
         if failure.status() == StatusCode::INTERNAL_SERVER_ERROR {
             self.app.metrics.request_exceptions.with_label_values(&[method_label(&self.method), "500"]).inc();
@@ -209,7 +210,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.activity.request_ended(now);
+        self.connection.request_ended(now);
         self.app.metrics.requests_in_flight.dec();
         let taken = now - self.started;
         log(
@@ -250,14 +251,14 @@ impl Display for RequestLine<'_> {
 }
 
 /// Observes a request whose head the HTTP parser refused: nothing of it is known.
-pub fn refused(app: &App, peer: SocketAddr, status: u16, request_id: &str) {
+pub fn refused(app: &AppState, peer: SocketAddr, status: u16, request_id: &str) {
     let remote = peer.ip();
     let cache = CacheStatus::Bypass.as_str();
     log(app, &Access { request: "-", method: "-", status, remote, micros: 0, request_id, cache });
     observe(app, "OTHER", router::UNMATCHED, status, 0.0);
 }
 
-fn log<R: Display>(app: &App, access: &Access<'_, R>) {
+fn log<R: Display>(app: &AppState, access: &Access<'_, R>) {
     match app.access() {
         config::Access::Off => {}
         config::Access::Errors if access.status < 400 => {}
@@ -265,8 +266,8 @@ fn log<R: Display>(app: &App, access: &Access<'_, R>) {
     }
 }
 
-fn observe(app: &App, method: &'static str, route: router::Label, status: u16, seconds: f64) {
-    app.observations.observe(&app.metrics, method, route, status, seconds);
+fn observe(app: &AppState, method: &'static str, route: router::Label, status: u16, seconds: f64) {
+    app.request_metrics.observe(&app.metrics, method, route, status, seconds);
 }
 
 #[cfg(test)]
@@ -275,8 +276,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_with_its_message() {
-        let panic = unless_panicking(async { panic!("number {}", 5) }).await.unwrap_err();
+        let panic = catch_panic(async { panic!("number {}", 5) }).await.unwrap_err();
         assert_eq!(panic_text(&*panic), "number 5");
-        assert_eq!(unless_panicking(async { 5 }).await.ok(), Some(5));
+        assert_eq!(catch_panic(async { 5 }).await.ok(), Some(5));
     }
 }

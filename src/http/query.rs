@@ -10,11 +10,11 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use utoipa::IntoParams;
 
-use super::error::{ErrorStatus, Failure};
+use super::error::{ErrorStatus, HttpError};
 use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, truncate_for_message};
 
 /// Most records of one page.
-const MOST: u32 = 10_000;
+const MAX_PAGE_SIZE: u32 = 10_000;
 /// RFC 3986's unreserved characters stand for themselves.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What the service this one replaces says, its trailing space included: clients compare it.
@@ -92,11 +92,11 @@ impl<'a> Query<'a> {
     fn limit(self, problems: &mut Vec<Problem>) -> Option<u32> {
         let value = self.get("limit")?;
         let digits = value.bytes().all(|b| b.is_ascii_digit());
-        let limit = value.parse().ok().filter(|limit| digits && (1..=MOST).contains(limit));
+        let limit = value.parse().ok().filter(|limit| digits && (1..=MAX_PAGE_SIZE).contains(limit));
         if limit.is_none() {
             problems.push(Problem::new(
                 "limit",
-                format!("`{}` is not a number from 1 to {MOST}", truncate_for_message(&value)),
+                format!("`{}` is not a number from 1 to {MAX_PAGE_SIZE}", truncate_for_message(&value)),
             ));
         }
         limit
@@ -123,7 +123,7 @@ fn decode(text: &str) -> Cow<'_, str> {
 }
 
 /// Reads the query of `search`.
-pub fn search(query: &str) -> Result<Search, Failure> {
+pub fn search(query: &str) -> Result<Search, HttpError> {
     let query = Query(query);
     let mut problems = Vec::new();
     let id = query.text("id", &mut problems);
@@ -134,13 +134,13 @@ pub fn search(query: &str) -> Result<Search, Failure> {
     let date = query.date("date", &mut problems);
     match id {
         Some(id) if problems.is_empty() => Ok(Search { id, date }),
-        _ if id_is_usable => Err(Failure::bad_query(problems)),
-        _ => Err(Failure::new(ErrorStatus::BAD_REQUEST, CHECK_PARAMS).because(problems)),
+        _ if id_is_usable => Err(HttpError::bad_query(problems)),
+        _ => Err(HttpError::new(ErrorStatus::BAD_REQUEST, CHECK_PARAMS).because(problems)),
     }
 }
 
 /// Reads the query of `search/all`.
-pub fn search_all(query: &str) -> Result<ListQuery, Failure> {
+pub fn search_all(query: &str) -> Result<ListQuery, HttpError> {
     let query = Query(query);
     let mut problems = Vec::new();
     let list = ListQuery {
@@ -152,7 +152,7 @@ pub fn search_all(query: &str) -> Result<ListQuery, Failure> {
         limit: query.limit(&mut problems),
         after: query.cursor(&mut problems),
     };
-    if problems.is_empty() { Ok(list) } else { Err(Failure::bad_query(problems)) }
+    if problems.is_empty() { Ok(list) } else { Err(HttpError::bad_query(problems)) }
 }
 
 /// The query that asks for the page behind `after`, with the same filters.
@@ -184,7 +184,7 @@ mod tests {
         search(query).ok().map(|search| search.id)
     }
 
-    fn refusal(failure: Failure) -> String {
+    fn refusal(failure: HttpError) -> String {
         String::from_utf8(failure.body("id")).unwrap()
     }
 

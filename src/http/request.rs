@@ -11,16 +11,16 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::App;
 use super::encoding;
-use super::error::{ErrorStatus, Failure, VALIDATION_ERROR};
+use super::error::{ErrorStatus, HttpError, VALIDATION_ERROR};
+use super::state::AppState;
 use crate::attendance::{CreateRequest, NewRecord, Problem};
 
 /// One request.
 #[derive(Debug)]
-pub struct Call {
+pub struct RequestContext {
     /// What it may use.
-    pub app: Arc<App>,
+    pub app: Arc<AppState>,
     /// Method, target, headers.
     pub head: Parts,
     /// The last piece of a file route's path.
@@ -29,9 +29,9 @@ pub struct Call {
     at_end: bool,
 }
 
-impl Call {
+impl RequestContext {
     /// A request whose body has not been touched.
-    pub fn new(app: Arc<App>, head: Parts, body: Incoming) -> Self {
+    pub fn new(app: Arc<AppState>, head: Parts, body: Incoming) -> Self {
         Self { app, head, file: String::new(), body, at_end: false }
     }
 
@@ -46,9 +46,9 @@ impl Call {
     }
 
     /// The body, as a valid record.
-    pub async fn record(&mut self) -> Result<NewRecord, Failure> {
+    pub async fn record(&mut self) -> Result<NewRecord, HttpError> {
         if !is_json(&self.head.headers) {
-            return Err(Failure::new(
+            return Err(HttpError::new(
                 ErrorStatus::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be JSON and say so: send it with `Content-Type: application/json`.",
             ));
@@ -58,7 +58,7 @@ impl Call {
     }
 
     /// The whole body.
-    async fn body(&mut self) -> Result<Vec<u8>, Failure> {
+    async fn body(&mut self) -> Result<Vec<u8>, HttpError> {
         let limits = self.app.limits();
         let limit = limits.max_body;
         let announced = self.body.size_hint().lower();
@@ -68,21 +68,21 @@ impl Call {
         let within = limits.body_timeout;
         match tokio::time::timeout(within, self.read(limit, announced as usize)).await {
             Ok(body) => body,
-            Err(_) => Err(Failure::new(
+            Err(_) => Err(HttpError::new(
                 ErrorStatus::REQUEST_TIMEOUT,
                 format!("The body was not complete after {} s.", within.as_secs_f64()),
             )),
         }
     }
 
-    async fn read(&mut self, limit: usize, announced: usize) -> Result<Vec<u8>, Failure> {
+    async fn read(&mut self, limit: usize, announced: usize) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::with_capacity(announced);
         // A body of a known length has ended with its last byte: to wait for the parser to say so costs another turn.
         while !self.body.is_end_stream()
             && let Some(frame) = self.body.frame().await
         {
             let frame = frame.map_err(|error| {
-                Failure::new(ErrorStatus::BAD_REQUEST, "The body ended early or is not framed as HTTP asks.")
+                HttpError::new(ErrorStatus::BAD_REQUEST, "The body ended early or is not framed as HTTP asks.")
                     .titled(VALIDATION_ERROR)
                     .logged(format!("a request's body could not be read: {error}"))
             })?;
@@ -97,16 +97,16 @@ impl Call {
     }
 }
 
-fn too_large(limit: usize) -> Failure {
-    Failure::new(
+fn too_large(limit: usize) -> HttpError {
+    HttpError::new(
         ErrorStatus::PAYLOAD_TOO_LARGE,
         format!("The body is larger than {limit} bytes, the most that is read."),
     )
 }
 
-fn record(body: &[u8]) -> Result<NewRecord, Failure> {
+fn record(body: &[u8]) -> Result<NewRecord, HttpError> {
     let unusable = |problem: String| {
-        Failure::new(ErrorStatus::BAD_REQUEST, format!("The body {problem}."))
+        HttpError::new(ErrorStatus::BAD_REQUEST, format!("The body {problem}."))
             .titled(VALIDATION_ERROR)
             .because(vec![Problem::new("body", problem)])
     };
@@ -117,7 +117,7 @@ fn record(body: &[u8]) -> Result<NewRecord, Failure> {
     let draft: CreateRequest =
         serde_json::from_str(&text).map_err(|error| unusable(format!("is not JSON that can be read: {error}")))?;
     draft.check().map_err(|problems| {
-        Failure::new(ErrorStatus::BAD_REQUEST, "The record is not valid: see details.")
+        HttpError::new(ErrorStatus::BAD_REQUEST, "The record is not valid: see details.")
             .titled(VALIDATION_ERROR)
             .because(problems)
     })

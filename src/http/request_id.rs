@@ -13,9 +13,9 @@ use hyper::header::{HeaderName, HeaderValue};
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id taken from a client, in bytes.
-const LONGEST: usize = 128;
+const MAX_CLIENT_LENGTH: usize = 128;
 /// Hexadecimal digits of the process, a dash, and the decimal digits of the largest counter.
-const LONGEST_OF_OURS: usize = 16 + 1 + 20;
+const MAX_GENERATED_LENGTH: usize = 16 + 1 + 20;
 
 /// Gives out ids that are unique in this process, and with near certainty among all.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ pub struct RequestIds {
 #[derive(Debug, Clone)]
 pub enum RequestId {
     /// Made here: the text and its length.
-    Ours([u8; LONGEST_OF_OURS], u8),
+    Generated([u8; MAX_GENERATED_LENGTH], u8),
     /// The client's, which is sane.
-    Theirs(HeaderValue),
+    FromClient(HeaderValue),
 }
 
 impl RequestIds {
@@ -53,7 +53,7 @@ impl RequestIds {
     /// The id of a request with these headers.
     pub fn of(&self, headers: &HeaderMap) -> RequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(theirs) if is_sane(theirs.as_bytes()) => RequestId::Theirs(theirs.clone()),
+            Some(theirs) if is_sane(theirs.as_bytes()) => RequestId::FromClient(theirs.clone()),
             _ => self.fresh(),
         }
     }
@@ -69,11 +69,11 @@ impl RequestIds {
             number /= 10;
         }
         let digits = &digits[first..];
-        let mut text = [0; LONGEST_OF_OURS];
+        let mut text = [0; MAX_GENERATED_LENGTH];
         let (process, rest) = text.split_at_mut(self.process.len());
         process.copy_from_slice(&self.process);
         rest[..digits.len()].copy_from_slice(digits);
-        RequestId::Ours(text, (self.process.len() + digits.len()) as u8)
+        RequestId::Generated(text, (self.process.len() + digits.len()) as u8)
     }
 }
 
@@ -81,8 +81,8 @@ impl RequestId {
     /// As the value of the header.
     pub fn header(&self) -> HeaderValue {
         match self {
-            Self::Ours(..) => HeaderValue::from_str(self).unwrap_or(HeaderValue::from_static("none")),
-            Self::Theirs(theirs) => theirs.clone(),
+            Self::Generated(..) => HeaderValue::from_str(self).unwrap_or(HeaderValue::from_static("none")),
+            Self::FromClient(theirs) => theirs.clone(),
         }
     }
 }
@@ -93,14 +93,14 @@ impl Deref for RequestId {
 
     fn deref(&self) -> &str {
         match self {
-            Self::Ours(text, length) => std::str::from_utf8(&text[..usize::from(*length)]).unwrap_or("none"),
-            Self::Theirs(theirs) => theirs.to_str().unwrap_or("none"),
+            Self::Generated(text, length) => std::str::from_utf8(&text[..usize::from(*length)]).unwrap_or("none"),
+            Self::FromClient(theirs) => theirs.to_str().unwrap_or("none"),
         }
     }
 }
 
 fn is_sane(id: &[u8]) -> bool {
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+    (1..=MAX_CLIENT_LENGTH).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::exchange::Exchange;
 use crate::attendance::{CacheStatus, RowStream, StreamError, json};
 
 /// Headers that most answers have at the most. The parser keeps the map for the connection's next request, so room counts.
-const HEADERS: usize = 6;
+const TYPICAL_HEADERS: usize = 6;
 
 /// An answer that is one sentence.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,7 +39,7 @@ pub struct Reply {
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(HEADERS), body: Body::empty(), cached: None }
+        Self { status, headers: HeaderMap::with_capacity(TYPICAL_HEADERS), body: Body::empty(), cached: None }
     }
 
     /// An answer with a body of some type.
@@ -56,11 +56,11 @@ impl Reply {
 
     /// A value as JSON, for nobody to keep.
     pub fn value<T: Serialize>(status: StatusCode, value: &T) -> Self {
-        Self::passing(status, json::line(value).into())
+        Self::uncacheable_json(status, json::line(value).into())
     }
 
     /// JSON that is true for this moment only.
-    pub fn passing(status: StatusCode, body: Bytes) -> Self {
+    pub fn uncacheable_json(status: StatusCode, body: Bytes) -> Self {
         let mut reply = Self::json(status, Body::full(body));
         reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply

@@ -12,14 +12,14 @@ use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::App;
-use super::error::{ErrorStatus, Failure};
+use super::error::{ErrorStatus, HttpError};
 use super::handlers::{create, docs, health, home, metrics, probes, search, search_all};
-use super::request::Call;
+use super::request::RequestContext;
 use super::response::Reply;
+use super::state::AppState;
 
 /// Longest path and query, in bytes.
-const LONGEST_TARGET: usize = 8192;
+const MAX_TARGET_LENGTH: usize = 8192;
 /// Label of what is no route.
 pub const UNMATCHED: Label = Label(ROUTES.len());
 /// How many labels there are.
@@ -88,23 +88,23 @@ const ROUTES: [(&str, &str, Endpoint); 17] = [
     ("/index.html", GET, Endpoint::Moved("/")),
 ];
 
-async fn dispatch(endpoint: Endpoint, call: &mut Call) -> Result<Reply, Failure> {
+async fn dispatch(endpoint: Endpoint, context: &mut RequestContext) -> Result<Reply, HttpError> {
     // Every request makes room for the largest of these; what takes long anyway is in a box of its own.
     match endpoint {
-        Endpoint::Create => Box::pin(create::create(call)).await,
-        Endpoint::Search => search::search(call).await,
-        Endpoint::SearchAll => search_all::search_all(call).await,
-        Endpoint::Health => health::health(call).await,
-        Endpoint::HealthDetail => Box::pin(health::detail(call)).await,
+        Endpoint::Create => Box::pin(create::create(context)).await,
+        Endpoint::Search => search::search(context).await,
+        Endpoint::SearchAll => search_all::search_all(context).await,
+        Endpoint::Health => health::health(context).await,
+        Endpoint::HealthDetail => Box::pin(health::detail(context)).await,
         Endpoint::Livez => Ok(probes::livez()),
-        Endpoint::Readyz => probes::readyz(call).await,
-        Endpoint::Metrics => metrics::metrics(call),
-        Endpoint::OpenApi => Ok(docs::openapi(call)),
+        Endpoint::Readyz => probes::readyz(context).await,
+        Endpoint::Metrics => metrics::metrics(context),
+        Endpoint::OpenApi => Ok(docs::openapi(context)),
         Endpoint::DocsPage => docs::page(),
-        Endpoint::DocsFile => docs::file(call),
+        Endpoint::DocsFile => docs::file(context),
         Endpoint::Favicon => docs::favicon(),
-        Endpoint::Home => Ok(Box::pin(home::home(call)).await),
-        Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, call.query()))),
+        Endpoint::Home => Ok(Box::pin(home::home(context)).await),
+        Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, context.query()))),
     }
 }
 
@@ -146,7 +146,7 @@ pub struct EndpointRoute {
 
 /// Where a method and a raw path lead.
 pub fn find(method: &Method, raw_path: &str) -> Route {
-    if raw_path.len() > LONGEST_TARGET {
+    if raw_path.len() > MAX_TARGET_LENGTH {
         return Route::TooLong;
     }
     let path =
@@ -216,48 +216,48 @@ impl Route {
     }
 
     /// Answers the request without waiting for anything, if that is possible: what this process has in memory is sent as it is.
-    pub fn answer_at_once(&self, app: &App, request: &Request<Incoming>, now: Instant) -> Option<Reply> {
+    pub fn try_answer_cached(&self, app: &AppState, request: &Request<Incoming>, now: Instant) -> Option<Reply> {
         let Self::Endpoint(EndpointRoute { endpoint, .. }) = self else { return None };
         let query = request.uri().query().unwrap_or_default();
-        if request.method() != Method::GET || query.len() > LONGEST_TARGET || !request.body().is_end_stream() {
+        if request.method() != Method::GET || query.len() > MAX_TARGET_LENGTH || !request.body().is_end_stream() {
             return None;
         }
         match endpoint {
-            Endpoint::Search => search::at_once(app, query, request.headers(), now),
-            Endpoint::SearchAll => search_all::at_once(app, query, request.headers(), now),
+            Endpoint::Search => search::try_cached(app, query, request.headers(), now),
+            Endpoint::SearchAll => search_all::try_cached(app, query, request.headers(), now),
             _ => None,
         }
     }
 
     /// Answers the request.
-    pub async fn answer(self, call: &mut Call) -> Result<Reply, Failure> {
-        if call.query().len() > LONGEST_TARGET {
+    pub async fn answer(self, context: &mut RequestContext) -> Result<Reply, HttpError> {
+        if context.query().len() > MAX_TARGET_LENGTH {
             return Self::too_long();
         }
         match self {
             Self::Endpoint(EndpointRoute { endpoint, file, .. }) => {
-                call.file = file;
-                dispatch(endpoint, call).await
+                context.file = file;
+                dispatch(endpoint, context).await
             }
-            Self::WrongMethod { allow, .. } => Err(Failure::method_not_allowed(allow)),
+            Self::WrongMethod { allow, .. } => Err(HttpError::method_not_allowed(allow)),
             Self::Options { allow, .. } => {
                 let mut reply = Reply::empty(StatusCode::OK);
                 reply.headers.insert(ALLOW, HeaderValue::from_static(allow));
                 reply.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 Ok(reply)
             }
-            Self::Unclean(path) => Ok(Reply::moved(&with_query(&path, call.query()))),
+            Self::Unclean(path) => Ok(Reply::moved(&with_query(&path, context.query()))),
             Self::TooLong => Self::too_long(),
-            Self::Unknown => Err(Failure::new(
+            Self::Unknown => Err(HttpError::new(
                 ErrorStatus::NOT_FOUND,
                 "There is no such resource. GET /openapi.json describes those there are, /apidocs/ shows them.",
             )),
         }
     }
 
-    fn too_long() -> Result<Reply, Failure> {
-        let message = format!("The path and the query may each have at most {LONGEST_TARGET} bytes.");
-        Err(Failure::new(ErrorStatus::URI_TOO_LONG, message))
+    fn too_long() -> Result<Reply, HttpError> {
+        let message = format!("The path and the query may each have at most {MAX_TARGET_LENGTH} bytes.");
+        Err(HttpError::new(ErrorStatus::URI_TOO_LONG, message))
     }
 }
 

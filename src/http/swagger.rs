@@ -13,7 +13,7 @@ use rust_embed::RustEmbed;
 /// Our page, initializer, style and icon.
 #[derive(RustEmbed)]
 #[folder = "assets/swagger/"]
-struct Ours;
+struct OwnFiles;
 
 /// A file and what it is.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub struct File {
 
 /// The file of that name, if there is one.
 pub fn file(name: &str) -> Option<File> {
-    let bytes = match Ours::get(name) {
+    let bytes = match OwnFiles::get(name) {
         Some(ours) => ours.data,
-        None => theirs(name)?,
+        None => vendored(name)?,
     };
     let bytes = match bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -37,7 +37,7 @@ pub fn file(name: &str) -> Option<File> {
     Some(File { bytes, content_type: HeaderValue::from_static(content_type(name)) })
 }
 
-fn theirs(name: &str) -> Option<Cow<'static, [u8]>> {
+fn vendored(name: &str) -> Option<Cow<'static, [u8]>> {
     // Its configuration goes into its own initializer only, which ours replaces. A file it cannot make is none.
     let file = utoipa_swagger_ui::serve(name, Arc::new(utoipa_swagger_ui::Config::default())).ok()??;
     Some(file.bytes)
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn our_files_name_no_other_host() {
-        for name in Ours::iter() {
+        for name in OwnFiles::iter() {
             let file = file(&name).unwrap();
             let text = String::from_utf8_lossy(&file.bytes).replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("url(//"), "{name}");

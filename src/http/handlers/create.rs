@@ -2,9 +2,9 @@
 
 use hyper::StatusCode;
 
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::{ErrorBody, HttpError};
 use crate::http::openapi::NewRecord;
-use crate::http::request::Call;
+use crate::http::request::RequestContext;
 use crate::http::response::{Message, Reply};
 
 /// Record an employee's attendance
@@ -27,9 +27,9 @@ use crate::http::response::{Message, Reply};
         (status = 415, description = "The content type is not `application/json` or `application/*+json`", body = ErrorBody),
     )
 )]
-pub async fn create(call: &mut Call) -> Result<Reply, Failure> {
-    let record = call.record().await?;
-    call.app.attendance.create(&record).await?;
+pub async fn create(context: &mut RequestContext) -> Result<Reply, HttpError> {
+    let record = context.record().await?;
+    context.app.attendance.create(&record).await?;
     let message = format!("Successfully created the record for the employee id: ${}", record.id);
     Ok(Reply::value(StatusCode::OK, &Message { message: &message }))
 }

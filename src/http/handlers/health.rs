@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::attendance::{Health, json};
-use crate::http::error::Failure;
-use crate::http::request::Call;
+use crate::http::error::HttpError;
+use crate::http::request::RequestContext;
 use crate::http::response::{Message, Reply};
 
 const HEALTHY: &str = "Attendance API is running fine and ready to serve requests";
@@ -92,11 +92,11 @@ impl DependencyDetail {
             example = json!({"message": "Attendance API is not healthy, please check logs"})),
     )
 )]
-pub async fn health(call: &Call) -> Result<Reply, Failure> {
+pub async fn health(context: &RequestContext) -> Result<Reply, HttpError> {
     static BODIES: LazyLock<[Bytes; 2]> =
         LazyLock::new(|| [false, true].map(|up| json::line(&Message { message: verdict(up).1 }).into()));
-    let up = call.app.health.postgresql.is_up().await;
-    Ok(Reply::passing(verdict(up).0, BODIES[usize::from(up)].clone()))
+    let up = context.app.health.postgresql.is_up().await;
+    Ok(Reply::uncacheable_json(verdict(up).0, BODIES[usize::from(up)].clone()))
 }
 
 /// Which dependency is up, which is down, why and since when
@@ -110,8 +110,8 @@ pub async fn health(call: &Call) -> Result<Reply, Failure> {
         (status = 400, description = "PostgreSQL is not usable", body = HealthDetail),
     )
 )]
-pub async fn detail(call: &Call) -> Result<Reply, Failure> {
-    let board = &call.app.health;
+pub async fn detail(context: &RequestContext) -> Result<Reply, HttpError> {
+    let board = &context.app.health;
     let (postgresql, redis) = tokio::join!(board.postgresql.check(), async {
         match &board.redis {
             Some(redis) => Some((redis.managed, redis.check().await)),
@@ -125,7 +125,7 @@ pub async fn detail(call: &Call) -> Result<Reply, Failure> {
         redis: redis.as_ref().map_or("off", |(_, health)| word(health.up)),
         status: word(postgresql.up),
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: call.app.started.elapsed().as_secs(),
+        uptime_seconds: context.app.started.elapsed().as_secs(),
         details: Details {
             postgresql: DependencyDetail::new(board.postgresql.managed, postgresql),
             redis: redis.map(|(managed, health)| DependencyDetail::new(managed, health)),

@@ -5,18 +5,18 @@
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue};
 
-use crate::http::request::Call;
+use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
 
 const PAGE: &str = include_str!("home.html");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page.
-pub async fn home(call: &Call) -> Reply {
-    let up = call.app.health.postgresql.is_up().await;
+pub async fn home(context: &RequestContext) -> Reply {
+    let up = context.app.health.postgresql.is_up().await;
     let (class, state) = if up { ("up", "healthy") } else { ("down", "not healthy") };
     let page = PAGE
-        .replace("{{host}}", host(call.head.headers.get(HOST)))
+        .replace("{{host}}", host(context.head.headers.get(HOST)))
         .replace("{{version}}", env!("CARGO_PKG_VERSION"))
         .replace("{{class}}", class)
         .replace("{{state}}", state);

@@ -3,8 +3,8 @@
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use crate::http::error::Failure;
-use crate::http::request::Call;
+use crate::http::error::HttpError;
+use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
 use crate::telemetry::metrics::CONTENT_TYPE;
 
@@ -17,8 +17,11 @@ use crate::telemetry::metrics::CONTENT_TYPE;
     responses((status = 200, description = "All metrics", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
         example = "# HELP attendance_api Attendance API version\n# TYPE attendance_api gauge\nattendance_api{version=\"0.1.0\"} 1\n"))
 )]
-pub fn metrics(call: &Call) -> Result<Reply, Failure> {
-    let text =
-        call.app.metrics.render().map_err(|error| Failure::bug(format!("a metric cannot be rendered: {error}")))?;
+pub fn metrics(context: &RequestContext) -> Result<Reply, HttpError> {
+    let text = context
+        .app
+        .metrics
+        .render()
+        .map_err(|error| HttpError::bug(format!("a metric cannot be rendered: {error}")))?;
     Ok(Reply::new(StatusCode::OK, HeaderValue::from_static(CONTENT_TYPE), Body::full(text)))
 }

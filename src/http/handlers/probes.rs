@@ -5,8 +5,8 @@
 
 use hyper::StatusCode;
 
-use crate::http::error::{ErrorBody, Failure};
-use crate::http::request::Call;
+use crate::http::error::{ErrorBody, HttpError};
+use crate::http::request::RequestContext;
 use crate::http::response::{Message, Reply};
 
 /// Whether the process lives
@@ -33,12 +33,12 @@ pub fn livez() -> Reply {
             headers(("Retry-After" = u32, description = "Seconds until it is worth trying again"))),
     )
 )]
-pub async fn readyz(call: &Call) -> Result<Reply, Failure> {
-    if call.app.is_draining() {
-        return Err(Failure::draining());
+pub async fn readyz(context: &RequestContext) -> Result<Reply, HttpError> {
+    if context.app.is_draining() {
+        return Err(HttpError::draining());
     }
-    if !call.app.health.postgresql.is_up().await {
-        return Err(Failure::unavailable(
+    if !context.app.health.postgresql.is_up().await {
+        return Err(HttpError::unavailable(
             "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why.",
         ));
     }

@@ -5,13 +5,13 @@ use std::time::Instant;
 use hyper::HeaderMap;
 
 use crate::attendance::{Attendance, PreparedFind};
-use crate::http::App;
 use crate::http::conditional;
-use crate::http::error::{ErrorBody, ErrorStatus, Failure};
+use crate::http::error::{ErrorBody, ErrorStatus, HttpError};
 use crate::http::openapi::Record;
 use crate::http::query::{self, Search};
-use crate::http::request::Call;
+use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::state::AppState;
 
 /// Find one employee's record
 ///
@@ -31,16 +31,16 @@ use crate::http::response::Reply;
         (status = 404, description = "There is no such record", body = ErrorBody),
     )
 )]
-pub async fn search(call: &mut Call) -> Result<Reply, Failure> {
-    let find = parse(&call.app.attendance, call.query())?;
-    match call.app.attendance.find(&find).await? {
-        Some(answer) => Ok(conditional::reply(&call.head.headers, &answer)),
-        None => Err(Failure::new(ErrorStatus::NOT_FOUND, "There is no such record.")),
+pub async fn search(context: &mut RequestContext) -> Result<Reply, HttpError> {
+    let find = parse(&context.app.attendance, context.query())?;
+    match context.app.attendance.find(&find).await? {
+        Some(answer) => Ok(conditional::reply(&context.head.headers, &answer)),
+        None => Err(HttpError::new(ErrorStatus::NOT_FOUND, "There is no such record.")),
     }
 }
 
 /// The same for a request that need not wait for its answer.
-pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
+pub fn try_cached(app: &AppState, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
     let attendance = app.attendance.as_ref();
     if !attendance.has_memory_cache() {
         return None;
@@ -49,7 +49,7 @@ pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Opt
     Some(conditional::reply(headers, &answer))
 }
 
-fn parse(attendance: &Attendance, query: &str) -> Result<PreparedFind, Failure> {
+fn parse(attendance: &Attendance, query: &str) -> Result<PreparedFind, HttpError> {
     let Search { id, date } = query::search(query)?;
     Ok(attendance.prepare_find(id, date))
 }

@@ -6,12 +6,12 @@ use hyper::header::{HeaderValue, LINK};
 use hyper::{HeaderMap, StatusCode};
 
 use crate::attendance::{Answer, Listing, PreparedList};
-use crate::http::App;
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::{ErrorBody, HttpError};
 use crate::http::openapi::Record;
 use crate::http::query::{self, SearchAll};
-use crate::http::request::Call;
+use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
+use crate::http::state::AppState;
 use crate::http::{conditional, openapi};
 
 /// List records
@@ -36,10 +36,10 @@ use crate::http::{conditional, openapi};
         (status = 400, description = "A parameter cannot be used; `details` says which", body = ErrorBody),
     )
 )]
-pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
-    let list = call.app.attendance.prepare_list(query::search_all(call.query())?);
-    match call.app.attendance.list(&list).await? {
-        Listing::Complete(answer) => Ok(whole(&call.head.headers, &list, &answer)),
+pub async fn search_all(context: &mut RequestContext) -> Result<Reply, HttpError> {
+    let list = context.app.attendance.prepare_list(query::search_all(context.query())?);
+    match context.app.attendance.list(&list).await? {
+        Listing::Complete(answer) => Ok(whole(&context.head.headers, &list, &answer)),
         Listing::Stream(rows) => {
             let mut reply = Reply::json(StatusCode::OK, Body::rows(rows));
             conditional::revalidated(&mut reply);
@@ -49,7 +49,7 @@ pub async fn search_all(call: &mut Call) -> Result<Reply, Failure> {
 }
 
 /// The same for a request that need not wait for its answer.
-pub fn at_once(app: &App, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
+pub fn try_cached(app: &AppState, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
     let attendance = app.attendance.as_ref();
     if !attendance.has_memory_cache() {
         return None;

@@ -18,7 +18,7 @@ const STATUSES: [u16; 6] = [200, 304, 400, 404, 409, 503];
 
 /// The handles found so far.
 #[derive(Debug)]
-pub struct Observations([[[OnceLock<Handles>; STATUSES.len()]; METHODS.len()]; router::LABELS]);
+pub struct RequestMetrics([[[OnceLock<Handles>; STATUSES.len()]; METHODS.len()]; router::LABELS]);
 
 #[derive(Debug)]
 struct Handles {
@@ -41,7 +41,7 @@ impl Handles {
     }
 }
 
-impl Observations {
+impl RequestMetrics {
     /// With no handle found yet.
     pub fn new() -> Self {
         Self(std::array::from_fn(|_| std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new()))))
@@ -79,12 +79,12 @@ mod tests {
 
     #[test]
     fn every_request_is_counted_under_its_own_labels() {
-        let (metrics, observations) = (Metrics::new("v", "p").unwrap(), Observations::new());
+        let (metrics, request_metrics) = (Metrics::new("v", "p").unwrap(), RequestMetrics::new());
         let health = router::find(&Method::GET, "/api/v1/attendance/health").label();
         for (method, route, status) in
             [("GET", health, 200), ("GET", health, 200), ("PUT", router::UNMATCHED, 405), ("GET", health, 499)]
         {
-            observations.observe(&metrics, method, route, status, 0.001);
+            request_metrics.observe(&metrics, method, route, status, 0.001);
         }
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Asked again this often at the most.
-const MOST: usize = 4;
+const MAX_REPOLLS: usize = 4;
 
 /// Set while it runs: whoever wakes it then need not wake its task.
 const RUNNING: u8 = 1;
@@ -19,7 +19,7 @@ const WOKEN: u8 = 2;
 
 /// Takes the wakes of one future of a task.
 #[derive(Debug)]
-pub struct Turns {
+pub struct RepollOnWake {
     state: Arc<State>,
     waker: Waker,
 }
@@ -31,7 +31,7 @@ struct State {
     flags: AtomicU8,
 }
 
-impl Turns {
+impl RepollOnWake {
     /// For a future that has not been asked yet.
     pub fn new() -> Self {
         let state = Arc::new(State { task: OnceLock::new(), flags: AtomicU8::new(0) });
@@ -42,7 +42,7 @@ impl Turns {
     pub fn poll<T>(&self, cx: &mut Context<'_>, mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let task = self.state.task.get_or_init(|| cx.waker().clone());
         let mut inner = Context::from_waker(&self.waker);
-        for _ in 0..MOST {
+        for _ in 0..MAX_REPOLLS {
             // Each change is a read-modify-write, so that what a waker has written is seen by whoever runs after it.
             self.state.flags.swap(RUNNING, AcqRel);
             if let Poll::Ready(outcome) = ask(&mut inner) {
@@ -95,7 +95,7 @@ mod tests {
     fn a_wake_from_within_is_answered_at_once() {
         let (count, waker) = task();
         let mut left = 2;
-        let outcome = Turns::new().poll(&mut Context::from_waker(&waker), |cx| {
+        let outcome = RepollOnWake::new().poll(&mut Context::from_waker(&waker), |cx| {
             left -= 1;
             cx.waker().wake_by_ref();
             if left == 0 { Poll::Ready(()) } else { Poll::Pending }
@@ -107,18 +107,18 @@ mod tests {
     fn one_that_never_rests_queues_in_between() {
         let (count, waker) = task();
         let mut asked = 0;
-        let outcome: Poll<()> = Turns::new().poll(&mut Context::from_waker(&waker), |cx| {
+        let outcome: Poll<()> = RepollOnWake::new().poll(&mut Context::from_waker(&waker), |cx| {
             asked += 1;
             cx.waker().wake_by_ref();
             Poll::Pending
         });
-        assert_eq!((outcome, asked, count.0.load(Acquire)), (Poll::Pending, MOST, 1));
+        assert_eq!((outcome, asked, count.0.load(Acquire)), (Poll::Pending, MAX_REPOLLS, 1));
     }
 
     #[test]
     fn a_wake_from_outside_wakes_the_task() {
         let (count, waker) = task();
-        let turns = Turns::new();
+        let turns = RepollOnWake::new();
         let mut kept = None;
         let outcome: Poll<()> = turns.poll(&mut Context::from_waker(&waker), |cx| {
             kept = Some(cx.waker().clone());

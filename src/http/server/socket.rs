@@ -14,28 +14,29 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::activity::Activity;
-use super::error::Failure;
-use super::{App, exchange};
+use super::connection_state::ConnectionState;
+use crate::http::error::HttpError;
+use crate::http::exchange;
+use crate::http::state::AppState;
 
 /// What is copied together rather than written in pieces, in bytes.
-const SHORT: usize = 1024;
+const MAX_JOINED_WRITE: usize = 1024;
 
 /// One client connection.
 #[derive(Debug)]
 pub struct Socket {
     tcp: TcpStream,
     peer: SocketAddr,
-    app: Arc<App>,
-    activity: Arc<Activity>,
+    app: Arc<AppState>,
+    connection: Arc<ConnectionState>,
     /// What is being written in place of the parser's own answer.
     refusal: Option<Bytes>,
 }
 
 impl Socket {
     /// Wraps an accepted connection.
-    pub fn new(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, activity: Arc<Activity>) -> Self {
-        Self { tcp, peer, app, activity, refusal: None }
+    pub fn new(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, connection: Arc<ConnectionState>) -> Self {
+        Self { tcp, peer, app, connection, refusal: None }
     }
 
     /// The bare connection.
@@ -44,7 +45,7 @@ impl Socket {
     }
 
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.activity.wrote(result.is_ready());
+        self.connection.wrote(result.is_ready());
         result
     }
 
@@ -68,11 +69,11 @@ impl Socket {
 }
 
 /// The parser's head (status line and headers) with our headers and body.
-fn refusal(app: &App, peer: SocketAddr, head: &[u8]) -> Bytes {
+fn refusal(app: &AppState, peer: SocketAddr, head: &[u8]) -> Bytes {
     let head = String::from_utf8_lossy(head);
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(400);
     let id = app.ids.fresh();
-    let body = Failure::of_head(status).body(&id);
+    let body = HttpError::of_head(status).body(&id);
     let kept = head.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with("content-length"));
     let mut out: String = kept.flat_map(|line| [line, "\r\n"]).collect();
     out.push_str("content-type: application/json\r\nx-content-type-options: nosniff\r\n");
@@ -82,7 +83,7 @@ fn refusal(app: &App, peer: SocketAddr, head: &[u8]) -> Bytes {
 }
 
 /// All pieces as one, if they fit.
-fn joined<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
+fn joined<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; MAX_JOINED_WRITE]) -> Option<&'a [u8]> {
     let mut length = 0;
     for piece in pieces {
         whole.get_mut(length..length + piece.len())?.copy_from_slice(piece);
@@ -97,7 +98,7 @@ impl AsyncRead for Socket {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            this.activity.received();
+            this.connection.received();
         }
         Poll::Ready(Ok(()))
     }
@@ -106,7 +107,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if !this.activity.is_answering() {
+        if !this.connection.is_answering() {
             return this.poll_refuse(cx, &[IoSlice::new(buf)]);
         }
         let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
@@ -119,11 +120,11 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if !this.activity.is_answering() {
+        if !this.connection.is_answering() {
             return this.poll_refuse(cx, bufs);
         }
         // A head and a short body as one piece: the kernel takes that faster than two.
-        let mut whole = [0; SHORT];
+        let mut whole = [0; MAX_JOINED_WRITE];
         let result = match joined(bufs, &mut whole) {
             Some(whole) => Pin::new(&mut this.tcp).poll_write(cx, whole),
             None => Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs),
@@ -138,7 +139,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
-        this.activity.flushed();
+        this.connection.flushed();
         Poll::Ready(Ok(()))
     }
 
@@ -153,8 +154,8 @@ mod tests {
 
     #[test]
     fn pieces_that_fit_become_one() {
-        let (head, body) = ([b'h'; SHORT - 3], *b"abc");
-        let mut whole = [0; SHORT];
+        let (head, body) = ([b'h'; MAX_JOINED_WRITE - 3], *b"abc");
+        let mut whole = [0; MAX_JOINED_WRITE];
         let pieces = [IoSlice::new(&head), IoSlice::new(&[]), IoSlice::new(&body)];
         assert_eq!(joined(&pieces, &mut whole), Some([&head[..], &body].concat().as_slice()));
         assert_eq!(joined(&pieces[2..], &mut whole), Some(&body[..]));
@@ -163,9 +164,9 @@ mod tests {
 
     #[test]
     fn pieces_that_do_not_fit_stay_as_they_are() {
-        let (head, body) = ([b'h'; SHORT - 3], *b"abcd");
-        let mut whole = [0; SHORT];
+        let (head, body) = ([b'h'; MAX_JOINED_WRITE - 3], *b"abcd");
+        let mut whole = [0; MAX_JOINED_WRITE];
         assert_eq!(joined(&[IoSlice::new(&head), IoSlice::new(&body)], &mut whole), None);
-        assert_eq!(joined(&[IoSlice::new(&[b'b'; SHORT + 1])], &mut whole), None);
+        assert_eq!(joined(&[IoSlice::new(&[b'b'; MAX_JOINED_WRITE + 1])], &mut whole), None);
     }
 }

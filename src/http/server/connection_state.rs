@@ -37,7 +37,7 @@ const JUST_NOW: u64 = u64::MAX;
 /// The state of one connection, shared by its socket, its requests and its timer. Moments are nanoseconds since it was
 /// opened.
 #[derive(Debug)]
-pub struct Activity {
+pub struct ConnectionState {
     opened: Instant,
     phase: AtomicU8,
     /// When the phase began.
@@ -50,7 +50,7 @@ pub struct Activity {
     unread: AtomicBool,
 }
 
-impl Activity {
+impl ConnectionState {
     /// A connection that was just opened.
     pub fn new() -> Self {
         Self {
@@ -174,40 +174,40 @@ mod tests {
 
     #[test]
     fn one_thing_is_due_at_any_moment() {
-        let (activity, limits) = (Activity::new(), limits());
-        let due = || activity.due(&limits).map(|(_, overdue)| overdue);
+        let (connection, limits) = (ConnectionState::new(), limits());
+        let due = || connection.due(&limits).map(|(_, overdue)| overdue);
         assert_eq!(due(), Some(Overdue::Head));
-        activity.request_began();
+        connection.request_began();
         assert_eq!(due(), None);
-        activity.wrote(false);
+        connection.wrote(false);
         assert_eq!(due(), Some(Overdue::Write));
-        activity.wrote(true);
-        activity.request_ended(Instant::now());
+        connection.wrote(true);
+        connection.request_ended(Instant::now());
         assert_eq!(due(), Some(Overdue::Idle));
-        activity.received();
+        connection.received();
         assert_eq!(due(), Some(Overdue::Head));
     }
 
     #[test]
     fn a_stalled_client_gets_no_more_time_by_being_asked_again() {
-        let (activity, limits) = (Activity::new(), limits());
-        activity.request_began();
-        activity.wrote(false);
-        let due = activity.due(&limits);
-        activity.wrote(false);
-        assert_eq!(activity.due(&limits), due);
+        let (connection, limits) = (ConnectionState::new(), limits());
+        connection.request_began();
+        connection.wrote(false);
+        let due = connection.due(&limits);
+        connection.wrote(false);
+        assert_eq!(connection.due(&limits), due);
     }
 
     #[test]
     fn an_answer_is_owed_until_it_has_left() {
-        let activity = Activity::new();
-        assert!(!activity.is_answering());
-        activity.request_began();
-        activity.flushed();
-        assert!(activity.is_answering());
-        activity.request_ended(Instant::now());
-        assert!(activity.is_answering());
-        activity.flushed();
-        assert!(!activity.is_answering());
+        let connection = ConnectionState::new();
+        assert!(!connection.is_answering());
+        connection.request_began();
+        connection.flushed();
+        assert!(connection.is_answering());
+        connection.request_ended(Instant::now());
+        assert!(connection.is_answering());
+        connection.flushed();
+        assert!(!connection.is_answering());
     }
 }

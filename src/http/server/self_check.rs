@@ -11,36 +11,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::App;
-use super::connection::{self, Stop};
+use super::connection::{self, Shutdown};
+use crate::http::state::AppState;
 
 const REQUEST: &[u8] =
     b"GET /livez HTTP/1.1\r\nhost: localhost\r\nuser-agent: attendance-api-watchdog\r\nconnection: close\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 ";
 /// More than `/livez` answers.
-const LIMIT: u64 = 4096;
+const MAX_ANSWER_BYTES: u64 = 4096;
 
 /// Asks whether the process lives; the caller sets the bound.
 ///
 /// # Errors
 /// What is wrong, for the log.
-pub async fn ask_itself(app: Arc<App>) -> Result<(), String> {
+pub async fn self_check(app: Arc<AppState>) -> Result<(), String> {
     ask(app).await.map_err(|error| error.to_string())
 }
 
-async fn ask(app: Arc<App>) -> io::Result<()> {
+async fn ask(app: Arc<AppState>) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let mut client = TcpStream::connect(listener.local_addr()?).await?;
     let (server, peer) = listener.accept().await?;
     if peer != client.local_addr()? {
         return Err(io::Error::other("somebody else connected first"));
     }
-    let (_stop, stopped) = watch::channel(Stop::No);
+    let (_stop, stopped) = watch::channel(Shutdown::Running);
     let answering = connection::run(server, peer, app, stopped);
     let asking = async {
         client.write_all(REQUEST).await?;
         let mut answer = Vec::new();
-        client.take(LIMIT).read_to_end(&mut answer).await?;
+        client.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
         io::Result::Ok(answer)
     };
     let ((), answer) = tokio::join!(answering, asking);

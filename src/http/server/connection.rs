@@ -1,6 +1,6 @@
 //! One client connection, from accept to close.
 //!
-//! Policy: one timer a connection watches whatever is due (`activity.rs`). It is set later only when it has rung: a request
+//! Policy: one timer a connection watches whatever is due (`connection.rs`). It is set later only when it has rung: a request
 //! normally costs no timer operation. A connection ends in one of three ways: the protocol's own end, a client
 //! that is overdue (a stalled one is reset, so that the kernel does not keep its data), or the server's stop. A client that has
 //! only stopped sending still gets its answer, and one that has gone does not undo a create half-way.
@@ -19,33 +19,33 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use super::App;
-use super::activity::{Activity, Overdue};
-use super::exchange::Exchanges;
+use super::connection_state::{ConnectionState, Overdue};
+use super::repoll::RepollOnWake;
 use super::socket::Socket;
-use super::turn::Turns;
 use crate::config;
+use crate::http::exchange::RequestService;
+use crate::http::state::AppState;
 
 /// Smallest buffer the parser accepts.
-const SMALLEST_BUFFER: usize = 8192;
+const MIN_PARSER_BUFFER: usize = 8192;
 /// A client that is still sending after its answer gets this long to read the answer.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// And it may send this much.
-const LINGER_BYTES: usize = 16 << 20;
+const MAX_LINGER_BYTES: usize = 16 << 20;
 
 /// Where the socket stays, a connection is closed when it has been quiet for so long: a request that was on its way has come
 /// by then.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET_GRACE: Duration = Duration::from_millis(500);
 
 /// What open connections are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Go on.
-    No,
+pub enum Shutdown {
+    /// The server is running: connections stay open.
+    Running,
     /// Finish the request at hand, then close.
-    Drain,
-    /// Close.
-    Now,
+    Draining,
+    /// Close at once.
+    Forced,
 }
 
 enum End {
@@ -56,33 +56,37 @@ enum End {
 }
 
 /// Serves one connection to its end.
-pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<App>, mut stop: watch::Receiver<Stop>) {
+pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut stop: watch::Receiver<Shutdown>) {
     let limits = app.limits();
-    let activity = Arc::new(Activity::new());
-    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&activity));
-    let exchanges = Exchanges::new(Arc::clone(&app), peer, Arc::clone(&activity));
+    let connection = Arc::new(ConnectionState::new());
+    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&connection));
+    let exchanges = RequestService::new(Arc::clone(&app), peer, Arc::clone(&connection));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
         .max_header_size(limits.max_head)
-        .max_buf_size(limits.max_head.max(SMALLEST_BUFFER))
+        .max_buf_size(limits.max_head.max(MIN_PARSER_BUFFER))
         .serve_connection(TokioIo::new(socket), exchanges);
-    let mut watch = Watch { limits: &limits, activity: &activity, timer: None, set: None };
-    let turns = Turns::new();
+    let mut watch = TimeoutTimer { limits: &limits, connection: &connection, timer: None, set: None };
+    let turns = RepollOnWake::new();
     let told = stop.clone();
     let end = tokio::select! {
         biased;
         end = drive(&mut conn, &turns, &mut watch) => end,
-        () = once(ordered(&mut stop, |order| order != Stop::No), || told.has_changed().unwrap_or(true)) => {
+        () = once(ordered(&mut stop, |order| order != Shutdown::Running), || told.has_changed().unwrap_or(true)) => {
             // In a box, like the close: an open connection does not hold the room for its end.
-            Box::pin(wind_up(&mut conn, &turns, &mut watch, &mut stop, app.socket_stays)).await
+            Box::pin(drain(&mut conn, &turns, &mut watch, &mut stop, app.socket_stays)).await
         }
     };
-    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &activity, end)).await;
+    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &connection, end)).await;
 }
 
 /// Serves until HTTP has come to its end or the client is overdue.
-async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, turns: &Turns, watch: &mut Watch<'_>) -> End {
+async fn drive(
+    conn: &mut http1::Connection<TokioIo<Socket>, RequestService>,
+    turns: &RepollOnWake,
+    watch: &mut TimeoutTimer<'_>,
+) -> End {
     tokio::select! {
         biased;
         end = poll_fn(|cx| turns.poll(cx, |cx| conn.poll_without_shutdown(cx))) => End::Protocol(end),
@@ -92,31 +96,31 @@ async fn drive(conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>, turns: 
 
 /// Ends a connection of a stopping server: an idle one at once, one with a request after its answer. Where the socket stays, no
 /// request is to be lost: a client that got no `Connection: close` may be sending one just now.
-async fn wind_up(
-    conn: &mut http1::Connection<TokioIo<Socket>, Exchanges>,
-    turns: &Turns,
-    watch: &mut Watch<'_>,
-    stop: &mut watch::Receiver<Stop>,
+async fn drain(
+    conn: &mut http1::Connection<TokioIo<Socket>, RequestService>,
+    turns: &RepollOnWake,
+    watch: &mut TimeoutTimer<'_>,
+    stop: &mut watch::Receiver<Shutdown>,
     socket_stays: bool,
 ) -> End {
-    while socket_stays && !watch.activity.is_quiet(QUIET) {
+    while socket_stays && !watch.connection.is_quiet(QUIET_GRACE) {
         tokio::select! {
             biased;
             end = drive(conn, turns, watch) => return end,
-            () = ordered(stop, |order| order == Stop::Now) => return End::Stopped,
-            () = tokio::time::sleep(QUIET) => {}
+            () = ordered(stop, |order| order == Shutdown::Forced) => return End::Stopped,
+            () = tokio::time::sleep(QUIET_GRACE) => {}
         }
     }
     Pin::new(&mut *conn).graceful_shutdown();
     tokio::select! {
         biased;
         end = drive(conn, turns, watch) => end,
-        () = ordered(stop, |order| order == Stop::Now) => End::Stopped,
+        () = ordered(stop, |order| order == Shutdown::Forced) => End::Stopped,
     }
 }
 
 /// Waits for an order; a server that is gone has given all of them.
-async fn ordered(stop: &mut watch::Receiver<Stop>, which: impl Fn(Stop) -> bool) {
+async fn ordered(stop: &mut watch::Receiver<Shutdown>, which: impl Fn(Shutdown) -> bool) {
     let _ = stop.wait_for(|order| which(*order)).await;
 }
 
@@ -134,14 +138,14 @@ async fn once(future: impl Future<Output = ()>, changed: impl Fn() -> bool) {
     .await;
 }
 
-async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
+async fn close(mut tcp: TcpStream, connection: &ConnectionState, end: End) {
     match end {
         End::Protocol(ended) => {
             let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
-            if tcp.shutdown().await.is_ok() && (refused || activity.is_unread()) {
+            if tcp.shutdown().await.is_ok() && (refused || connection.is_unread()) {
                 linger(&tcp).await;
             }
         }
@@ -161,7 +165,7 @@ async fn close(mut tcp: TcpStream, activity: &Activity, end: End) {
 async fn linger(tcp: &TcpStream) {
     let drain = async {
         let mut waste = [0; 2048];
-        let mut left = LINGER_BYTES;
+        let mut left = MAX_LINGER_BYTES;
         while left > 0 && tcp.readable().await.is_ok() {
             match tcp.try_read(&mut waste) {
                 Ok(0) => break,
@@ -172,23 +176,23 @@ async fn linger(tcp: &TcpStream) {
         }
     };
     // Past the time the connection is closed as it is.
-    let _ = tokio::time::timeout(LINGER, drain).await;
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, drain).await;
 }
 
 /// The connection's one timer.
-struct Watch<'a> {
+struct TimeoutTimer<'a> {
     limits: &'a config::Server,
-    activity: &'a Activity,
+    connection: &'a ConnectionState,
     timer: Option<Pin<Box<Sleep>>>,
     /// The deadline it has been polled for.
     set: Option<Instant>,
 }
 
-impl Watch<'_> {
+impl TimeoutTimer<'_> {
     /// Ready when something is overdue. Polled whenever the connection has done something, so that it sees every change.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
         loop {
-            let Some((due, overdue)) = self.activity.due(self.limits) else { return Poll::Pending };
+            let Some((due, overdue)) = self.connection.due(self.limits) else { return Poll::Pending };
             let due = Instant::from_std(due);
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             if timer.deadline() > due {

@@ -17,28 +17,34 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use super::App;
-use super::connection::{self, Stop};
+use crate::http::state::AppState;
+mod connection;
+pub mod connection_state;
+mod repoll;
+pub mod self_check;
+mod socket;
+
+use connection::Shutdown;
 
 /// How long accepting pauses when the system is out of file descriptors, buffers or memory.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// After the hard end connections need no more than a turn of the scheduler; this is for a loaded machine.
-const HARD_END: Duration = Duration::from_secs(1);
+const FORCED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown` completes, then drains. Returns when all connections are closed: at most
 /// `drain_timeout` and one second after `shutdown`.
-pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, app: Arc<AppState>, shutdown: impl Future<Output = ()>) {
     let limits = app.limits();
     let most = limits.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
     let permits = Arc::new(Semaphore::new(most));
-    let (stop, stopped) = watch::channel(Stop::No);
+    let (stop, stopped) = watch::channel(Shutdown::Running);
     tokio::select! {
         never = accept(&listener, &app, &permits, &stopped) => match never {},
         () = shutdown => {}
     }
     app.draining.store(true, Ordering::Relaxed);
     drop(listener);
-    stop.send_replace(Stop::Drain);
+    stop.send_replace(Shutdown::Draining);
     let all = u32::try_from(most).unwrap_or(u32::MAX);
     if timeout(limits.drain_timeout, permits.acquire_many(all)).await.is_err() {
         let connections = most - permits.available_permits();
@@ -46,17 +52,17 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<O
             connections,
             "requests were still in flight after server.drain_timeout: closing their connections"
         );
-        stop.send_replace(Stop::Now);
+        stop.send_replace(Shutdown::Forced);
         // What is not closed by then ends with the process.
-        let _ = timeout(HARD_END, permits.acquire_many(all)).await;
+        let _ = timeout(FORCED_CLOSE_TIMEOUT, permits.acquire_many(all)).await;
     }
 }
 
 async fn accept(
     listener: &TcpListener,
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     permits: &Arc<Semaphore>,
-    stopped: &watch::Receiver<Stop>,
+    stopped: &watch::Receiver<Shutdown>,
 ) -> Infallible {
     let mut out_of_resources = false;
     loop {
@@ -67,51 +73,51 @@ async fn accept(
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 out_of_resources = false;
-                tokio::spawn(connect(tcp, peer, Arc::clone(app), stopped.clone(), permit));
+                tokio::spawn(serve_connection(tcp, peer, Arc::clone(app), stopped.clone(), permit));
             }
-            Err(error) if is_noise(&error) => tracing::debug!(%error, "a client left before it was accepted"),
+            Err(error) if is_client_abort(&error) => tracing::debug!(%error, "a client left before it was accepted"),
             Err(error) => {
                 if !out_of_resources {
                     tracing::error!(%error, "cannot accept connections: trying again every 100 ms");
                 }
                 out_of_resources = true;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
 }
 
 /// The client's doing, gone with it.
-fn is_noise(error: &io::Error) -> bool {
+fn is_client_abort(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connect(
+async fn serve_connection(
     tcp: TcpStream,
     peer: SocketAddr,
-    app: Arc<App>,
-    stopped: watch::Receiver<Stop>,
+    app: Arc<AppState>,
+    stopped: watch::Receiver<Shutdown>,
     permit: OwnedSemaphorePermit,
 ) {
     // It fails only on a connection that is dead already.
     let _ = tcp.set_nodelay(true);
-    let _open = Open::new(Arc::clone(&app));
+    let _guard = ConnectionGuard::new(Arc::clone(&app));
     connection::run(tcp, peer, app, stopped).await;
     drop(permit);
 }
 
 /// Counts an open connection, also when its task panics.
-struct Open(Arc<App>);
+struct ConnectionGuard(Arc<AppState>);
 
-impl Open {
-    fn new(app: Arc<App>) -> Self {
+impl ConnectionGuard {
+    fn new(app: Arc<AppState>) -> Self {
         app.metrics.connections_open.inc();
         Self(app)
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.metrics.connections_open.dec();
     }
