@@ -1,4 +1,4 @@
-//! Any text as a changelog in a file that ends in `.json`.
+//! Reads arbitrary text as a changelog whose file name ends with `.json`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| liquibase_compat::fuzzing::changelog("log.json", text));

@@ -1,4 +1,4 @@
-//! Any text as SQL to be cut, by any delimiter.
+//! Splits arbitrary text as SQL, with an arbitrary delimiter.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (&str, Option<&str>, bool)| {
