@@ -8,7 +8,7 @@ scripts/install-deps.sh checks
 status=0
 cargo deny --locked check bans licenses sources || status=1
 if timeout 120 cargo deny --locked fetch db; then
-  cargo deny --locked check --disable-fetch advisories || status=1
+  cargo deny --locked check advisories || status=1
 else
   echo "deny: ADVISORIES WERE NOT CHECKED: the advisory database cannot be fetched from here" >&2
 fi
