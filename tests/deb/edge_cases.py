@@ -16,8 +16,8 @@ def port_in_use(machine):
     other = machine.network(["python3", "-W", "ignore", "-m", "http.server", "--bind", "0.0.0.0", "--directory", "/usr/share/doc", "8080"], stdout=DEVNULL, stderr=DEVNULL)
     try:
         wait_until(10, "the other server", lambda: machine.run("curl -s -o /dev/null http://localhost:8080/", check=False).returncode == 0)
-        said = apt(machine, "install attendance-api")
-        expect("does not run" in said and "systemctl status" in said, "apt says", said[-500:])
+        output = apt(machine, "install attendance-api")
+        expect("does not run" in output and "systemctl status" in output, "apt says", output[-500:])
 
         def status():
             return machine.run(f"systemctl status --no-pager {UNIT}", check=False).stdout
@@ -83,9 +83,9 @@ def chroot(_):
         def inside(words, check=True):
             return call(["chroot", root, "sh", "-c", words], 300, check, env=ENVIRONMENT).stdout
 
-        said = inside("apt-get -y install --no-install-recommends /package.deb </dev/null")
-        expect("not started" in said and CONFIG in said, "apt says", said[-500:])
-        expect("rror" not in said.replace("error_", ""), "apt says", said[-800:])
+        output = inside("apt-get -y install --no-install-recommends /package.deb </dev/null")
+        expect("not started" in output and CONFIG in output, "apt says", output[-500:])
+        expect("rror" not in output.replace("error_", ""), "apt says", output[-800:])
         expect((root / "etc/systemd/system/multi-user.target.wants/attendance-api.service").is_symlink(), "not enabled")
         inside(f"attendance-api version && attendance-api config check --config {CONFIG}")
         expect(inside(f"stat -c %U:%G:%a {CONFIG}").strip() == "root:attendance-api:640")

@@ -42,12 +42,12 @@ EXPECTED = [
 @step("apt installs the package from the signed file: repository, and prints its address and its configuration file")
 def install(machine):
     packages.add_source(machine, "file:/srv/apt")
-    said = apt(machine, "install attendance-api")
+    output = apt(machine, "install attendance-api")
     # First of all: when apt has returned, the service must already answer.
-    expect(healthy(machine), "not healthy when apt returns:", said[-600:])
-    expect("0.0.0.0:8080" in said and CONFIG in said, "apt says", said[-600:])
+    expect(healthy(machine), "not healthy when apt returns:", output[-600:])
+    expect("0.0.0.0:8080" in output and CONFIG in output, "apt says", output[-600:])
     expect(installed(machine) == ("ii", packages.VERSION), installed(machine))
-    expect("WARNING" not in said and "warning" not in said, "apt says", said[-600:])
+    expect("WARNING" not in output and "warning" not in output, "apt says", output[-600:])
 
 
 @step("the service is enabled and running, and reports its status to systemd")

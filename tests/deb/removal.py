@@ -36,9 +36,9 @@ def reinstall(machine):
 
 @step("purge removes the configuration, keeps the records and prints where they are")
 def purge_keeps(machine):
-    said = apt(machine, "purge attendance-api")
+    output = apt(machine, "purge attendance-api")
     expect_stopped(machine)
-    expect(STATE in said and "kept" in said, "apt says", said[-500:])
+    expect(STATE in output and "kept" in output, "apt says", output[-500:])
     expect(machine.path(f"{STATE}/postgres").is_dir() and not machine.path("/etc/attendance-api").exists())
     left = machine.run("find /etc/systemd /usr/share /lib/systemd /var/lib/systemd /usr/bin -name '*attendance-api*'", check=False).stdout.split()
     # The test itself installed the key of the repository.
@@ -57,9 +57,9 @@ def reinstall_after_purge(machine):
 @step("purge deletes the records when the preseeded answer says so")
 def purge_deletes(machine):
     machine.run(f"echo '{PURGE_DATA} true' | debconf-set-selections")
-    said = apt(machine, "purge attendance-api")
+    output = apt(machine, "purge attendance-api")
     expect_stopped(machine)
-    expect("deleted" in said, "apt says", said[-500:])
+    expect("deleted" in output, "apt says", output[-500:])
     expect(not machine.path(STATE).exists() and not machine.path("/etc/attendance-api").exists())
     expect("purge-data" not in machine.run("debconf-show attendance-api", check=False).stdout, "debconf still knows the question")
 
@@ -71,8 +71,8 @@ def reinstall_from_http(machine):
         machine.run("for n in $(seq 100); do curl -sf -o /dev/null http://127.0.0.1:8099/ && exit 0; sleep 0.1; done; exit 1")
         packages.add_source(machine, "http://127.0.0.1:8099")
         machine.run("apt-get clean")
-        said = apt(machine, "install attendance-api")
-        expect("http://127.0.0.1:8099" in said and healthy(machine) and not has(machine, "first"), said[-500:])
+        output = apt(machine, "install attendance-api")
+        expect("http://127.0.0.1:8099" in output and healthy(machine) and not has(machine, "first"), output[-500:])
     finally:
         server.kill()
         server.wait(10)

@@ -44,7 +44,7 @@ def upgrade(machine):
     load = machine.network(["python3", LOAD, 8080, "load", 8, acknowledged], stdout=subprocess.PIPE)
     try:
         time.sleep(2)
-        said = apt(machine, "install attendance-api")
+        output = apt(machine, "install attendance-api")
         time.sleep(2)
         expect(load.poll() is None, "the load generator ended by itself")
     finally:
@@ -52,7 +52,7 @@ def upgrade(machine):
         load.send_signal(signal.SIGTERM)
         text, _ = load.communicate(timeout=60)
     counts = json.loads(text)
-    expect(installed(machine) == ("ii", packages.VERSION) and healthy(machine), said[-500:])
+    expect(installed(machine) == ("ii", packages.VERSION) and healthy(machine), output[-500:])
     expect(main_pid(machine) != before, "it was not restarted")
     expect("\n  max_body: 2MiB" in machine.path(CONFIG).read_text(), "the edit is lost")
     expect("2MiB" in machine.out(f"attendance-api config show --config {CONFIG} | grep max_body"))
