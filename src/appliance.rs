@@ -255,9 +255,10 @@ fn keeps_data(config: &Config) -> bool {
 /// How long the start and the stop of what is managed may take.
 fn backend_bounds(config: &Config) -> (Duration, Duration) {
     match &config.postgres.service {
-        PostgresService::Managed { init_timeout, start_timeout, stop_timeout, .. } => {
-            (*init_timeout + *start_timeout + BACKEND_OVERHEAD_TIMEOUT, *stop_timeout + BACKEND_OVERHEAD_TIMEOUT)
-        }
+        PostgresService::Managed(managed) => (
+            managed.init_timeout + managed.start_timeout + BACKEND_OVERHEAD_TIMEOUT,
+            managed.stop_timeout + BACKEND_OVERHEAD_TIMEOUT,
+        ),
         PostgresService::External(_) => (BACKEND_OVERHEAD_TIMEOUT, BACKEND_OVERHEAD_TIMEOUT),
     }
 }
@@ -278,7 +279,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 /// When there is none.
 pub fn describe_postgres(config: &Config) -> Result<String, Error> {
     let configured = match &config.postgres.service {
-        PostgresService::Managed { bin_dir, .. } => bin_dir.as_deref(),
+        PostgresService::Managed(managed) => managed.bin_dir.as_deref(),
         PostgresService::External(_) => None,
     };
     Ok(distribution::Source::find(configured)?.to_string())

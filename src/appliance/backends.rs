@@ -67,7 +67,7 @@ impl Backends {
         let seed = getrandom::u64().map_err(Error::Random)?;
         let prefix = match &config.service {
             // Other users of this machine can reach the built-in Redis, but not guess its keys.
-            RedisService::Managed { program: None, .. } => {
+            RedisService::Managed(managed) if managed.program.is_none() => {
                 let token = (getrandom::u64().map_err(Error::Random)?, getrandom::u64().map_err(Error::Random)?);
                 format!("attendance:{:016x}{:016x}:", token.0, token.1)
             }
@@ -146,26 +146,26 @@ async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Erro
 
 /// What a managed PostgreSQL is told; none if it is external.
 pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
-    let PostgresService::Managed { bin_dir, shared_buffers, init_timeout, start_timeout, stop_timeout } =
-        &config.postgres.service
-    else {
-        return None;
-    };
+    let PostgresService::Managed(managed) = &config.postgres.service else { return None };
     Some(PostgresOptions {
         data_dir: config.data_dir.clone(),
-        bin_dir: bin_dir.clone(),
+        bin_dir: managed.bin_dir.clone(),
         database: DATABASE.to_owned(),
         max_connections: config.postgres.pool_size + SPARE_CONNECTIONS,
-        shared_buffers: shared_buffers.unwrap_or_else(memory::default_shared_buffers),
-        init_timeout: *init_timeout,
-        start_timeout: *start_timeout,
-        stop_timeout: *stop_timeout,
+        shared_buffers: managed.shared_buffers.unwrap_or_else(memory::default_shared_buffers),
+        init_timeout: managed.init_timeout,
+        start_timeout: managed.start_timeout,
+        stop_timeout: managed.stop_timeout,
     })
 }
 
 async fn start_redis(config: &Config) -> Result<Option<ManagedRedis>, Error> {
-    let RedisService::Managed { program, max_memory } = &config.redis.service else { return Ok(None) };
-    let options = RedisOptions { data_dir: config.data_dir.clone(), program: program.clone(), max_memory: *max_memory };
+    let RedisService::Managed(managed) = &config.redis.service else { return Ok(None) };
+    let options = RedisOptions {
+        data_dir: config.data_dir.clone(),
+        program: managed.program.clone(),
+        max_memory: managed.max_memory,
+    };
     Ok(Some(ManagedRedis::start(options).await?))
 }
 

@@ -1,24 +1,13 @@
 //! What a running appliance takes over from a configuration that has changed (SIGHUP).
 //!
 //! Policy: the configuration is read as at the start. One with any problem changes nothing, and every problem is logged. What can
-//! change without a restart does, for what begins from then on; every other key that differs is named in the log.
+//! change without a restart does, for what begins from then on; every other key that differs is named in the log. Which keys these
+//! are is declared with each key.
 
 use super::systemd;
-use crate::config::{self, Environment, Flags, Loaded};
+use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::http::AppState;
 use crate::telemetry::log::Logging;
-
-/// The keys that take effect at once.
-const RELOADABLE_KEYS: [&str; 8] = [
-    "log.level",
-    "log.access",
-    "server.max_body",
-    "server.max_head",
-    "server.head_timeout",
-    "server.body_timeout",
-    "server.idle_timeout",
-    "server.write_timeout",
-];
 
 /// Where the configuration came from, and what it said last.
 #[derive(Debug)]
@@ -26,14 +15,16 @@ pub struct Reloadable {
     flags: Flags,
     /// What the process was started with, and keys that wait for a restart still have.
     started: Loaded,
-    /// What was read last, where that was not at the start.
+    /// What was read last, if the configuration was read again after the start.
     last: Option<Loaded>,
+    /// The configuration in force: that of the start, with the reloadable keys as they were read last.
+    effective: Config,
 }
 
 impl Reloadable {
     /// The configuration of a start with these flags.
     pub fn new(flags: Flags, loaded: Loaded) -> Self {
-        Self { flags, started: loaded, last: None }
+        Self { flags, effective: loaded.config.clone(), started: loaded, last: None }
     }
 
     /// Reads the configuration again and takes over what can be.
@@ -49,24 +40,17 @@ impl Reloadable {
     }
 
     fn apply(&mut self, loaded: Loaded, app: &AppState, logging: &Logging) {
-        let mut now = self.last.as_ref().unwrap_or(&self.started).changed_keys(&loaded);
-        now.retain(|key| RELOADABLE_KEYS.contains(key));
-        let mut later = self.started.changed_keys(&loaded);
-        later.retain(|key| !RELOADABLE_KEYS.contains(key));
-        let fresh = &loaded.config;
-        let mut limits = config::Server::clone(&app.limits());
-        limits.max_body = fresh.server.max_body;
-        limits.max_head = fresh.server.max_head;
-        limits.head_timeout = fresh.server.head_timeout;
-        limits.body_timeout = fresh.server.body_timeout;
-        limits.idle_timeout = fresh.server.idle_timeout;
-        limits.write_timeout = fresh.server.write_timeout;
-        app.set_limits(limits);
-        app.set_access(fresh.log.access);
-        logging.set_level(fresh.log.level);
-        tracing::info!(changed = now.join(", "), "the configuration was read again");
-        if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these keys have changed and take effect after a restart");
+        let changed = self.last.as_ref().unwrap_or(&self.started).changes(&loaded).reloadable;
+        let waiting = self.started.changes(&loaded).need_restart;
+        self.effective.take_reloadable(&loaded.config);
+        // The start may have lowered the number of connections to what the file descriptors allow.
+        let max_connections = app.limits().max_connections;
+        app.set_limits(config::Server { max_connections, ..self.effective.server.clone() });
+        app.set_access(self.effective.log.access);
+        logging.set_level(self.effective.log.level);
+        tracing::info!(changed = changed.join(", "), "the configuration was read again");
+        if !waiting.is_empty() {
+            tracing::warn!(keys = waiting.join(", "), "these keys have changed and take effect after a restart");
         }
         self.last = Some(loaded);
     }

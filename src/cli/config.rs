@@ -71,7 +71,9 @@ fn redis(config: &Config) -> String {
         RedisService::External(redis) => {
             format!("external, {} port {}, database {}", redis.host, redis.port, redis.database)
         }
-        RedisService::Managed { program: Some(program), .. } => format!("managed, {}", program.display()),
-        RedisService::Managed { program: None, .. } => "managed, built in".to_owned(),
+        RedisService::Managed(managed) => match &managed.program {
+            Some(program) => format!("managed, {}", program.display()),
+            None => "managed, built in".to_owned(),
+        },
     }
 }

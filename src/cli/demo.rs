@@ -43,7 +43,7 @@ fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Erro
         set: arguments.set.clone(),
     };
     let loaded = config::load(&flags, &Environment::empty())?;
-    loaded.only_managed()?;
+    loaded.require_managed()?;
     Ok(loaded.config)
 }
 

@@ -1,27 +1,45 @@
 //! Which data directory is used.
 //!
-//! Policy: `--data-dir`, `data_dir`, systemd's `$STATE_DIRECTORY`, root's `/var/lib/attendance-api`, and last the
-//! position the XDG rules name. The result is absolute, whatever the working directory becomes later.
+//! Policy: `--data-dir`, `data_dir`, systemd's `$STATE_DIRECTORY`, root's `/var/lib/attendance-api`, and last the directory of the
+//! XDG Base Directory Specification. The result is absolute, so it stays the same if the working directory changes later.
 
 use std::path::PathBuf;
 
-use super::layers::Environment;
+use super::environment::Environment;
+use super::key::Key;
+use super::kind::Kind;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::settings::Settings;
+use super::table::Section;
+
+/// The keys at the top level.
+pub(super) static SECTION: Section = Section {
+    name: None,
+    documentation: "",
+    groups: &[&[Key::new(
+        "data_dir",
+        Kind::Path,
+        " The directory of the database, of the unpacked PostgreSQL and of the lock. An absolute path, or one relative to the
+ working directory. When not set: systemd's $STATE_DIRECTORY; for root /var/lib/attendance-api; else
+ $XDG_DATA_HOME/attendance-api, which usually is ~/.local/share/attendance-api.
+",
+    )]],
+};
 
 /// The data directory of root.
-const OF_ROOT: &str = "/var/lib/attendance-api";
-/// Its name in a user's directory.
+const ROOT_DIR: &str = "/var/lib/attendance-api";
+/// The name of the data directory in a user's directory.
 const NAME: &str = "attendance-api";
 
-/// Chooses the data directory and writes a choice that no layer made into the settings.
+/// Works out the data directory and writes it into the settings, for `config show`.
 pub fn resolve(settings: &mut Settings, environment: &Environment) -> Option<PathBuf> {
-    if let Some(path) = settings.text("data_dir").map(PathBuf::from) {
+    let configured: Option<PathBuf> = settings.read("data_dir")?;
+    if let Some(path) = configured {
         let origin = settings.origin("data_dir").cloned().unwrap_or(Origin::Default);
         return absolute(settings, path, origin);
     }
-    let Some((path, origin)) = by_rule(environment) else {
+    let Some((path, origin)) = default_dir(environment) else {
         settings.problems.push(Problem::NoDataDir);
         return None;
     };
@@ -35,21 +53,21 @@ fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<Pa
             settings.set_resolved("data_dir", &absolute.to_string_lossy(), origin);
             Some(absolute)
         }
-        Err(cause) => {
-            settings.problems.push(Problem::RelativeDataDir { origin, path, cause });
+        Err(source) => {
+            settings.problems.push(Problem::RelativeDataDir { origin, path, source });
             None
         }
     }
 }
 
-fn by_rule(environment: &Environment) -> Option<(PathBuf, Origin)> {
-    // systemd separates several directories by colons
+fn default_dir(environment: &Environment) -> Option<(PathBuf, Origin)> {
+    // systemd separates several directories by colons.
     let first_of_several = |text: &str| text.split(':').next().map(PathBuf::from);
     if let Some(path) = absolute_variable(environment, "STATE_DIRECTORY", first_of_several) {
         return Some((path, Origin::Variable("STATE_DIRECTORY".to_owned())));
     }
-    if environment.root {
-        return Some((OF_ROOT.into(), Origin::Default));
+    if environment.is_root {
+        return Some((ROOT_DIR.into(), Origin::Default));
     }
     let whole = |text: &str| Some(PathBuf::from(text));
     if let Some(path) = absolute_variable(environment, "XDG_DATA_HOME", whole) {
@@ -59,7 +77,7 @@ fn by_rule(environment: &Environment) -> Option<(PathBuf, Origin)> {
     Some((home.join(".local/share").join(NAME), Origin::Default))
 }
 
-/// The directory a variable names; by the XDG rules one that is not absolute is void.
+/// The directory that a variable names; the XDG specification says that a relative one must be ignored.
 fn absolute_variable(environment: &Environment, name: &str, read: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     environment.variable(name)?.to_str().and_then(read).filter(|path| path.is_absolute())
 }

@@ -1,18 +1,19 @@
-//! The configuration file itself: which one it is, and its text.
+//! The configuration file: which one is read, and its text.
 //!
-//! Policy: a file that was named must be there; one that exists but cannot be read is an error, never a reason to
-//! look further. Only regular files of bounded size are read, so nothing can hold the start.
+//! Policy: a file that was named must exist. A file that exists but cannot be read is an error, and the search does not continue.
+//! Only regular files of limited size are read, so a pipe or a device cannot block the start.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::layers::{Environment, Flags};
+use super::environment::Environment;
+use super::flags::Flags;
 
-/// No configuration is larger.
+/// The largest file that is read, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
-/// Why there is no text.
+/// Why the file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that was named does not exist.
@@ -24,12 +25,12 @@ pub enum Error {
         named_by: &'static str,
     },
     /// A file that exists cannot be read.
-    #[error("the configuration file {} cannot be read: {cause}; correct its permissions or its name", .path.display())]
+    #[error("the configuration file {} cannot be read: {source}; correct its permissions or its name", .path.display())]
     Access {
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        cause: io::Error,
+        source: io::Error,
     },
     /// A directory, a pipe or a device.
     #[error("the configuration file {} is not a regular file; name a file", .path.display())]
@@ -53,21 +54,21 @@ pub enum Error {
     },
 }
 
-/// The file to read: `--config`, `CONFIG_FILE`, or the first of the usual ones that exists.
+/// The file to read: `--config`, `CONFIG_FILE`, or the first of the default files that exists.
 ///
 /// # Errors
-/// One that was named does not exist.
+/// A file that was named does not exist.
 pub fn find(flags: &Flags, environment: &Environment) -> Result<Option<PathBuf>, Error> {
     if let Some(path) = &flags.config {
-        return named(path, "--config");
+        return require(path, "--config");
     }
     if let Some(path) = environment.variable("CONFIG_FILE") {
-        return named(Path::new(path), "CONFIG_FILE");
+        return require(Path::new(path), "CONFIG_FILE");
     }
     Ok(environment.default_files.iter().find(|path| !is_missing(path)).cloned())
 }
 
-fn named(path: &Path, named_by: &'static str) -> Result<Option<PathBuf>, Error> {
+fn require(path: &Path, named_by: &'static str) -> Result<Option<PathBuf>, Error> {
     let path = path.to_owned();
     if is_missing(&path) { Err(Error::Missing { path, named_by }) } else { Ok(Some(path)) }
 }
@@ -81,8 +82,8 @@ fn is_missing(path: &Path) -> bool {
 /// # Errors
 /// It cannot be read, or cannot be a configuration.
 pub fn read(path: &Path) -> Result<String, Error> {
-    let access = |cause| Error::Access { path: path.to_owned(), cause };
-    // asked before opening: opening a pipe would wait for its writer
+    let access = |source| Error::Access { path: path.to_owned(), source };
+    // Checked before opening, because opening a pipe waits for its writer.
     if !path.metadata().map_err(access)?.is_file() {
         return Err(Error::NotRegular { path: path.to_owned() });
     }

@@ -1,7 +1,7 @@
-//! What a value of the configuration may be, and how its text is judged.
+//! Which values a key accepts, and how their text is parsed.
 //!
-//! Policy: a value is judged as the text a person wrote, the same way whether it stood in a file, in a variable or
-//! behind a flag; so `off` stays `off` and 05432 is not silently another number. A error says what is expected.
+//! Policy: a value is parsed from the text that was written, in the same way for a file, a variable and a flag; so `off` stays
+//! `off` and 05432 does not silently become another number. An error says what is expected.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::units;
 use super::url;
 
-/// What a key takes.
+/// Which values a key accepts.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Any text without control characters.
@@ -34,10 +34,10 @@ pub enum Kind {
     RedisUrl,
 }
 
-/// A judged value.
+/// A parsed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Text, a path, a word or a checked URL, as it was written.
+    /// A text, a path, a word or a checked URL, as it was written.
     Text(String),
     /// A port, a count or a size in bytes.
     Number(u64),
@@ -47,17 +47,17 @@ pub enum Value {
     Address(SocketAddr),
 }
 
-/// Why a text was refused: what was expected instead and, where that is not enough, what is wrong with this one.
+/// Why a text was rejected: what was expected and, if that does not explain it, what is wrong with this text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
-    /// Completes the sentence "expected ...".
+    /// Completes the sentence "expected …".
     pub expected: String,
-    /// What is wrong with this value in particular. Never repeats a secret.
+    /// What is wrong with this value. Never repeats a secret.
     pub hint: Option<String>,
 }
 
 impl Kind {
-    /// Judges a text.
+    /// Parses a text. Texts that may be empty are "not set" when they are, and are not parsed.
     pub fn parse(&self, text: &str) -> Result<Value, ParseError> {
         let value = match self {
             Self::Text => plain_text(text).map(Value::Text),
@@ -83,7 +83,7 @@ impl Kind {
         }
     }
 
-    /// Completes the sentence "expected ...".
+    /// Completes the sentence "expected …".
     pub fn expected(&self) -> String {
         match self {
             Self::Text => "text without control characters".to_owned(),
@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// A word on mistakes that the expectation alone does not explain.
+    /// Advice on frequent mistakes that the expectation alone does not explain.
     fn hint(&self, text: &str) -> Option<String> {
         match self {
             Self::Port | Self::Integer(..) => number_hint(text),
@@ -118,12 +118,12 @@ impl Kind {
     }
 }
 
-/// Text that can be passed on to a server or the file system; the empty text means "not set" and never comes here.
+/// Text without control characters, which neither servers nor file systems need to understand.
 fn plain_text(text: &str) -> Option<String> {
     (!text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
-/// Decimal digits without a sign and without leading zeros: the one spelling of a number everybody reads alike.
+/// Decimal digits without a sign and without leading zeros: the only spelling that every YAML reader reads as this number.
 fn number(text: &str) -> Option<u64> {
     let text = text.trim();
     let plain = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
@@ -134,9 +134,9 @@ fn number_hint(text: &str) -> Option<String> {
     let digits = text.trim();
     let without_zeros = digits.trim_start_matches('0');
     if digits.bytes().all(|b| b.is_ascii_digit()) && without_zeros.len() < digits.len() && !without_zeros.is_empty() {
-        return Some(format!("with a leading zero some YAML readers take it as octal; write {without_zeros}"));
+        return Some(format!("with a leading zero some YAML readers read it as octal; write {without_zeros}"));
     }
-    is_yaml_boolean(text).then(|| "it is not a switch".to_owned())
+    is_yaml_boolean(text).then(|| "this key is not a boolean".to_owned())
 }
 
 fn word_hint(words: &[&str], text: &str) -> Option<String> {
@@ -147,16 +147,16 @@ fn word_hint(words: &[&str], text: &str) -> Option<String> {
     if words.contains(&"off") && ["no", "false", "n", "none", "disabled"].contains(&lower.as_str()) {
         return Some("write off".to_owned());
     }
-    is_yaml_boolean(text).then(|| "it is not a switch".to_owned())
+    is_yaml_boolean(text).then(|| "this key is not a boolean".to_owned())
 }
 
-/// Whether YAML 1.1 readers, the Python service's among them, take this unquoted word as true or false.
+/// Whether YAML 1.1 readers, such as the Python service's, read this unquoted word as true or false.
 fn is_yaml_boolean(text: &str) -> bool {
     ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Whether an unquoted text means something else than itself to YAML readers: a boolean, an octal, hexadecimal or
-/// fractional number. A plain decimal number means itself.
+/// Whether YAML readers read this unquoted text as something else: a boolean, or an octal, hexadecimal or fractional number.
+/// A plain decimal number is not ambiguous.
 pub fn is_ambiguous(text: &str) -> bool {
     is_yaml_boolean(text) || (looks_numeric(text) && number(text).is_none())
 }
@@ -181,17 +181,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_one_spelling() {
+    fn a_number_has_exactly_one_spelling() {
         assert_eq!(Kind::Port.parse("5432"), Ok(Value::Number(5432)));
         for text in ["05432", "5432.0", "0x1538", "5_432", "-1", "+5", "0", "65536", "", "yes"] {
             assert!(Kind::Port.parse(text).is_err(), "{text}");
         }
         let error = Kind::Port.parse("05432").unwrap_err();
-        assert_eq!(error.hint.as_deref(), Some("with a leading zero some YAML readers take it as octal; write 5432"));
+        assert_eq!(error.hint.as_deref(), Some("with a leading zero some YAML readers read it as octal; write 5432"));
     }
 
     #[test]
-    fn bounds_hold() {
+    fn values_outside_the_bounds_are_rejected() {
         assert!(Kind::Size(1024, 4096).parse("1KiB").is_ok());
         assert!(Kind::Size(1024, 4096).parse("1023").is_err());
         assert!(Kind::Duration(100, 1000).parse("1s").is_ok());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_yaml_readers_take_as_something_else() {
+    fn texts_that_yaml_readers_read_as_something_else_are_ambiguous() {
         for text in ["yes", "Off", "true", "0123", "0x10", "1e3", "1.5", "1_000", "-5", ".inf", "0o17"] {
             assert!(is_ambiguous(text), "{text}");
         }

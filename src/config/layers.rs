@@ -1,72 +1,31 @@
-//! The layers a configuration is made of: the defaults, one file, the environment, the flags.
+//! The layers of a configuration, from the lowest to the highest: defaults, file, environment, flags.
 
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::file;
-use super::keys::{self, Key, Secrecy, VARIABLE_PREFIX};
+use super::flags::Flags;
+use super::key::{Key, Secrecy, VARIABLE_PREFIX};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::settings::Settings;
 use super::url;
-use super::yaml::{self, Body, Entry, Node};
+use super::yaml::{self, Content, Entry, Node};
 
-/// The defaults, which are also the documentation.
-pub const DEFAULTS: &str = include_str!("defaults.yaml");
+/// The longest part of a malformed `--set` that a message repeats, in characters.
+const MAX_SHOWN: usize = 80;
 
-/// What the command line says about the configuration.
-#[derive(Debug, Clone, Default)]
-pub struct Flags {
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--listen`
-    pub listen: Option<String>,
-    /// `--data-dir`
-    pub data_dir: Option<String>,
-    /// `--set KEY=VALUE`, in their order.
-    pub set: Vec<String>,
-}
-
-/// What surrounds the process, passed in so that a test can choose it.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// The environment variables.
-    pub variables: Vec<(OsString, OsString)>,
-    /// Files looked for when none is named; the first that exists counts.
-    pub default_files: Vec<PathBuf>,
-    /// Whether the process is root's.
-    pub root: bool,
-}
-
-impl Environment {
-    /// Those of this process.
-    pub fn of_process() -> Self {
-        Self {
-            variables: std::env::vars_os().collect(),
-            default_files: vec!["config.yaml".into(), "/etc/attendance-api/config.yaml".into()],
-            root: nix::unistd::geteuid().is_root(),
+/// Sets the declared defaults.
+pub fn apply_defaults(settings: &mut Settings) {
+    for key in settings.table.keys() {
+        if let Some(text) = key.default {
+            settings.set(key, text, Origin::Default);
         }
     }
-
-    /// None at all: the compiled-in defaults and the flags alone count.
-    pub fn empty() -> Self {
-        Self { root: nix::unistd::geteuid().is_root(), ..Self::default() }
-    }
-
-    /// A variable that is set and not empty.
-    pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        let found = self.variables.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
-    }
 }
 
-/// Lays the compiled-in defaults.
-pub fn apply_defaults(settings: &mut Settings) {
-    apply_document(settings, DEFAULTS, &|_| Origin::Default);
-}
-
-/// Lays the configuration file, where there is one, and says which it is.
+/// Reads the configuration file, if there is one, and returns its path.
 pub fn apply_file(settings: &mut Settings, flags: &Flags, environment: &Environment) -> Option<PathBuf> {
     let path = match file::find(flags, environment) {
         Ok(path) => path?,
@@ -85,71 +44,73 @@ pub fn apply_file(settings: &mut Settings, flags: &Flags, environment: &Environm
     Some(path)
 }
 
-/// Makes an origin of a position.
+/// Makes an origin of a position in a document.
 pub type Locate<'a> = &'a dyn Fn(yaml::Position) -> Origin;
 
-/// Lays what a document gives, each value with the origin that `locate` makes of its position.
+/// Sets what a YAML document contains; `locate` makes an origin of a position.
 pub fn apply_document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
     match yaml::parse(text) {
-        Ok(Node { body: Body::Mapping(entries), .. }) => entries.iter().for_each(|entry| top(settings, entry, locate)),
-        Ok(Node { body: Body::Null, .. }) => {}
-        Ok(Node { body, position }) => settings.problems.push(Problem::NotASection {
+        Ok(Node { content: Content::Mapping(entries), .. }) => {
+            entries.iter().for_each(|entry| set_entry(settings, entry, locate))
+        }
+        Ok(Node { content: Content::Null, .. }) => {}
+        Ok(Node { content, position }) => settings.problems.push(Problem::NotASection {
             origin: locate(position),
             section: "the file".to_owned(),
-            found: describe(&body),
+            found: describe(&content),
         }),
         Err(error) => {
-            settings.problems.push(Problem::Unreadable { origin: locate(error.position), reason: error.kind });
+            settings.problems.push(Problem::Unreadable { origin: locate(error.position), source: error.kind });
         }
     }
 }
 
-fn top(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
-    if !keys::is_section(&entry.key) {
-        return key(settings, &entry.key, entry, locate);
+fn set_entry(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
+    if !settings.table.is_section(&entry.key) {
+        return set_key(settings, &entry.key, entry, locate);
     }
-    match &entry.value.body {
-        Body::Mapping(entries) => {
-            entries.iter().for_each(|inner| key(settings, &format!("{}.{}", entry.key, inner.key), inner, locate));
+    match &entry.value.content {
+        Content::Mapping(entries) => {
+            entries.iter().for_each(|inner| set_key(settings, &format!("{}.{}", entry.key, inner.key), inner, locate));
         }
-        Body::Null => {}
-        body => settings.problems.push(Problem::NotASection {
+        Content::Null => {}
+        content => settings.problems.push(Problem::NotASection {
             origin: locate(entry.value.position),
             section: entry.key.clone(),
-            found: describe(body),
+            found: describe(content),
         }),
     }
 }
 
-fn key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_>) {
-    let Some(key) = Key::find(path) else {
-        settings.unknown(path, locate(entry.position));
+fn set_key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_>) {
+    let Some(key) = settings.table.find(path) else {
+        settings.report_unknown(path, locate(entry.position));
         return;
     };
     let origin = locate(entry.value.position);
-    match &entry.value.body {
-        Body::Null => {}
-        Body::Scalar { text, plain: true } => settings.set_unquoted(key, text, origin),
-        Body::Scalar { text, plain: false } => settings.set(key, text, origin),
-        body => settings.problems.push(Problem::NotAValue {
+    match &entry.value.content {
+        Content::Null => {}
+        Content::Scalar { text, plain: true } => settings.set_unquoted(key, text, origin),
+        Content::Scalar { text, plain: false } => settings.set(key, text, origin),
+        content => settings.problems.push(Problem::NotAValue {
             origin,
             key: key.path,
-            found: describe(body),
+            found: describe(content),
             expected: key.kind.expected(),
         }),
     }
 }
 
-fn describe(body: &Body) -> &'static str {
-    match body {
-        Body::Null => "nothing",
-        Body::Scalar { .. } => "a value",
-        Body::Mapping(_) => "a mapping",
-        Body::Sequence => "a list",
+fn describe(content: &Content) -> &'static str {
+    match content {
+        Content::Null => "nothing",
+        Content::Scalar { .. } => "a value",
+        Content::Mapping(_) => "a mapping",
+        Content::Sequence => "a list",
     }
 }
 
-/// Lays the environment variables.
+/// Sets what the environment variables contain.
 pub fn apply_environment(settings: &mut Settings, environment: &Environment) {
     for (name, value) in &environment.variables {
         let name = name.to_string_lossy();
@@ -157,37 +118,37 @@ pub fn apply_environment(settings: &mut Settings, environment: &Environment) {
             continue;
         }
         let name = name.into_owned();
-        match (Key::of_variable(&name), value.to_str()) {
+        match (settings.table.find_variable(&name), value.to_str()) {
             (Some(key), Some(text)) => settings.set(key, text, Origin::Variable(name)),
             (Some(_), None) => settings.problems.push(Problem::VariableNotUtf8 { name }),
             (None, _) => {
-                let nearest = keys::nearest_variable(&name);
+                let nearest = settings.table.nearest_variable(&name);
                 settings.problems.push(Problem::UnknownVariable { name, nearest });
             }
         }
     }
 }
 
-/// Lays the flags; the ones with a name of their own over `--set`.
+/// Sets what the flags contain; a flag of its own name counts more than `--set`.
 pub fn apply_flags(settings: &mut Settings, flags: &Flags) {
-    flags.set.iter().for_each(|text| set(settings, text));
+    flags.set.iter().for_each(|text| set_argument(settings, text));
     let named = [("server.listen", "--listen", &flags.listen), ("data_dir", "--data-dir", &flags.data_dir)];
     for (path, flag, text) in named {
-        if let (Some(key), Some(text)) = (Key::find(path), text) {
+        if let (Some(key), Some(text)) = (settings.table.find(path), text) {
             settings.set(key, text, Origin::Flag(flag));
         }
     }
 }
 
-fn set(settings: &mut Settings, text: &str) {
+fn set_argument(settings: &mut Settings, text: &str) {
     let Some((path, value)) = text.split_once('=') else {
-        // only what looks like a key is repeated: what follows a wrong separator may be a password
-        let key = text.chars().take_while(|c| c.is_ascii_alphanumeric() || "._".contains(*c)).take(80).collect();
+        // Only the part that looks like a key is repeated, because the text after a wrong separator may be a password.
+        let key = text.chars().take_while(|c| c.is_ascii_alphanumeric() || "._".contains(*c)).take(MAX_SHOWN).collect();
         settings.problems.push(Problem::BadSet { text: key });
         return;
     };
-    match Key::find(path.trim()) {
-        None => settings.unknown(path.trim(), Origin::Flag("--set")),
+    match settings.table.find(path.trim()) {
+        None => settings.report_unknown(path.trim(), Origin::Flag("--set")),
         Some(key) if exposes_secret(key, value) => {
             settings.problems.push(Problem::SecretOnCommandLine { key: key.path, variable: key.variable() })
         }

@@ -1,56 +1,71 @@
-//! Layers → settings → configuration, with every problem found on the way.
+//! Loads the configuration: layers → settings → [`Config`], with every problem found on the way.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::keys::{Secrecy, is_section};
-use super::layers::{self, Environment, Flags};
+use super::config::{Config, TABLE};
+use super::environment::Environment;
+use super::flags::Flags;
+use super::key::{Key, Secrecy};
 use super::origin::Origin;
 use super::problem::{Error, Problem, Problems};
 use super::settings::{Setting, Settings};
-use super::{Config, data_dir, show, typed};
+use super::{layers, show};
 
-/// A configuration with the knowledge where each of its values came from.
+/// A configuration and the origin of each of its values.
 #[derive(Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The file that was read, where there is one.
+    /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
     settings: Settings,
 }
 
-/// Reads every layer and makes the configuration.
+/// The keys whose values differ between two configurations, in the table's order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys that change without a restart.
+    pub reloadable: Vec<&'static str>,
+    /// Keys that need a restart.
+    pub need_restart: Vec<&'static str>,
+}
+
+/// Reads every layer and makes the configuration. Starts and writes nothing.
 ///
 /// # Errors
-/// All problems of all layers at once; nothing has been started or written by then.
+/// All problems of all layers at once.
 pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Error> {
-    let mut settings = Settings::default();
+    let mut settings = Settings::new(&TABLE);
     layers::apply_defaults(&mut settings);
     let file = layers::apply_file(&mut settings, flags, environment);
     layers::apply_environment(&mut settings, environment);
     layers::apply_flags(&mut settings, flags);
-    let data_dir = data_dir::resolve(&mut settings, environment).unwrap_or_default();
-    let config = typed::config(&mut settings, data_dir);
+    let config = Config::resolve(&mut settings, environment);
     let problems = std::mem::take(&mut settings.problems);
-    Error::unless_empty(problems, Loaded { config, file, settings })
-}
-
-/// Whether two settings come to the same value, wherever they came from.
-fn same(one: Option<&Setting>, other: Option<&Setting>) -> bool {
-    one.map(Setting::value) == other.map(Setting::value)
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, file, settings }),
+        _ => Err(problems.into()),
+    }
 }
 
 impl Loaded {
-    /// The configuration as YAML, with the origin of every value, secrets masked.
+    /// The configuration as YAML, with the origin of every value and with secrets masked.
     pub fn show(&self) -> String {
-        show::settings(&self.settings)
+        show::render(&self.settings)
     }
 
-    /// The keys whose values differ from another configuration's, in the table's order.
-    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
-        let pairs = self.settings.all().zip(other.settings.all());
-        pairs.filter(|((_, mine), (_, theirs))| !same(*mine, *theirs)).map(|((key, _), _)| key.path).collect()
+    /// What differs in another configuration.
+    pub fn changes(&self, other: &Self) -> Changes {
+        let mut changes = Changes::default();
+        for ((key, mine), (_, theirs)) in self.settings.all().zip(other.settings.all()) {
+            // Only the values are compared: a value that moved to another layer has not changed.
+            if mine.map(Setting::value) != theirs.map(Setting::value) {
+                let list = if key.is_reloadable { &mut changes.reloadable } else { &mut changes.need_restart };
+                list.push(key.path);
+            }
+        }
+        changes
     }
 
     /// Where the listening address came from.
@@ -63,23 +78,23 @@ impl Loaded {
         self.readable_secret().into_iter().collect()
     }
 
-    /// Refuses services outside, for the demonstration that fills the database.
+    /// Rejects external services, for the demonstration, which fills the database with sample records.
     ///
     /// # Errors
     /// One problem for each key that names such a service.
-    pub fn only_managed(&self) -> Result<(), Error> {
+    pub fn require_managed(&self) -> Result<(), Error> {
         let mut problems = Problems::default();
         for key in ["postgres.host", "postgres.url", "redis.host", "redis.url"] {
             if let Some(origin) = self.settings.origin(key).cloned() {
                 problems.push(Problem::NotForDemo { origin, key });
             }
         }
-        Error::unless_empty(problems, ())
+        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
     }
 
     fn readable_secret(&self) -> Option<String> {
-        let path = self.file.as_deref().filter(|path| readable_by_all(path))?;
-        let holds_secret = |(key, setting): &(&super::keys::Key, Option<&Setting>)| {
+        let path = self.file.as_deref().filter(|path| is_readable_by_all(path))?;
+        let holds_secret = |(key, setting): &(&Key, Option<&Setting>)| {
             let Some(setting) = setting else { return false };
             key.secrecy != Secrecy::Public
                 && setting.shown(key).is_some_and(|shown| shown.contains("***"))
@@ -91,22 +106,6 @@ impl Loaded {
     }
 }
 
-fn readable_by_all(path: &Path) -> bool {
+fn is_readable_by_all(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
-/// The documentation of every key as a configuration file in which every key is commented out: it changes nothing
-/// until a `#` is removed.
-pub fn template() -> String {
-    layers::DEFAULTS.lines().map(|line| format!("{}\n", comment_out(line))).collect()
-}
-
-fn comment_out(line: &str) -> String {
-    let body = line.trim_start();
-    let section = body.strip_suffix(':').is_some_and(is_section);
-    if body.is_empty() || body.starts_with('#') || section {
-        return line.to_owned();
-    }
-    let indent = &line[..line.len() - body.len()];
-    format!("{indent}#{body}")
 }

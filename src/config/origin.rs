@@ -9,7 +9,7 @@ use super::yaml::Position;
 /// The source of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The compiled-in `defaults.yaml`, or a rule documented there.
+    /// The declared default, or a rule that the documentation of the key describes.
     Default,
     /// A position in the configuration file.
     File {

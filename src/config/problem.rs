@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a configuration.
 //!
-//! Policy: all problems are found before any is reported. Each is one line: where it stands, what it is, what was
-//! expected, what to do. The value of a secret is never in it.
+//! Policy: all problems are found before any is reported. Each is one line: where it is, what is wrong, what was expected, what to
+//! do. It never contains the value of a secret.
 
 use std::fmt;
 use std::io;
@@ -9,33 +9,34 @@ use std::path::PathBuf;
 
 use super::file;
 use super::origin::Origin;
+use super::yaml;
 
-/// More problems than this are counted, not kept.
+/// The number of problems that are listed; further ones are only counted.
 const MAX_LISTED: usize = 50;
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// A key that does not exist.
-    #[error("{origin}: unknown key {key}; {}", meant(.nearest.as_deref()))]
+    #[error("{origin}: unknown key {key}; {}", advice(*.nearest))]
     UnknownKey {
         /// Where it stands.
         origin: Origin,
         /// The key, with its section.
         key: String,
         /// What was probably meant.
-        nearest: Option<String>,
+        nearest: Option<&'static str>,
     },
     /// A variable with our prefix that sets nothing.
-    #[error("environment variable {name}: sets no known key; {}", meant(.nearest.as_deref()))]
+    #[error("environment variable {name}: sets no known key; {}", advice(.nearest.as_deref()))]
     UnknownVariable {
         /// Its name.
         name: String,
         /// What was probably meant.
         nearest: Option<String>,
     },
-    /// A value that its key does not take.
-    #[error("{origin}: {key} is {shown}, expected {expected}{}", aside(.hint.as_deref()))]
+    /// A value that its key does not accept.
+    #[error("{origin}: {key} is {shown}, expected {expected}{}", hint_suffix(.hint.as_deref()))]
     WrongValue {
         /// Where it stands.
         origin: Origin,
@@ -43,13 +44,13 @@ pub enum Problem {
         key: &'static str,
         /// The value as it may be shown.
         shown: String,
-        /// What it takes.
+        /// Which values it accepts.
         expected: String,
-        /// What is wrong with this value in particular.
+        /// What is wrong with this value, if that needs an explanation.
         hint: Option<String>,
     },
-    /// An unquoted text that YAML readers take for something else.
-    #[error("{origin}: {key} is {shown}, which YAML reads as a number or a switch, expected text; put it in quotes")]
+    /// An unquoted text that YAML readers read as something else.
+    #[error("{origin}: {key} is {shown}, which YAML reads as a number or a boolean, expected text; put it in quotes")]
     Ambiguous {
         /// Where it stands.
         origin: Origin,
@@ -69,11 +70,11 @@ pub enum Problem {
         key: &'static str,
         /// "a list" or "a mapping".
         found: &'static str,
-        /// What it takes.
+        /// Which values it accepts.
         expected: String,
     },
     /// A value where a section belongs.
-    #[error("{origin}: {section} is {found}, expected a section; write its keys indented below it, one a line")]
+    #[error("{origin}: {section} is {found}, expected a section; write its keys indented below it, one per line")]
     NotASection {
         /// Where it stands.
         origin: Origin,
@@ -82,15 +83,15 @@ pub enum Problem {
         /// "a value" or "a list".
         found: &'static str,
     },
-    /// The file is not a document that can be read.
-    #[error("{origin}: {reason}")]
+    /// The file is not a valid document.
+    #[error("{origin}: {source}")]
     Unreadable {
         /// Where reading ended.
         origin: Origin,
         /// Why.
-        reason: super::yaml::ErrorKind,
+        source: yaml::ErrorKind,
     },
-    /// The file itself.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] file::Error),
     /// A variable that is not UTF-8.
@@ -102,7 +103,7 @@ pub enum Problem {
     /// `--set` without `=`.
     #[error("flag --set: {text:?} is not KEY=VALUE; write for example --set log.level=debug")]
     BadSet {
-        /// What stood behind the flag.
+        /// The part of the argument that looks like a key.
         text: String,
     },
     /// `--set postgres.password=...`
@@ -119,28 +120,28 @@ pub enum Problem {
     /// Two values that exclude each other.
     #[error("{first} ({first_origin}) and {second} ({second_origin}) contradict each other; {remedy}")]
     Contradiction {
-        /// One, with its value where that matters.
+        /// One key, with its value where that matters.
         first: String,
         /// Where it stands.
         first_origin: Origin,
-        /// The other.
-        second: String,
+        /// The other key.
+        second: &'static str,
         /// Where it stands.
         second_origin: Origin,
         /// What to do.
         remedy: String,
     },
-    /// A value that says nothing without another.
+    /// A key that means nothing without another.
     #[error("{origin}: {key} is given without {missing}; {remedy}")]
     Incomplete {
         /// Where it stands.
         origin: Origin,
-        /// What is given, with its value where that matters.
+        /// The key that is given, with its value where that matters.
         key: String,
         /// What is missing.
         missing: &'static str,
         /// What to do.
-        remedy: String,
+        remedy: &'static str,
     },
     /// No rule gives a data directory.
     #[error(
@@ -148,18 +149,18 @@ pub enum Problem {
     )]
     NoDataDir,
     /// The working directory is gone, so a relative path means nothing.
-    #[error("{origin}: data_dir {} cannot be made absolute: {cause}; give an absolute path", .path.display())]
+    #[error("{origin}: data_dir {} cannot be made absolute: {source}; give an absolute path", .path.display())]
     RelativeDataDir {
         /// Where it stands.
         origin: Origin,
         /// The path.
         path: PathBuf,
         /// The system's answer.
-        cause: io::Error,
+        source: io::Error,
     },
-    /// `demo` with a service that somebody else runs.
+    /// `demo` with an external service.
     #[error(
-        "{origin}: {key} names a service outside, but the demonstration fills the database with sample records; leave it out"
+        "{origin}: {key} names an external service, but the demonstration fills the database with sample records; leave it out"
     )]
     NotForDemo {
         /// Where it stands.
@@ -167,20 +168,26 @@ pub enum Problem {
         /// The key.
         key: &'static str,
     },
+    /// A key that needs a value has none, or one that its field cannot hold: the declaration of the key is wrong.
+    #[error("{key} has no value; this is a bug, please report it")]
+    NoValue {
+        /// The key.
+        key: &'static str,
+    },
 }
 
-fn meant(nearest: Option<&str>) -> String {
+fn advice(nearest: Option<&str>) -> String {
     match nearest {
         Some(nearest) => format!("did you mean {nearest}? Otherwise remove it"),
         None => "remove it (`attendance-api config template` lists every key)".to_owned(),
     }
 }
 
-fn aside(hint: Option<&str>) -> String {
+fn hint_suffix(hint: Option<&str>) -> String {
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }
 
-/// The problems found so far. However wrong a file is, only so many are kept; the rest is counted.
+/// The problems found so far: a limited number, and the count of the others.
 #[derive(Debug, Default)]
 pub struct Problems {
     listed: Vec<Problem>,
@@ -198,30 +205,31 @@ impl Problems {
         self.listed.is_empty()
     }
 
-    /// Whether the next one will only be counted, so that its details are not worth finding out.
+    /// Whether the next one will only be counted, so that its details need not be worked out.
     pub fn is_full(&self) -> bool {
         self.listed.len() >= MAX_LISTED
     }
 }
 
-/// All that is wrong with a configuration; never empty.
+/// The configuration cannot be used: all that is wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub struct Error(Problems);
 
-impl Error {
-    /// The problems as a failure, or the value when there are none.
-    pub fn unless_empty<T>(problems: Problems, value: T) -> Result<T, Self> {
-        if problems.is_empty() { Ok(value) } else { Err(Self(problems)) }
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        Self(problems)
     }
+}
 
-    /// One line a problem.
+impl Error {
+    /// One line per problem.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let rest = (self.0.more > 0).then(|| format!("and {} more problems", self.0.more));
         self.0.listed.iter().map(one_line).chain(rest)
     }
 }
 
-/// A name in a message may hold a line break; the message may not.
+/// A name in a message may contain a line break; the message must not.
 fn one_line(problem: &Problem) -> String {
     problem.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -1,8 +1,8 @@
-//! A value that must not be seen.
+//! A value that must not be shown.
 
 use std::fmt;
 
-/// A password or token. It prints as `***` everywhere; [`Secret::expose`] is the one way out.
+/// A password or token. It prints as `***`; only [`Secret::expose`] gives the value.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
@@ -12,12 +12,12 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one call that needs it.
+    /// The value, for the call that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the value is the empty text.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,44 +1,54 @@
-//! The values that were given, layer over layer, each with its origin.
+//! The values of all layers, one over the other, each with its origin.
 //!
-//! Policy: every value of every layer is judged, also one that a higher layer hides: it is wrong where it stands.
-//! The empty text takes a value back: `ATTENDANCE_API__POSTGRES__HOST=` unsets a host that the file gives.
+//! Policy: every value of every layer is parsed, also one that a higher layer hides: it is a problem where it stands. An empty
+//! text removes the value of a lower layer: `ATTENDANCE_API__POSTGRES__HOST=` unsets a host that the file sets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::keys::{self, KEYS, Key, Secrecy};
+use super::key::{Key, Secrecy};
 use super::kind::{self, Kind, Value};
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
+use super::table::Table;
+use super::typed::FromValue;
 
-/// One value that counts.
+/// The longest part of an unknown key or a wrong value that a message repeats, in characters.
+const MAX_SHOWN: usize = 80;
+
+/// The value of one key, from the highest layer that sets it.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// Its text, as it was written.
     text: String,
-    /// The judged value; `None` when it was taken back or refused.
+    /// The parsed value; `None` if it was removed or is wrong.
     value: Option<Value>,
     /// Where it came from.
     pub origin: Origin,
 }
 
-/// The values that count, and the problems met on the way.
-#[derive(Debug, Default)]
+/// The value of every key, and the problems found on the way.
+#[derive(Debug)]
 pub struct Settings {
-    given: BTreeMap<&'static str, Setting>,
+    /// The keys that exist.
+    pub table: &'static Table,
+    values: BTreeMap<&'static str, Setting>,
     /// What is wrong so far.
     pub problems: Problems,
 }
 
 impl Settings {
-    /// Lays a value over the ones before.
-    pub fn set(&mut self, key: &'static Key, text: &str, origin: Origin) {
-        let value = if text.is_empty() && may_be_empty(key) { None } else { self.parse(key, text, &origin) };
-        self.given.insert(key.path, Setting { text: text.to_owned(), value, origin });
+    /// No values yet.
+    pub fn new(table: &'static Table) -> Self {
+        Self { table, values: BTreeMap::new(), problems: Problems::default() }
     }
 
-    /// Lays an unquoted value of a YAML file over the ones before.
+    /// Sets a value over the one of a lower layer.
+    pub fn set(&mut self, key: &'static Key, text: &str, origin: Origin) {
+        let value = if text.is_empty() && key.may_be_empty() { None } else { self.parse(key, text, &origin) };
+        self.values.insert(key.path, Setting { text: text.to_owned(), value, origin });
+    }
+
+    /// Sets a value that stands without quotes in a YAML file.
     pub fn set_unquoted(&mut self, key: &'static Key, text: &str, origin: Origin) {
         if matches!(key.kind, Kind::Text) && kind::is_ambiguous(text) {
             self.problems.push(Problem::Ambiguous { origin, key: key.path, shown: key.mask(text) });
@@ -47,24 +57,63 @@ impl Settings {
         }
     }
 
-    /// Gives a value to a key that has none, where the rest of the configuration calls for one.
+    /// Sets a key that has no value, where the other keys call for one.
     pub fn set_default(&mut self, path: &str, text: &str) {
-        if let Some(key) = Key::find(path).filter(|_| self.value(path).is_none()) {
+        if let Some(key) = self.table.find(path).filter(|_| self.value(path).is_none()) {
             self.set(key, text, Origin::Default);
         }
     }
 
-    /// A key that does not exist.
-    pub fn unknown(&mut self, path: &str, origin: Origin) {
-        let nearest = if self.problems.is_full() { None } else { keys::nearest_key(path) };
-        let key = path.chars().take(80).collect();
-        self.problems.push(Problem::UnknownKey { origin, key, nearest: nearest.map(ToOwned::to_owned) });
-    }
-
-    /// Writes down what a rule chose, for `config show`.
+    /// Sets a value that a rule has worked out from other values.
     pub fn set_resolved(&mut self, path: &'static str, text: &str, origin: Origin) {
         let value = Some(Value::Text(text.to_owned()));
-        self.given.insert(path, Setting { text: text.to_owned(), value, origin });
+        self.values.insert(path, Setting { text: text.to_owned(), value, origin });
+    }
+
+    /// Reports a key that does not exist.
+    pub fn report_unknown(&mut self, path: &str, origin: Origin) {
+        let nearest = if self.problems.is_full() { None } else { self.table.nearest_key(path) };
+        let key = path.chars().take(MAX_SHOWN).collect();
+        self.problems.push(Problem::UnknownKey { origin, key, nearest: nearest.map(|key| key.path) });
+    }
+
+    /// Reports a problem if both keys are set.
+    pub fn check_exclusive(&mut self, first: &'static str, second: &'static str, remedy: &str) {
+        let (Some(first_origin), Some(second_origin)) = (self.origin(first), self.origin(second)) else { return };
+        self.problems.push(Problem::Contradiction {
+            first: first.to_owned(),
+            first_origin: first_origin.clone(),
+            second,
+            second_origin: second_origin.clone(),
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    /// The value of a key as the type of the field that holds it. `None` always comes with a problem.
+    pub fn read<T: FromValue>(&mut self, path: &'static str) -> Option<T> {
+        let value = match self.value(path) {
+            Some(value) => T::from_value(value),
+            None => T::absent(),
+        };
+        // If there is a problem already, it is the reason; if there is none, type and kind in the declaration do not match.
+        if value.is_none() && self.problems.is_empty() {
+            self.problems.push(Problem::NoValue { key: path });
+        }
+        value
+    }
+
+    /// Every key with its setting, in the table's order.
+    pub fn all(&self) -> impl Iterator<Item = (&'static Key, Option<&Setting>)> {
+        self.table.keys().map(|key| (key, self.values.get(key.path)))
+    }
+
+    /// Where a value came from, if there is one.
+    pub fn origin(&self, path: &str) -> Option<&Origin> {
+        self.values.get(path).filter(|setting| !setting.text.is_empty()).map(|setting| &setting.origin)
+    }
+
+    fn value(&self, path: &str) -> Option<&Value> {
+        self.values.get(path)?.value.as_ref()
     }
 
     fn parse(&mut self, key: &'static Key, text: &str, origin: &Origin) -> Option<Value> {
@@ -82,98 +131,25 @@ impl Settings {
             }
         }
     }
-
-    /// Two keys of which only one may be set: a problem when both are.
-    pub fn check_exclusive(&mut self, first: &'static str, second: &'static str, remedy: &str) {
-        let (Some(first_origin), Some(second_origin)) = (self.origin(first), self.origin(second)) else { return };
-        self.problems.push(Problem::Contradiction {
-            first: first.to_owned(),
-            first_origin: first_origin.clone(),
-            second: second.to_owned(),
-            second_origin: second_origin.clone(),
-            remedy: remedy.to_owned(),
-        });
-    }
-
-    /// Every key with its setting, in the table's order.
-    pub fn all(&self) -> impl Iterator<Item = (&'static Key, Option<&Setting>)> {
-        KEYS.iter().map(|key| (key, self.given.get(key.path)))
-    }
-
-    /// Where a value that is set came from.
-    pub fn origin(&self, path: &str) -> Option<&Origin> {
-        self.given.get(path).filter(|setting| !setting.text.is_empty()).map(|setting| &setting.origin)
-    }
-
-    /// A text, a path or a word, where it is set.
-    pub fn text(&self, path: &str) -> Option<&str> {
-        match self.value(path)? {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A number, where it is set.
-    pub fn number<N: TryFrom<u64>>(&self, path: &str) -> Option<N> {
-        match self.value(path)? {
-            Value::Number(number) => N::try_from(*number).ok(),
-            _ => None,
-        }
-    }
-
-    /// A time, where it is set.
-    pub fn duration(&self, path: &str) -> Option<Duration> {
-        match self.value(path)? {
-            Value::Duration(duration) => Some(*duration),
-            _ => None,
-        }
-    }
-
-    /// An address, where it is set.
-    pub fn address(&self, path: &str) -> Option<SocketAddr> {
-        match self.value(path)? {
-            Value::Address(address) => Some(*address),
-            _ => None,
-        }
-    }
-
-    fn value(&self, path: &str) -> Option<&Value> {
-        self.given.get(path)?.value.as_ref()
-    }
 }
 
 impl Setting {
-    /// The judged value; none when it was taken back.
+    /// The parsed value; `None` if it was removed.
     pub fn value(&self) -> Option<&Value> {
         self.value.as_ref()
     }
 
-    /// The value as it may be shown; `None` when it is not set.
+    /// The value as it may be shown; `None` if there is none.
     pub fn shown(&self, key: &Key) -> Option<String> {
         (!self.text.is_empty()).then(|| key.mask(&self.text))
     }
 }
 
-/// Keys without a default can be taken back; the others always have a value.
-pub(super) fn may_be_empty(key: &Key) -> bool {
-    matches!(key.kind, Kind::Text | Kind::Path | Kind::PostgresUrl | Kind::RedisUrl)
-        || [
-            "server.workers",
-            "postgres.port",
-            "postgres.sslmode",
-            "postgres.shared_buffers",
-            "redis.mode",
-            "redis.port",
-            "redis.database",
-        ]
-        .contains(&key.path)
-}
-
-/// A refused value for a message: in quotes, cut, and masked where it may hold a secret.
+/// A wrong value for a message: in quotes, cut, and masked if it may hold a secret.
 fn shown(key: &Key, text: &str) -> String {
     if key.secrecy != Secrecy::Public {
         return key.mask(text);
     }
-    let cut: String = text.chars().take(80).collect();
+    let cut: String = text.chars().take(MAX_SHOWN).collect();
     format!("{cut:?}{}", if cut.len() < text.len() { "..." } else { "" })
 }

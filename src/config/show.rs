@@ -1,12 +1,12 @@
-//! Settings as YAML that says where each value came from.
+//! Settings as YAML, with the origin of each value.
 
-use super::keys::Key;
+use super::key::Key;
 use super::kind;
 use super::origin::Origin;
 use super::settings::{Setting, Settings};
 
-/// Every key in its section: `key: value  # from <origin>`; secrets are `***`. The result is itself YAML.
-pub fn settings(settings: &Settings) -> String {
+/// Every key in its section: `key: value  # from ORIGIN`; secrets are `***`. The result is valid YAML.
+pub fn render(settings: &Settings) -> String {
     let mut text = String::new();
     let mut section = None;
     for (key, setting) in settings.all() {
@@ -30,12 +30,12 @@ fn line(key: &Key, setting: Option<&Setting>) -> String {
     }
 }
 
-/// A path may hold a line break; a comment may not.
+/// A path may contain a line break; a comment may not.
 fn one_line(origin: &Origin) -> String {
     origin.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// A text as a YAML scalar that every reader takes for the same text.
+/// A text as a YAML scalar that every YAML reader reads as that text, not as a number or a boolean.
 fn scalar(text: &str) -> String {
     let plain_characters = |c: char| c.is_ascii_alphanumeric() || "_./:-@%+".contains(c);
     let begins_plainly = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
@@ -43,7 +43,7 @@ fn scalar(text: &str) -> String {
     if plain && !kind::is_ambiguous(text) && text != "null" {
         return text.to_owned();
     }
-    // JSON's strings are YAML's double-quoted scalars
+    // A JSON string is a double-quoted scalar of YAML.
     serde_json::Value::from(text).to_string()
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalars_survive_every_reader() {
+    fn ambiguous_texts_are_quoted() {
         for (text, shown) in [
             ("0.0.0.0:8080", "0.0.0.0:8080"),
             ("off", "\"off\""),

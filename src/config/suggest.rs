@@ -1,8 +1,8 @@
-//! "Did you mean ...?"
+//! Suggestions for misspelt words.
 
-/// The known word nearest to an unknown one, when it is near enough to have been meant.
+/// The known word nearest to an unknown one, if it is near enough to be a probable misspelling.
 pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // a key of the configuration is short; what is much longer was never one, and need not be compared
+    // Keys are short. Comparing a much longer text would cost time and find nothing.
     if unknown.len() > 64 {
         return None;
     }
@@ -15,7 +15,7 @@ pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Optio
         .map(|(_, word)| word)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
+/// The Damerau-Levenshtein distance: insertions, deletions, replacements and swaps of neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before_last = vec![0; b.len() + 1];

@@ -1,12 +1,15 @@
-//! The loader as a whole: precedence, every kind of problem, the Python service's file.
+//! Tests of loading as a whole: the order of the layers, every kind of problem, the file of the Python service.
 
 use std::path::{Path, PathBuf};
 
-use super::keys::KEYS;
-use super::settings::{self, Settings};
+use std::time::Duration;
+
+use super::config::TABLE;
+use super::kind::Kind;
+use super::settings::Settings;
 use super::*;
 
-/// A configuration file of its own for one test, removed at the end.
+/// A configuration file for one test, removed at the end.
 struct TestFile(PathBuf);
 
 impl TestFile {
@@ -29,7 +32,7 @@ impl Drop for TestFile {
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    Environment { variables, default_files: Vec::new(), root: true }
+    Environment { variables, default_files: Vec::new(), is_root: true }
 }
 
 fn flags(config: Option<&Path>) -> Flags {
@@ -64,27 +67,58 @@ fn wrong(errors: Result<Loaded, Error>) -> String {
 }
 
 #[test]
-fn the_defaults_fill_everything_and_name_every_key() {
-    let mut all = Settings::default();
-    layers::apply_defaults(&mut all);
-    assert!(all.problems.is_empty(), "{:?}", all.problems);
-    for (key, setting) in all.all() {
-        assert_eq!(setting.is_none(), settings::may_be_empty(key), "{}", key.path);
+fn the_defaults_are_valid_and_every_key_is_declared_once() {
+    let mut settings = Settings::new(&TABLE);
+    layers::apply_defaults(&mut settings);
+    assert!(settings.problems.is_empty(), "{:?}", settings.problems);
+    let mut paths: Vec<_> = TABLE.keys().map(|key| key.path).collect();
+    let count = paths.len();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!(paths.len(), count);
+    assert!(TABLE.keys().all(|key| key.section().is_none_or(|section| TABLE.is_section(section))));
+}
+
+/// Bounds and words are declared beside the text that explains them; here they are compared.
+#[test]
+fn the_documentation_of_a_key_states_which_values_are_valid() {
+    let millis = |value: u64| units::show_duration(Duration::from_millis(value));
+    for key in TABLE.keys() {
+        let expected = match key.kind {
+            Kind::Integer(min, max) => vec![format!("{min} to {max}")],
+            Kind::Duration(min, max) => vec![format!("{} to {}", millis(min), millis(max))],
+            Kind::Size(min, max) => vec![format!("{} to {}", units::show_size(min), units::show_size(max))],
+            Kind::Port => vec!["1 to 65535".to_owned()],
+            Kind::Enum(words) => words.iter().map(|&word| word.to_owned()).collect(),
+            Kind::Text | Kind::Path | Kind::Address | Kind::PostgresUrl | Kind::RedisUrl => Vec::new(),
+        };
+        let text = key.documentation;
+        assert!(text.lines().all(|line| line.starts_with(' ')) && text.ends_with('\n'), "{}", key.path);
+        assert!(expected.iter().all(|part| text.contains(part.as_str())), "{}: {expected:?}\n{text}", key.path);
     }
-    let documented = |key: &keys::Key| {
-        let line = format!("{}{}:", if key.section().is_some() { "  " } else { "" }, key.name());
-        layers::DEFAULTS.lines().any(|text| text.starts_with(&line))
-    };
-    assert!(KEYS.iter().all(documented));
 }
 
 #[test]
-fn without_anything_both_services_are_managed() {
+fn the_values_of_reloadable_keys_are_taken_over_and_no_others() {
+    let mut config = from_variables(&[]).unwrap().config;
+    let changed =
+        from_text("server: { max_body: 2MiB, drain_timeout: 1s }\nlog: { level: debug, format: json }\n").unwrap();
+    config.take_reloadable(&changed.config);
+    assert_eq!((config.server.max_body, config.server.drain_timeout), (2 << 20, Duration::from_secs(10)));
+    assert_eq!((config.log.level, config.log.format), (tracing::Level::DEBUG, LogFormat::Auto));
+    let changes = from_variables(&[]).unwrap().changes(&changed);
+    assert_eq!(changes.reloadable, ["server.max_body", "log.level"]);
+    assert_eq!(changes.need_restart, ["server.drain_timeout", "log.format"]);
+}
+
+#[test]
+fn without_any_configuration_both_services_are_managed() {
     let config = from_variables(&[]).unwrap().config;
-    assert!(matches!(config.postgres.service, PostgresService::Managed { bin_dir: None, .. }));
-    assert!(matches!(config.redis.service, RedisService::Managed { program: None, max_memory: 134_217_728 }));
-    let printed = format!("{config:?}");
-    assert!(![": 0ns", ": 0,", ": 0 "].iter().any(|stand_in| printed.contains(stand_in)), "{printed}");
+    assert!(matches!(config.postgres.service, PostgresService::Managed(ManagedPostgresConfig { bin_dir: None, .. })));
+    assert!(matches!(
+        config.redis.service,
+        RedisService::Managed(ManagedRedisConfig { program: None, max_memory: 134_217_728 })
+    ));
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.postgres.request_timeout, Duration::from_millis(1900));
     assert_eq!(config.redis.ttl, Duration::from_secs(20));
@@ -107,7 +141,7 @@ fn the_file_of_the_python_service_works_unchanged() {
 }
 
 #[test]
-fn quoted_ports_numeric_passwords_and_urls_are_taken() {
+fn quoted_ports_numeric_passwords_and_urls_are_accepted() {
     let text = "postgres: {url: 'postgres://app@db:6432/att?sslmode=disable', password: 12345}\n\
                 redis: {host: cache, port: '6380', password: \"0123\"}\n";
     let config = from_text(text).unwrap().config;
@@ -119,7 +153,7 @@ fn quoted_ports_numeric_passwords_and_urls_are_taken() {
 }
 
 #[test]
-fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+fn a_flag_overrides_a_variable_the_file_and_the_default_in_this_order() {
     let file = TestFile::new("log: {level: warn, access: errors}\nserver: {listen: 127.0.0.1:1, max_body: 2MiB}\n");
     let mut flags = flags(Some(&file.0));
     flags.listen = Some("127.0.0.1:3".to_owned());
@@ -140,7 +174,7 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
 }
 
 #[test]
-fn the_first_file_counts() {
+fn only_the_first_file_is_read() {
     let (named, other) = (TestFile::new("log: {level: warn}"), TestFile::new("log: {level: error}"));
     let mut around = environment(&[]);
     around.default_files = vec!["/nonexistent/config.yaml".into(), other.0.clone()];
@@ -152,7 +186,7 @@ fn the_first_file_counts() {
 }
 
 #[test]
-fn a_named_file_must_be_there_and_be_a_file() {
+fn a_named_file_must_exist_and_be_a_text_file_of_limited_size() {
     let missing = wrong(load(&flags(Some(Path::new("/nonexistent.yaml"))), &environment(&[])));
     assert!(missing.contains("/nonexistent.yaml named by --config does not exist"), "{missing}");
     let missing = wrong(from_variables(&[("CONFIG_FILE", "/nonexistent.yaml")]));
@@ -166,9 +200,9 @@ fn a_named_file_must_be_there_and_be_a_file() {
 }
 
 #[test]
-fn the_data_directory_follows_its_rules() {
-    let dir = |variables: &[(&str, &str)], root| {
-        let around = Environment { root, ..environment(variables) };
+fn the_data_directory_is_the_first_that_is_configured_or_a_default() {
+    let dir = |variables: &[(&str, &str)], is_root| {
+        let around = Environment { is_root, ..environment(variables) };
         load(&Flags::default(), &around).map(|loaded| loaded.config.data_dir)
     };
     let state = ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b");
@@ -182,14 +216,14 @@ fn the_data_directory_follows_its_rules() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_with_their_places() {
+fn all_problems_are_reported_at_once_with_their_positions() {
     let lines = problems("server:\n  listne: x\n  max_body: lots\npostgres:\n  port: 05432\nlogg: 1\n");
     assert_eq!(
         lines,
         [
             "FILE:2:3: unknown key server.listne; did you mean server.listen? Otherwise remove it",
             "FILE:3:13: server.max_body is \"lots\", expected a size from 1KiB to 1GiB, like 64KiB, 1MiB, 10MB or a number of bytes",
-            "FILE:5:9: postgres.port is \"05432\", expected a port number from 1 to 65535; with a leading zero some YAML readers take it as octal; write 5432",
+            "FILE:5:9: postgres.port is \"05432\", expected a port number from 1 to 65535; with a leading zero some YAML readers read it as octal; write 5432",
             "FILE:6:1: unknown key logg; remove it (`attendance-api config template` lists every key)",
             "FILE:5:9: postgres.port is given without postgres.host or postgres.url; name the server, or remove the key and the appliance runs its own PostgreSQL",
         ]
@@ -197,8 +231,8 @@ fn all_problems_are_told_at_once_with_their_places() {
 }
 
 #[test]
-fn no_mutilated_file_is_a_panic_or_shows_more_than_a_line_a_problem() {
-    let original = layers::DEFAULTS.as_bytes();
+fn a_mutilated_file_never_panics_and_each_problem_is_one_line() {
+    let original = template::render("");
     let marks = b"\n :#-[]{}\"'*&!|>%@\t09ay\0";
     let mut state = 1_u64;
     let mut random = |below: usize| {
@@ -206,22 +240,21 @@ fn no_mutilated_file_is_a_panic_or_shows_more_than_a_line_a_problem() {
         (state >> 33) as usize % below
     };
     for _ in 0..2000 {
-        let mut bytes = original.to_vec();
+        let mut bytes = original.clone().into_bytes();
         for _ in 0..=random(8) {
             let at = random(bytes.len());
             bytes[at] = marks[random(marks.len())];
         }
         bytes.truncate(1 + random(bytes.len()));
-        let mut settings = Settings::default();
+        let mut settings = Settings::new(&TABLE);
         layers::apply_document(&mut settings, &String::from_utf8_lossy(&bytes), &|_| origin::Origin::Default);
-        if let Err(errors) = Error::unless_empty(settings.problems, ()) {
-            assert!(errors.lines().all(|line| !line.contains('\n')));
-        }
+        let error = Error::from(settings.problems);
+        assert!(error.lines().all(|line| !line.contains('\n')));
     }
 }
 
 #[test]
-fn the_worst_file_is_refused_in_few_lines() {
+fn the_number_of_listed_problems_is_limited() {
     let text: String = (0..100_000).map(|n| format!("k{n}: 1\n")).collect();
     let lines = problems(&text);
     assert_eq!(lines.len(), 51);
@@ -230,32 +263,32 @@ fn the_worst_file_is_refused_in_few_lines() {
 }
 
 #[test]
-fn wrong_shapes_are_told() {
+fn a_list_or_mapping_in_the_wrong_position_is_a_problem() {
     assert!(problem("- a\n").contains("the file is a list, expected a section"));
     assert!(problem("server: 8080\n").contains("FILE:1:9: server is a value, expected a section"));
     assert!(problem("server: {listen: [::]:8080}\n").starts_with("FILE:1:"));
     assert!(problem("server:\n  listen: [a, b]\n").contains("server.listen is a list, expected an IP address"));
     assert!(problem("log: {level: {a: b}}\n").contains("log.level is a mapping, expected one of error"));
-    assert!(problem("a: *b\n").starts_with("FILE:1:4: aliases and merge keys are not taken"));
+    assert!(problem("a: *b\n").starts_with("FILE:1:4: aliases and merge keys are not supported"));
     assert!(problem("a: \"b\n").starts_with("FILE:2:1: not valid YAML"));
     assert!(problem("log: {level: info}\nlog: {}\n").contains("FILE:2:1: the key log is given a second time"));
 }
 
 #[test]
-fn unquoted_switches_and_odd_numbers_are_told() {
+fn unquoted_booleans_and_ambiguous_numbers_are_problems() {
     assert!(
         problem("redis: {mode: no}\n")
             .contains("redis.mode is \"no\", expected one of managed, external, off; write off")
     );
-    assert!(problem("log: {level: yes}\n").contains("it is not a switch"));
+    assert!(problem("log: {level: yes}\n").contains("this key is not a boolean"));
     assert!(problem("log: {level: INFO}\n").contains("write info"));
     let octal = problem("postgres: {host: db, password: 0123}\n");
-    assert!(octal.contains("postgres.password is ***, which YAML reads as a number or a switch"), "{octal}");
+    assert!(octal.contains("postgres.password is ***, which YAML reads as a number or a boolean"), "{octal}");
     assert!(from_text("redis: {mode: off}\n").is_ok());
 }
 
 #[test]
-fn contradictions_name_both_sides() {
+fn a_contradiction_names_both_keys() {
     let mode = problem("redis:\n  mode: managed\n  host: cache\n");
     assert!(mode.contains("redis.mode: managed (FILE:2:9) and redis.host (FILE:3:9) contradict each other"), "{mode}");
     assert!(
@@ -268,7 +301,7 @@ fn contradictions_name_both_sides() {
 }
 
 #[test]
-fn a_higher_layer_can_take_a_value_back() {
+fn an_empty_value_of_a_higher_layer_unsets_a_key() {
     let file = TestFile::new("postgres: {host: db}\nredis: {host: cache}\n");
     let mut flags = flags(Some(&file.0));
     flags.set = vec!["redis.mode=off".to_owned(), "redis.host=".to_owned()];
@@ -279,7 +312,7 @@ fn a_higher_layer_can_take_a_value_back() {
 }
 
 #[test]
-fn unknown_variables_and_bad_sets_are_told() {
+fn unknown_variables_and_malformed_sets_are_problems() {
     let text = wrong(from_variables(&[("ATTENDANCE_API__SERVER__LISTENS", "x"), ("ATTENDANCE_API_PORT", "tcp://x")]));
     assert_eq!(
         text,
@@ -309,12 +342,12 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn the_template_changes_nothing_and_works_line_by_line() {
+fn the_template_changes_nothing_and_each_key_in_it_can_be_uncommented() {
     assert!(from_text(&template()).is_ok());
     let set = |line: &str| line.contains(':') && !line.trim_start().starts_with('#') && !line.ends_with(':');
     assert!(!template().lines().any(set));
     assert!(template().contains("\n  #max_body: 1MiB\n") && template().contains("\n#data_dir:\n"));
-    assert!(from_text(layers::DEFAULTS).is_ok(), "it works with every # removed");
+    assert!(from_text(&template::render("")).is_ok(), "every key is valid with its default");
     let edited = template().replace("  #level: info", "  level: debug");
     assert_eq!(from_text(&edited).unwrap().config.log.level, tracing::Level::DEBUG);
 }

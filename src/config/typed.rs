@@ -1,102 +1,135 @@
-//! Settings → [`Config`]: typed, and free of contradictions.
-//!
-//! Policy: a value that was refused is already among the problems, and then the `Config` made here is thrown away;
-//! so a stand-in for it is never seen by anybody. That the defaults leave nothing to a stand-in is a test.
+//! Parsed values as the types of the fields that hold them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::Settings;
-use super::{Access, Api, Config, DateFormat, Log, LogFormat, Migrations, Postgres, PostgresService, Redis, Server};
-use super::{external_postgres, external_redis};
+use super::choice::Choice;
+use super::kind::Value;
+use super::secret::Secret;
+use super::url::{self, PostgresUrl, RedisUrl};
 
-/// Makes the configuration; contradictions join the problems in the settings.
-pub fn config(settings: &mut Settings, data_dir: PathBuf) -> Config {
-    let postgres = postgres(settings);
-    let migrations = migrations(settings);
-    let redis = redis(settings);
-    Config { data_dir, server: server(settings), api: api(settings), postgres, migrations, redis, log: log(settings) }
-}
+/// A type that the value of a key can be read as.
+pub trait FromValue: Sized {
+    /// The value; `None` if a value of this kind is never of this type.
+    fn from_value(value: &Value) -> Option<Self>;
 
-fn server(settings: &Settings) -> Server {
-    Server {
-        listen: settings.address("server.listen").unwrap_or(([127, 0, 0, 1], 0).into()),
-        workers: settings.number("server.workers"),
-        max_connections: settings.number("server.max_connections").unwrap_or_default(),
-        max_body: settings.number("server.max_body").unwrap_or_default(),
-        max_head: settings.number("server.max_head").unwrap_or_default(),
-        head_timeout: duration(settings, "server.head_timeout"),
-        body_timeout: duration(settings, "server.body_timeout"),
-        idle_timeout: duration(settings, "server.idle_timeout"),
-        write_timeout: duration(settings, "server.write_timeout"),
-        drain_timeout: duration(settings, "server.drain_timeout"),
+    /// What a key without a value is read as; `None` for a type that needs one.
+    fn absent() -> Option<Self> {
+        None
     }
 }
 
-fn api(settings: &Settings) -> Api {
-    let date_format = match settings.text("api.date_format") {
-        Some("http") => DateFormat::Http,
-        _ => DateFormat::Iso,
-    };
-    Api { date_format }
-}
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: &Value) -> Option<Self> {
+        T::from_value(value).map(Some)
+    }
 
-fn postgres(settings: &mut Settings) -> Postgres {
-    let service = match external_postgres::read(settings) {
-        Some(external) => PostgresService::External(external),
-        None => PostgresService::Managed {
-            bin_dir: settings.text("postgres.bin_dir").map(PathBuf::from),
-            shared_buffers: settings.number("postgres.shared_buffers"),
-            init_timeout: duration(settings, "postgres.init_timeout"),
-            start_timeout: duration(settings, "postgres.start_timeout"),
-            stop_timeout: duration(settings, "postgres.stop_timeout"),
-        },
-    };
-    Postgres {
-        service,
-        pool_size: settings.number("postgres.pool_size").unwrap_or_default(),
-        connect_timeout: duration(settings, "postgres.connect_timeout"),
-        request_timeout: duration(settings, "postgres.request_timeout"),
+    fn absent() -> Option<Self> {
+        Some(None)
     }
 }
 
-fn migrations(settings: &Settings) -> Migrations {
-    let text = |path| settings.text(path).unwrap_or_default().trim().to_owned();
-    let contexts = text("migrations.contexts");
-    Migrations {
-        changelog: settings.text("migrations.changelog").map(str::to_owned),
-        search_path: settings.text("migrations.search_path").map(PathBuf::from),
-        contexts: contexts.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect(),
-        labels: text("migrations.labels"),
+impl<T: Choice> FromValue for T {
+    fn from_value(value: &Value) -> Option<Self> {
+        text(value).and_then(T::from_word)
     }
 }
 
-fn redis(settings: &mut Settings) -> Redis {
-    Redis {
-        service: external_redis::service(settings),
-        timeout: duration(settings, "redis.timeout"),
-        ttl: duration(settings, "redis.ttl"),
-        max_value: settings.number("redis.max_value").unwrap_or_default(),
-        local_memory: settings.number("redis.local_memory").unwrap_or_default(),
+/// A list of words, separated by commas.
+impl FromValue for Vec<String> {
+    fn from_value(value: &Value) -> Option<Self> {
+        let words = text(value)?.split(',').map(str::trim).filter(|word| !word.is_empty());
+        Some(words.map(str::to_owned).collect())
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
-fn log(settings: &Settings) -> Log {
-    Log {
-        format: match settings.text("log.format") {
-            Some("json") => LogFormat::Json,
-            Some("text") => LogFormat::Text,
-            _ => LogFormat::Auto,
-        },
-        level: settings.text("log.level").and_then(|word| word.parse().ok()).unwrap_or(tracing::Level::INFO),
-        access: match settings.text("log.access") {
-            Some("errors") => Access::Errors,
-            Some("off") => Access::Off,
-            _ => Access::All,
-        },
+impl FromValue for String {
+    fn from_value(value: &Value) -> Option<Self> {
+        text(value).map(str::to_owned)
     }
 }
 
-fn duration(settings: &Settings, path: &str) -> Duration {
-    settings.duration(path).unwrap_or_default()
+impl FromValue for Secret {
+    fn from_value(value: &Value) -> Option<Self> {
+        text(value).map(Self::new)
+    }
+}
+
+impl FromValue for PathBuf {
+    fn from_value(value: &Value) -> Option<Self> {
+        text(value).map(Self::from)
+    }
+}
+
+impl FromValue for PostgresUrl {
+    fn from_value(value: &Value) -> Option<Self> {
+        url::postgres(text(value)?).ok()
+    }
+}
+
+impl FromValue for RedisUrl {
+    fn from_value(value: &Value) -> Option<Self> {
+        url::redis(text(value)?).ok()
+    }
+}
+
+impl FromValue for SocketAddr {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Address(address) => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Duration {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Duration(duration) => Some(*duration),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for u16 {
+    fn from_value(value: &Value) -> Option<Self> {
+        number(value)
+    }
+}
+
+impl FromValue for u64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        number(value)
+    }
+}
+
+impl FromValue for usize {
+    fn from_value(value: &Value) -> Option<Self> {
+        number(value)
+    }
+}
+
+impl FromValue for i64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        number(value)
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
+    match value {
+        Value::Number(number) => N::try_from(*number).ok(),
+        _ => None,
+    }
 }

@@ -1,9 +1,22 @@
-//! Durations and sizes as a person writes them.
+//! Durations and sizes as people write them.
 //!
 //! Policy: a whole number and a unit; a bare number is seconds or bytes. Nothing is rounded and nothing overflows:
-//! what does not fit is refused like any other wrong value.
+//! a number that does not fit is rejected like any other wrong value.
 
 use std::time::Duration;
+
+/// In milliseconds, as bounds of durations are declared.
+pub const MILLISECOND: u64 = 1;
+/// In milliseconds.
+pub const SECOND: u64 = 1000;
+/// In milliseconds.
+pub const HOUR: u64 = 3600 * SECOND;
+/// In bytes.
+pub const KIB: u64 = 1 << 10;
+/// In bytes.
+pub const MIB: u64 = 1 << 20;
+/// In bytes.
+pub const GIB: u64 = 1 << 30;
 
 /// Reads `50ms`, `20s`, `5m`, `1h` or a plain number of seconds. `None` when it is none of these.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -34,7 +47,7 @@ pub fn size(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// Writes a duration so that [`duration`] reads the same again.
+/// Writes a duration in the form that [`duration`] reads.
 pub fn show_duration(value: Duration) -> String {
     let seconds = value.as_secs();
     match (value.subsec_millis(), seconds) {
@@ -44,7 +57,7 @@ pub fn show_duration(value: Duration) -> String {
     }
 }
 
-/// Writes a size so that [`size`] reads the same again.
+/// Writes a size in the form that [`size`] reads.
 pub fn show_size(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     units
@@ -53,7 +66,7 @@ pub fn show_size(bytes: u64) -> String {
         .map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
-/// The number in front and the unit behind it; one space between them is a habit of many.
+/// The number in front and the unit behind it. Spaces between them are accepted, because many people write one.
 fn split(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -66,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_need_a_whole_number_and_a_known_unit() {
         for (text, millis) in [("50ms", 50), ("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("75", 75_000)] {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
@@ -76,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_need_a_whole_number_and_a_known_unit() {
         for (text, bytes) in [("1MiB", 1 << 20), ("64KiB", 65_536), ("10MB", 10_000_000), ("1 mib", 1 << 20), ("7", 7)]
         {
             assert_eq!(size(text), Some(bytes), "{text}");
@@ -87,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_the_same() {
+    fn a_shown_value_is_read_as_the_original() {
         for value in [Duration::ZERO, Duration::from_millis(1900), Duration::from_secs(90), Duration::from_secs(7200)] {
             assert_eq!(duration(&show_duration(value)), Some(value));
         }

@@ -1,13 +1,17 @@
 //! `postgres://` and `redis://` addresses.
 //!
-//! Policy: what is not understood is refused, never ignored; an error is told without repeating the address, because
-//! there may be a password in it.
+//! Policy: what is not understood is rejected, never ignored. An error does not repeat the address, because it may contain a
+//! password.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What a `postgres://` URL says; what it leaves out is `None`.
+use super::choice::Choice;
+use super::secret::Secret;
+use super::ssl_mode::SslMode;
+
+/// The parts of a `postgres://` URL; a part that is left out is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PostgresUrl {
     /// Host name, address or socket directory.
@@ -17,14 +21,14 @@ pub struct PostgresUrl {
     /// Role.
     pub user: Option<String>,
     /// Its password.
-    pub password: Option<super::Secret>,
+    pub password: Option<Secret>,
     /// Database name.
     pub database: Option<String>,
-    /// `sslmode`, one of libpq's words, not judged here.
-    pub sslmode: Option<String>,
+    /// `sslmode`
+    pub sslmode: Option<SslMode>,
 }
 
-/// What a `redis://` URL says; what it leaves out is `None`.
+/// The parts of a `redis://` URL; a part that is left out is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RedisUrl {
     /// Host name or address.
@@ -34,7 +38,7 @@ pub struct RedisUrl {
     /// ACL user.
     pub username: Option<String>,
     /// Its password.
-    pub password: Option<super::Secret>,
+    pub password: Option<Secret>,
     /// Database number.
     pub database: Option<i64>,
 }
@@ -42,44 +46,42 @@ pub struct RedisUrl {
 /// What is wrong with a URL.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// Not the scheme that is needed.
+    /// Another scheme than the one that is needed.
     #[error("it must begin with {0}")]
     Scheme(&'static str),
     /// `rediss://`
-    #[error("encrypted connections to Redis are not offered; use redis:// within a private network")]
+    #[error("encrypted connections to Redis are not supported; use redis:// within a private network")]
     RedisTls,
     /// Nothing between `//` and the port or path.
     #[error("the host is missing")]
     NoHost,
     /// More than one host.
-    #[error("only one host is taken")]
+    #[error("only one host is supported")]
     ManyHosts,
-    /// `[` without `]`, or text behind it.
-    #[error("an IPv6 address stands in brackets, like [::1]:5432")]
+    /// `[` without `]`, or text after the bracket that is not a port.
+    #[error("an IPv6 address must be in brackets, like [::1]:5432")]
     Brackets,
     /// The port is not a number from 1 to 65535.
-    #[error(
-        "its port is not a number from 1 to 65535 (a password with : / ? # @ in it must have them as %3A %2F %3F %23 %40)"
-    )]
+    #[error("its port is not a number from 1 to 65535 (in a password, write : / ? # @ as %3A %2F %3F %23 %40)")]
     Port,
     /// A `%` that is not followed by two hexadecimal digits, not UTF-8, or a control character.
-    #[error("its {0} is not valid (a % is written %25)")]
+    #[error("its {0} is not valid (write % as %25)")]
     Encoding(&'static str),
     /// The path of a Redis URL is its database number.
     #[error("its path must be a database number, like /0")]
     Database,
     /// A path with more than the database's name.
-    #[error("its path must be one name, the database's (a / within it is written %2F)")]
+    #[error("its path must be the name of the database (write a / in the name as %2F)")]
     Path,
-    /// A parameter nobody knows.
-    #[error("its parameter {0:?} is not known; only sslmode is")]
+    /// An unknown parameter.
+    #[error("its parameter {0:?} is not supported; the only one is sslmode")]
     Parameter(String),
     /// `sslmode` with an unknown word.
     #[error("its sslmode must be one of disable, prefer, require, verify-full")]
     SslMode,
 }
 
-/// The parts every URL has, not decoded yet.
+/// The parts of any URL, not decoded yet.
 struct Parts<'a> {
     user: Option<&'a str>,
     password: Option<&'a str>,
@@ -89,7 +91,7 @@ struct Parts<'a> {
     query: &'a str,
 }
 
-/// Reads `postgres://user:password@host:port/database?sslmode=...`.
+/// Parses `postgres://user:password@host:port/database?sslmode=...`.
 pub fn postgres(text: &str) -> Result<PostgresUrl, Error> {
     let rest = ["postgres://", "postgresql://"]
         .into_iter()
@@ -103,13 +105,13 @@ pub fn postgres(text: &str) -> Result<PostgresUrl, Error> {
         host: decoded(parts.host, "host")?.into_owned(),
         port: parts.port,
         user: optional(parts.user, "user")?,
-        password: optional(parts.password, "password")?.map(super::Secret::new),
+        password: optional(parts.password, "password")?.map(Secret::new),
         database: optional(Some(parts.path), "database")?,
         sslmode: sslmode(parts.query)?,
     })
 }
 
-/// Reads `redis://username:password@host:port/database`.
+/// Parses `redis://username:password@host:port/database`.
 pub fn redis(text: &str) -> Result<RedisUrl, Error> {
     if text.starts_with("rediss://") {
         return Err(Error::RedisTls);
@@ -127,12 +129,12 @@ pub fn redis(text: &str) -> Result<RedisUrl, Error> {
         host: decoded(parts.host, "host")?.into_owned(),
         port: parts.port,
         username: optional(parts.user, "username")?,
-        password: optional(parts.password, "password")?.map(super::Secret::new),
+        password: optional(parts.password, "password")?.map(Secret::new),
         database,
     })
 }
 
-/// The URL without its password; `***` alone where it is too broken to say where the password ends.
+/// The URL with its password masked; only `***` if it is malformed, because then the end of the password is not certain.
 pub fn masked(text: &str) -> String {
     let understood = postgres(text).is_ok() || redis(text).is_ok();
     let Some((scheme, rest)) = text.split_once("://").filter(|_| understood) else {
@@ -144,12 +146,12 @@ pub fn masked(text: &str) -> String {
     }
 }
 
-/// Takes the text behind `scheme://` apart.
+/// Splits the text after `scheme://`.
 fn split(rest: &str) -> Result<Parts<'_>, Error> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, address) = authority.rsplit_once('@').map_or((None, authority), |(login, a)| (Some(login), a));
-    // a raw @ in the password would leave its tail to be taken for the host, so only the encoded one is taken
+    // With a raw @ in the password, the rest of the password would be taken for the host.
     if login.is_some_and(|login| login.contains('@')) {
         return Err(Error::Encoding("password"));
     }
@@ -184,21 +186,18 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-fn sslmode(query: &str) -> Result<Option<String>, Error> {
+fn sslmode(query: &str) -> Result<Option<SslMode>, Error> {
     let mut mode = None;
     for (name, value) in parameters(query) {
         if name != "sslmode" {
             return Err(Error::Parameter(name.to_owned()));
         }
-        if !["disable", "prefer", "require", "verify-full"].contains(&value) {
-            return Err(Error::SslMode);
-        }
-        mode = Some(value.to_owned());
+        mode = Some(SslMode::from_word(value).ok_or(Error::SslMode)?);
     }
     Ok(mode)
 }
 
-/// Decodes a part that may be left out; an empty one is left out too.
+/// Decodes a part that may be left out; an empty one counts as left out.
 fn optional(part: Option<&str>, what: &'static str) -> Result<Option<String>, Error> {
     part.filter(|text| !text.is_empty()).map(|text| decoded(text, what).map(Cow::into_owned)).transpose()
 }
@@ -215,32 +214,31 @@ fn decoded<'a>(text: &'a str, what: &'static str) -> Result<Cow<'a, str>, Error>
 
 #[cfg(test)]
 mod tests {
-    use super::super::Secret;
     use super::*;
 
     #[test]
-    fn a_postgres_url_is_taken_apart() {
+    fn a_postgres_url_is_split_into_its_parts() {
         let url = postgres("postgres://app:p%40ss%2Fword@db.example:6432/attendance_db?sslmode=require").unwrap();
         assert_eq!(url.host, "db.example");
         assert_eq!(url.port, Some(6432));
         assert_eq!(url.user.as_deref(), Some("app"));
         assert_eq!(url.password, Some(Secret::new("p@ss/word")));
         assert_eq!(url.database.as_deref(), Some("attendance_db"));
-        assert_eq!(url.sslmode.as_deref(), Some("require"));
+        assert_eq!(url.sslmode, Some(SslMode::Require));
         let short = postgres("postgresql://[::1]").unwrap();
         assert_eq!(short, PostgresUrl { host: "::1".to_owned(), ..PostgresUrl::default() });
         assert_eq!(postgres("postgres://u@%2Frun%2Fpostgresql/d").unwrap().host, "/run/postgresql");
     }
 
     #[test]
-    fn a_redis_url_is_taken_apart() {
+    fn a_redis_url_is_split_into_its_parts() {
         let url = redis("redis://:secret@10.0.0.4:6380/3").unwrap();
         assert_eq!((url.host.as_str(), url.port, url.database), ("10.0.0.4", Some(6380), Some(3)));
         assert_eq!((url.username, url.password), (None, Some(Secret::new("secret"))));
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn urls_that_are_not_understood_are_rejected() {
         let errors = [
             ("mysql://h/d", Error::Scheme("postgres://")),
             ("postgres:///d", Error::NoHost),
@@ -263,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_shown() {
+    fn a_password_is_masked() {
         assert_eq!(masked("postgres://u:geheim@h:1/d"), "postgres://u:***@h:1/d");
         assert_eq!(masked("redis://:geheim@h"), "redis://:***@h");
         assert_eq!(masked("postgres://u@h/d"), "postgres://u@h/d");

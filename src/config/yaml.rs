@@ -1,16 +1,15 @@
-//! A YAML document as a small tree of texts with their places.
+//! A YAML document as a tree of texts with their positions.
 //!
-//! Policy: nothing is guessed. A scalar stays the text that was written, with the knowledge whether it was quoted;
-//! what a configuration has no use for (aliases, tags, a second document, a key given twice) is an error with its
-//! position. Depth is bounded here, size by the caller, so no document can cost more than its own length.
+//! Policy: nothing is guessed. A scalar stays the text that was written, with the knowledge whether it was quoted. Features that
+//! a configuration does not need (aliases, tags, a second document, a duplicate key) are errors with their position. The depth
+//! is limited here and the size by the caller, so reading takes time in proportion to the length of the document.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 
 use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, StrInput, Tag, options};
 
-/// Sections hold keys, keys hold values: more depth is never needed, a little more makes for better messages.
+/// Sections contain keys, keys contain values. More depth is never needed; a little more gives better messages.
 const MAX_DEPTH: usize = 8;
 
 /// A position in a document; both count from 1.
@@ -27,14 +26,14 @@ pub struct Position {
 pub struct Node {
     /// Where it begins.
     pub position: Position,
-    /// What it is.
-    pub body: Body,
+    /// Its content.
+    pub content: Content,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// Nothing, `~` or `null`.
+pub enum Content {
+    /// Empty, `~` or `null`.
     Null,
     /// A text.
     Scalar {
@@ -45,7 +44,7 @@ pub enum Body {
     },
     /// Keys and values, in their order.
     Mapping(Vec<Entry>),
-    /// A list; what is in it does not matter, no key takes one.
+    /// A list. Its items are not kept, because no key accepts a list.
     Sequence,
 }
 
@@ -60,10 +59,11 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// Why a document cannot be read, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
 pub struct Error {
-    /// Where.
+    /// Where reading ended.
     pub position: Position,
     /// Why, and what to do.
     pub kind: ErrorKind,
@@ -76,13 +76,15 @@ pub enum ErrorKind {
     #[error("not valid YAML: {0}; correct the line (its indentation, or a text that needs quotes?)")]
     Syntax(String),
     /// `*name` or `<<`
-    #[error("aliases and merge keys are not taken; write the value out (a text that begins with * needs quotes)")]
+    #[error(
+        "aliases and merge keys are not supported; write the value itself (a text that begins with * needs quotes)"
+    )]
     Alias,
     /// `!something`
-    #[error("the tag {0} is not taken; write the plain value")]
+    #[error("the tag {0} is not supported; write the plain value")]
     Tag(String),
     /// A key that is a list or a mapping.
-    #[error("a key must be a word; a value with {{ or [ in front needs quotes")]
+    #[error("a key must be a word; a value that begins with {{ or [ needs quotes")]
     Key,
     /// A key given twice in one mapping.
     #[error("the key {key} is given a second time, first in line {first}; keep one")]
@@ -93,17 +95,11 @@ pub enum ErrorKind {
         first: usize,
     },
     /// `---` again.
-    #[error("a second document begins here; a configuration is one document")]
+    #[error("a second document begins here; a configuration must be one document")]
     SecondDocument,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)
-    }
-}
-
-/// Reads a document. An empty one is [`Body::Null`].
+/// Reads a document. An empty one is [`Content::Null`].
 pub fn parse(text: &str) -> Result<Node, Error> {
     let limits: Options = options! {
         emit_comments: false,
@@ -131,28 +127,28 @@ impl<'a> Reader<'a> {
                 event => root = Some(self.node(event, position)?),
             }
         }
-        Ok(root.unwrap_or(Node { position: Position { line: 1, column: 1 }, body: Body::Null }))
+        Ok(root.unwrap_or(Node { position: Position { line: 1, column: 1 }, content: Content::Null }))
     }
 
     /// Completes the value that begins with this event. Recursion is bounded by the parser's nesting limits.
     fn node(&mut self, event: Event<'a>, position: Position) -> Result<Node, Error> {
-        refuse_tag(event.tag(), position)?;
-        let body = match event {
+        check_tag(event.tag(), position)?;
+        let content = match event {
             Event::Scalar(text, style, _, _) => scalar(text, style),
             Event::MappingStart(..) => self.mapping()?,
             Event::SequenceStart(..) => self.sequence()?,
             _ => return Err(error(position, ErrorKind::Alias)),
         };
-        Ok(Node { position, body })
+        Ok(Node { position, content })
     }
 
-    fn mapping(&mut self) -> Result<Body, Error> {
+    fn mapping(&mut self) -> Result<Content, Error> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, position) = self.next()?;
             let key = match event {
-                Event::MappingEnd => return Ok(Body::Mapping(entries)),
+                Event::MappingEnd => return Ok(Content::Mapping(entries)),
                 Event::Scalar(text, style, ..) if text == "<<" && style == ScalarStyle::Plain => {
                     return Err(error(position, ErrorKind::Alias));
                 }
@@ -167,11 +163,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn sequence(&mut self) -> Result<Body, Error> {
+    fn sequence(&mut self) -> Result<Content, Error> {
         loop {
             let (event, position) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                return Ok(Body::Sequence);
+                return Ok(Content::Sequence);
             }
             self.node(event, position)?;
         }
@@ -181,22 +177,22 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, position(&span.start))),
             Some(Err(error)) => Err(syntax(&error)),
-            // the stream always ends with StreamEnd, which ends the reading
+            // The parser ends every stream with StreamEnd, after which nothing more is read.
             None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
         }
     }
 }
 
-fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Body {
+fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Content {
     let plain = style == ScalarStyle::Plain;
     if plain && ["", "~", "null", "Null", "NULL"].contains(&&*text) {
-        return Body::Null;
+        return Content::Null;
     }
-    Body::Scalar { text: text.into_owned(), plain }
+    Content::Scalar { text: text.into_owned(), plain }
 }
 
-/// `!!str` and its like say nothing that the key does not know better; anything else would be silently lost.
-fn refuse_tag(tag: Option<&Tag>, position: Position) -> Result<(), Error> {
+/// Tags of YAML itself, such as `!!str`, are ignored, because the key determines the type; other tags are errors.
+fn check_tag(tag: Option<&Tag>, position: Position) -> Result<(), Error> {
     match tag {
         Some(tag) if tag.is_custom() => Err(error(position, ErrorKind::Tag(tag.original()))),
         _ => Ok(()),
@@ -225,25 +221,25 @@ mod tests {
     }
 
     #[test]
-    fn texts_keep_their_spelling_and_place() {
+    fn texts_keep_their_spelling_and_position() {
         let root = parse("a:\n  port: 05432\n  name: \"5\"\n  none:\n").unwrap();
-        let Body::Mapping(sections) = root.body else { panic!("{root:?}") };
-        let Body::Mapping(keys) = &sections[0].value.body else { panic!("{sections:?}") };
-        assert_eq!(keys[0].value.body, Body::Scalar { text: "05432".to_owned(), plain: true });
+        let Content::Mapping(sections) = root.content else { panic!("{root:?}") };
+        let Content::Mapping(keys) = &sections[0].value.content else { panic!("{sections:?}") };
+        assert_eq!(keys[0].value.content, Content::Scalar { text: "05432".to_owned(), plain: true });
         assert_eq!(keys[0].value.position, Position { line: 2, column: 9 });
-        assert_eq!(keys[1].value.body, Body::Scalar { text: "5".to_owned(), plain: false });
-        assert_eq!(keys[2].value.body, Body::Null);
+        assert_eq!(keys[1].value.content, Content::Scalar { text: "5".to_owned(), plain: false });
+        assert_eq!(keys[2].value.content, Content::Null);
     }
 
     #[test]
     fn flow_style_is_read() {
         let root = parse("redis: { host: h, port: 6379, password: \"\" }").unwrap();
-        let Body::Mapping(sections) = root.body else { panic!("{root:?}") };
-        assert!(matches!(&sections[0].value.body, Body::Mapping(keys) if keys.len() == 3));
+        let Content::Mapping(sections) = root.content else { panic!("{root:?}") };
+        assert!(matches!(&sections[0].value.content, Content::Mapping(keys) if keys.len() == 3));
     }
 
     #[test]
-    fn what_has_no_place_in_a_configuration_is_a_fault() {
+    fn features_that_a_configuration_does_not_need_are_errors() {
         assert_eq!(reason("a: &x 1\nb: *x\n"), (ErrorKind::Alias, 2));
         assert_eq!(reason("password: *secret\n"), (ErrorKind::Alias, 1));
         assert_eq!(reason("a: {}\nb:\n  <<: {}\n"), (ErrorKind::Alias, 3));
@@ -256,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_document_is_nothing() {
+    fn an_empty_document_has_no_content() {
         for text in ["", "# only a comment\n", "---\n", "~"] {
-            assert_eq!(parse(text).unwrap().body, Body::Null, "{text:?}");
+            assert_eq!(parse(text).unwrap().content, Content::Null, "{text:?}");
         }
     }
 }

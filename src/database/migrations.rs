@@ -72,8 +72,9 @@ impl LoadedChangelog {
     /// # Errors
     /// When it cannot be read.
     pub fn load(migrations: &Migrations) -> Result<Self, Error> {
-        let options =
-            Options::default().with_contexts(&migrations.contexts).with_label_filter(migrations.labels.clone());
+        let options = Options::default()
+            .with_contexts(&migrations.contexts)
+            .with_label_filter(migrations.labels.clone().unwrap_or_default());
         let search_path = migrations.search_path.clone().into_iter();
         Self::read(migrations.changelog.as_deref(), search_path, options)
             .map_err(|error| Error::Changelog(with_causes(&error)))

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{appliance, database};
+use crate::{appliance, config, database};
 
 /// Why it did not.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,12 @@ pub enum Error {
     LockWait(String),
     /// The URL cannot be understood.
     #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
-    Url(String),
+    Url(#[source] config::UrlError),
+    /// The `sslmode` of a JDBC URL is unknown.
+    #[error(
+        "the url cannot be used: its sslmode {0:?} is not known; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE"
+    )]
+    SslMode(String),
     /// The moment cannot be understood.
     #[error("'{0}' is no date; write 2026-01-31 or 2026-01-31T10:00:00")]
     Date(String),

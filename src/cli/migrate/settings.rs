@@ -74,7 +74,7 @@ impl Settings {
     pub fn choose(&self, configured: &Migrations) -> Result<LoadedChangelog, Error> {
         let options = Options::default()
             .with_contexts(self.contexts.as_ref().unwrap_or(&configured.contexts))
-            .with_label_filter(self.label_filter.as_ref().unwrap_or(&configured.labels))
+            .with_label_filter(self.label_filter.as_ref().or(configured.labels.as_ref()).cloned().unwrap_or_default())
             .with_properties(self.properties.iter().cloned());
         let configured_path = configured.search_path.clone().filter(|_| self.search_path.is_empty());
         let directories = self.search_path.iter().cloned().chain(configured_path);

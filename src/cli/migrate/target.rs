@@ -1,7 +1,7 @@
 //! The database a run works on, as `--url` names it.
 
 use super::error::Error;
-use crate::config::{ExternalPostgres, Secret, SslMode, postgres_url};
+use crate::config::{ExternalPostgres, Secret, SslMode, parse_postgres_url};
 
 /// A database and the name it goes by in messages.
 #[derive(Debug, Clone)]
@@ -24,13 +24,14 @@ impl Target {
             None => (url.to_owned(), Vec::new()),
         };
         let parameter = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let parsed = postgres_url(&plain).map_err(|fault| Error::Url(fault.to_string()))?;
-        let sslmode = match parsed.sslmode.or_else(|| parameter("sslmode")).as_deref() {
-            None | Some("prefer" | "allow") => SslMode::Prefer,
-            Some("disable") => SslMode::Disable,
-            Some("require") => SslMode::Require,
-            Some("verify-full" | "verify-ca") => SslMode::VerifyFull,
-            Some(other) => return Err(Error::Url(format!("its sslmode {other:?} is not known"))),
+        let parsed = parse_postgres_url(&plain).map_err(Error::Url)?;
+        let sslmode = match (parsed.sslmode, parameter("sslmode").as_deref()) {
+            (Some(mode), _) => mode,
+            (None, None | Some("prefer" | "allow")) => SslMode::Prefer,
+            (None, Some("disable")) => SslMode::Disable,
+            (None, Some("require")) => SslMode::Require,
+            (None, Some("verify-full" | "verify-ca")) => SslMode::VerifyFull,
+            (None, Some(other)) => return Err(Error::SslMode(other.to_owned())),
         };
         let server = ExternalPostgres {
             host: parsed.host,

@@ -1,0 +1,52 @@
+//! The documentation of every key, as a configuration file.
+
+use super::config::TABLE;
+use super::key::Key;
+use super::table::Section;
+
+const HEADER: &str = "\
+# Configuration of attendance-api.
+#
+# Everything here is optional: without any configuration the appliance runs its own PostgreSQL and its own Redis
+# and listens on port 8080. Every value below is the default; a key without a value has none.
+#
+# A value is taken from the first of these that sets it:
+#   1. a flag:                   --listen, --data-dir, or --set server.max_body=2MiB
+#   2. an environment variable:  ATTENDANCE_API__SERVER__MAX_BODY=2MiB  (section and key, upper case, two underscores)
+#   3. this file:                --config FILE, $CONFIG_FILE, ./config.yaml, /etc/attendance-api/config.yaml
+#                                (the first that is named or exists; only one is read)
+#   4. the default
+#
+# Durations are written 50ms, 20s, 5m, 1h, or as a plain number of seconds.
+# Sizes are written 64KiB, 1MiB, 10MB, or as a plain number of bytes.
+# `attendance-api config check` checks a configuration; `attendance-api config show` prints where each value came from.
+";
+
+/// A configuration file that explains every key. Each key is commented out, so the file changes nothing until a `#` is removed.
+pub fn template() -> String {
+    render("#")
+}
+
+/// The template with this text in front of every key.
+pub(super) fn render(mark: &str) -> String {
+    let sections: String = TABLE.0.iter().map(|section| render_section(section, mark)).collect();
+    format!("{HEADER}{sections}")
+}
+
+fn render_section(section: &Section, mark: &str) -> String {
+    let (head, indent) = match section.name {
+        Some(name) => (format!("{name}:\n"), "  "),
+        None => (String::new(), ""),
+    };
+    let keys: String = section.keys().map(|key| render_key(key, indent, mark)).collect();
+    format!("\n{}{head}{keys}", comment(section.documentation, ""))
+}
+
+fn render_key(key: &Key, indent: &str, mark: &str) -> String {
+    let value = key.default.map(|text| format!(" {text}")).unwrap_or_default();
+    format!("{}{indent}{mark}{}:{value}\n", comment(key.documentation, indent), key.name())
+}
+
+fn comment(documentation: &str, indent: &str) -> String {
+    documentation.lines().map(|line| format!("{indent}#{line}\n")).collect()
+}
