@@ -1,4 +1,4 @@
-//! Commands that the recordings do not cover, each on a small changelog.
+//! Commands that no recording covers, on a small changelog.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ const LOG: &str = r#"<databaseChangeLog xmlns="http://www.liquibase.org/xml/ns/d
   <changeSet id="4" author="me"><createTable tableName="four"><column name="id" type="int"/></createTable></changeSet>
 </databaseChangeLog>"#;
 
-fn log(name: &str) -> PathBuf {
+fn directory_with_log(name: &str) -> PathBuf {
     let directory = scratch(name);
     std::fs::write(directory.join("log.xml"), LOG).unwrap();
     directory
@@ -25,122 +25,123 @@ fn ids(database: &Database) -> String {
         .join(" ")
 }
 
-fn with_log<'a>(words: &[&'a str]) -> Vec<&'a str> {
+fn with_changelog_option<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&["--changelog-file=log.xml"][..], words].concat()
 }
 
-fn does(database: &Database, directory: &Path, words: &[&str]) -> String {
-    database.migrated(directory, &with_log(words))
+fn run(database: &Database, directory: &Path, words: &[&str]) -> String {
+    database.migrated(directory, &with_changelog_option(words))
 }
 
 #[test]
-fn counts_and_tags_bound_an_update() {
-    let (database, directory) = (Database::new(), log("bounds"));
-    does(&database, &directory, &["update-count", "--count=1"]);
+fn an_update_stops_at_a_count_or_a_tag() {
+    let (database, directory) = (Database::new(), directory_with_log("bounds"));
+    run(&database, &directory, &["update-count", "--count=1"]);
     assert_eq!(ids(&database), "1");
-    does(&database, &directory, &["update-to-tag", "--tag=half"]);
+    run(&database, &directory, &["update-to-tag", "--tag=half"]);
     assert_eq!(ids(&database), "1 2 3");
-    does(&database, &directory, &["update-to-tag", "--tag=half"]);
-    assert_eq!(ids(&database), "1 2 3", "the tag is reached");
-    assert!(does(&database, &directory, &["status", "--verbose"]).contains("     log.xml::4::me\n"));
-    does(&database, &directory, &["update"]);
-    does(&database, &directory, &["rollback", "--tag=half"]);
+    run(&database, &directory, &["update-to-tag", "--tag=half"]);
+    assert_eq!(ids(&database), "1 2 3", "the history already has the tag");
+    assert!(run(&database, &directory, &["status", "--verbose"]).contains("     log.xml::4::me\n"));
+    run(&database, &directory, &["update"]);
+    run(&database, &directory, &["rollback", "--tag=half"]);
     assert_eq!(ids(&database), "1 2");
 }
 
 #[test]
-fn what_has_been_run_can_be_rolled_back_to_a_date() {
-    let (database, directory) = (Database::new(), log("date"));
-    does(&database, &directory, &["update-count", "--count=2"]);
+fn a_rollback_to_a_date_undoes_only_what_ran_later() {
+    let (database, directory) = (Database::new(), directory_with_log("date"));
+    run(&database, &directory, &["update-count", "--count=2"]);
     database.run("UPDATE databasechangelog SET dateexecuted = '2020-01-01 10:00:00'");
-    does(&database, &directory, &["update"]);
-    let script = does(&database, &directory, &["rollback-to-date-sql", "--date=2020-01-01T10:00:00"]);
+    run(&database, &directory, &["update"]);
+    let script = run(&database, &directory, &["rollback-to-date-sql", "--date=2020-01-01T10:00:00"]);
     assert!(script.contains("DROP TABLE public.four;") && !script.contains("DROP TABLE public.two;"), "{script}");
-    does(&database, &directory, &["rollback-to-date", "--date=2020-01-01T10:00:00"]);
+    run(&database, &directory, &["rollback-to-date", "--date=2020-01-01T10:00:00"]);
     assert_eq!(ids(&database), "1 2");
-    does(&database, &directory, &["rollback-to-date", "--date=2019-12-31"]);
+    run(&database, &directory, &["rollback-to-date", "--date=2019-12-31"]);
     assert_eq!(ids(&database), "");
 }
 
 #[test]
-fn an_update_can_test_its_rollback() {
-    let (database, directory) = (Database::new(), log("testing"));
-    let output = database.migrate(&directory, &with_log(&["update-testing-rollback"]));
+fn update_testing_rollback_runs_every_changeset_twice() {
+    let (database, directory) = (Database::new(), directory_with_log("testing"));
+    let output = database.migrate(&directory, &with_changelog_option(&["update-testing-rollback"]));
     assert!(output.status.success());
-    let told = text(&output.stderr);
-    assert_eq!(told.matches("Running Changeset: log.xml::1::me").count(), 2, "{told}");
-    assert_eq!(told.matches("Rolling Back Changeset: log.xml::1::me").count(), 1, "{told}");
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.matches("Running Changeset: log.xml::1::me").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("Rolling Back Changeset: log.xml::1::me").count(), 1, "{stderr}");
     assert_eq!(ids(&database), "1 2 3 4");
 }
 
 #[test]
-fn changesets_can_be_recorded_without_being_run() {
-    let (database, directory) = (Database::new(), log("record"));
-    does(&database, &directory, &["mark-next-changeset-ran"]);
+fn changelog_sync_records_changesets_without_running_them() {
+    let (database, directory) = (Database::new(), directory_with_log("record"));
+    run(&database, &directory, &["mark-next-changeset-ran"]);
     assert_eq!(ids(&database), "1");
-    let script = does(&database, &directory, &["changelog-sync-to-tag-sql", "--tag=half"]);
+    let script = run(&database, &directory, &["changelog-sync-to-tag-sql", "--tag=half"]);
     assert!(!script.contains("CREATE TABLE public.two"), "{script}");
     database.script(&script);
     assert_eq!(ids(&database), "1 2 3");
-    does(&database, &directory, &["changelog-sync"]);
+    run(&database, &directory, &["changelog-sync"]);
     assert_eq!(ids(&database), "1 2 3 4");
     assert_eq!(database.schema(), "");
 }
 
 #[test]
-fn a_checksum_can_be_asked_for_and_is_the_one_that_is_stored() {
-    let (database, directory) = (Database::new(), log("sum"));
-    does(&database, &directory, &["update-count", "--count=1"]);
-    let sum = does(&database, &directory, &["calculate-checksum", "--changeset-identifier=log.xml::1::me"]);
+fn calculate_checksum_prints_the_stored_checksum() {
+    let (database, directory) = (Database::new(), directory_with_log("sum"));
+    run(&database, &directory, &["update-count", "--count=1"]);
+    let sum = run(&database, &directory, &["calculate-checksum", "--changeset-identifier=log.xml::1::me"]);
     assert_eq!(sum.trim(), database.run("SELECT md5sum FROM databasechangelog").trim());
-    let unknown =
-        database.migrate(&directory, &with_log(&["calculate-checksum", "--changeset-identifier=log.xml::9::me"]));
+    let unknown = database
+        .migrate(&directory, &with_changelog_option(&["calculate-checksum", "--changeset-identifier=log.xml::9::me"]));
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("log.xml::9::me"));
 }
 
 #[test]
 fn an_empty_history_can_be_tagged() {
-    let (database, directory) = (Database::new(), log("empty-tag"));
+    let (database, directory) = (Database::new(), directory_with_log("empty-tag"));
     database.migrated(&directory, &["tag", "--tag=start"]);
-    let told = text(&database.migrate(&directory, &["tag-exists", "--tag=START"]).stderr);
-    assert!(told.contains("already exists"), "{told}");
-    let told = text(&database.migrate(&directory, &["tag-exists", "--tag=other"]).stderr);
-    assert!(told.contains("does not exist"), "{told}");
+    let stderr = text(&database.migrate(&directory, &["tag-exists", "--tag=START"]).stderr);
+    assert!(stderr.contains("already exists"), "{stderr}");
+    let stderr = text(&database.migrate(&directory, &["tag-exists", "--tag=other"]).stderr);
+    assert!(stderr.contains("does not exist"), "{stderr}");
 }
 
 #[test]
-fn a_foreign_lock_is_named_listed_and_released() {
-    let (database, directory) = (Database::new(), log("foreign"));
-    does(&database, &directory, &["update-count", "--count=1"]);
+fn a_lock_of_another_program_is_named_listed_and_released() {
+    let (database, directory) = (Database::new(), directory_with_log("foreign"));
+    run(&database, &directory, &["update-count", "--count=1"]);
     database.run(
         "UPDATE databasechangeloglock SET locked = TRUE, lockedby = 'somehost (10.0.0.9)', lockgranted = '2026-01-02 03:04:05'",
     );
-    let refused = database.migrate(&directory, &with_log(&["--changelog-lock-wait-time-in-minutes=0", "update"]));
+    let refused =
+        database.migrate(&directory, &with_changelog_option(&["--changelog-lock-wait-time-in-minutes=0", "update"]));
     assert_eq!(refused.status.code(), Some(1));
-    let told = text(&refused.stderr);
-    assert!(told.contains("Currently locked by somehost (10.0.0.9) since 2026-01-02"), "{told}");
+    let stderr = text(&refused.stderr);
+    assert!(stderr.contains("Currently locked by somehost (10.0.0.9) since 2026-01-02"), "{stderr}");
     assert!(
         database.migrated(&directory, &["list-locks"]).ends_with(" - somehost (10.0.0.9) at Jan 2, 2026, 3:04:05 AM\n")
     );
     database.migrated(&directory, &["release-locks"]);
-    does(&database, &directory, &["update"]);
+    run(&database, &directory, &["update"]);
     assert_eq!(ids(&database), "1 2 3 4");
 }
 
 #[test]
-fn a_lock_left_by_a_process_of_ours_heals() {
-    let (database, directory) = (Database::new(), log("heals"));
-    does(&database, &directory, &["update-count", "--count=1"]);
+fn a_lock_left_by_a_killed_process_is_taken_over() {
+    let (database, directory) = (Database::new(), directory_with_log("heals"));
+    run(&database, &directory, &["update-count", "--count=1"]);
     database.run("UPDATE databasechangeloglock SET locked = TRUE, lockedby = 'h#liquibase-compat-1 (10.0.0.9)', lockgranted = now()");
-    does(&database, &directory, &["update"]);
+    run(&database, &directory, &["update"]);
     assert_eq!(database.run("SELECT locked FROM databasechangeloglock").trim(), "f");
 }
 
 #[test]
-fn drop_all_leaves_nothing_and_can_be_made_to_insist() {
-    let (database, directory) = (Database::new(), log("drop"));
-    does(&database, &directory, &["update"]);
+fn drop_all_leaves_nothing_and_may_require_force() {
+    let (database, directory) = (Database::new(), directory_with_log("drop"));
+    run(&database, &directory, &["update"]);
     database
         .run("CREATE VIEW v AS SELECT * FROM one; CREATE SEQUENCE s; CREATE MATERIALIZED VIEW m AS SELECT * FROM v");
     let refused = database.migrate(&directory, &["drop-all", "--require-force"]);
@@ -153,7 +154,7 @@ fn drop_all_leaves_nothing_and_can_be_made_to_insist() {
 
 #[test]
 fn a_generated_changelog_makes_the_same_schema() {
-    let (database, directory) = (Database::new(), log("generate"));
+    let (database, directory) = (Database::new(), directory_with_log("generate"));
     database.run(
         "CREATE SEQUENCE numbers START 7 INCREMENT 3;
          CREATE TABLE parent (id integer GENERATED BY DEFAULT AS IDENTITY, name varchar(40) DEFAULT 'x' NOT NULL, UNIQUE (name), PRIMARY KEY (id));
@@ -166,7 +167,7 @@ fn a_generated_changelog_makes_the_same_schema() {
         let argument = format!("--changelog-file={file}");
         database.migrated(&directory, &[&argument, "generate-changelog"]);
         let again = database.migrate(&directory, &[&argument, "generate-changelog"]);
-        assert_eq!(again.status.code(), Some(1), "a file is not written over");
+        assert_eq!(again.status.code(), Some(1), "an existing file is not overwritten");
         let copy = Database::new();
         copy.migrated(&directory, &[&argument, "update"]);
         assert_eq!(copy.schema(), database.schema(), "{file}");

@@ -1,7 +1,7 @@
-//! Each recorded case, followed through the real binary: update, the steps, the rollback.
+//! Replays each recorded case with the binary: update, further steps, rollback.
 //!
-//! Compared after each command: exit status, error, standard output, history, lock, schema and data. The words of errors that
-//! come from reading a changelog are our own; there only the failure counts.
+//! After each command it compares exit status, error, standard output, history, lock, schema and data. Errors about a changelog that
+//! cannot be read have messages of this program, so for them only the exit status is compared.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,14 @@ use serde_json::Value;
 
 use crate::support::{Database, copy, scratch, text, without_times};
 
-/// What Liquibase says of a changelog that it cannot read.
-const READING: &[&str] =
+/// How the messages of Liquibase begin for a changelog that it cannot read.
+const READ_ERROR_PREFIXES: &[&str] =
     &["Error parsing", "Unexpected formatting", "The file ", "Unable to locate", "com.example", "No SQL"];
 
-/// Failures in our own words: the server's where Liquibase has its driver's, a statement without the `;` that Liquibase shows, and
-/// a changeset without an author, which we refuse before it runs; what Liquibase throws before it has gathered it, we gather.
-const OWN_WORDS: &[&str] = &[
+/// Cases whose messages differ: that of the server instead of the JDBC driver, a statement without the `;` that Liquibase shows, a
+/// changeset without an author, which this program refuses before it runs, and errors that Liquibase throws one by one and this program
+/// collects.
+const DIFFERENT_MESSAGES: &[&str] = &[
     "sql-dollar-quotes",
     "err-loaddata-comment-header",
     "yaml-no-author",
@@ -27,7 +28,7 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("liquibase-compat/tests/data")
 }
 
-/// One recorded case, its files copied to a directory of its own.
+/// One recorded case, with its files in a directory of its own.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) directory: PathBuf,
@@ -35,7 +36,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// All of them, by name; those whose name begins with `$ATTENDANCE_TEST_CASES`, where somebody works on a few.
+    /// All cases in the order of their names. `$ATTENDANCE_TEST_CASES` selects those whose name begins with its value.
     pub(crate) fn all(purpose: &str) -> Vec<Self> {
         let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
             .unwrap()
@@ -54,7 +55,7 @@ impl Case {
         Self { golden: serde_json::from_str(&golden).unwrap(), name, directory }
     }
 
-    /// The arguments before a command's own.
+    /// The arguments of every command.
     pub(crate) fn common(&self) -> Vec<String> {
         let mut arguments = vec![format!("--changelog-file={}", self.golden["changelog"].as_str().unwrap())];
         for (name, value) in self.golden["meta"]["params"].as_object().into_iter().flatten() {
@@ -70,8 +71,8 @@ impl Case {
         database.migrate(&self.directory, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Everything that differs from the recording.
-    fn follow(&self) -> Vec<String> {
+    /// Replays the case. Returns every difference from the recording.
+    fn replay(&self) -> Vec<String> {
         let database = Database::new();
         if let Some(sql) = self.golden["meta"]["pre_sql"].as_str() {
             database.run(sql);
@@ -95,48 +96,49 @@ impl Case {
     fn step(&self, database: &Database, step: &Value) -> Vec<String> {
         let output = self.run(database, step);
         let mut found = Vec::new();
-        let mut same = |what: &str, got: Value, expected: &Value| {
+        let mut compare = |what: &str, got: Value, expected: &Value| {
             if got != *expected {
                 found.push(format!("{}: {}: {what}\n   ours  {got}\n   theirs {expected}", self.name, step["args"]));
             }
         };
-        same("exit status", output.status.code().into(), &step["exit"]);
+        compare("exit status", output.status.code().into(), &step["exit"]);
         let stderr = text(&output.stderr);
-        let mut by_reading = false;
+        let mut is_read_error = false;
         if let Some(expected) = step["error"].as_str() {
             let ours = stderr.split_once("Unexpected error running Liquibase: ").map_or("", |(_, error)| error.trim());
-            by_reading =
-                READING.iter().any(|start| expected.starts_with(start)) || expected.contains("was not found in");
-            by_reading |= OWN_WORDS.contains(&self.name.as_str());
-            if !by_reading {
-                same("error", masked(ours, database).into(), &masked(expected, database).into());
+            is_read_error = READ_ERROR_PREFIXES.iter().any(|start| expected.starts_with(start))
+                || expected.contains("was not found in");
+            is_read_error |= DIFFERENT_MESSAGES.contains(&self.name.as_str());
+            if !is_read_error {
+                compare("error", masked(ours, database).into(), &masked(expected, database).into());
             }
         }
-        if !by_reading {
-            same(
+        if !is_read_error {
+            compare(
                 "standard output",
                 stdout(&text(&output.stdout), database).into(),
                 &stdout(step["stdout"].as_str().unwrap_or_default(), database).into(),
             );
         }
         let has_history = database.has_history();
-        // What Liquibase cannot even read, we may refuse in validation, which comes after the tables are made.
-        if !by_reading {
-            same("the Liquibase tables", has_history.into(), &step["databasechangelog"].is_array().into());
+        // A changelog that Liquibase cannot read may fail here in validation, after the tables are created.
+        if !is_read_error {
+            compare("the Liquibase tables", has_history.into(), &step["databasechangelog"].is_array().into());
         }
         if let Some(expected) = step["databasechangelog"].as_array().filter(|_| has_history) {
             let expected: Vec<Value> = expected.iter().map(without_writer).collect();
-            same("history", database.history().into(), &expected.into());
-            same("lock", database.rows("SELECT * FROM databasechangeloglock").into(), &step["lock"]);
+            compare("history", database.history().into(), &expected.into());
+            compare("lock", database.rows("SELECT * FROM databasechangeloglock").into(), &step["lock"]);
         }
         let recorded = plain_views(step["schema"].as_str().unwrap_or_default());
-        same("schema", plain_views(&database.schema()).into(), &recorded.into());
-        same("data", database.data(), &sorted(&step["data"]));
+        compare("schema", plain_views(&database.schema()).into(), &recorded.into());
+        compare("data", database.data(), &sorted(&step["data"]));
         found
     }
 }
 
-/// A schema whose views name columns without their table: PostgreSQL 15, which was recorded, writes the table and 16 does not.
+/// The schema, with column names in views without their table: PostgreSQL 15, on which the cases were recorded, writes the table, and
+/// PostgreSQL 16 does not.
 pub(crate) fn plain_views(schema: &str) -> String {
     let mut in_view = false;
     let mut lines = Vec::new();
@@ -149,7 +151,7 @@ pub(crate) fn plain_views(schema: &str) -> String {
     lines.join("\n")
 }
 
-/// `a` from `t.a`, for every such name.
+/// Replaces every `t.a` by `a`.
 fn without_tables(line: &str) -> String {
     let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"');
     let parts: Vec<&str> = line.split('.').collect();
@@ -177,24 +179,24 @@ fn sorted(data: &Value) -> Value {
     data
 }
 
-/// A text without what differs from run to run.
+/// The text without the parts that differ from run to run.
 fn masked(text: &str, database: &Database) -> String {
     let text = text.replace(&database.name, "$DB");
-    // Times, and the numbers of deployments, in the rows that PostgreSQL quotes.
+    // The rows that PostgreSQL quotes contain times and deployment ids.
     match text.split_once("Failing row contains") {
         Some((before, _)) => before.to_owned(),
         None => text,
     }
 }
 
-/// Standard output with the database's address, times and numbers of deployments masked.
+/// Standard output with the address of the database, times and deployment ids masked.
 fn stdout(text: &str, database: &Database) -> String {
     let address = database.url().replace(&database.name, "");
     let text = text
         .replace(&address, "URL/")
         .replace(&database.name, "$DB")
         .replace("jdbc:postgresql://127.0.0.1:15442/", "URL/");
-    // A table is as wide as the time it was made at.
+    // The width of a table depends on the time.
     let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mask = |line: &str| match line.split('|').collect::<Vec<_>>()[..] {
         _ if line.starts_with("+-") => "+-".to_owned(),
@@ -202,14 +204,14 @@ fn stdout(text: &str, database: &Database) -> String {
         _ => line.to_owned(),
     };
     let mut lines: Vec<String> = text.lines().map(mask).collect();
-    // Liquibase says what an output change says twice.
+    // Liquibase prints the message of an output change twice.
     lines.dedup_by(|next, before| next == before && !next.is_empty() && !next.starts_with("+-"));
     lines.join("\n")
 }
 
 #[test]
-fn every_recorded_case_ends_as_it_did_in_liquibase() {
+fn every_recorded_case_has_the_result_of_liquibase() {
     let cases = Case::all("golden");
-    let differing: Vec<String> = cases.iter().flat_map(Case::follow).collect();
+    let differing: Vec<String> = cases.iter().flat_map(Case::replay).collect();
     assert!(differing.is_empty(), "{} differences\n{}", differing.len(), differing.join("\n"));
 }

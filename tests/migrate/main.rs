@@ -1,16 +1,16 @@
-//! `attendance-api migrate`, the real binary on a real PostgreSQL, against what the real Liquibase did.
+//! Compares `attendance-api migrate`, as a binary on a real PostgreSQL, with recordings of the real Liquibase.
 //!
-//! One private server for the whole run; each test makes its own databases in it. What is missing is a failure that says what to
-//! install, never a skip.
+//! The tests share one private server, and each creates its own databases. If a program is missing, the tests fail and name what to
+//! install; they are never skipped.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test that meets the unexpected ends the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "an unexpected result in a test helper fails the test")]
 
-mod adopt;
 mod commands;
+mod concurrent_starts;
+mod crash_recovery;
 mod golden;
-mod killed;
 #[path = "../../liquibase-compat/tests/support/private_postgres.rs"]
 mod private_postgres;
 mod scripts;
+mod settings;
 mod support;
-mod together;

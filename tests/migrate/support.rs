@@ -1,4 +1,4 @@
-//! A server, databases on it, the binary, and questions to them.
+//! The shared server, databases on it, and commands and queries on them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,7 +15,7 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start("migrate-tests", Path::new(packed)))
 }
 
-/// A directory for files of the tests; gone with the server.
+/// A directory for files of the tests. It is removed with the server.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = server().directory.join("scratch").join(name);
     std::fs::create_dir_all(&path).unwrap();
@@ -35,7 +35,7 @@ impl Database {
         Self { name }
     }
 
-    /// What `--url` takes.
+    /// The value of `--url`.
     pub(crate) fn url(&self) -> String {
         format!("jdbc:postgresql://127.0.0.1:{}/{}", server().port, self.name)
     }
@@ -50,7 +50,7 @@ impl Database {
         self.command(directory, arguments).output().unwrap()
     }
 
-    /// The same, not started yet.
+    /// A `migrate` command that has not started yet.
     pub(crate) fn command(&self, directory: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attendance-api"));
         command.arg("migrate").args(["--username", "postgres", "--url"]).arg(self.url()).args(arguments);
@@ -58,7 +58,7 @@ impl Database {
         command
     }
 
-    /// `migrate` that must succeed; its standard output.
+    /// Runs `migrate`, which must succeed, and returns its standard output.
     pub(crate) fn migrated(&self, directory: &Path, arguments: &[&str]) -> String {
         let output = self.migrate(directory, arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
@@ -70,12 +70,12 @@ impl Database {
         psql(&self.name, sql)
     }
 
-    /// Runs a script as a person would.
+    /// Runs a script with psql.
     pub(crate) fn script(&self, script: &str) {
         psql(&self.name, script);
     }
 
-    /// The same, for a script that may fail.
+    /// Runs a script that may fail with psql.
     pub(crate) fn try_script(&self, script: &str) -> Result<(), String> {
         try_psql(&self.name, script).map(drop)
     }
@@ -86,7 +86,7 @@ impl Database {
         found.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The history, without what differs from run to run.
+    /// The history, without the columns that differ from run to run.
     pub(crate) fn history(&self) -> Vec<Value> {
         self.rows(
             "SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, contexts, labels, \
@@ -95,12 +95,12 @@ impl Database {
         )
     }
 
-    /// Whether there is a history.
+    /// Whether DATABASECHANGELOG exists.
     pub(crate) fn has_history(&self) -> bool {
         self.run("SELECT to_regclass('databasechangelog') IS NOT NULL").trim() == "t"
     }
 
-    /// The schema as the recordings have it.
+    /// The schema in the form of the recordings.
     pub(crate) fn schema(&self) -> String {
         let mut dump = server().client("pg_dump");
         dump.args([
@@ -114,7 +114,7 @@ impl Database {
         ]);
         let output = dump.arg(&self.name).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
-        // Only lines of pg_dump itself: a comment inside of a function stands further in.
+        // Only lines of pg_dump itself: a comment inside a function is indented.
         let noise = |line: &&str| {
             line.trim().is_empty()
                 || line.starts_with("--")
@@ -125,7 +125,7 @@ impl Database {
         text(&output.stdout).lines().filter(|line| !noise(line)).map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
-    /// The rows of every table but the two of Liquibase, by table, each table's sorted by their text.
+    /// The rows of every table except the two of Liquibase, by table, sorted by their text.
     pub(crate) fn data(&self) -> Value {
         let tables = self.run(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', \
@@ -142,11 +142,11 @@ impl Database {
     }
 }
 
-/// Blanks out the moments in a row, which differ from run to run: they alone have microseconds.
+/// Masks the times of the run in a row. They are the only values with microseconds.
 pub(crate) fn without_times(row: &mut Value) {
-    let is_moment = |text: &str| text.len() > 20 && text.as_bytes()[10] == b'T' && text.as_bytes()[19] == b'.';
+    let is_run_time = |text: &str| text.len() > 20 && text.as_bytes()[10] == b'T' && text.as_bytes()[19] == b'.';
     for (_, value) in row.as_object_mut().into_iter().flatten() {
-        if value.as_str().is_some_and(is_moment) {
+        if value.as_str().is_some_and(is_run_time) {
             *value = "<TIME>".into();
         }
     }
@@ -156,7 +156,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs SQL and gives its rows, unaligned.
+/// Runs SQL and returns its rows, unaligned.
 fn psql(database: &str, sql: &str) -> String {
     try_psql(database, sql).unwrap_or_else(|error| panic!("psql on {database}: {error}"))
 }
@@ -175,7 +175,7 @@ fn try_psql(database: &str, sql: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory with its content.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -1,20 +1,20 @@
-//! The checksums of every recorded changelog are those that Liquibase made, in both versions, for every changeset in its order.
+//! The checksums of every recorded changelog equal those of Liquibase, in both versions, for every changeset in its order.
 //!
-//! No database is needed: this is what reading a changelog comes to, whatever its syntax.
+//! No database is needed: checksums depend only on the changelog.
 
 use std::path::{Path, PathBuf};
 
 use liquibase_compat::{Changelog, ChecksumVersion, DirectorySource, Options};
 use serde_json::Value;
 
-/// Liquibase fails while it reads this one, because it looks for the class at once; this crate refuses it at validation.
+/// Liquibase fails while it reads this case, because it loads the class at once. This crate refuses it in validation.
 const REFUSED_LATER: &str = "xml-customchange";
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-/// The options of the recorded run: contexts and given properties change what is summed.
+/// The options of the recorded run. Contexts and properties affect checksums.
 fn options(golden: &Value) -> Options {
     let mut options = Options::default();
     let arguments = golden["meta"]["update_args"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -32,7 +32,7 @@ fn options(golden: &Value) -> Options {
     options
 }
 
-/// The changesets with their sums, `id::author sum`, as recorded and as made now.
+/// The changesets with their checksums, `file::id::author checksum`, as recorded and as computed now.
 fn compared(
     golden: &Value,
     changelog: &Changelog,
@@ -54,7 +54,7 @@ fn check(name: &str) -> Result<(), String> {
     let golden = std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
     let golden: Value = serde_json::from_str(&golden).unwrap();
     if golden.get("checksums").is_none() {
-        // Recorded through the command line, which does not tell them: the history is compared instead (`golden`).
+        // Recorded through the command line, which does not print them; `golden` compares the history instead.
         return Ok(());
     }
     let source = DirectorySource::new(data().join("corpus").join(name)).unwrap();
@@ -70,7 +70,7 @@ fn check(name: &str) -> Result<(), String> {
     }
     for (number, version) in [(9, ChecksumVersion::V9), (8, ChecksumVersion::V8)] {
         let (recorded, made) = compared(&golden, &changelog, number, version);
-        // A sum of a file that is missing cannot be had; then only the changesets are the same.
+        // There is no checksum if a file is missing; then only the changesets are compared.
         let equal = recorded.iter().zip(&made).all(|(recorded, made)| recorded == made || recorded.contains(" ERR "));
         if !no_sums && (recorded.len() != made.len() || !equal) {
             return Err(format!("version {number}:\n  recorded {recorded:#?}\n  made {made:#?}"));

@@ -1,4 +1,4 @@
-//! Changelogs of several files: what includes find, what they hand on, and what they refuse.
+//! Changelogs of several files: what includes find, pass on and refuse.
 
 use liquibase_compat::{Changelog, ChecksumVersion, EmbeddedSource, LoadError, Options};
 
@@ -12,7 +12,7 @@ fn order(files: &[(&str, &str)]) -> Vec<String> {
     changelog.checksums(ChecksumVersion::V9).map(|(id, _)| id.to_string()).collect()
 }
 
-fn refusal(files: &[(&str, &str)]) -> String {
+fn load_error(files: &[(&str, &str)]) -> String {
     load(files).unwrap_err().to_string()
 }
 
@@ -37,7 +37,7 @@ fn files_of_every_format_include_each_other() {
 }
 
 #[test]
-fn include_all_takes_changelogs_in_the_order_of_their_paths() {
+fn include_all_includes_changelogs_in_the_order_of_their_paths() {
     let root = xml("<includeAll path='d' maxDepth='2' endsWithFilter='L'/>");
     let set = |id: &str| xml(&format!("<changeSet id='{id}' author='a'/>"));
     let (ten, nine, upper, deep, deeper) = (set("10"), set("9"), set("Z"), set("deep"), set("deeper"));
@@ -57,14 +57,14 @@ fn include_all_takes_changelogs_in_the_order_of_their_paths() {
         ["d/10.xml::10::a", "d/9.xml::9::a", "d/Z.xml::Z::a", "d/a.sql::raw::includeAll", "d/e/f.xml::deep::a"]
     );
     let empty = xml("<includeAll path='gone'/>");
-    assert!(refusal(&[("log.xml", &empty)]).contains("gone"));
+    assert!(load_error(&[("log.xml", &empty)]).contains("gone"));
     let allowed =
         xml("<includeAll path='gone' errorIfMissingOrEmpty='false'/><include file='gone.xml' errorIfMissing='false'/>");
     assert!(load(&[("log.xml", &allowed)]).unwrap().is_empty());
 }
 
 #[test]
-fn local_properties_go_down_and_global_ones_go_everywhere() {
+fn local_properties_reach_included_files_and_global_ones_reach_all_files() {
     let root = xml("<property name='down' value='d' global='false'/><include file='inner.xml'/>\
          <changeSet id='${up}-${local}-${down}' author='a'/>");
     let inner = xml(
@@ -76,13 +76,13 @@ fn local_properties_go_down_and_global_ones_go_everywhere() {
 }
 
 #[test]
-fn a_property_of_yaml_counts_in_the_whole_file() {
+fn a_property_in_yaml_applies_to_the_whole_file() {
     let text = "databaseChangeLog:\n- changeSet: {id: '${p}', author: a}\n- property: {name: p, value: 0010}\n";
     assert_eq!(order(&[("log.yaml", text)]), ["log.yaml::8::a"]);
 }
 
 #[test]
-fn first_and_last_are_where_they_say() {
+fn run_order_moves_changesets_to_the_start_or_the_end() {
     let set = |id: &str, order: &str| format!("<changeSet id='{id}' author='a' {order}/>");
     let root = xml(&format!(
         "{}{}{}{}{}",
@@ -97,8 +97,8 @@ fn first_and_last_are_where_they_say() {
 }
 
 #[test]
-fn what_leads_nowhere_is_refused_with_its_place() {
-    for (body, told) in [
+fn invalid_references_are_refused_with_their_location() {
+    for (body, expected) in [
         ("<include file='gone.xml'/>", "gone.xml"),
         ("<include file='../../etc/passwd.xml'/>", "passwd"),
         ("<include file='log.txt'/>", "log.txt"),
@@ -110,18 +110,18 @@ fn what_leads_nowhere_is_refused_with_its_place() {
         ),
         ("<changeSet id='1' author='a'><createTabel/></changeSet>", "log.xml line 1, changeset 1::a"),
     ] {
-        let error = refusal(&[("log.xml", &xml(body)), ("log.txt", "")]);
-        assert!(error.contains(told), "{body}: {error}");
+        let error = load_error(&[("log.xml", &xml(body)), ("log.txt", "")]);
+        assert!(error.contains(expected), "{body}: {error}");
     }
 }
 
 #[test]
-fn yaml_leaves_out_what_it_does_not_know_and_xml_does_not() {
+fn unknown_names_are_ignored_in_yaml_and_refused_in_xml() {
     let yaml = "databaseChangeLog:\n- changeSet:\n    id: 1\n    author: a\n    whatever: 1\n    changes:\n    \
                 - dropTable: {tablename: t, whatever: 1}\n    - nothing: text\n";
     assert_eq!(order(&[("log.yaml", yaml)]).len(), 1);
     let unknown = yaml.replace("nothing: text", "nothing: {a: 1}");
-    assert!(refusal(&[("log.yaml", &unknown)]).contains("unknown change type 'nothing'"));
+    assert!(load_error(&[("log.yaml", &unknown)]).contains("unknown change type 'nothing'"));
     let set = xml("<changeSet id='1' author='a' whatever='1'/>");
-    assert!(refusal(&[("log.xml", &set)]).contains("whatever"));
+    assert!(load_error(&[("log.xml", &set)]).contains("whatever"));
 }

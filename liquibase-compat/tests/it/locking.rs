@@ -1,4 +1,4 @@
-//! One migrator at a time.
+//! Only one program migrates a database at a time.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ async fn with_lock_row(locked_by: &str) -> Database {
 }
 
 #[tokio::test]
-async fn a_row_left_by_a_killed_process_of_ours_heals_itself() {
+async fn a_row_left_by_a_killed_process_is_taken_over() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
     assert_eq!(database.update(&records()).await.unwrap().run_count(), 2);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
 #[tokio::test]
-async fn a_row_left_after_the_last_changeset_heals_though_nothing_is_to_be_done() {
+async fn a_row_left_after_the_last_changeset_is_released_although_nothing_is_pending() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
     assert_eq!(database.update(&log("")).await.unwrap().run_count(), 0);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
 #[tokio::test]
-async fn a_foreign_lock_is_waited_for_and_named() {
+async fn a_run_waits_for_the_lock_of_another_program_and_names_it() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     let mut client = database.connect().await;
     let mut lock = Lock::acquire(&mut client, &short_wait()).await.unwrap();
@@ -43,20 +43,20 @@ async fn a_foreign_lock_is_waited_for_and_named() {
     let Error::Locked { holder, since, .. } = &error else { panic!("{error}") };
     assert_eq!((holder.as_str(), since.as_str()), ("otherhost (10.0.0.9)", "2026-01-02 03:04:05"));
     assert_eq!(database.rows("SELECT lockedby FROM databasechangeloglock").await, ["otherhost (10.0.0.9)"]);
-    // Released meanwhile: the next attempt gets it.
+    // After the release, the next attempt succeeds.
     database.run("UPDATE databasechangeloglock SET locked = FALSE, lockedby = NULL, lockgranted = NULL").await;
     assert_eq!(liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run_count(), 2);
     lock.release().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_foreign_lock_does_not_matter_when_nothing_is_to_be_done() {
+async fn the_lock_of_another_program_does_not_matter_when_nothing_is_pending() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     assert_eq!(database.update(&log("")).await.unwrap().run_count(), 0);
 }
 
 #[tokio::test]
-async fn a_second_migrator_waits_and_is_told_for_whom() {
+async fn a_second_run_waits_and_names_the_session_that_holds_the_lock() {
     let database = Database::new().await;
     let (mut one, mut other) = (database.connect().await, database.connect().await);
     let held = Lock::acquire(&mut one, &short_wait()).await.unwrap();
@@ -68,10 +68,10 @@ async fn a_second_migrator_waits_and_is_told_for_whom() {
 }
 
 #[tokio::test]
-async fn the_lock_of_a_broken_connection_is_free() {
+async fn the_lock_is_released_when_its_connection_closes() {
     let database = Database::new().await;
     let mut one = database.connect().await;
-    // Not released: the process that had it is gone.
+    // It is not released, as if the process had been killed.
     let _ = Lock::acquire(&mut one, &short_wait()).await.unwrap();
     drop(one);
     let options =
@@ -81,7 +81,7 @@ async fn the_lock_of_a_broken_connection_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_concurrent_updates_one_works_and_the_others_find_nothing_to_do() {
+async fn of_concurrent_updates_one_runs_and_the_others_find_nothing_pending() {
     let database = std::sync::Arc::new(Database::new().await);
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..5 {

@@ -1,14 +1,14 @@
-//! Everything that needs a database: on a real PostgreSQL, one database a test.
+//! Tests on a real PostgreSQL, each with its own database.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test that meets the unexpected ends the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "an unexpected result in a test helper fails the test")]
 
-mod adoption;
 mod checksums;
-mod files;
+mod embedded_changelog;
+mod external_files;
 mod golden;
 mod includes;
 mod locking;
-mod modify;
+mod modify_sql;
 #[path = "../support/private_postgres.rs"]
 mod private_postgres;
 mod properties;

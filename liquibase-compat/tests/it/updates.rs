@@ -1,17 +1,17 @@
-//! Updates that go wrong, histories of other versions, and preconditions.
+//! Failing updates, histories of older versions, and preconditions.
 
 use liquibase_compat::{Error, Options, Outcome, RunReason, status};
 
 use crate::support::{Database, log};
 
-const TWO: &str = "<changeSet id='1' author='a'><createTable tableName='one'><column name='id' type='int'/></createTable></changeSet>\
+const FAILING_LOG: &str = "<changeSet id='1' author='a'><createTable tableName='one'><column name='id' type='int'/></createTable></changeSet>\
                    <changeSet id='2' author='a'><sql>create table two(id int); insert into two values (1); bad sql</sql></changeSet>\
                    <changeSet id='3' author='a'><sql>create table three(id int)</sql></changeSet>";
 
 #[tokio::test]
-async fn a_failing_changeset_leaves_nothing_half_done() {
+async fn a_failing_changeset_is_undone_completely() {
     let database = Database::new().await;
-    let error = database.update(&log(TWO)).await.unwrap_err();
+    let error = database.update(&log(FAILING_LOG)).await.unwrap_err();
     let Error::ChangeSet { changeset, source, report } = &error else { panic!("{error}") };
     assert_eq!(changeset.to_string(), "log.xml::2::a");
     let reason = source.to_string();
@@ -26,13 +26,13 @@ async fn a_failing_changeset_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn fail_on_error_false_goes_on_and_tries_again() {
+async fn with_fail_on_error_false_the_run_continues_and_the_next_run_tries_again() {
     let database = Database::new().await;
-    let lenient = log(&TWO.replace("id='2' author='a'", "id='2' author='a' failOnError='false'"));
-    let report = database.update(&lenient).await.unwrap();
+    let tolerant = log(&FAILING_LOG.replace("id='2' author='a'", "id='2' author='a' failOnError='false'"));
+    let report = database.update(&tolerant).await.unwrap();
     assert!(matches!(report.changesets[1].1, Outcome::FailedAndIgnored { .. }));
     assert_eq!(database.rows("SELECT id FROM databasechangelog ORDER BY orderexecuted").await, ["1", "3"]);
-    let pending = status(&database.connect().await, &lenient, &Options::default()).await.unwrap();
+    let pending = status(&database.connect().await, &tolerant, &Options::default()).await.unwrap();
     assert_eq!((pending.len(), pending[0].reason), (1, RunReason::New));
 }
 
@@ -56,7 +56,7 @@ async fn a_changed_changeset_is_refused() {
 }
 
 #[tokio::test]
-async fn run_on_change_and_run_always_rewrite_their_row() {
+async fn run_on_change_and_run_always_update_their_row() {
     let database = Database::new().await;
     let changesets = |sql: &str| {
         log(&format!(
@@ -75,7 +75,7 @@ async fn run_on_change_and_run_always_rewrite_their_row() {
 }
 
 #[tokio::test]
-async fn a_history_of_an_old_version_gets_its_columns_and_sums() {
+async fn a_history_of_an_old_version_gets_missing_columns_and_checksums() {
     let database = Database::new().await;
     database
         .run(
@@ -87,7 +87,7 @@ async fn a_history_of_an_old_version_gets_its_columns_and_sums() {
     let changelog = log("<changeSet id='1' author='a'><sql>bad sql, but it has run</sql></changeSet>\
                          <changeSet id='2' author='a'><empty/></changeSet>");
     let pending = status(&database.connect().await, &changelog, &Options::default()).await.unwrap();
-    assert_eq!(pending.len(), 1, "status reads an old table without touching it");
+    assert_eq!(pending.len(), 1, "status reads an old table without changing it");
     let report = database.update(&changelog).await.unwrap();
     assert_eq!((report.run_count(), report.checksums_upgraded), (1, 1));
     let columns = "SELECT id, orderexecuted, exectype, length(md5sum), comments FROM databasechangelog ORDER BY id";
@@ -95,7 +95,7 @@ async fn a_history_of_an_old_version_gets_its_columns_and_sums() {
 }
 
 #[tokio::test]
-async fn preconditions_decide() {
+async fn preconditions_hold_or_fail_as_in_liquibase() {
     let database = Database::new().await;
     database.run("CREATE TABLE \"Mixed\" (id int PRIMARY KEY, a int, b int, UNIQUE (b, a)); CREATE INDEX by_a ON \"Mixed\" (a)").await;
     let conditions = [

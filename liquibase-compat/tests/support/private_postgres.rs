@@ -1,29 +1,29 @@
-//! A PostgreSQL server for one test binary; two binaries include this file.
+//! A PostgreSQL server for one test binary. Two test binaries include this file.
 //!
-//! Its programs are found in `$ATTENDANCE_TEST_PG_BIN`, else in the packed distribution under `target/postgres`, else under
-//! `/usr/lib/postgresql`. It is stopped, and its directory removed, by a shell that waits for a pipe from this process to close: so
-//! it does not outlive the tests, however they end.
+//! Its programs come from `$ATTENDANCE_TEST_PG_BIN`, the packed distribution in `target/postgres`, or `/usr/lib/postgresql`, in this
+//! order. A shell waits until the pipe from this process closes, then stops the server and removes its directory. The server therefore
+//! stops with the tests, however they end.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running server. Its user is `postgres`, without a password.
 pub(crate) struct PrivatePostgres {
     programs: PathBuf,
-    /// What is removed at the end; the server's socket is in `socket`.
+    /// Removed at the end. The server's socket is in `socket`.
     pub(crate) directory: PathBuf,
-    /// Of 127.0.0.1, and of the socket's name.
+    /// The port on 127.0.0.1, which is also part of the socket's name.
     pub(crate) port: u16,
-    /// Closed when this process ends.
-    _alive: ChildStdin,
+    /// The pipe to the shell. It closes when this process ends.
+    _stop_on_drop: ChildStdin,
 }
 
 impl PrivatePostgres {
-    /// Starts one in a directory of that name; `packed` is the archive of the distribution.
+    /// Starts a server in a temporary directory of that name. `packed` is the archive of the distribution.
     pub(crate) fn start(name: &str, packed: &Path) -> Self {
         let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         let data = directory.join("data");
@@ -32,7 +32,7 @@ impl PrivatePostgres {
         std::fs::create_dir_all(&socket).unwrap();
         let programs = find_programs(packed, &directory);
         if is_root() {
-            let (user, group) = nobody();
+            let (user, group) = nobody_ids();
             for path in [&data, &socket] {
                 std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
             }
@@ -44,16 +44,16 @@ impl PrivatePostgres {
             .unwrap();
         assert!(initialised.status.success(), "initdb: {}", String::from_utf8_lossy(&initialised.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { _alive: launch(&programs, &directory, port), programs, directory, port };
+        let server = Self { _stop_on_drop: launch(&programs, &directory, port), programs, directory, port };
         let started = Instant::now();
         while !server.client("pg_isready").arg("-q").status().is_ok_and(|status| status.success()) {
-            assert!(started.elapsed() < STARTS_WITHIN, "PostgreSQL does not start: {}/log", server.directory.display());
+            assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not start: {}/log", server.directory.display());
             std::thread::sleep(Duration::from_millis(50));
         }
         server
     }
 
-    /// One of its client programs, told where to connect.
+    /// A client program, with the options to connect to the server.
     pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.args(["-U", "postgres", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
@@ -70,7 +70,7 @@ fn launch(programs: &Path, directory: &Path, port: u16) -> ChildStdin {
     command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]);
     command.args(["-p", &port.to_string(), "-k"]).arg(directory.join("socket")).arg("-D").arg(directory.join("data"));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Its own group: Ctrl-C reaches the tests, and the end of the tests reaches the server.
+    // A process group of its own: Ctrl-C must end the tests only, because the end of the tests stops the server.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.env("LC_ALL", "C").spawn().unwrap().stdin.take().unwrap()
 }
@@ -89,7 +89,7 @@ fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
-fn nobody() -> (u32, u32) {
+fn nobody_ids() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody in /etc/passwd");
     let fields: Vec<&str> = line.split(':').collect();
@@ -104,7 +104,7 @@ fn find_programs(packed: &Path, directory: &Path) -> PathBuf {
         let tar = zstd::decode_all(packed.as_slice()).unwrap();
         let target = directory.join("programs");
         tar::Archive::new(tar.as_slice()).unpack(&target).unwrap();
-        return holding_initdb(&target).expect("the packed distribution holds bin/initdb");
+        return directory_with_initdb(&target).expect("the packed distribution holds bin/initdb");
     }
     let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -120,10 +120,10 @@ fn find_programs(packed: &Path, directory: &Path) -> PathBuf {
     )
 }
 
-fn holding_initdb(directory: &Path) -> Option<PathBuf> {
+fn directory_with_initdb(directory: &Path) -> Option<PathBuf> {
     if directory.join("initdb").is_file() {
         return Some(directory.to_owned());
     }
     let mut entries = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
-    entries.find_map(|path| if path.is_dir() { holding_initdb(&path) } else { None })
+    entries.find_map(|path| if path.is_dir() { directory_with_initdb(&path) } else { None })
 }

@@ -1,4 +1,4 @@
-//! One recorded case: its commands, one after the other on one database.
+//! One recorded case: its commands run one after the other on one database.
 
 use std::path::PathBuf;
 
@@ -23,8 +23,8 @@ impl Case {
         Self { directory, database: Database::new().await, golden }
     }
 
-    /// Follows the case; what differs from the recording.
-    pub(super) async fn follow(&self) -> Vec<String> {
+    /// Runs the commands. Returns every difference from the recording.
+    pub(super) async fn replay(&self) -> Vec<String> {
         let mut found = self.checksums();
         if let Some(sql) = self.golden["meta"]["pre_sql"].as_str() {
             self.database.run(sql).await;
@@ -57,7 +57,7 @@ impl Case {
         Ok(Changelog::load(&DirectorySource::new(&self.directory).unwrap(), self.changelog(), options)?)
     }
 
-    /// The options that a command's arguments say.
+    /// The options in the arguments of a command.
     fn options(&self, arguments: &[&str]) -> Options {
         let mut options = Options::default();
         for argument in arguments {
@@ -75,7 +75,7 @@ impl Case {
         options
     }
 
-    /// Runs one command; none if the library has none like it.
+    /// Runs one command. `None` if the library does not have it.
     async fn command(&self, step: &Value) -> Option<Result<(), Error>> {
         let arguments = strings(step, "args");
         let options = self.options(&arguments);
@@ -99,7 +99,7 @@ impl Case {
         })
     }
 
-    /// Both versions of each changeset's checksum.
+    /// Compares both versions of the checksum of each changeset.
     fn checksums(&self) -> Vec<String> {
         let Some(recorded) = self.golden["checksums"].as_array() else { return Vec::new() };
         let changelog = match self.load(&self.options(&strings(&self.golden["update"], "args"))) {
@@ -109,7 +109,7 @@ impl Case {
         let mut found = Vec::new();
         for entry in recorded.iter().filter(|entry| entry["sum"].as_str().is_some_and(|sum| !sum.starts_with("ERR"))) {
             let version = if entry["v"] == 8 { ChecksumVersion::V8 } else { ChecksumVersion::V9 };
-            // Not the first of that id: a changelog with duplicates has sums, too.
+            // All changesets with that id: a changelog with duplicates has checksums, too.
             let same =
                 |id: &ChangeSetId| entry["id"] == id.id && entry["author"] == id.author && entry["file"] == id.file;
             let sums: Vec<String> =

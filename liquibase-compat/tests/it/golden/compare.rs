@@ -1,11 +1,11 @@
-//! Comparing what came of a command with what the real Liquibase made of it.
+//! Compares the result of a command with the recorded one.
 
 use liquibase_compat::Error;
 use serde_json::Value;
 
 use crate::support::{Database, pg_dump};
 
-/// What identifies a run differs from run to run, who wrote a row by definition.
+/// The columns that do not depend on the run or on the program.
 const COMPARED: &[&str] = &[
     "id",
     "author",
@@ -20,7 +20,8 @@ const COMPARED: &[&str] = &[
     "labels",
 ];
 
-/// How the end of a command differs, if it does. `place` is what the recording masks as `$CASE`.
+/// How the outcome of a command differs from the recorded one; `None` if it does not. `place` is the directory that the recording
+/// masks as `$CASE`.
 pub(super) fn outcome(step: &Value, done: &Result<(), Error>, place: &str) -> Option<String> {
     let expected = step["error"].as_str();
     match (done, expected) {
@@ -31,7 +32,8 @@ pub(super) fn outcome(step: &Value, done: &Result<(), Error>, place: &str) -> Op
     }
 }
 
-/// Texts that are Liquibase's own are the same; those of parsers and of PostgreSQL's driver only mean the same.
+/// Whether a message matches the recorded one. Messages of Liquibase itself must be equal; those of its parsers and of the JDBC
+/// driver only need the same meaning.
 fn same_message(error: &Error, expected: &str, place: &str) -> bool {
     match error {
         Error::Validation(errors) => {
@@ -40,7 +42,7 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
             unsupported || said.replace(place, "$CASE") == expected || same_reason(&said, expected)
         }
         Error::UnknownTag { .. } => error.to_string() == expected,
-        // The recordings count the statements of a batch.
+        // The recordings number the statements of a batch.
         Error::RollbackImpossible { source, .. } => {
             source.to_string().replace("(0) ", "") == expected.replace("(0) ", "")
         }
@@ -48,7 +50,7 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
             let reason = source.to_string();
             let first = reason.trim().lines().next().unwrap_or_default();
             let said = first.split(" [Failed SQL").next().unwrap_or_default();
-            // The driver of the recordings notices by itself what the server tells here.
+            // Here the server reports what the JDBC driver finds by itself.
             let quote = said.contains("unterminated dollar-quoted") && expected.contains("Unterminated dollar quote");
             error.to_string().lines().next() == expected.lines().next() && (expected.contains(said) || quote)
         }
@@ -57,13 +59,14 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
     }
 }
 
-/// Liquibase throws some of these before it has gathered them, and lists the archives of its installation where it looked for a file.
+/// Whether validation messages match. Liquibase throws some of them one by one, and lists the archives of its installation among
+/// the places where it looked for a file.
 fn same_reason(said: &str, expected: &str) -> bool {
     let reason = expected.lines().find(|line| line.contains("was not found in the configured search path"));
     said.contains(reason.map_or(expected, str::trim))
 }
 
-/// How the database differs from the recorded one.
+/// How the database differs from the recorded one; empty if it does not.
 pub(super) async fn state(step: &Value, database: &Database) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(history(step, database).await);
@@ -78,7 +81,7 @@ pub(super) async fn state(step: &Value, database: &Database) -> Vec<String> {
     found
 }
 
-/// A recorded schema as this PostgreSQL would dump it: releases differ in how they spell a view.
+/// A recorded schema as this PostgreSQL dumps it: releases write views differently.
 async fn redumped(schema: &str) -> String {
     let copy = Database::new().await;
     copy.run(schema).await;

@@ -1,8 +1,8 @@
-//! What the real Liquibase did with a changelog is what this crate does.
+//! Compares the results of this crate with recordings of the real Liquibase.
 //!
-//! `data/corpus/CASE` is a changelog, `data/golden/CASE.json` what Liquibase 4.28.0 did with it on an empty database: the history
-//! rows, checksums among them, the schema, the data, and the same after further commands (`case.rs`). A case is followed up to the
-//! first command that the library does not have; the others are followed through the command line, which has them all.
+//! `data/corpus/CASE` is a changelog, and `data/golden/CASE.json` records what Liquibase 4.28.0 did with it on an empty database: the
+//! history with its checksums, the schema and the data, after the update and after further commands (`case.rs`). A case is replayed up
+//! to the first command that only the command line has. The tests of the command line replay all cases to their end.
 
 mod case;
 mod compare;
@@ -15,10 +15,10 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-/// Where this crate ends otherwise on purpose: a changeset without an author is refused, or recorded, but not run and lost.
+/// Cases in which this crate differs on purpose: it refuses a changeset without an author, which Liquibase runs and fails to record.
 const KNOWN_DIFFERENCES: &[&str] = &["yaml-no-author"];
 
-/// The cases whose names begin so, followed to their ends; what differs from the recordings, all of it.
+/// Replays the cases whose names have one of these prefixes. Returns every difference from the recordings.
 async fn differences(prefixes: &[&str]) -> Vec<String> {
     let work = std::env::temp_dir().join(format!("liquibase-compat-{}-{}", prefixes.join(""), std::process::id()));
     let mut names: Vec<String> = std::fs::read_dir(data().join("corpus"))
@@ -36,13 +36,13 @@ async fn differences(prefixes: &[&str]) -> Vec<String> {
         copy(&data().join("corpus").join(&name), &directory);
         let golden = std::fs::read_to_string(data().join("golden").join(format!("{name}.json"))).unwrap();
         let case = Case::new(directory, serde_json::from_str(&golden).unwrap()).await;
-        found.extend(case.follow().await.into_iter().map(|difference| format!("{name}: {difference}")));
+        found.extend(case.replay().await.into_iter().map(|difference| format!("{name}: {difference}")));
     }
     std::fs::remove_dir_all(work).unwrap();
     found
 }
 
-/// Copies a directory over another.
+/// Copies the content of a directory into another.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -57,31 +57,31 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn every_xml_case_ends_as_it_did_in_liquibase() {
+async fn every_xml_case_has_the_result_of_liquibase() {
     let found = differences(&["xml-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]
-async fn every_yaml_and_json_case_ends_as_it_did_in_liquibase() {
+async fn every_yaml_and_json_case_has_the_result_of_liquibase() {
     let found = differences(&["yaml-", "json-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]
-async fn every_sql_case_ends_as_it_did_in_liquibase() {
+async fn every_sql_case_has_the_result_of_liquibase() {
     let found = differences(&["sql-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]
-async fn every_case_of_ours_ends_as_it_did_in_liquibase() {
+async fn every_additional_case_has_the_result_of_liquibase() {
     let found = differences(&["own-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[tokio::test]
-async fn every_refused_case_ends_as_it_did_in_liquibase() {
+async fn every_refused_case_has_the_result_of_liquibase() {
     let found = differences(&["err-"]).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

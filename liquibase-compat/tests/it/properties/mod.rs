@@ -1,11 +1,12 @@
-//! What holds for every changelog: undoing restores, the order of attributes does not count, what ran does not run again.
+//! Properties of every changelog: a rollback restores the schema, the order of attributes does not affect checksums, and what ran
+//! does not run again.
 
-mod attributes;
-mod undo;
+mod attribute_order;
+mod rollback;
 
 use std::path::{Path, PathBuf};
 
-/// The recorded changelogs, by the name of their case and in its order.
+/// The directories of the recorded changelogs, with the names of their cases, in the order of the names.
 fn cases() -> Vec<(String, PathBuf)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus");
     let mut cases: Vec<(String, PathBuf)> = std::fs::read_dir(corpus)
@@ -17,13 +18,13 @@ fn cases() -> Vec<(String, PathBuf)> {
     cases
 }
 
-/// Numbers that look random and are the same in each run, so that a failure can be had again.
-struct Numbers(u64);
+/// Pseudo-random numbers that are equal in each run, so that a failing test can be repeated.
+struct Random(u64);
 
-impl Numbers {
-    /// One below `bound`.
+impl Random {
+    /// A number below `bound`.
     fn below(&mut self, bound: usize) -> usize {
-        // Constants of Knuth's MMIX generator; the upper half is the better one.
+        // The constants of Knuth's MMIX generator. Its upper bits are the better ones.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % bound
     }

@@ -1,4 +1,4 @@
-//! What all tests use: a server, databases on it, and questions to them.
+//! The shared server, databases on it, and commands and queries on them.
 
 mod server;
 
@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 
 pub(crate) use server::pg_dump;
 
-/// The changelog the appliance embeds, under the path it embeds it at.
+/// The path under which the appliance embeds its changelog.
 pub(crate) const RECORDS: &str = "migration/db.changelog-master.xml";
 
 /// A database of its own on the shared server.
@@ -37,7 +37,7 @@ impl Database {
         self.connect().await.batch_execute(sql).await.unwrap();
     }
 
-    /// The rows a query gives, each as its columns joined by `|`.
+    /// The rows of a query, each with its columns joined by `|`.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         let client = self.connect().await;
         let wrapped = format!(
@@ -46,7 +46,7 @@ impl Database {
         client.query(&wrapped, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
-    /// Brings it up to date, under the lock.
+    /// Updates it, under the lock.
     pub(crate) async fn update(&self, changelog: &Changelog) -> Result<Report, Error> {
         self.update_with(changelog, &Options::default()).await
     }

@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 
 use crate::private_postgres::PrivatePostgres;
 
-/// Where clients connect: the directory of the socket, and the port.
+/// The directory of the socket, and the port.
 pub(crate) fn address() -> (PathBuf, u16) {
     (server().directory.join("socket"), server().port)
 }
 
-/// The schema of a database as the recordings have it, without the two Liquibase tables.
+/// The schema of a database in the form of the recordings, without the two Liquibase tables.
 pub(crate) fn pg_dump(database: &str) -> String {
     let output = server()
         .client("pg_dump")

@@ -1,13 +1,13 @@
-//! The order in which attributes are written never changes a checksum.
+//! The order of attributes never affects a checksum.
 
 use std::path::Path;
 
 use liquibase_compat::{Changelog, ChecksumVersion, DirectorySource, EmbeddedSource, LoadError, Options, Source};
 
-use super::{Numbers, cases};
+use super::{Random, cases};
 
-/// The same XML with the attributes of every element in another order.
-fn shuffled(xml: &str, numbers: &mut Numbers) -> String {
+/// The XML with the attributes of every element in another order.
+fn shuffled(xml: &str, random: &mut Random) -> String {
     let mut out = String::new();
     let mut rest = xml;
     while let Some(start) = rest.find('<') {
@@ -20,7 +20,7 @@ fn shuffled(xml: &str, numbers: &mut Numbers) -> String {
         };
         let (tag, after) = rest.split_at(length.unwrap_or(rest.len()));
         let element = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic());
-        out.push_str(&if element { shuffled_tag(tag, numbers) } else { tag.to_owned() });
+        out.push_str(&if element { shuffled_tag(tag, random) } else { tag.to_owned() });
         rest = after;
     }
     out + rest
@@ -40,7 +40,7 @@ fn tag_length(text: &str) -> Option<usize> {
     None
 }
 
-fn shuffled_tag(tag: &str, numbers: &mut Numbers) -> String {
+fn shuffled_tag(tag: &str, random: &mut Random) -> String {
     let end = if tag.ends_with("/>") { "/>" } else { ">" };
     let inner = &tag[1..tag.len() - end.len()];
     let Some((name, mut rest)) = inner.split_once(char::is_whitespace) else {
@@ -54,17 +54,18 @@ fn shuffled_tag(tag: &str, numbers: &mut Numbers) -> String {
         attributes.push(format!("{}={}", rest[..equals].trim(), &value[..close]));
         rest = &value[close..];
     }
-    numbers.shuffle(&mut attributes);
+    random.shuffle(&mut attributes);
     format!("<{name} {}{end}", attributes.join(" "))
 }
 
-/// All files of a case in memory, changelogs with shuffled attributes; none if a file is no UTF-8, which memory holds no other.
-fn shuffled_source(directory: &Path, numbers: &mut Numbers) -> Option<EmbeddedSource> {
+/// All files of a case in memory, with shuffled attributes in XML files. `None` if a file is not UTF-8, because the source in memory
+/// holds text only.
+fn shuffled_source(directory: &Path, random: &mut Random) -> Option<EmbeddedSource> {
     let disk = DirectorySource::new(directory).unwrap();
     let mut files = Vec::new();
     for path in disk.list("").unwrap() {
         let text = String::from_utf8(disk.read(&path).unwrap().into_owned()).ok()?;
-        let text = if path.ends_with(".xml") { shuffled(&text, numbers) } else { text };
+        let text = if path.ends_with(".xml") { shuffled(&text, random) } else { text };
         files.push((path, text));
     }
     let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
@@ -78,8 +79,8 @@ fn checksums(source: &dyn Source) -> Result<Vec<String>, LoadError> {
 }
 
 #[test]
-fn attribute_order_never_changes_a_checksum() {
-    let mut numbers = Numbers(1);
+fn attribute_order_never_affects_a_checksum() {
+    let mut random = Random(1);
     let mut compared = 0;
     for (name, directory) in cases() {
         if !directory.join("changelog.xml").exists() {
@@ -87,7 +88,7 @@ fn attribute_order_never_changes_a_checksum() {
         }
         let Ok(written) = checksums(&DirectorySource::new(&directory).unwrap()) else { continue };
         for _ in 0..3 {
-            let Some(source) = shuffled_source(&directory, &mut numbers) else { continue };
+            let Some(source) = shuffled_source(&directory, &mut random) else { continue };
             assert_eq!(checksums(&source).unwrap(), written, "{name}");
         }
         compared += written.len();
@@ -96,9 +97,9 @@ fn attribute_order_never_changes_a_checksum() {
 }
 
 #[test]
-fn shuffling_keeps_what_is_written() {
+fn shuffling_changes_only_the_order_of_attributes() {
     let xml = "<a x='1' y=\"a > b\"><![CDATA[<no z='1'>]]><b/></a>";
-    let mut seen: Vec<String> = (0..20).map(|seed| shuffled(xml, &mut Numbers(seed))).collect();
+    let mut seen: Vec<String> = (0..20).map(|seed| shuffled(xml, &mut Random(seed))).collect();
     seen.sort();
     seen.dedup();
     assert_eq!(

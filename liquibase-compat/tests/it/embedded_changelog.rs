@@ -1,14 +1,14 @@
-//! The embedded changelog on the databases it will meet.
+//! The changelog of the appliance on empty databases, databases of Liquibase, and tables that were created by hand.
 
 use liquibase_compat::{Error, Lock, LockOptions, Outcome};
 
 use crate::support::{Database, RECORDS, pg_dump, records};
 
-const BOTH: &str = "SELECT id, author, filename, exectype, md5sum, description, comments, tag, liquibase, contexts, labels \
+const ROWS_SQL: &str = "SELECT id, author, filename, exectype, md5sum, description, comments, tag, liquibase, contexts, labels \
                     FROM databasechangelog ORDER BY orderexecuted";
-const REFERENCE_SUM: &str = "9:1349b20f523a652524043cf1442abb77";
+const REFERENCE_CHECKSUM: &str = "9:1349b20f523a652524043cf1442abb77";
 
-/// The history as the real Liquibase leaves it after the reference's changelog.
+/// SQL for a database as Liquibase leaves it after the changelog of the Python service.
 fn made_by_liquibase(sum: &str, writer: &str) -> String {
     format!(
         "CREATE TABLE records (id TEXT NOT NULL, name TEXT, status TEXT, date date, CONSTRAINT records_pkey PRIMARY KEY (id)); \
@@ -28,10 +28,10 @@ async fn an_empty_database_gets_the_whole_schema() {
     let database = Database::new().await;
     let report = database.update(&records()).await.unwrap();
     assert_eq!(report.run_count(), 2);
-    let rows = database.rows(BOTH).await;
+    let rows = database.rows(ROWS_SQL).await;
     assert_eq!(
         rows[0],
-        format!("1|Abhishek Dubey|{RECORDS}|EXECUTED|{REFERENCE_SUM}|createTable tableName=records||-|4.28.0|-|-")
+        format!("1|Abhishek Dubey|{RECORDS}|EXECUTED|{REFERENCE_CHECKSUM}|createTable tableName=records||-|4.28.0|-|-")
     );
     assert!(
         rows[1].starts_with(&format!("2|attendance-api|{RECORDS}|EXECUTED|9:a070d06af73e901f88de9bdc51109305|")),
@@ -55,15 +55,17 @@ async fn a_second_update_has_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_database_of_the_real_liquibase_is_recognised() {
-    for (sum, writer, upgraded) in [(REFERENCE_SUM, "4.28.0", 0), ("8:774829b03b433876014c3f2f278e1ddd", "4.1.1", 1)] {
+async fn a_database_migrated_by_liquibase_is_recognised() {
+    for (sum, writer, upgraded) in
+        [(REFERENCE_CHECKSUM, "4.28.0", 0), ("8:774829b03b433876014c3f2f278e1ddd", "4.1.1", 1)]
+    {
         let database = Database::new().await;
         database.run(&made_by_liquibase(sum, writer)).await;
         let report = database.update(&records()).await.unwrap();
         assert_eq!((report.run_count(), report.checksums_upgraded), (1, upgraded), "{writer}");
         let first =
             "SELECT md5sum, liquibase, deployment_id, orderexecuted FROM databasechangelog ORDER BY orderexecuted";
-        assert_eq!(database.rows(first).await[0], format!("{REFERENCE_SUM}|{writer}|4970303030|1"));
+        assert_eq!(database.rows(first).await[0], format!("{REFERENCE_CHECKSUM}|{writer}|4970303030|1"));
         assert_eq!(database.rows("SELECT id, name FROM records ORDER BY id").await, ["7|Seven", "8|Eight"]);
     }
 }
@@ -71,7 +73,7 @@ async fn a_database_of_the_real_liquibase_is_recognised() {
 #[tokio::test]
 async fn other_spellings_of_the_path_are_the_same_changeset() {
     let database = Database::new().await;
-    database.run(&made_by_liquibase(REFERENCE_SUM, "4.28.0")).await;
+    database.run(&made_by_liquibase(REFERENCE_CHECKSUM, "4.28.0")).await;
     database.run("UPDATE databasechangelog SET filename = 'classpath:/Migration/db.changelog-master.xml'").await;
     assert_eq!(database.update(&records()).await.unwrap().run_count(), 1);
 }
@@ -96,7 +98,7 @@ async fn a_table_made_by_hand_is_adopted() {
 }
 
 #[tokio::test]
-async fn the_new_key_can_be_rolled_back_while_it_is_not_needed() {
+async fn the_new_key_can_be_rolled_back_while_no_row_needs_it() {
     let database = Database::new().await;
     database.update(&records()).await.unwrap();
     database
@@ -119,7 +121,7 @@ async fn the_new_key_can_be_rolled_back_while_it_is_not_needed() {
 }
 
 #[tokio::test]
-async fn the_lock_lends_its_connection_to_other_migrations() {
+async fn other_migrations_can_run_on_the_connection_of_the_lock() {
     let database = Database::new().await;
     let mut client = database.connect().await;
     let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await.unwrap();

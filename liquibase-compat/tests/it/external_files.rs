@@ -1,4 +1,4 @@
-//! Changes that read files: loads, values, bodies of SQL.
+//! Changes that read files: data, values, SQL.
 
 use liquibase_compat::{Changelog, EmbeddedSource, Error, Options};
 
@@ -7,7 +7,7 @@ use crate::support::Database;
 const TABLE: &str = "<createTable tableName='t'><column name='id' type='int'/><column name='name' type='varchar(50)'/>\
                      <column name='ok' type='boolean'/><column name='day' type='date'/><column name='note' type='text'/></createTable>";
 
-/// A changelog of one changeset with these files beside it.
+/// A changelog of one changeset, with these files in its directory.
 fn load(changes: &str, files: &[(&str, &str)]) -> Changelog {
     let xml = format!("<databaseChangeLog><changeSet id='1' author='a'>{changes}</changeSet></databaseChangeLog>");
     let mut all = vec![("log.xml", xml.as_str())];
@@ -15,20 +15,20 @@ fn load(changes: &str, files: &[(&str, &str)]) -> Changelog {
     Changelog::load(&EmbeddedSource::of_texts(&all), "log.xml", &Options::default()).unwrap()
 }
 
-/// The rows of `t` after a changeset that makes it and then does this.
+/// The rows of `t` after a changeset that creates it and then runs these changes.
 async fn rows(changes: &str, files: &[(&str, &str)]) -> Vec<String> {
     let database = Database::new().await;
     database.update(&load(&format!("{TABLE}{changes}"), files)).await.unwrap();
     database.rows("SELECT * FROM t ORDER BY id").await
 }
 
-async fn failure(changes: &str, files: &[(&str, &str)]) -> String {
+async fn error_of(changes: &str, files: &[(&str, &str)]) -> String {
     let database = Database::new().await;
     database.update(&load(&format!("{TABLE}{changes}"), files)).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
-async fn types_that_are_not_said_are_those_of_the_table() {
+async fn columns_without_a_type_have_the_type_of_the_table() {
     let csv = "id,name,ok,day\n1,,y,2020-01-31\n2,NULL,0,\n3,now(),,NOW\n";
     let loaded = rows("<loadData tableName='t' file='a.csv'/>", &[("a.csv", csv)]).await;
     assert_eq!(loaded[0], "1||true|2020-01-31|-");
@@ -37,19 +37,19 @@ async fn types_that_are_not_said_are_those_of_the_table() {
 }
 
 #[tokio::test]
-async fn cells_of_a_text_column_are_files_unless_a_type_is_said() {
+async fn cells_of_a_text_column_are_files_unless_it_has_a_type() {
     let files = [("a.csv", "id,note\n1,n/one.txt\n"), ("n/one.txt", "the text")];
     assert_eq!(rows("<loadData tableName='t' file='a.csv'/>", &files).await, ["1|-|-|-|the text"]);
     let said = "<loadData tableName='t' file='a.csv'><column name='note' type='string'/></loadData>";
     assert_eq!(rows(said, &files).await, ["1|-|-|-|n/one.txt"]);
-    let missing = failure("<loadData tableName='t' file='a.csv'/>", &files[..1]).await;
+    let missing = error_of("<loadData tableName='t' file='a.csv'/>", &files[..1]).await;
     assert!(missing.contains("The file n/one.txt was not found"), "{missing}");
     let upsert = "<loadUpdateData tableName='t' file='a.csv' primaryKey='id'/>";
     assert_eq!(rows(upsert, &files).await, ["1|-|-|-|n/one.txt"]);
 }
 
 #[tokio::test]
-async fn columns_are_found_by_name_header_or_place() {
+async fn columns_are_found_by_name_header_or_index() {
     let csv = "Nr\tskip\tlabel\t3rd\n1\tx\t' a\tb'\t\n2\tx\t''\tno\n";
     let change = "<loadData tableName='t' file='a.csv' separator='\\t' quotchar=\"'\"><column header='Nr' name='id' type='numeric'/>\
                   <column name='skip' type='skip'/><column index='2' name='name' type='STRING' defaultValue='none'/>\
@@ -58,7 +58,7 @@ async fn columns_are_found_by_name_header_or_place() {
 }
 
 #[tokio::test]
-async fn rows_are_updated_where_they_are_there() {
+async fn existing_rows_are_updated_and_missing_rows_inserted() {
     let change = "<insert tableName='t'><column name='id' valueNumeric='1'/><column name='name' value='old'/><column name='note' value='kept'/></insert>\
                   <loadUpdateData tableName='t' file='a.csv' primaryKey='id'><column name='note' type='string' allowUpdate='false'/></loadUpdateData>";
     let csv = "id,name,note\n# nothing\n1,new $$ one,x\n\n2,two,y\n";
@@ -68,17 +68,17 @@ async fn rows_are_updated_where_they_are_there() {
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_fit_is_refused_with_its_line() {
+async fn a_malformed_csv_file_is_refused_with_its_line() {
     let load = "<loadData tableName='t' file='a.csv'/>";
-    let uneven = failure(load, &[("a.csv", "id,name\n1,a\n2,b,c\n")]).await;
+    let uneven = error_of(load, &[("a.csv", "id,name\n1,a\n2,b,c\n")]).await;
     assert!(uneven.contains("CSV file a.csv Line 3 has 3 values defined, Header has 2."), "{uneven}");
-    assert!(failure(load, &[("a.csv", "")]).await.contains("Data file a.csv was empty"));
-    assert!(failure(load, &[]).await.contains("The file a.csv was not found"));
-    assert!(failure(load, &[("a.csv", "id,name\n1,\"a\n")]).await.contains("Unterminated quoted field"));
+    assert!(error_of(load, &[("a.csv", "")]).await.contains("Data file a.csv was empty"));
+    assert!(error_of(load, &[]).await.contains("The file a.csv was not found"));
+    assert!(error_of(load, &[("a.csv", "id,name\n1,\"a\n")]).await.contains("Unterminated quoted field"));
 }
 
 #[tokio::test]
-async fn bodies_of_sql_get_their_properties() {
+async fn properties_are_replaced_in_sql_files() {
     let database = Database::new().await;
     let files = [
         ("sql/a.sql", "create table ${name} (id int);\ninsert into ${name} values (1);"),
@@ -95,7 +95,7 @@ async fn bodies_of_sql_get_their_properties() {
 }
 
 #[tokio::test]
-async fn what_would_run_a_program_is_refused_unless_it_has_run() {
+async fn a_change_that_runs_a_program_is_refused_unless_it_has_run() {
     let database = Database::new().await;
     let changelog = load("<executeCommand executable='touch'><arg value='file'/></executeCommand>", &[]);
     let error = database.update(&changelog).await.unwrap_err();

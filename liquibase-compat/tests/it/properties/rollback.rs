@@ -1,21 +1,23 @@
-//! Undoing a changeset restores the schema, for every change that has an inverse; and what ran is not run again.
+//! Rolling back a changeset restores the schema, for every change that has an inverse; and what ran does not run again.
 //!
-//! One changelog holds a changeset for each such change. It is applied changeset by changeset, with a dump before each; then it is
-//! undone one by one, and each dump must come again. All that for several ways of naming and quoting.
+//! One changelog contains a changeset for each such change. The test applies one changeset after the other and dumps the schema before
+//! each. Then it rolls back one after the other, and compares with the dumps. It repeats this for several kinds of names and quoting
+//! strategies.
 
 use liquibase_compat::{Changelog, EmbeddedSource, Options};
 
-use super::Numbers;
+use super::Random;
 use crate::support::{Database, pg_dump};
 
-/// What there is before. The ids are NOT NULL already: PostgreSQL leaves columns so when a primary key is dropped. Tables `item` and `other`, the view `v`, and a row.
+/// The schema before: the tables `item` and `other`, and a row. The ids are NOT NULL from the start, because PostgreSQL keeps columns NOT
+/// NULL when a primary key is dropped.
 const BASE: &str = r#"
     <createTable tableName="{item}"><column name="{id}" type="int"><constraints nullable="false"/></column><column name="{name}" type="varchar(50)"/>
       <column name="{code}" type="varchar(2)"/><column name="{price}" type="numeric(10,2)"/></createTable>
     <createTable tableName="{other}"><column name="{id}" type="int"><constraints nullable="false"/></column><column name="{ref}" type="int"/></createTable>
     <insert tableName="{item}"><column name="{id}" valueNumeric="1"/><column name="{name}" value="one"/><column name="{code}" value="DE"/></insert>"#;
 
-/// A changeset for every change with an inverse, each on what those before it left.
+/// A change of every kind that has an inverse. Each uses what the changes before it left.
 const CHANGES: &[&str] = &[
     r#"<createTable tableName="{made}" remarks="it's made"><column name="{id}" type="bigint" autoIncrement="true"><constraints primaryKey="true"/></column>
        <column name="{name}" type="varchar(9)" defaultValue="x" remarks="a name"><constraints nullable="false" unique="true"/></column></createTable>"#,
@@ -44,7 +46,7 @@ const CHANGES: &[&str] = &[
     "<empty/>",
 ];
 
-/// How names are written.
+/// A way of writing names.
 struct Naming {
     title: &'static str,
     strategy: &'static str,
@@ -60,7 +62,7 @@ const NAMINGS: &[Naming] = &[
     Naming { title: "folded", strategy: "QUOTE_ONLY_RESERVED_WORDS", written: |name| format!("My{name}") },
 ];
 
-/// The text with every `{name}` written so.
+/// The text with every `{name}` written in this way.
 fn named(text: &str, naming: &Naming) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -73,7 +75,7 @@ fn named(text: &str, naming: &Naming) -> String {
     out + rest
 }
 
-/// The changelog of the base and the first of these changesets.
+/// The changelog of the base and these changes.
 fn changelog(naming: &Naming, changes: &[&str]) -> Changelog {
     let mut xml = format!("<databaseChangeLog objectQuotingStrategy=\"{}\">", naming.strategy);
     for (index, change) in std::iter::once(&BASE).chain(changes).enumerate() {
@@ -85,7 +87,7 @@ fn changelog(naming: &Naming, changes: &[&str]) -> Changelog {
     Changelog::load(&source, "log.xml", &Options::default()).unwrap()
 }
 
-async fn undone(naming: &Naming, changes: &[&str]) {
+async fn check_rollbacks(naming: &Naming, changes: &[&str]) {
     let database = Database::new().await;
     let mut dumps = Vec::new();
     for count in 0..=changes.len() {
@@ -97,7 +99,7 @@ async fn undone(naming: &Naming, changes: &[&str]) {
     let all = changelog(naming, changes);
     let client = database.connect().await;
     let pending = liquibase_compat::status(&client, &all, &Options::default()).await.unwrap();
-    assert!(pending.is_empty(), "{}: what ran is to run again: {pending:?}", naming.title);
+    assert!(pending.is_empty(), "{}: a changeset that ran is pending: {pending:?}", naming.title);
     assert!(database.update(&all).await.unwrap().changesets.is_empty());
     for (index, change) in changes.iter().enumerate().rev() {
         database.rollback(&all, 1).await.unwrap_or_else(|error| panic!("{}: {error} of {change}", naming.title));
@@ -106,15 +108,15 @@ async fn undone(naming: &Naming, changes: &[&str]) {
 }
 
 #[tokio::test]
-async fn undoing_restores_the_schema_for_every_change_with_an_inverse() {
+async fn a_rollback_restores_the_schema_for_every_change_with_an_inverse() {
     for naming in NAMINGS {
-        undone(naming, CHANGES).await;
+        check_rollbacks(naming, CHANGES).await;
     }
 }
 
-/// In any order that their names allow: the independent ones are shuffled.
+/// The changes that do not depend on each other, in random orders.
 #[tokio::test]
-async fn undoing_restores_the_schema_in_any_order() {
+async fn a_rollback_restores_the_schema_in_any_order_of_changes() {
     let independent: Vec<&str> = CHANGES
         .iter()
         .copied()
@@ -135,7 +137,7 @@ async fn undoing_restores_the_schema_in_any_order() {
         .collect();
     for seed in 0..4 {
         let mut changes = independent.clone();
-        Numbers(seed).shuffle(&mut changes);
-        undone(&NAMINGS[0], &changes).await;
+        Random(seed).shuffle(&mut changes);
+        check_rollbacks(&NAMINGS[0], &changes).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What people who run Liquibase have: a liquibase.properties, variables, a configuration of the appliance.
+//! Where settings come from: liquibase.properties, environment variables, options, and the configuration of the appliance.
 
 use std::process::Command;
 
@@ -17,24 +17,24 @@ fn tables(database: &Database) -> String {
     found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn plain(directory: &std::path::Path, arguments: &[&str]) -> Command {
+fn migrate_command(directory: &std::path::Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_attendance-api"));
     command.arg("migrate").args(arguments).current_dir(directory);
     command
 }
 
 #[test]
-fn a_properties_file_in_the_directory_is_read_unchanged() {
+fn liquibase_properties_in_the_current_directory_is_read() {
     let (database, directory) = (Database::new(), scratch("properties"));
     std::fs::create_dir_all(directory.join("migration")).unwrap();
     std::fs::write(directory.join("migration/log.xml"), LOG).unwrap();
     let properties = format!(
-        "# as Liquibase wants it\nclasspath: lib/postgresql.jar\ndriver: org.postgresql.Driver\nurl: {}\nusername: postgres\n\
+        "# in Liquibase's format\nclasspath: lib/postgresql.jar\ndriver: org.postgresql.Driver\nurl: {}\nusername: postgres\n\
          password: geheim\nchangeLogFile: migration/log.xml\nparameter.name: from_file\nliquibase.command.contexts: test\n",
         database.url()
     );
     std::fs::write(directory.join("liquibase.properties"), properties).unwrap();
-    let output = plain(&directory, &["update"]).output().unwrap();
+    let output = migrate_command(&directory, &["update"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!format!("{output:?}").contains("geheim"));
     assert_eq!(tables(&database), "from_file only_slow");
@@ -42,14 +42,14 @@ fn a_properties_file_in_the_directory_is_read_unchanged() {
 }
 
 #[test]
-fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
+fn an_option_overrides_a_variable_and_a_variable_overrides_the_file() {
     let (database, directory) = (Database::new(), scratch("precedence"));
     std::fs::write(directory.join("log.xml"), LOG).unwrap();
     let file = format!("url={}\nusername=postgres\ncontexts=prod\nlabel-filter=fast\nparameter.name=t", database.url());
     std::fs::write(directory.join("my.properties"), file).unwrap();
     let arguments =
         ["--defaults-file=my.properties", "--changelog-file=log.xml", "--contexts=test", "-Dname=given", "update"];
-    let output = plain(&directory, &arguments)
+    let output = migrate_command(&directory, &arguments)
         .env("LIQUIBASE_COMMAND_CONTEXTS", "other")
         .env("LIQUIBASE_COMMAND_LABEL_FILTER", "slow")
         .env("LIQUIBASE_COMMAND_PASSWORD", "geheim")
@@ -60,7 +60,7 @@ fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
 }
 
 #[test]
-fn a_missing_defaults_file_and_a_bad_url_are_told() {
+fn a_missing_file_and_an_invalid_url_are_named_in_the_error() {
     let directory = scratch("missing");
     for (arguments, expected) in [
         (&["--defaults-file=gone.properties", "update"][..], "gone.properties"),
@@ -68,14 +68,14 @@ fn a_missing_defaults_file_and_a_bad_url_are_told() {
         (&["--url=jdbc:postgresql://127.0.0.1:1/d", "--changelog-file=gone.xml", "update"][..], "gone.xml"),
         (&["--url=jdbc:postgresql://127.0.0.1:1/d", "history"][..], "127.0.0.1:1"),
     ] {
-        let output = plain(&directory, arguments).output().unwrap();
+        let output = migrate_command(&directory, arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
     }
 }
 
 #[test]
-fn the_configuration_names_the_changelog_that_is_applied_at_start_up() {
+fn the_changelog_of_the_configuration_is_applied() {
     let (database, directory) = (Database::new(), scratch("configured"));
     std::fs::write(directory.join("log.xml"), LOG.replace("${name}", "always")).unwrap();
     let config = format!(
@@ -84,8 +84,8 @@ fn the_configuration_names_the_changelog_that_is_applied_at_start_up() {
         directory.display()
     );
     std::fs::write(directory.join("config.yaml"), config).unwrap();
-    // The directory is open to the user that the appliance becomes when it is root.
-    let output = plain(&directory, &["update", "--config", "config.yaml", "--data-dir"])
+    // The scratch directory is readable for the user that the appliance switches to when it runs as root.
+    let output = migrate_command(&directory, &["update", "--config", "config.yaml", "--data-dir"])
         .arg(directory.join("data"))
         .output()
         .unwrap();

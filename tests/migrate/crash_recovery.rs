@@ -1,4 +1,4 @@
-//! A run that is killed at any moment leaves nothing half-done, and the next one goes on where it ended.
+//! A run that is killed at any time leaves no changeset half done, and the next run continues after the last complete one.
 
 use std::fmt::Write as _;
 use std::process::Stdio;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::support::{Database, scratch, text};
 
-const CHANGESETS: usize = 200;
-const KILLS: usize = 50;
+const CHANGESET_COUNT: usize = 200;
+const KILL_COUNT: usize = 50;
 
 #[test]
-fn killed_again_and_again_a_run_ends_complete_and_once() {
-    let directory = scratch("killed");
+fn after_any_number_of_kills_each_changeset_has_run_exactly_once() {
+    let directory = scratch("crash-recovery");
     let mut log = String::from(
         "<databaseChangeLog xmlns=\"http://www.liquibase.org/xml/ns/dbchangelog\"><changeSet id=\"0\" author=\"k\">\
          <sql>CREATE TABLE ran (id int)</sql></changeSet>",
     );
-    for id in 1..CHANGESETS {
+    for id in 1..CHANGESET_COUNT {
         let _ = write!(
             log,
             "<changeSet id=\"{id}\" author=\"k\"><sql>INSERT INTO ran VALUES ({id}); CREATE TABLE t{id} (id int)</sql></changeSet>"
@@ -24,11 +24,11 @@ fn killed_again_and_again_a_run_ends_complete_and_once() {
     }
     std::fs::write(directory.join("log.xml"), log + "</databaseChangeLog>").unwrap();
     let mut kills = 0;
-    while kills < KILLS {
+    while kills < KILL_COUNT {
         let database = Database::new();
-        kills += until_complete(&database, &directory, KILLS - kills);
+        kills += until_complete(&database, &directory, KILL_COUNT - kills);
         let ran = database.run("SELECT count(*), count(DISTINCT id) FROM ran");
-        assert_eq!(ran.trim(), format!("{0}|{0}", CHANGESETS - 1));
+        assert_eq!(ran.trim(), format!("{0}|{0}", CHANGESET_COUNT - 1));
         assert_eq!(
             database
                 .run("SELECT count(*), count(DISTINCT id), count(DISTINCT orderexecuted) FROM databasechangelog")
@@ -39,14 +39,14 @@ fn killed_again_and_again_a_run_ends_complete_and_once() {
     }
 }
 
-/// Updates and kills until an update gets through; how often it was killed.
-fn until_complete(database: &Database, directory: &std::path::Path, most: usize) -> usize {
+/// Starts updates, and kills them at random times, until one completes. Returns how often it killed.
+fn until_complete(database: &Database, directory: &std::path::Path, max_kills: usize) -> usize {
     let mut kills = 0;
     loop {
         let mut command = database.command(directory, &["--changelog-file=log.xml", "update"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        if kills < most {
-            std::thread::sleep(moment());
+        if kills < max_kills {
+            std::thread::sleep(random_delay());
             if child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 child.wait().unwrap();
@@ -60,8 +60,8 @@ fn until_complete(database: &Database, directory: &std::path::Path, most: usize)
     }
 }
 
-/// Some moment of a run, from its very start.
-fn moment() -> Duration {
+/// A random time from the start of a run to about its end.
+fn random_delay() -> Duration {
     let mut random = [0; 1];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut random).unwrap();
     Duration::from_millis(u64::from(random[0]))
