@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Times migrations, beside the real Liquibase in the same run where it is installed (scripts/interop.sh installs it below
-# target/interop, LIQUIBASE names another): 1,000 changesets already applied, 1,000 createTable changesets, one changeset.
+# Measures migrations: 1,000 changesets already applied, 1,000 createTable changesets, one changeset. If the real Liquibase is installed
+# (scripts/interop.sh installs it in target/interop; LIQUIBASE names another), it is measured in the same run for comparison.
 #   scripts/bench-migrate.sh [RUNS]
 set -euo pipefail
 cd "$(dirname "$0")/.."

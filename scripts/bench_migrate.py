@@ -1,4 +1,4 @@
-"""The work of bench-migrate.sh: wall-clock times of whole processes on a private PostgreSQL with its durability on."""
+"""Implements bench-migrate.sh: wall-clock times of whole processes on a private PostgreSQL that syncs to disk."""
 
 import os
 import pathlib
@@ -12,12 +12,12 @@ from private_postgres import Postgres
 
 ours, theirs, root, runs = sys.argv[1:5]
 runs = int(runs)
-CHECKED_WITHIN = 0.100
-FASTER_MANY, FASTER_ONE = 5, 20
+MAX_CHECK_SECONDS = 0.100
+MIN_RATIO_MANY, MIN_RATIO_ONE = 5, 20
 
 
 def changelog(count):
-    """So many createTable changesets."""
+    """A changelog of `count` createTable changesets."""
     table = (
         '<changeSet id="{0}" author="bench"><createTable tableName="t{0}"><column name="id" type="bigint"><constraints '
         'primaryKey="true"/></column><column name="name" type="varchar(100)"/></createTable></changeSet>\n'
@@ -30,7 +30,7 @@ def changelog(count):
 
 
 def timed(program, server, database, directory, file):
-    """Seconds of one update."""
+    """The duration of one update, in seconds."""
     words = [ours, "migrate"] if program == ours else [program]
     words += [f"--url={server.url(database)}", "--username=postgres", "--password=unused", f"--changelog-file={file}", "update"]
     environment = {**os.environ, "LIQUIBASE_ANALYTICS_ENABLED": "false", "LIQUIBASE_SHOW_BANNER": "false"}
@@ -42,7 +42,7 @@ def timed(program, server, database, directory, file):
 
 
 def measure(program, server, directory):
-    """Median seconds: many applied, many checked, one applied."""
+    """The median durations in seconds: many changesets applied, many checked, one applied."""
     many, checked, one = [], [], []
     for _ in range(runs):
         database = server.create()
@@ -55,16 +55,16 @@ def measure(program, server, directory):
 with tempfile.TemporaryDirectory(prefix="bench-migrate-") as directory, Postgres(root, durable=True) as server:
     for name, count in (("many.xml", 1000), ("one.xml", 1)):
         (pathlib.Path(directory) / name).write_text(changelog(count))
-    mine = measure(ours, server, directory)
-    other = measure(theirs, server, directory) if theirs else [None] * 3
+    ours_seconds = measure(ours, server, directory)
+    theirs_seconds = measure(theirs, server, directory) if theirs else [None] * 3
 
 missed = []
 print(f"median of {runs} runs, whole processes, fsync on{'':12}ours      Liquibase  ratio   goal")
-rows = (("1,000 createTable changesets applied", FASTER_MANY), ("1,000 changesets already applied", None), ("one changeset on an empty database", FASTER_ONE))
-for (name, goal), seconds, reference in zip(rows, mine, other):
+rows = (("1,000 createTable changesets applied", MIN_RATIO_MANY), ("1,000 changesets already applied", None), ("one changeset on an empty database", MIN_RATIO_ONE))
+for (name, goal), seconds, reference in zip(rows, ours_seconds, theirs_seconds):
     ratio = reference / seconds if reference else None
-    met = seconds <= CHECKED_WITHIN if goal is None else ratio is None or ratio >= goal
-    goal = f"{1000 * CHECKED_WITHIN:.0f} ms" if goal is None else f"{goal} times"
+    met = seconds <= MAX_CHECK_SECONDS if goal is None else ratio is None or ratio >= goal
+    goal = f"{1000 * MAX_CHECK_SECONDS:.0f} ms" if goal is None else f"{goal} times"
     shown = f"{1000 * reference:8.0f} ms {ratio:7.1f}" if reference else f"{'-':>11} {'-':>7}"
     print(f"{name:48}{1000 * seconds:8.0f} ms {shown}  {goal}{'' if met else '  MISSED'}")
     missed += [] if met else [name]

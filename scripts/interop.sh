@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves that attendance-api and the real Liquibase can be used on one database in turn: for every case of the corpus whose
-# update works, and for the appliance's own changelog, ours-then-theirs and theirs-then-ours. After the first one's update, the other's
-# `validate` and `status` must find nothing wrong and its `update` must have nothing to do.
+# Tests that attendance-api and the real Liquibase can be used in turn on one database, in both orders. The changelogs are that of the
+# appliance and every case of the corpus whose update succeeds. After the update of the first program, `validate` and `status` of the second
+# must report no problem, and its `update` must have nothing to do.
 #   scripts/interop.sh [CASE...]
 # Needs npm, Java 17 and the distribution of `make postgres`. Liquibase 4.28 is installed below target/interop.
 set -euo pipefail

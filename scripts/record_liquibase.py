@@ -1,4 +1,4 @@
-"""Records what the real Liquibase does with changelogs: a golden file for each case of a corpus, in the form of the others.
+"""Records what the real Liquibase does with changelogs: one golden file for each case of a corpus.
 
   python3 scripts/record_liquibase.py LIQUIBASE CORPUS GOLDEN [CASE...]
 
@@ -17,8 +17,8 @@ import tempfile
 
 from private_postgres import Postgres
 
-ROW = "SELECT row_to_json(r)::text FROM (SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, liquibase, contexts, labels, dense_rank() OVER (ORDER BY deployment_id) AS deployment FROM databasechangelog ORDER BY dateexecuted, orderexecuted) r"
-TABLES = "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT IN ('databasechangelog', 'databasechangeloglock') ORDER BY 1"
+HISTORY_SQL = "SELECT row_to_json(r)::text FROM (SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, liquibase, contexts, labels, dense_rank() OVER (ORDER BY deployment_id) AS deployment FROM databasechangelog ORDER BY dateexecuted, orderexecuted) r"
+TABLES_SQL = "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT IN ('databasechangelog', 'databasechangeloglock') ORDER BY 1"
 
 
 class Recorder:
@@ -26,14 +26,14 @@ class Recorder:
 
     def __init__(self, program, server, directory, changelog, params):
         self.program, self.server, self.directory, self.changelog = program, server, directory, changelog
-        self.defined = [f"-D{name}={value}" for name, value in params.items()]
+        self.definitions = [f"-D{name}={value}" for name, value in params.items()]
         self.database = server.create()
 
     def command(self, args):
-        """Runs one command: its outcome."""
+        """Runs one command and returns its outcome."""
         login = [f"--url={self.server.url(self.database)}", "--username=postgres", "--password=unused"]
         environment = {**os.environ, "LIQUIBASE_ANALYTICS_ENABLED": "false", "LIQUIBASE_SHOW_BANNER": "false"}
-        words = [self.program, *login, f"--changelog-file={self.changelog}", *args, *self.defined]
+        words = [self.program, *login, f"--changelog-file={self.changelog}", *args, *self.definitions]
         done = subprocess.run(words, cwd=self.directory, capture_output=True, text=True, env=environment, timeout=120)
         stderr = self.masked(done.stderr)
         return {"args": args, "exit": done.returncode, "error": error(stderr), "stdout": self.masked(done.stdout), "stderr": stderr}
@@ -50,9 +50,9 @@ class Recorder:
 
     def state(self):
         """The history, the lock, the schema, the data."""
-        history = self.rows(ROW) if self.exists("databasechangelog") else None
+        history = self.rows(HISTORY_SQL) if self.exists("databasechangelog") else None
         lock = "SELECT json_build_object('id', id, 'locked', locked, 'lockgranted', NULL, 'lockedby', NULL)::text FROM databasechangeloglock ORDER BY id"
-        tables = self.server.psql(self.database, TABLES).split("\n")
+        tables = self.server.psql(self.database, TABLES_SQL).split("\n")
         data = {
             table: self.rows(f"SELECT row_to_json(r)::text FROM {table} r ORDER BY r::text") for table in tables if table
         }
@@ -67,15 +67,15 @@ class Recorder:
         words = [self.server.bin / "pg_dump", "-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "--schema-only", "--no-owner", "--no-privileges"]
         words += ["-T", "databasechangelog", "-T", "databasechangeloglock", self.database]
         text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        noise = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")
+        ignored = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")
         lines = (line.rstrip() for line in text.splitlines())
-        return "\n".join(line for line in lines if line and not line.startswith(noise))
+        return "\n".join(line for line in lines if line and not line.startswith(ignored))
 
 
 def error(stderr):
-    """What went wrong, as Liquibase says it."""
-    said = re.search(r"^Unexpected error running Liquibase: (.*?)\n\s*\nFor more information", stderr, re.S | re.M)
-    return said.group(1).strip() if said else None
+    """The error message of Liquibase."""
+    message = re.search(r"^Unexpected error running Liquibase: (.*?)\n\s*\nFor more information", stderr, re.S | re.M)
+    return message.group(1).strip() if message else None
 
 
 def record(program, server, corpus, name, work):
