@@ -109,5 +109,5 @@ async fn with_column_types(
                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
     let rows = client.query(sql, &[&table]).await?;
     let types: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    Ok(change.typed(&types))
+    Ok(change.with_column_types(&types))
 }

@@ -1,8 +1,10 @@
-//! A changelog: the changesets of a file and of all it includes, in the order they run.
+//! A changelog: the changesets of a file and of all files that it includes, in the order in which they run.
 //!
-//! Loading touches no database. Order: runOrder="first" ones, the others, runOrder="last" ones, each as written.
+//! Loading does not use a database. The changesets with runOrder="first" come first and those with runOrder="last" last; otherwise the order
+//! is that of the files.
 
 mod attributes;
+mod changeset_element;
 mod loader;
 
 use std::collections::HashMap;
@@ -15,51 +17,58 @@ use crate::options::Options;
 use crate::precondition::Preconditions;
 use crate::source::Source;
 
-/// A changelog that has been read and understood.
+/// A changelog that was read and parsed completely.
+///
+/// ```
+/// use liquibase_compat::{Changelog, ChecksumVersion, EmbeddedSource, Options};
+///
+/// let source = EmbeddedSource::of_texts(&[("log.sql", "--liquibase formatted sql\n--changeset me:1\nselect 1;\n")]);
+/// let changelog = Changelog::load(&source, "log.sql", &Options::default())?;
+/// let (id, checksum) = changelog.checksums(ChecksumVersion::V9).next().ok_or("no changeset")?;
+/// assert_eq!((id.to_string().as_str(), checksum.version()), ("log.sql::1::me", 9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Changelog {
     pub(crate) changesets: Vec<ChangeSet>,
-    /// Those of the root file and of every included one.
+    /// The preconditions of the root file and of every included file, with the path of the file.
     pub(crate) preconditions: Vec<(String, Preconditions)>,
     by_key: HashMap<ChangeSetKey, usize>,
 }
 
 impl Changelog {
-    /// Reads the changelog at `path`, and all it includes, from `source`.
+    /// Reads the changelog at `path` and all files that it includes from `source`.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or holds something this crate does not know. Nothing has been done then.
+    /// When a file is missing or malformed, or contains something that this crate does not know.
     pub fn load(source: &dyn Source, path: &str, options: &Options) -> Result<Self, LoadError> {
-        loader::load(source, path, options)
+        let loader::LoadedParts { changesets, preconditions } = loader::load(source, path, options)?;
+        let by_key = changesets.iter().enumerate().map(|(index, set)| (set.key(), index)).collect();
+        Ok(Self { changesets, preconditions, by_key })
     }
 
-    /// The checksum of each changeset as its content is now, in the order they run. Those of other databases have none.
+    /// The current checksum of each changeset, in the order in which they run. Changesets for other databases are skipped.
     pub fn checksums(&self, version: ChecksumVersion) -> impl Iterator<Item = (&ChangeSetId, Checksum)> {
-        let ours = self.changesets.iter().filter(|set| crate::expression::for_postgresql(&set.dbms));
-        ours.map(move |set| (&set.id, set.checksum(version)))
+        let applicable = self.changesets.iter().filter(|set| crate::expression::for_postgresql(&set.dbms));
+        applicable.map(move |set| (&set.id, set.checksum(version)))
     }
 
-    /// Whether some changeset of it sets the tag.
+    /// Whether a changeset sets the tag.
     pub fn sets_tag(&self, tag: &str) -> bool {
         self.changesets.iter().any(|set| set.tag() == Some(tag))
     }
 
-    /// How many changesets it has.
+    /// The number of changesets, including those for other databases.
     pub fn len(&self) -> usize {
         self.changesets.len()
     }
 
-    /// Whether it has no changesets.
+    /// Whether the changelog has no changesets.
     pub fn is_empty(&self) -> bool {
         self.changesets.is_empty()
     }
 
-    fn new(changesets: Vec<ChangeSet>, preconditions: Vec<(String, Preconditions)>) -> Self {
-        let by_key = changesets.iter().enumerate().map(|(index, one)| (one.key(), index)).collect();
-        Self { changesets, preconditions, by_key }
-    }
-
-    /// The changeset of that identity.
+    /// The changeset with this identity.
     pub(crate) fn find(&self, key: &ChangeSetKey) -> Option<&ChangeSet> {
         self.by_key.get(key).map(|index| &self.changesets[*index])
     }

@@ -1,11 +1,11 @@
 //! A changeset: changes that run together, and that are recorded as one row of the history.
 
-use crate::attachment::Surroundings;
 use crate::change::Change;
 use crate::changeset_error::SqlGenerationError;
 use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::expression;
+use crate::external_file::LoadContext;
 use crate::filter::FilterReason;
 use crate::history::recorder::RowContent;
 use crate::load_error::LoadError;
@@ -72,13 +72,13 @@ impl ChangeSet {
     ///
     /// # Errors
     /// When a property in a file refers to itself.
-    pub(crate) fn resolve_files(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
-        self.visitors.retain(|visitor| visitor.applies(around.options));
+    pub(crate) fn resolve_files(&mut self, context: LoadContext<'_>) -> Result<(), LoadError> {
+        self.visitors.retain(|visitor| visitor.applies(context.options));
         let own = self.rollback.iter_mut().flatten().filter_map(|part| match part {
             RollbackPart::Change(change) => Some(change),
             RollbackPart::Sql(_) | RollbackPart::Reference(_) => None,
         });
-        self.changes.iter_mut().chain(own).try_for_each(|change| change.attach(around))
+        self.changes.iter_mut().chain(own).try_for_each(|change| change.resolve_files(context))
     }
 
     /// Whether it is for PostgreSQL and not ignored.

@@ -2,7 +2,9 @@
 
 use tokio_postgres::error::SqlState;
 
+use crate::change::ChangeError;
 use crate::changeset_id::ChangeSetId;
+use crate::modify_sql::ModifySqlError;
 use crate::postgres_error::{PostgresError, StatementError};
 use crate::precondition::error::PreconditionError;
 
@@ -11,11 +13,11 @@ use crate::precondition::error::PreconditionError;
 #[non_exhaustive]
 pub enum SqlGenerationError {
     /// A change has no SQL, or no inverse.
-    #[error("{0}")]
-    Change(String),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// An expression of its `modifySql` cannot be matched.
-    #[error("{0}")]
-    ModifySql(String),
+    #[error(transparent)]
+    ModifySql(#[from] ModifySqlError),
     /// A changeset of formatted SQL is to be rolled back and has no rollback.
     #[error(
         "Liquibase does not support automatic rollback generation for raw sql changes (did you mean to specify keyword \"empty\" \

@@ -1,7 +1,7 @@
 //! Checksums, versions 9 (since Liquibase 4.22) and 8 (3.5 to 4.21).
 //!
-//! A changeset's sum is made of its changes' sums, and a change's sum of a text of its fields. Where that text comes from is
-//! said by the change type; how a text becomes a sum is said here.
+//! The checksum of a changeset is computed from those of its changes, and the checksum of a change from a text of its fields. The change
+//! type decides which text; this file computes the checksum of a text.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,9 +9,9 @@ use std::fmt;
 use md5::{Digest, Md5};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::field::{Object, Value};
+use crate::fields::{FieldValue, Fields};
 
-/// The rules a checksum is made by.
+/// The rules by which a checksum is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChecksumVersion {
     /// Liquibase 3.5 to 4.21.
@@ -38,7 +38,7 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// Reads a stored or hand-written checksum. What has no version counts as version 1, as in Liquibase.
+    /// Parses a checksum from the history or the changelog. Text without a version is version 1, as in Liquibase.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         let of = |version, digest: &str| Self { version, digest: digest.to_owned() };
@@ -57,28 +57,28 @@ impl Checksum {
         self.version
     }
 
-    /// Whether it stands for every checksum (`1:any`, `any`, `1:all`, `1:*`).
+    /// Whether it matches every checksum (`1:any`, `any`, `1:all`, `1:*`).
     pub(crate) fn is_any(&self) -> bool {
         self.version == 1 && ["any", "all", "*"].iter().any(|word| self.digest.eq_ignore_ascii_case(word))
     }
 
-    /// The rules this checksum was made by; older ones than 8 are tried with the rules of 8.
+    /// The rules to compare this checksum with. For versions before 8 these are the rules of 8.
     pub(crate) fn rules(&self) -> ChecksumVersion {
         if self.version >= ChecksumVersion::V9.number() { ChecksumVersion::V9 } else { ChecksumVersion::V8 }
     }
 
-    /// The same digest under another version number.
+    /// Replaces the version number and keeps the digest.
     pub(crate) fn numbered(self, version: u32) -> Self {
         Self { version, ..self }
     }
 
-    /// The sum of a text: line ends unified, composed to NFC.
+    /// The checksum of a text, after line ends are unified and characters are composed to NFC.
     pub(crate) fn of_text(version: ChecksumVersion, text: &str) -> Self {
         let unified = text.replace("\r\n", "\n").replace('\r', "\n").replace('\u{fffd}', "");
         Self::of_bytes(version, unified.nfc().collect::<String>().as_bytes())
     }
 
-    /// The sum of bytes as they are.
+    /// The checksum of bytes, which are not changed.
     pub(crate) fn of_bytes(version: ChecksumVersion, bytes: &[u8]) -> Self {
         let mut digest = String::with_capacity(32);
         for byte in Md5::digest(bytes) {
@@ -97,23 +97,23 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// The text a generic change is summed over: `name:[ ... ]`, without the `excluded` fields at any depth.
-pub(crate) fn serialise(name: &str, object: &Object, excluded: &[&str]) -> String {
-    format!("{name}:{}", object_text(object, excluded, 1))
+/// Liquibase's serialisation of a change, from which its checksum is computed: `name:[ ... ]`, without the `excluded` fields at any depth.
+pub(crate) fn serialise(name: &str, fields: &Fields, excluded: &[&str]) -> String {
+    format!("{name}:{}", fields_text(fields, excluded, 1))
 }
 
-/// Lines are a sorted set: the order of attributes does not count, and equal lines are one.
-fn object_text(object: &Object, excluded: &[&str], level: usize) -> String {
+/// The lines are a sorted set: the order of attributes does not matter, and equal lines occur once.
+fn fields_text(fields: &Fields, excluded: &[&str], level: usize) -> String {
     let indent = " ".repeat(4 * level);
     let mut lines = BTreeSet::new();
-    for (name, value) in object.fields.iter().filter(|(name, _)| !excluded.contains(name)) {
+    for (name, value) in fields.values.iter().filter(|(name, _)| !excluded.contains(name)) {
         lines.insert(match value {
-            Value::Text(text) => format!("{indent}{name}=\"{text}\""),
-            Value::Flag(flag) => format!("{indent}{name}=\"{flag}\""),
-            Value::List(list) => format!("{indent}{name}={}", list_text(list, excluded, level)),
-            // A nested object goes without its name, and so before all others.
-            Value::Nested(nested) => {
-                format!("{indent}{}", object_text(nested, excluded, level + 1))
+            FieldValue::Text(text) => format!("{indent}{name}=\"{text}\""),
+            FieldValue::Flag(flag) => format!("{indent}{name}=\"{flag}\""),
+            FieldValue::List(list) => format!("{indent}{name}={}", list_text(list, excluded, level)),
+            // Liquibase writes a nested element without its name, which sorts it before all other lines.
+            FieldValue::Nested(nested) => {
+                format!("{indent}{}", fields_text(nested, excluded, level + 1))
             }
         });
     }
@@ -124,13 +124,13 @@ fn object_text(object: &Object, excluded: &[&str], level: usize) -> String {
     format!("[\n{}\n{close}]", lines.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
-fn list_text(list: &[Object], excluded: &[&str], level: usize) -> String {
+fn list_text(list: &[Fields], excluded: &[&str], level: usize) -> String {
     if list.is_empty() {
         return "[]".to_owned();
     }
     let indent = " ".repeat(4 * (level + 1));
     let items: Vec<String> =
-        list.iter().map(|item| format!("{indent}{}", object_text(item, excluded, level + 2))).collect();
+        list.iter().map(|item| format!("{indent}{}", fields_text(item, excluded, level + 2))).collect();
     format!("[\n{}\n{}]", items.join(",\n"), " ".repeat(4 * level))
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_texts_are_read_leniently() {
+    fn stored_checksums_are_parsed_leniently() {
         for (text, version, shown) in
             [("9:ab12", 9, "9:ab12"), ("7:abc", 7, "7:abc"), ("any", 1, "1:any"), ("1:*", 1, "1:*")]
         {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_composed_and_bytes_are_not() {
+    fn text_is_composed_and_bytes_are_not() {
         let sum = |text| Checksum::of_text(ChecksumVersion::V9, text);
         assert_eq!(sum("caf\u{e9}"), sum("cafe\u{301}"));
         assert_eq!(sum("a\r\nb"), sum("a\nb"));
@@ -160,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn attribute_order_does_not_count() {
-        let text = |value: &str| Value::Text(value.to_owned());
-        let one = Object { fields: vec![("a", text("1")), ("b", text("2"))], ..Object::default() };
-        let other = Object { fields: vec![("b", text("2")), ("a", text("1"))], ..Object::default() };
+    fn attribute_order_does_not_change_the_checksum() {
+        let text = |value: &str| FieldValue::Text(value.to_owned());
+        let one = Fields { values: vec![("a", text("1")), ("b", text("2"))], ..Fields::default() };
+        let other = Fields { values: vec![("b", text("2")), ("a", text("1"))], ..Fields::default() };
         assert_eq!(serialise("x", &one, &[]), serialise("x", &other, &[]));
         assert_eq!(serialise("x", &one, &["a", "b"]), "x:[]");
     }

@@ -37,7 +37,7 @@ async fn drop_objects(lock: &mut Lock<'_>, tables: &Tables) -> Result<(), Error>
     for (kinds, what) in [("{m}", "MATERIALIZED VIEW"), ("{v}", "VIEW"), ("{r,p,f}", "TABLE"), ("{S}", "SEQUENCE")] {
         for name in relation_names(&transaction, &tables.schema, kinds).await? {
             let dialect = Dialect { schema: tables.schema.clone(), quoting: Quoting::All };
-            let sql = format!("DROP {what} IF EXISTS {} CASCADE", dialect.object(None, &name));
+            let sql = format!("DROP {what} IF EXISTS {} CASCADE", dialect.qualified_name(None, &name));
             transaction.batch_execute(&sql).await.map_err(&failed)?;
         }
     }

@@ -1,7 +1,7 @@
 //! Context expressions, label filters and dbms lists.
 //!
-//! A comma is an `or` that binds weakest of all (it is split at first, even inside parentheses), then `or`, then `and`, then
-//! `not` or `!`. With no items to match against, every term is true unless it is marked with `@`.
+//! The operators, from the weakest: comma (which means `or` and separates even inside parentheses), `or`, `and`, and `not` or `!`. If there
+//! are no items to match, every term is true, except terms with `@`.
 
 const TRUE: &str = ":true";
 const FALSE: &str = ":false";
@@ -10,10 +10,10 @@ const FALSE: &str = ":false";
 pub(crate) fn matches(expression: &str, items: &[String]) -> bool {
     let expression = expression.to_lowercase();
     let items: Vec<String> = items.iter().map(|item| item.trim().to_lowercase()).filter(|i| !i.is_empty()).collect();
-    expression.trim().is_empty() || expression.split(',').any(|alternative| holds(alternative, &items))
+    expression.trim().is_empty() || expression.split(',').any(|alternative| alternative_holds(alternative, &items))
 }
 
-/// Whether a changeset with this dbms list is meant for PostgreSQL. An empty list is meant for all.
+/// Whether a dbms list includes PostgreSQL. An empty list includes every database.
 pub(crate) fn for_postgresql(list: &str) -> bool {
     let terms: Vec<&str> = list.split(',').map(str::trim).filter(|term| !term.is_empty()).collect();
     if terms.is_empty() || terms.contains(&"all") {
@@ -25,17 +25,17 @@ pub(crate) fn for_postgresql(list: &str) -> bool {
     terms.contains(&"postgresql") || terms.iter().all(|term| term.starts_with('!'))
 }
 
-/// One alternative: parentheses are worked out innermost first and replaced by their outcome.
-fn holds(alternative: &str, items: &[String]) -> bool {
+/// Evaluates one alternative. Each innermost pair of parentheses is replaced with its value.
+fn alternative_holds(alternative: &str, items: &[String]) -> bool {
     let mut text = alternative.to_owned();
     while let Some(close) = text.find(')') {
         let Some(open) = text[..close].rfind('(') else {
             break;
         };
-        let outcome = if any_of(&text[open + 1..close], items) { TRUE } else { FALSE };
-        text.replace_range(open..=close, &format!(" {outcome} "));
+        let value = if any_of(&text[open + 1..close], items) { TRUE } else { FALSE };
+        text.replace_range(open..=close, &format!(" {value} "));
     }
-    // A comma inside parentheses leaves halves of them behind.
+    // A comma inside parentheses leaves unpaired ones.
     any_of(&text.replace(['(', ')'], " "), items)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_hold_as_in_liquibase() {
+    fn expressions_are_evaluated_like_in_liquibase() {
         for (expression, items, expected) in [
             ("test", &["test"][..], true),
             ("prod", &["test"], false),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn dbms_lists() {
+    fn a_dbms_list_includes_or_excludes_postgresql() {
         for (list, expected) in [
             ("", true),
             ("postgresql", true),

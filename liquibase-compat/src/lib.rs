@@ -31,7 +31,6 @@
 //! [`plan()`] has an example without a database. `examples/` contains two complete programs.
 
 mod apply;
-mod attachment;
 mod change;
 mod changelog;
 mod changeset;
@@ -42,7 +41,10 @@ mod drop_all;
 mod error;
 mod event;
 mod expression;
+mod external_file;
 mod field;
+mod fields;
+mod file_content;
 mod filter;
 mod format;
 #[cfg(fuzzing)]
@@ -61,9 +63,12 @@ mod plan;
 mod postgres_error;
 mod precondition;
 mod properties;
+#[cfg(test)]
+mod recorded_sql;
 mod report;
 mod rollback;
 mod rollback_plan;
+mod scalar;
 mod script;
 mod search_path;
 mod session;
@@ -73,6 +78,7 @@ mod target;
 mod update;
 mod validation_error;
 
+pub use change::{ChangeError, LoadDataError};
 pub use changelog::Changelog;
 pub use changeset_error::{ChangeSetError, RollbackError, SqlGenerationError};
 pub use changeset_id::ChangeSetId;
@@ -80,6 +86,7 @@ pub use checksum::{Checksum, ChecksumVersion};
 pub use drop_all::drop_all;
 pub use error::Error;
 pub use event::Event;
+pub use file_content::FileError;
 pub use filter::FilterReason;
 pub use generate::{GeneratedFormat, generate_changelog};
 pub use history::{History, HistoryRow};
@@ -89,6 +96,7 @@ pub use inspect::{
 pub use load_error::{LoadError, Location};
 pub use lock::{Lock, LockOptions};
 pub use maintenance::{clear_checksums, release_locks, tag};
+pub use modify_sql::ModifySqlError;
 pub use options::Options;
 pub use plan::{PendingChangeSet, Plan, RunReason, plan, plan_to};
 pub use postgres_error::{PostgresError, StatementError};

@@ -1,7 +1,7 @@
-//! modifySql: what is done to the SQL of a changeset before it is sent.
+//! modifySql: edits the SQL of a changeset before it is sent.
 //!
-//! Those that are not meant for PostgreSQL or for this run are left out when the changelog is read, and so do not count in the
-//! checksum either: it depends on the contexts of the run, as Liquibase's does.
+//! Edits for other databases or other contexts are removed when the changelog is read. They are therefore not part of the checksum, which
+//! depends on the contexts of the run, as in Liquibase.
 
 use std::collections::BTreeSet;
 
@@ -13,27 +13,41 @@ use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::options::Options;
 
-/// One thing to do to each statement.
+/// An edit of each statement of a changeset.
 #[derive(Debug, Clone)]
 pub(crate) struct Visitor {
     /// Its name in a changelog.
     name: &'static str,
-    work: Work,
+    edit: Edit,
     apply_to_rollback: bool,
     dbms: Option<String>,
     contexts: Option<String>,
     labels: Option<String>,
 }
 
+/// Why an edit cannot be applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModifySqlError {
+    /// Matching the regular expression takes too many steps.
+    #[error("the expression {expression} of modifySql cannot be matched: {source}")]
+    Unmatchable {
+        /// The regular expression.
+        expression: String,
+        /// The error of the regular expression engine.
+        source: fancy_regex::Error,
+    },
+}
+
 #[derive(Debug, Clone)]
-enum Work {
+enum Edit {
     Append(String),
     Prepend(String),
     Replace { replace: String, with: String },
     RegExpReplace { expression: Box<Regex>, replace: String, with: String },
 }
 
-/// How version 8 names the contexts: 4.1 and older and the later mode of that version differ.
+/// The name of the contexts in a version 8 checksum, which differs between versions of Liquibase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContextField {
     /// `contextFilter`, as Liquibase 4.28 computes version 8.
@@ -42,7 +56,7 @@ pub(crate) enum ContextField {
     Contexts,
 }
 
-/// An attribute, or the text of an element of that name.
+/// The value of an attribute, or the text of a child element with this name.
 fn setting<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
     let child = || node.children.iter().find(|child| child.name == name).and_then(|child| child.text.as_deref());
     node.attribute(name).or_else(child)
@@ -53,16 +67,16 @@ const SETTINGS: &[&str] = &["dbms", "context", "contextFilter", "contexts", "lab
 /// Reads a `<modifySql>`.
 ///
 /// # Errors
-/// When it holds what is not known, or an expression that is none.
+/// When an edit is unknown, or its regular expression is invalid.
 pub(crate) fn read(node: &Node, at: &Location) -> Result<Vec<Visitor>, LoadError> {
     let of = |name: &str| setting(node, name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let mut visitors = Vec::new();
     for child in node.children.iter().filter(|child| !SETTINGS.contains(&child.name.as_str())) {
         let at = Location { line: child.line, ..at.clone() };
-        let (name, work) = work(child, &at)?;
+        let (name, edit) = read_edit(child, &at)?;
         visitors.push(Visitor {
             name,
-            work,
+            edit,
             apply_to_rollback: of("applyToRollback").is_some_and(|text| text.eq_ignore_ascii_case("true")),
             dbms: of("dbms"),
             contexts: of("contextFilter").or_else(|| of("context")).or_else(|| of("contexts")),
@@ -72,7 +86,7 @@ pub(crate) fn read(node: &Node, at: &Location) -> Result<Vec<Visitor>, LoadError
     Ok(visitors)
 }
 
-fn work(node: &Node, at: &Location) -> Result<(&'static str, Work), LoadError> {
+fn read_edit(node: &Node, at: &Location) -> Result<(&'static str, Edit), LoadError> {
     let needed = |name: &str| {
         setting(node, name).map(str::to_owned).ok_or_else(|| LoadError::Missing {
             at: at.clone().into(),
@@ -80,11 +94,11 @@ fn work(node: &Node, at: &Location) -> Result<(&'static str, Work), LoadError> {
             name: name.to_owned(),
         })
     };
-    // A text of blanks only is kept as an attribute is, but a parser may have trimmed it away.
+    // A value of blanks only is kept in an attribute. In an element the parser may have removed it.
     Ok(match node.name.as_str() {
-        "append" => ("append", Work::Append(needed("value")?)),
-        "prepend" => ("prepend", Work::Prepend(needed("value")?)),
-        "replace" => ("replace", Work::Replace { replace: needed("replace")?, with: needed("with")? }),
+        "append" => ("append", Edit::Append(needed("value")?)),
+        "prepend" => ("prepend", Edit::Prepend(needed("value")?)),
+        "replace" => ("replace", Edit::Replace { replace: needed("replace")?, with: needed("with")? }),
         "regExpReplace" => {
             let (replace, with) = (needed("replace")?, needed("with")?);
             let expression = Regex::new(&replace).map_err(|error| LoadError::BadValue {
@@ -94,7 +108,7 @@ fn work(node: &Node, at: &Location) -> Result<(&'static str, Work), LoadError> {
                 value: replace.clone(),
                 allowed: format!("a regular expression; {error}"),
             })?;
-            ("regExpReplace", Work::RegExpReplace { expression: Box::new(expression), replace, with })
+            ("regExpReplace", Edit::RegExpReplace { expression: Box::new(expression), replace, with })
         }
         other => {
             return Err(LoadError::UnknownElement {
@@ -108,7 +122,7 @@ fn work(node: &Node, at: &Location) -> Result<(&'static str, Work), LoadError> {
 }
 
 impl Visitor {
-    /// Whether it is meant for PostgreSQL and for this run.
+    /// Whether it is for PostgreSQL and for this run.
     pub(crate) fn applies(&self, options: &Options) -> bool {
         let labels: Vec<String> = self
             .labels
@@ -119,44 +133,41 @@ impl Visitor {
             && (labels.is_empty() || expression::matches(&options.label_filter, &labels))
     }
 
-    /// Whether it changes the SQL of a rollback, too.
+    /// Whether it also edits the SQL of a rollback.
     pub(crate) const fn applies_to_rollback(&self) -> bool {
         self.apply_to_rollback
     }
 
-    /// Whether it has contexts, over whose name versions differ.
+    /// Whether it has contexts; see [`ContextField`].
     pub(crate) const fn has_contexts(&self) -> bool {
         self.contexts.is_some()
     }
 
-    /// The statement with its work done.
-    ///
-    /// # Errors
-    /// When an expression cannot be matched with a bounded effort.
-    pub(crate) fn modify(&self, sql: &str) -> Result<String, String> {
-        Ok(match &self.work {
-            Work::Append(value) => format!("{sql}{value}"),
-            Work::Prepend(value) => format!("{value}{sql}"),
-            Work::Replace { replace, with } => sql.replace(replace.as_str(), with),
-            Work::RegExpReplace { expression, replace, with } => {
-                let replaced = expression.try_replacen(sql, 0, |captures: &Captures<'_>| expanded(with, captures));
+    /// Edits a statement.
+    pub(crate) fn modify(&self, sql: &str) -> Result<String, ModifySqlError> {
+        Ok(match &self.edit {
+            Edit::Append(value) => format!("{sql}{value}"),
+            Edit::Prepend(value) => format!("{value}{sql}"),
+            Edit::Replace { replace, with } => sql.replace(replace.as_str(), with),
+            Edit::RegExpReplace { expression, replace, with } => {
+                let replaced = expression.try_replacen(sql, 0, |captures: &Captures<'_>| expand_groups(with, captures));
                 replaced
-                    .map_err(|error| format!("the expression {replace} of modifySql cannot be matched: {error}"))?
+                    .map_err(|source| ModifySqlError::Unmatchable { expression: replace.clone(), source })?
                     .into_owned()
             }
         })
     }
 
-    /// Its part of the changeset's checksum.
+    /// The part of the changeset's checksum.
     pub(crate) fn checksum(&self, version: ChecksumVersion, context_field: ContextField) -> Checksum {
         let mut lines = BTreeSet::new();
         let mut field = |name: &str, value: &str| lines.insert(format!("    {name}=\"{value}\""));
         field("applyToRollback", if self.apply_to_rollback { "true" } else { "false" });
-        match &self.work {
-            Work::Append(value) | Work::Prepend(value) => {
+        match &self.edit {
+            Edit::Append(value) | Edit::Prepend(value) => {
                 field("value", value);
             }
-            Work::Replace { replace, with } | Work::RegExpReplace { replace, with, .. } => {
+            Edit::Replace { replace, with } | Edit::RegExpReplace { replace, with, .. } => {
                 field("replace", replace);
                 field("with", with);
             }
@@ -178,8 +189,8 @@ impl Visitor {
     }
 }
 
-/// Java's replacement: `$1` and `${name}` are groups, a backslash makes what follows stand for itself.
-fn expanded(with: &str, captures: &Captures<'_>) -> String {
+/// Replaces the references in a replacement text of Java: `$1` and `${name}` are groups, and a backslash escapes the next character.
+fn expand_groups(with: &str, captures: &Captures<'_>) -> String {
     let mut out = String::new();
     let mut rest = with.chars().peekable();
     while let Some(c) = rest.next() {
@@ -190,7 +201,7 @@ fn expanded(with: &str, captures: &Captures<'_>) -> String {
                 out.push_str(captures.name(&name).map_or("", |group| group.as_str()));
             }
             '$' => {
-                // As many digits as still name a group.
+                // A digit belongs to the number as long as the number is that of a group.
                 let mut group = 0;
                 while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
                     let wider = group * 10 + digit as usize;
@@ -221,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_changed() {
+    fn each_edit_changes_the_statement() {
         for (name, attributes, sql) in [
             ("append", vec![("value", " x")], "create yms x"),
             ("prepend", vec![("value", "x ")], "x create yms"),
@@ -234,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums_are_those_of_the_specification() {
+    fn checksums_equal_those_of_liquibase() {
         let sum = |visitor: &Visitor| visitor.checksum(ChecksumVersion::V9, ContextField::Filter).to_string();
         let replace = visitor("replace", &[("replace", "mod"), ("with", "mod_x")]);
         assert_eq!(sum(&replace), "9:32fa63a51daa400cc3d4d2389ecac2f6");

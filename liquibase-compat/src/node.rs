@@ -1,41 +1,52 @@
-//! The neutral tree that every changelog format is read into.
+//! The tree into which every changelog format is parsed.
 //!
-//! A parser in `format/` knows its syntax and nothing of changelogs; everything after it knows changelogs and nothing of
-//! syntax. Depth and size are bounded here, for all formats alike.
+//! The parsers in `format/` depend on their syntax and not on the meaning of a changelog. All other code depends on the meaning and not on
+//! the syntax.
 
 use crate::load_error::LoadError;
 use crate::properties::Properties;
 
-/// The deepest nesting a changelog may have.
+/// The limit of nested elements in every format.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// One element: `<name attribute="value">children and text</name>` in XML terms.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
     pub(crate) name: String,
-    /// Scalars by name, in document order.
+    /// Attributes by name, in document order.
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) children: Vec<Node>,
-    /// The element's own text, without that of its children, trimmed; none if blank.
+    /// The text of the element without that of its children, trimmed; `None` if it is blank.
     pub(crate) text: Option<String>,
-    /// 1-based line of its start in the file.
+    /// The line of its start in the file, 1-based.
     pub(crate) line: u32,
-    /// Its syntax has no schema (YAML, JSON): names ignore case, and what is not known is left out instead of refused.
+    /// The syntax has no schema (YAML, JSON): names ignore case, and unknown names are ignored with a warning instead of refused.
     pub(crate) lenient: bool,
 }
 
 impl Node {
+    /// An element with these attributes and this text.
+    pub(crate) fn element(name: &str, line: u32, attributes: &[(&str, &str)], text: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            text: text.filter(|text| !text.trim().is_empty()).map(str::to_owned),
+            line,
+            ..Self::default()
+        }
+    }
+
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| self.is_called(key, name)).map(|(_, value)| value.as_str())
     }
 
-    /// Whether `written` is the name `known`, in the way of this node's syntax.
+    /// Whether `written` is the name `known`. In a lenient syntax names ignore case.
     pub(crate) fn is_called(&self, written: &str, known: &str) -> bool {
         written == known || (self.lenient && written.eq_ignore_ascii_case(known))
     }
 
-    /// The same tree with every `${}` in attribute values and text replaced.
+    /// Replaces every `${}` in the attribute values and texts of the tree.
     ///
     /// # Errors
     /// When a property refers to itself.

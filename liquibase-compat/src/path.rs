@@ -1,11 +1,11 @@
-//! One spelling for one file.
+//! Normalises paths.
 //!
-//! Histories hold paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Everything that is
-//! stored or compared goes through [`normalise`]; comparison (`changeset_id::ChangeSetKey`) ignores case on top.
+//! Histories contain paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Every path that is stored or
+//! compared goes through [`normalise`]. Comparison (`changeset_id::ChangeSetKey`) also ignores case.
 
-/// The spelling of `path` that is stored: no `classpath:`, forward slashes, no drive, no leading slash, no `.` or `..`.
+/// The form of `path` that is stored: no `classpath:`, forward slashes, no drive, no leading slash, no `.` or `..`.
 ///
-/// `..` at the very start is kept, so that a path that leaves the search path stays recognisable as one.
+/// `..` at the start is kept, so that a source can refuse a path that leaves the search path.
 pub(crate) fn normalise(path: &str) -> String {
     let path =
         path.strip_prefix("classpath:").or_else(|| path.strip_prefix("classpath*:")).unwrap_or(path).replace('\\', "/");
@@ -23,7 +23,7 @@ pub(crate) fn normalise(path: &str) -> String {
     parts.join("/")
 }
 
-/// The path `file` has when it is written in `including` and meant relative to it.
+/// Resolves `file` relative to the directory of the file `including`.
 pub(crate) fn beside(including: &str, file: &str) -> String {
     match including.rsplit_once('/') {
         Some((directory, _)) => normalise(&format!("{directory}/{file}")),
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_the_same_file() {
+    fn every_spelling_of_a_path_is_normalised_alike() {
         for spelling in [
             "a/b.xml",
             "classpath:a/b.xml",
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_files_are_found_beside_the_including_one() {
+    fn relative_paths_start_at_the_including_file() {
         assert_eq!(beside("a/b/master.xml", "sub/one.xml"), "a/b/sub/one.xml");
         assert_eq!(beside("a/b/master.xml", "../one.xml"), "a/one.xml");
         assert_eq!(beside("master.xml", "one.xml"), "one.xml");

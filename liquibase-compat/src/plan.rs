@@ -271,7 +271,7 @@ enum Validity {
 fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> Validity {
     // A changeset that ran and will not run again does not have to be able to run here.
     let may_run = row.is_none() || set.run_always || set.run_on_change;
-    let invalid: Vec<String> = set.changes.iter().flat_map(Change::invalid).collect();
+    let invalid: Vec<String> = set.changes.iter().flat_map(Change::problems).collect();
     if may_run && !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return Validity::MarkRan;

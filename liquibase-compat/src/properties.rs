@@ -1,18 +1,18 @@
-//! `${name}` in changelogs.
+//! Properties: `${name}` in changelogs.
 //!
-//! The first definition of a name wins, global ones come before those of a file; names ignore case; an unknown name is left
-//! as it stands. A value may hold further `${}`, and so may a name. There is no escape.
+//! The first definition of a name wins, and a global one takes precedence over one of a file. Names ignore case. An unknown `${name}` stays
+//! unchanged. Values and names may contain further `${}`. There is no escape.
 
 use crate::load_error::LoadError;
 
-/// The most replacements in one text.
+/// The limit of replacements in one text.
 const MAX_REPLACEMENTS: usize = 1_000_000;
-/// How much longer expansion may make a text, in bytes.
+/// The limit of bytes that expansion may add to a text.
 const MAX_GROWTH: usize = 16 * 1024 * 1024;
-/// How deep values may refer to further ones: more is a circle.
+/// The limit of nested references between values. A deeper reference is taken for a cycle.
 const MAX_NESTING: usize = 64;
 
-/// The properties visible at one place of a changelog.
+/// The properties that are defined at one point of a changelog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Properties {
     global: Vec<(String, String)>,
@@ -20,8 +20,8 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
-    /// The properties given from outside (`-Dname=value`), which come before all others.
-    pub(crate) fn given(pairs: &[(String, String)]) -> Self {
+    /// The properties of the options (`-Dname=value`), which take precedence over all others.
+    pub(crate) fn from_options(pairs: &[(String, String)]) -> Self {
         let mut properties = Self::default();
         for (name, value) in pairs {
             properties.define(name, value, true);
@@ -29,7 +29,7 @@ impl Properties {
         properties
     }
 
-    /// Adds a definition, unless there is one in that scope already.
+    /// Adds a definition, unless the scope has one already.
     pub(crate) fn define(&mut self, name: &str, value: &str, global: bool) {
         let scope = if global { &mut self.global } else { &mut self.local };
         if !scope.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)) {
@@ -37,18 +37,18 @@ impl Properties {
         }
     }
 
-    /// Takes over what an included file defined for all.
+    /// Adds the global definitions of an included file.
     pub(crate) fn adopt_globals(&mut self, other: &Self) {
         self.global.clone_from(&other.global);
     }
 
-    /// The value of a name.
+    /// The value of a property.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut both = self.global.iter().chain(&self.local);
         both.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// `text` with every known `${name}` replaced, inside out.
+    /// Replaces every known `${name}` in `text`, the innermost first.
     ///
     /// # Errors
     /// When a property refers to itself.
@@ -57,13 +57,19 @@ impl Properties {
         let mut budget = Budget { replacements: MAX_REPLACEMENTS, length: text.len() + MAX_GROWTH };
         match self.expand_into(&mut out, text, 0, &mut budget) {
             Ok(()) => Ok(out),
-            Err(name) => Err(LoadError::EndlessProperty { file: file.to_owned(), line, name }),
+            Err(EndlessProperty { name }) => Err(LoadError::EndlessProperty { file: file.to_owned(), line, name }),
         }
     }
 
-    /// Appends the expanded text; fails with the name of a property that leads nowhere.
-    fn expand_into(&self, out: &mut String, text: &str, nesting: usize, budget: &mut Budget) -> Result<(), String> {
-        // Where in `out` the `${` begin that are not closed yet.
+    /// Appends the expanded text to `out`.
+    fn expand_into(
+        &self,
+        out: &mut String,
+        text: &str,
+        nesting: usize,
+        budget: &mut Budget,
+    ) -> Result<(), EndlessProperty> {
+        // The offsets in `out` of each `${` without its `}` so far.
         let mut open = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find(['$', '}']) {
@@ -84,7 +90,7 @@ impl Properties {
                 continue;
             };
             if nesting == MAX_NESTING || budget.replacements == 0 || out.len() > budget.length {
-                return Err(out[start + 2..].trim().to_owned());
+                return Err(EndlessProperty { name: out[start + 2..].trim().to_owned() });
             }
             budget.replacements -= 1;
             out.truncate(start);
@@ -95,13 +101,18 @@ impl Properties {
     }
 }
 
-/// What expanding one text may still cost.
+/// A property that refers to itself, or whose expansion exceeds a limit.
+struct EndlessProperty {
+    name: String,
+}
+
+/// What remains of the limits for one text.
 struct Budget {
     replacements: usize,
     length: usize,
 }
 
-/// The pairs of a Java properties file: `name=value` or `name: value`, `#` and `!` comments, `\` continuation and escapes.
+/// Parses a Java properties file: `name=value` or `name: value`, comments with `#` and `!`, and `\` for continuation lines and escapes.
 pub fn parse_file(text: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut lines = text.lines();
@@ -162,14 +173,14 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> String {
-        let mut properties = Properties::given(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
+        let mut properties = Properties::from_options(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
         properties.define("A", "two", true);
         properties.define("nest", "<${a}>", false);
         properties.expand(text, "f", 1).unwrap()
     }
 
     #[test]
-    fn names_are_replaced_as_liquibase_does() {
+    fn names_are_replaced_like_in_liquibase() {
         for (text, expanded) in [
             ("${a}", "one"),
             ("${ A }", "one"),
@@ -188,7 +199,7 @@ mod tests {
     fn large_texts_are_expanded_and_growth_is_bounded() {
         let mut pairs = vec![("a".to_owned(), "x".to_owned()), ("v0".to_owned(), String::new())];
         pairs.extend((1..40).map(|level| (format!("v{level}"), format!("${{v{0}}}${{v{0}}}", level - 1))));
-        let properties = Properties::given(&pairs);
+        let properties = Properties::from_options(&pairs);
         assert_eq!(properties.expand(&"${a}".repeat(100_000), "f", 1).unwrap().len(), 100_000);
         assert!(properties.expand("${v39}", "f", 1).is_err());
         let braces = format!("{}{}", "${".repeat(100_000), "}".repeat(100_000));
@@ -196,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_an_error() {
-        let properties = Properties::given(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
+    fn a_cycle_is_an_error() {
+        let properties = Properties::from_options(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
         assert!(matches!(properties.expand("${a}", "f", 3), Err(LoadError::EndlessProperty { line: 3, .. })));
     }
 

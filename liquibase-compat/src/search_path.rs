@@ -1,4 +1,4 @@
-//! Several directories as one source: a file is looked for in each of them, in order.
+//! Several directories as one source. They are searched in order.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub struct SearchPath {
 }
 
 impl SearchPath {
-    /// A source of the files below all of `directories`; the first that has a file gives it.
+    /// Creates a source of the files below all `directories`. The first directory that contains a file wins.
     ///
     /// # Errors
     /// When one of them does not exist or cannot be entered.
@@ -21,13 +21,13 @@ impl SearchPath {
         Ok(Self { directories })
     }
 
-    /// The first answer that is not "there is no such file".
+    /// Calls `ask` for each directory, until the result is not [`SourceError::NotFound`].
     fn first<T>(&self, path: &str, ask: impl Fn(&DirectorySource) -> Result<T, SourceError>) -> Result<T, SourceError> {
         let mut missing = SourceError::NotFound { path: path.to_owned(), searched: "an empty search path".to_owned() };
         for directory in &self.directories {
             match ask(directory) {
                 Err(error @ SourceError::NotFound { .. }) => missing = error,
-                answer => return answer,
+                result => return result,
             }
         }
         Err(missing)

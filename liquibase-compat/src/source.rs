@@ -1,8 +1,7 @@
-//! Where changelogs and the files they include come from.
+//! Sources of changelog files.
 //!
-//! A source hands out whole files by normalised path (see `path.rs`) and nothing outside of its root: [`DirectorySource`]
-//! resolves symbolic links before it decides, [`EmbeddedSource`] knows only the paths it was given. Files are bounded
-//! to [`MAX_FILE_BYTES`].
+//! A source reads whole files by normalised path (see `path.rs`) and never leaves its root: [`DirectorySource`] resolves symbolic links
+//! before it checks the path, and [`EmbeddedSource`] has a fixed set of paths. Files are limited to [`MAX_FILE_BYTES`].
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,53 +11,54 @@ use std::path::{Path, PathBuf};
 
 use crate::path;
 
-/// The largest file a source hands out, in bytes.
+/// The size limit of a file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Why a file could not be had.
+/// Why a source cannot read a file or list a directory.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// There is no such file.
     #[error("the file {path} was not found in {searched}; check the spelling, or add its directory to the search path")]
     NotFound {
-        /// The path asked for.
+        /// The requested path.
         path: String,
-        /// What was searched, for a person to read.
+        /// The searched directories, as text.
         searched: String,
     },
     /// The path leads out of the search path.
     #[error("the file {path} lies outside of the search path {searched}; move it there or widen the search path")]
     Outside {
-        /// The path asked for.
+        /// The requested path.
         path: String,
-        /// What was searched, for a person to read.
+        /// The searched directories, as text.
         searched: String,
     },
     /// The file is larger than [`MAX_FILE_BYTES`].
     #[error("the file {path} is larger than {MAX_FILE_BYTES} bytes; split it")]
     TooLarge {
-        /// The path asked for.
+        /// The requested path.
         path: String,
     },
-    /// The operating system refused.
+    /// The operating system cannot read the file.
     #[error("the file {path} cannot be read: {source}; check its permissions")]
     Unreadable {
-        /// The path asked for.
+        /// The requested path.
         path: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
 /// A set of files, named by `/`-separated paths relative to its root.
 pub trait Source: Send + Sync {
-    /// The bytes of one file.
+    /// Reads one file.
     ///
     /// # Errors
     /// When it is missing, outside of the root, too large or unreadable.
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, SourceError>;
 
-    /// The paths of all files below `directory`, at any depth, in any order.
+    /// Lists the paths of all files below `directory`, at any depth, in any order.
     ///
     /// # Errors
     /// When the directory is missing, outside of the root or unreadable.
@@ -72,7 +72,7 @@ pub struct DirectorySource {
 }
 
 impl DirectorySource {
-    /// A source of the files below `root`.
+    /// Creates a source of the files below `root`.
     ///
     /// # Errors
     /// When `root` does not exist or cannot be entered.
@@ -84,7 +84,7 @@ impl DirectorySource {
         Ok(Self { root: canonical })
     }
 
-    /// The place of `path` on disk, links resolved, if that is below the root.
+    /// The canonical path on disk, which must be below the root.
     fn resolve(&self, path: &str) -> Result<PathBuf, SourceError> {
         let searched = self.root.display().to_string();
         let wanted = self.root.join(path::normalise(path));
@@ -102,9 +102,9 @@ impl DirectorySource {
 
 impl Source for DirectorySource {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, SourceError> {
-        let place = self.resolve(path)?;
+        let resolved = self.resolve(path)?;
         let unreadable = |source| SourceError::Unreadable { path: path.to_owned(), source };
-        let file = std::fs::File::open(place).map_err(unreadable)?;
+        let file = std::fs::File::open(resolved).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
@@ -115,15 +115,15 @@ impl Source for DirectorySource {
 
     fn list(&self, directory: &str) -> Result<Vec<String>, SourceError> {
         let mut found = Vec::new();
-        let mut open = vec![path::normalise(directory)];
-        while let Some(directory) = open.pop() {
+        let mut pending = vec![path::normalise(directory)];
+        while let Some(directory) = pending.pop() {
             let unreadable = |source| SourceError::Unreadable { path: directory.clone(), source };
             for entry in std::fs::read_dir(self.resolve(&directory)?).map_err(unreadable)? {
                 let entry = entry.map_err(unreadable)?;
                 let name = path::normalise(&format!("{directory}/{}", entry.file_name().to_string_lossy()));
-                // A link to a directory is not followed: it could lead round in a circle.
+                // A link to a directory is not followed, because it could form a cycle.
                 if entry.file_type().map_err(unreadable)?.is_dir() {
-                    open.push(name);
+                    pending.push(name);
                 } else {
                     found.push(name);
                 }
@@ -133,19 +133,31 @@ impl Source for DirectorySource {
     }
 }
 
-type Read1 = Box<dyn Fn(&str) -> Option<Cow<'static, [u8]>> + Send + Sync>;
+type ReadFn = Box<dyn Fn(&str) -> Option<Cow<'static, [u8]>> + Send + Sync>;
 
-/// Files compiled into the program or otherwise held in memory.
+/// Files that are compiled into the program or in memory.
 pub struct EmbeddedSource {
     prefix: String,
     paths: BTreeSet<String>,
-    read: Read1,
+    read: ReadFn,
 }
 
 impl EmbeddedSource {
-    /// A source that serves each of `names` under `prefix` + name and gets its bytes from `read(name)`.
+    /// Creates a source with a file `prefix` + name for each of `names`, whose bytes are `read(name)`.
     ///
-    /// The prefix is part of what a history stores as the file name, so it must stay what it was.
+    /// The history stores the path with the prefix, so the prefix must not change between releases.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    ///
+    /// use liquibase_compat::{EmbeddedSource, Source};
+    ///
+    /// let source = EmbeddedSource::new("db/", ["log.sql"], |name| {
+    ///     (name == "log.sql").then_some(Cow::Borrowed(b"select 1".as_slice()))
+    /// });
+    /// assert_eq!(&*source.read("db/log.sql")?, b"select 1");
+    /// # Ok::<(), liquibase_compat::SourceError>(())
+    /// ```
     pub fn new<N, R>(prefix: &str, names: N, read: R) -> Self
     where
         N: IntoIterator,
@@ -156,7 +168,7 @@ impl EmbeddedSource {
         Self { prefix: prefix.to_owned(), paths, read: Box::new(read) }
     }
 
-    /// A source of a few files given as (path, text).
+    /// Creates a source of files given as (path, text).
     pub fn of_texts(files: &[(&str, &str)]) -> Self {
         let files: std::collections::BTreeMap<String, String> =
             files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
@@ -197,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_source_does_not_leave_its_root() {
+    fn a_directory_source_never_leaves_its_root() {
         let base = std::env::temp_dir().join(format!("liquibase-compat-source-{}", std::process::id()));
         let root = base.join("root");
         std::fs::create_dir_all(root.join("sub")).unwrap();
@@ -214,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedded_source_serves_under_its_prefix() {
+    fn an_embedded_source_adds_its_prefix() {
         let source = EmbeddedSource::new("migration/", ["a.xml"], |name| {
             (name == "a.xml").then_some(Cow::Borrowed(b"x".as_slice()))
         });

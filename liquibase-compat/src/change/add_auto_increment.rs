@@ -1,10 +1,11 @@
-//! addAutoIncrement: a sequence that the column owns and takes its default from. Identities are for columns that are made so.
+//! addAutoIncrement: creates a sequence that the column owns and that gives its default. Only a new column can be an identity.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addAutoIncrement",
     class: "AddAutoIncrementChange",
     fields: &[
@@ -18,17 +19,17 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("startWith"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let schema = fields.text("schemaName");
     let (table, column) = (fields.required("tableName"), fields.required("columnName"));
-    let sequence = dialect.object(schema, &sequence_name(table, column, dialect));
-    let (table, column) = (dialect.object(schema, table), dialect.name(column));
+    let sequence = dialect.qualified_name(schema, &sequence_name(table, column, dialect));
+    let (table, column) = (dialect.qualified_name(schema, table), dialect.name(column));
     let mut create = format!("CREATE SEQUENCE  IF NOT EXISTS {sequence}");
     for (field, words) in [("startWith", "START WITH"), ("incrementBy", "INCREMENT BY")] {
         if let Some(value) = fields.filled(field) {
@@ -43,7 +44,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     ]
 }
 
-/// The name PostgreSQL would give it; in lower case unless the table or the column is written in quotes.
+/// The name that PostgreSQL gives the sequence of a serial column, in lower case unless the table or column name is quoted.
 fn sequence_name(table: &str, column: &str, dialect: &Dialect) -> String {
     let name = format!("{table}_{column}_seq");
     let quoted = |name: &str| dialect.name(name).starts_with('"');

@@ -1,11 +1,14 @@
-//! addColumn; one statement a column, then constraints, values for the rows that are there, what may be NOT NULL only then, and comments.
+//! addColumn: adds each column in a statement of its own, then unique constraints and foreign keys, values for the existing rows, NOT NULL
+//! for the columns that have them, and comments.
 
-use super::column::{ADD_COLUMN, Column, invalid_definitions};
-use super::{ALL_FIELDS, Kind, Statements};
-use crate::field::{Field, Object};
+use super::column::{ADD_COLUMN, Column, definition_problems};
+use super::error::ChangeError;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addColumn",
     class: "AddColumnChange",
     fields: &[
@@ -14,17 +17,17 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: invalid_definitions,
-    statements: Statements::Fallible(statements),
+    checksum_input: ALL_FIELDS,
+    problems: definition_problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
-fn table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+fn table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let table = table(fields, dialect);
     let columns = || Column::all(fields);
     let mut out = Vec::new();
@@ -52,7 +55,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String>
     Ok(out)
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     let table = table(fields, dialect);
     let defaults = Column::all(fields)
         .filter(Column::has_default)

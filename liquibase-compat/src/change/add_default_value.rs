@@ -1,10 +1,12 @@
-//! addDefaultValue; a sequence that gives the default is from then on owned by the column.
+//! addDefaultValue: sets the default of a column. If the default comes from a sequence, the column becomes the sequence's owner.
 
-use super::{ALL_FIELDS, Kind, Statements, drop_default_value, value};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use super::{drop_default_value, value};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, column_type};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addDefaultValue",
     class: "AddDefaultValueChange",
     fields: &[
@@ -21,13 +23,13 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-/// The fields of which one holds the default.
+/// The fields for the default; exactly one must be given.
 const DEFAULTS: &[&str] = &[
     "defaultValue",
     "defaultValueNumeric",
@@ -37,31 +39,31 @@ const DEFAULTS: &[&str] = &[
     "defaultValueSequenceNext",
 ];
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let given = |name: &&&str| fields.text(name).is_some() || fields.flag(name).is_some();
     match DEFAULTS.iter().filter(given).count() {
         0 => vec!["defaultValue is required".to_owned()],
-        1 => mismatch(fields).into_iter().collect(),
+        1 => type_mismatch(fields).into_iter().collect(),
         _ => vec!["Only one defaultValue* value can be specified".to_owned()],
     }
 }
 
-/// A default that cannot be one of the type that is said.
-fn mismatch(fields: &Object) -> Option<String> {
+/// Reports a default that does not match the given type.
+fn type_mismatch(fields: &Fields) -> Option<String> {
     let type_ = fields.filled("columnDataType")?;
     let mapped = column_type(type_);
     let number = fields.text("defaultValueNumeric").map(value::number);
-    let wrong = if mapped == "BOOLEAN" {
+    let mismatch = if mapped == "BOOLEAN" {
         fields.text("defaultValue").map(str::to_owned).or(number)
     } else if mapped.starts_with("VARCHAR") || mapped.starts_with("CHAR") {
         number.or_else(|| fields.flag("defaultValueBoolean").map(|flag| flag.to_string()))
     } else {
         None
     };
-    wrong.map(|value| format!("Default value of {value} does not match defined type of {type_}"))
+    mismatch.map(|value| format!("Default value of {value} does not match defined type of {type_}"))
 }
 
-fn default(fields: &Object, dialect: &Dialect) -> String {
+fn default(fields: &Fields, dialect: &Dialect) -> String {
     if let Some(text) = fields.text("defaultValue") {
         return value::string(text);
     }
@@ -80,17 +82,17 @@ fn default(fields: &Object, dialect: &Dialect) -> String {
     value::computed(fields.required("defaultValueComputed"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let schema = fields.text("schemaName");
-    let table = dialect.object(schema, fields.required("tableName"));
+    let table = dialect.qualified_name(schema, fields.required("tableName"));
     let column = dialect.name(fields.required("columnName"));
     let set = format!("ALTER TABLE {table} ALTER COLUMN  {column} SET DEFAULT {}", default(fields, dialect));
-    let owner = fields
-        .text("defaultValueSequenceNext")
-        .map(|sequence| format!("ALTER SEQUENCE {} OWNED BY {table}.{column}", dialect.object(schema, sequence)));
+    let owner = fields.text("defaultValueSequenceNext").map(|sequence| {
+        format!("ALTER SEQUENCE {} OWNED BY {table}.{column}", dialect.qualified_name(schema, sequence))
+    });
     std::iter::once(set).chain(owner).collect()
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_default_value::statements(fields, dialect))
 }

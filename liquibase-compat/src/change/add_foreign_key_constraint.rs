@@ -1,11 +1,13 @@
 //! addForeignKeyConstraint.
 
-use super::{Hashing, Kind, Statements, drop_foreign_key_constraint, nothing_invalid};
+use super::drop_foreign_key_constraint;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_problems};
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
-use crate::field::{self, Field, Object, Value};
+use crate::field::Field;
+use crate::fields::{FieldValue, Fields};
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addForeignKeyConstraint",
     class: "AddForeignKeyConstraintChange",
     fields: &[
@@ -26,33 +28,33 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("referencesUniqueColumn"),
         Field::flag("validate"),
     ],
-    hashing: Hashing::Own(checksum),
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-/// What is done on deletion: deleteCascade is the older way to say CASCADE.
-fn on_delete(fields: &Object) -> Option<&str> {
+/// The ON DELETE action; `deleteCascade` is the older attribute for CASCADE.
+fn on_delete(fields: &Fields) -> Option<&str> {
     fields.text("onDelete").or_else(|| fields.is("deleteCascade").then_some("CASCADE"))
 }
 
-/// The older ways to say something are summed as the newer ones.
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+/// The checksum replaces `deleteCascade` with `onDelete`, and ignores `referencesUniqueColumn`.
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let mut summed = fields.clone();
     if let Some(action) = on_delete(fields) {
-        field::set(&mut summed, "onDelete", Value::Text(action.to_owned()));
+        summed.set("onDelete", FieldValue::Text(action.to_owned()));
     }
     Checksum::of_text(version, &serialise(KIND.name, &summed, &["deleteCascade", "referencesUniqueColumn"]))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let mut sql = format!(
         "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({})",
-        dialect.object(fields.text("baseTableSchemaName"), fields.required("baseTableName")),
+        dialect.qualified_name(fields.text("baseTableSchemaName"), fields.required("baseTableName")),
         dialect.name(fields.required("constraintName")),
         dialect.names(fields.required("baseColumnNames")),
-        dialect.object(fields.text("referencedTableSchemaName"), fields.required("referencedTableName")),
+        dialect.qualified_name(fields.text("referencedTableSchemaName"), fields.required("referencedTableName")),
         dialect.names(fields.required("referencedColumnNames")),
     );
     for (words, action) in [("ON UPDATE", fields.filled("onUpdate")), ("ON DELETE", on_delete(fields))] {
@@ -71,6 +73,6 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     vec![sql]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_foreign_key_constraint::statements(fields, dialect))
 }

@@ -1,10 +1,11 @@
-//! addLookupTable: a table of the values a column has, and a foreign key from the column to it.
+//! addLookupTable: creates a table of the distinct values of a column, and a foreign key from the column to it.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addLookupTable",
     class: "AddLookupTableChange",
     fields: &[
@@ -19,27 +20,27 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("newTableName").required(),
         Field::text("newTableSchemaName"),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn new_table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("newTableSchemaName"), fields.required("newTableName"))
+fn new_table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("newTableSchemaName"), fields.required("newTableName"))
 }
 
-fn existing_table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("existingTableSchemaName"), fields.required("existingTableName"))
+fn existing_table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("existingTableSchemaName"), fields.required("existingTableName"))
 }
 
-fn foreign_key(fields: &Object, dialect: &Dialect) -> String {
-    let made_up =
+fn foreign_key(fields: &Fields, dialect: &Dialect) -> String {
+    let default_name =
         || format!("FK_{}_{}", fields.required("existingTableName"), fields.required("newTableName")).to_uppercase();
-    dialect.name(&fields.text("constraintName").map_or_else(made_up, str::to_owned))
+    dialect.name(&fields.text("constraintName").map_or_else(default_name, str::to_owned))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let (new, existing) = (new_table(fields, dialect), existing_table(fields, dialect));
     let code = dialect.name(fields.required("newColumnName"));
     let column = dialect.name(fields.required("existingColumnName"));
@@ -52,7 +53,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     ]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(vec![
         format!("ALTER TABLE {} DROP CONSTRAINT {}", existing_table(fields, dialect), foreign_key(fields, dialect)),
         format!("DROP TABLE {}", new_table(fields, dialect)),

@@ -1,10 +1,12 @@
-//! addNotNullConstraint; rows without a value may be given one first.
+//! addNotNullConstraint: makes a column NOT NULL, after filling rows without a value if the changelog gives one.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid, value};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use super::value;
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addNotNullConstraint",
     class: "AddNotNullConstraintChange",
     fields: &[
@@ -17,17 +19,17 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tableName").required(),
         Field::flag("validate"),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+fn table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let table = table(fields, dialect);
     let column = dialect.name(fields.required("columnName"));
     let fill = fields
@@ -37,7 +39,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     fill.into_iter().chain([format!("ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL")]).collect()
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     let column = dialect.name(fields.required("columnName"));
     Some(vec![format!("ALTER TABLE {} ALTER COLUMN  {column} DROP NOT NULL", table(fields, dialect))])
 }

@@ -1,11 +1,13 @@
 //! addPrimaryKey.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, Statements, drop_primary_key};
-use crate::field::{Field, Object};
+use super::drop_primary_key;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addPrimaryKey",
     class: "AddPrimaryKeyChange",
     fields: &[
@@ -21,13 +23,13 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tablespace"),
         Field::flag("validate"),
     ],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let mut found = Vec::new();
     if fields.is("clustered") && fields.text("constraintName").is_none() {
         found.push("Postgresql requires constraintName on addPrimaryKey when clustered=true".to_owned());
@@ -38,8 +40,8 @@ fn invalid(fields: &Object) -> Vec<String> {
     found
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let name = constraint(fields.filled("constraintName"), dialect);
     let columns = dialect.names(fields.required("columnNames"));
     let tablespace = fields
@@ -52,6 +54,6 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     std::iter::once(add).chain(cluster).collect()
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_primary_key::statements(fields, dialect))
 }

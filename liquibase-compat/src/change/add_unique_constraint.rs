@@ -1,11 +1,12 @@
 //! addUniqueConstraint.
 
 use super::column::constraint;
-use super::{ALL_FIELDS, Kind, Statements};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addUniqueConstraint",
     class: "AddUniqueConstraintChange",
     fields: &[
@@ -24,22 +25,22 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tablespace"),
         Field::flag("validate"),
     ],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let clustered = fields.is("clustered").then(|| "clustered is not allowed on postgresql".to_owned());
     clustered.into_iter().collect()
 }
 
-fn table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+fn table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let name = constraint(fields.filled("constraintName"), dialect);
     let key = match fields.filled("forIndexName") {
         Some(index) => format!("USING INDEX {}", dialect.name(index)),
@@ -57,12 +58,12 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     vec![sql]
 }
 
-/// Without a name PostgreSQL made one up, of the table and the columns.
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
-    let made_up = || {
+/// A constraint without a name has the name that PostgreSQL derives from the table and the columns.
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
+    let default_name = || {
         let columns: Vec<&str> = fields.required("columnNames").split(',').map(str::trim).collect();
         format!("{}_{}_key", fields.required("tableName"), columns.join("_"))
     };
-    let name = fields.filled("constraintName").map_or_else(made_up, str::to_owned);
+    let name = fields.filled("constraintName").map_or_else(default_name, str::to_owned);
     Some(vec![format!("ALTER TABLE {} DROP CONSTRAINT {}", table(fields, dialect), dialect.name(&name))])
 }

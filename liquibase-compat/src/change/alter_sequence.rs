@@ -1,10 +1,11 @@
 //! alterSequence.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "alterSequence",
     class: "AlterSequenceChange",
     fields: &[
@@ -19,14 +20,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("sequenceName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let name = dialect.object(fields.text("schemaName"), fields.required("sequenceName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let name = dialect.qualified_name(fields.text("schemaName"), fields.required("sequenceName"));
     let mut sql = format!("ALTER SEQUENCE {name}");
     for (field, words) in
         [("dataType", "AS"), ("incrementBy", "INCREMENT BY"), ("minValue", "MINVALUE"), ("maxValue", "MAXVALUE")]
@@ -35,7 +36,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
             sql.push_str(&format!(" {words} {value}"));
         }
     }
-    // Liquibase lets these words through, and PostgreSQL refuses them.
+    // PostgreSQL refuses ORDER, NOORDER and NOCACHE. Liquibase sends them all the same, so the changeset fails there, too.
     if let Some(ordered) = fields.flag("ordered") {
         sql.push_str(if ordered { " ORDER" } else { " NOORDER" });
     }

@@ -1,10 +1,14 @@
-//! Columns and their constraints, as createTable and addColumn have them.
+//! Columns and their constraints in changes that create tables, columns, indexes and rows.
+
+use std::sync::Arc;
 
 use super::value;
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
+use crate::file_content::FileError;
 use crate::sql::{Dialect, column_type, is_serial, literal};
 
-/// What a `<constraints>` may hold.
+/// The fields of `<constraints>`.
 const CONSTRAINTS: &[Field] = &[
     Field::text("checkConstraint"),
     Field::flag("deferrable"),
@@ -51,7 +55,7 @@ macro_rules! column_fields {
             Field::text("remarks"),
             Field::text("startWith"),
             Field::text("type"),
-            Field::body("value"),
+            Field::element_text("value"),
             Field::file("valueBlobFile"),
             Field::flag("valueBoolean"),
             Field::file("valueClobFile"),
@@ -65,14 +69,14 @@ macro_rules! column_fields {
     };
 }
 
-/// What a `<column>` may hold.
+/// The fields of `<column>`.
 pub(crate) const COLUMN: &[Field] = column_fields!();
 
-/// What a `<column>` may hold where its place in the table can be said (which PostgreSQL ignores).
+/// The fields of `<column>` with the position in the table, which PostgreSQL ignores.
 pub(crate) const ADD_COLUMN: &[Field] =
     column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
 
-/// The fields that can hold a default.
+/// The fields that can contain a default.
 const DEFAULTS: &[&str] = &[
     "defaultValue",
     "defaultValueBoolean",
@@ -82,7 +86,7 @@ const DEFAULTS: &[&str] = &[
     "defaultValueSequenceNext",
 ];
 
-/// The fields that can hold a value.
+/// The fields that can contain a value.
 const VALUES: &[&str] = &[
     "value",
     "valueBlobFile",
@@ -95,52 +99,52 @@ const VALUES: &[&str] = &[
     "valueSequenceNext",
 ];
 
-/// What a `<column>` of loadData may hold.
+/// The fields of `<column>` in loadData and loadUpdateData.
 pub(crate) const LOAD_COLUMN: &[Field] =
     column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::text("index"));
 
-/// A column with the questions that SQL asks of it.
+/// A column, as SQL needs it.
 pub(crate) struct Column<'a> {
-    fields: &'a Object,
+    fields: &'a Fields,
 }
 
 impl<'a> Column<'a> {
     /// The columns of a change.
-    pub(crate) fn all(change: &'a Object) -> impl Iterator<Item = Column<'a>> {
+    pub(crate) fn all(change: &'a Fields) -> impl Iterator<Item = Column<'a>> {
         change.columns().iter().map(|fields| Column { fields })
     }
 
-    /// The objects of another list of the change, which have the fields of columns.
-    pub(crate) fn listed(change: &'a Object, list: &str) -> impl Iterator<Item = Column<'a>> {
+    /// The elements of another list of the change, which have the fields of columns.
+    pub(crate) fn listed(change: &'a Fields, list: &str) -> impl Iterator<Item = Column<'a>> {
         change.list(list).iter().map(|fields| Column { fields })
     }
 
-    /// Its name as written.
+    /// The name as written.
     pub(crate) fn name(&self) -> &'a str {
         self.fields.required("name")
     }
 
-    /// Its comment.
+    /// The comment.
     pub(crate) fn remarks(&self) -> Option<&'a str> {
         self.fields.filled("remarks")
     }
 
-    /// Whether it says a name.
+    /// Whether the changelog names it.
     pub(crate) fn has_name(&self) -> bool {
         self.fields.filled("name").is_some()
     }
 
-    /// Whether it says a type.
+    /// Whether the changelog gives its type.
     pub(crate) fn has_type(&self) -> bool {
         self.fields.filled("type").is_some()
     }
 
-    /// Whether its name is an expression, for an index; none if that is not said.
+    /// Whether the name is an expression, for an index; `None` if the changelog does not specify it.
     pub(crate) fn computed(&self) -> Option<bool> {
         self.fields.flag("computed")
     }
 
-    /// Whether an index goes down it.
+    /// Whether an index sorts it in descending order.
     pub(crate) fn is_descending(&self) -> bool {
         self.fields.is("descending")
     }
@@ -163,37 +167,37 @@ impl<'a> Column<'a> {
         self.constraint_flag("primaryKey") == Some(true)
     }
 
-    /// The name of the primary key, if said.
+    /// The name of the primary key, if given.
     pub(crate) fn primary_key_name(&self) -> Option<&'a str> {
         self.constraint_text("primaryKeyName")
     }
 
-    /// The tablespace of the primary key's index, if said.
+    /// The tablespace of the primary key's index, if given.
     pub(crate) fn primary_key_tablespace(&self) -> Option<&'a str> {
         self.constraint_text("primaryKeyTablespace")
     }
 
-    /// Whether it must have a value in each row.
+    /// Whether it is NOT NULL.
     pub(crate) fn is_not_null(&self) -> bool {
         self.constraint_flag("nullable") == Some(false)
     }
 
-    /// Whether the rows that are there are to get a value: it cannot be NOT NULL before they have.
+    /// Whether existing rows get a value. The column can be NOT NULL only after that.
     pub(crate) fn has_value(&self) -> bool {
         VALUES.iter().any(|name| self.fields.text(name).is_some() || self.fields.flag(name).is_some())
     }
 
     /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
     pub(crate) fn definition(&self, dialect: &Dialect) -> String {
-        self.described(dialect, self.is_primary_key() || self.is_not_null())
+        self.definition_with(dialect, self.is_primary_key() || self.is_not_null())
     }
 
-    /// The same for a table that has rows, in which the column cannot be NOT NULL before they have their values.
+    /// As [`definition`](Self::definition), for a table with rows. Without NOT NULL if the rows first need a value.
     pub(crate) fn addition(&self, dialect: &Dialect) -> String {
-        self.described(dialect, self.is_primary_key() || (self.is_not_null() && !self.has_value()))
+        self.definition_with(dialect, self.is_primary_key() || (self.is_not_null() && !self.has_value()))
     }
 
-    fn described(&self, dialect: &Dialect, not_null: bool) -> String {
+    fn definition_with(&self, dialect: &Dialect, not_null: bool) -> String {
         let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
         if let Some(default) = self.default(dialect) {
             sql.push_str(&format!(" DEFAULT {default}"));
@@ -240,11 +244,11 @@ impl<'a> Column<'a> {
         self.fields.filled("defaultValueSequenceNext").map(|sequence| value::next(None, sequence, dialect))
     }
 
-    /// The value that a row is to hold in it; none if it says none.
+    /// The value for a row; `None` if the changelog gives none.
     ///
     /// # Errors
-    /// When the value is in a file that cannot be had.
-    pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, String> {
+    /// When the value is in an unreadable file.
+    pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
         let fields = self.fields;
         if let Some(text) = fields.text("value") {
             return Ok(Some(value::cell(text)));
@@ -262,10 +266,10 @@ impl<'a> Column<'a> {
             return Ok(Some(value::computed(expression)));
         }
         if let Some(file) = fields.file("valueClobFile") {
-            return Ok(Some(literal(&file?.plain)));
+            return Ok(Some(literal(&file.map_err(Arc::clone)?.decoded)));
         }
         if let Some(file) = fields.file("valueBlobFile") {
-            return Ok(Some(value::bytes(&file?.bytes)));
+            return Ok(Some(value::bytes(&file.map_err(Arc::clone)?.bytes)));
         }
         if let Some(sequence) = fields.filled("valueSequenceNext") {
             return Ok(Some(value::next(None, sequence, dialect)));
@@ -273,7 +277,7 @@ impl<'a> Column<'a> {
         Ok(fields.filled("valueSequenceCurrent").map(|sequence| value::current(None, sequence, dialect)))
     }
 
-    /// `[CONSTRAINT name] UNIQUE (column)`, if it is to be unique.
+    /// `[CONSTRAINT name] UNIQUE (column)`, if it is unique.
     pub(crate) fn unique(&self, dialect: &Dialect) -> Option<String> {
         if self.constraint_flag("unique") != Some(true) {
             return None;
@@ -282,16 +286,16 @@ impl<'a> Column<'a> {
         Some(format!("{}UNIQUE ({})", constraint(name, dialect), dialect.name(self.name())))
     }
 
-    /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another.
+    /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another table.
     ///
-    /// `gap` is what Liquibase writes before the columns referred to: a blank in an ALTER TABLE, nothing in a CREATE TABLE.
+    /// `gap` is the text before the list of referenced columns: Liquibase writes a blank in ALTER TABLE and nothing in CREATE TABLE.
     pub(crate) fn foreign_key(&self, dialect: &Dialect, gap: &str) -> Option<String> {
         let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
             (Some(references), _) => self.reference(references, dialect, gap),
             (None, Some(table)) => {
                 let schema = self.constraint_text("referencedTableSchemaName");
                 let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
-                format!("{}{gap}({columns})", dialect.object(schema, table))
+                format!("{}{gap}({columns})", dialect.qualified_name(schema, table))
             }
             (None, None) => return None,
         };
@@ -309,13 +313,13 @@ impl<'a> Column<'a> {
         Some(sql)
     }
 
-    /// Whether it refers to another table by a key without a name.
+    /// Whether it has a foreign key without a name.
     pub(crate) fn lacks_foreign_key_name(&self) -> bool {
         let refers = self.constraint_text("references").or(self.constraint_text("referencedTableName")).is_some();
         refers && self.constraint_text("foreignKeyName").is_none()
     }
 
-    /// `schema.table(columns)` from the one attribute that says all.
+    /// `schema.table(columns)` from the attribute `references`.
     fn reference(&self, written: &str, dialect: &Dialect, gap: &str) -> String {
         let (table, columns) = written.split_once('(').unwrap_or((written, ""));
         let (schema, table) = match table.trim().rsplit_once('.') {
@@ -324,20 +328,20 @@ impl<'a> Column<'a> {
         };
         let columns = columns.trim_end().trim_end_matches(')');
         match columns.is_empty() {
-            true => dialect.object(schema, table),
-            false => format!("{}{gap}({})", dialect.object(schema, table), dialect.names(columns)),
+            true => dialect.qualified_name(schema, table),
+            false => format!("{}{gap}({})", dialect.qualified_name(schema, table), dialect.names(columns)),
         }
     }
 
-    /// `COMMENT ON COLUMN ..`, if it has a comment.
+    /// `COMMENT ON COLUMN ...`, if it has a comment.
     pub(crate) fn comment(&self, table: &str, dialect: &Dialect) -> Option<String> {
         let remarks = self.remarks()?;
         Some(format!("COMMENT ON COLUMN {table}.{} IS {}", dialect.name(self.name()), literal(remarks.trim())))
     }
 }
 
-/// What validation asks of columns that are made.
-pub(crate) fn invalid_definitions(change: &Object) -> Vec<String> {
+/// Reports columns without a name or a type, for changes that create columns.
+pub(crate) fn definition_problems(change: &Fields) -> Vec<String> {
     let mut found = Vec::new();
     for column in Column::all(change) {
         if !column.has_name() {
@@ -350,12 +354,12 @@ pub(crate) fn invalid_definitions(change: &Object) -> Vec<String> {
     found
 }
 
-/// `CONSTRAINT name `, or nothing without a name.
+/// `CONSTRAINT name `; empty without a name.
 pub(crate) fn constraint(name: Option<&str>, dialect: &Dialect) -> String {
     name.map(|name| format!("CONSTRAINT {} ", dialect.name(name))).unwrap_or_default()
 }
 
-/// A number of a column keeps its spelling, but for `.0`.
+/// Liquibase writes the number of a column as it is, without a final `.0`.
 fn column_number(written: &str) -> String {
     written.strip_suffix(".0").unwrap_or(written).to_owned()
 }

@@ -1,20 +1,26 @@
-//! The condition of update and delete: SQL whose `:name` and `:value` (or `?`) stand for the parameters, in turn.
+//! The condition of update and delete.
+//!
+//! It is SQL with placeholders: each `:name` is replaced with the name of the next parameter, each `:value` or `?` with its value.
+
+use std::sync::Arc;
 
 use super::column::{COLUMN, Column};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
+use crate::file_content::FileError;
 use crate::sql::Dialect;
 
-/// The condition.
+/// The field that contains the condition.
 pub(super) const WHERE: Field = Field::text("where");
 
-/// Its parameters; they do not count in checksums.
+/// The parameters of the condition. They are not part of the checksum.
 pub(super) const WHERE_PARAMS: Field = Field::items("whereParams", "param", COLUMN);
 
-/// ` WHERE ..`, or nothing.
+/// ` WHERE ...` with the parameters in place; empty without a condition.
 ///
 /// # Errors
-/// When a parameter names a file that cannot be had.
-pub(super) fn clause(fields: &Object, dialect: &Dialect) -> Result<String, String> {
+/// When a parameter names an unreadable file.
+pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, Arc<FileError>> {
     let Some(written) = fields.filled(WHERE.name) else {
         return Ok(String::new());
     };
@@ -28,7 +34,7 @@ pub(super) fn clause(fields: &Object, dialect: &Dialect) -> Result<String, Strin
         let (before, after) = rest.split_at(start);
         sql.push_str(before);
         let token = [":name", ":value", "?"].into_iter().find(|token| after.starts_with(token));
-        let meant = match token {
+        let replacement = match token {
             Some(":name") => names.next(),
             Some(_) => values
                 .next()
@@ -37,16 +43,16 @@ pub(super) fn clause(fields: &Object, dialect: &Dialect) -> Result<String, Strin
                 .map(|value| value.unwrap_or("NULL".into())),
             None => None,
         };
-        // What is no placeholder, or has no parameter left, stays.
+        // Other text stays unchanged, and so does a placeholder without a parameter.
         let length = token.map_or(1, str::len);
-        sql.push_str(meant.as_deref().unwrap_or(&after[..length]));
+        sql.push_str(replacement.as_deref().unwrap_or(&after[..length]));
         rest = &after[length..];
     }
     Ok(sql + rest)
 }
 
-/// What validation says of parameters without a condition.
-pub(super) fn invalid(fields: &Object) -> Vec<String> {
-    let lost = !fields.list(WHERE_PARAMS.name).is_empty() && fields.filled(WHERE.name).is_none();
-    if lost { vec!["whereParams set but no whereClause".to_owned()] } else { Vec::new() }
+/// Reports parameters without a condition.
+pub(super) fn problems(fields: &Fields) -> Vec<String> {
+    let has_no_clause = !fields.list(WHERE_PARAMS.name).is_empty() && fields.filled(WHERE.name).is_none();
+    if has_no_clause { vec!["whereParams set but no whereClause".to_owned()] } else { Vec::new() }
 }

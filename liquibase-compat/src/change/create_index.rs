@@ -1,11 +1,12 @@
 //! createIndex.
 
 use super::column::{ADD_COLUMN, Column};
-use super::{Hashing, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, Quoting};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createIndex",
     class: "CreateIndexChange",
     fields: &[
@@ -19,27 +20,27 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tablespace"),
         Field::flag("unique"),
     ],
-    hashing: Hashing::Fields { excluded: &["associatedWith"] },
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Fields { excluded: &["associatedWith"] },
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-/// Whether the index is one that PostgreSQL makes by itself, for a key or a constraint.
-fn comes_by_itself(fields: &Object) -> bool {
+/// Whether PostgreSQL creates the index itself, for a key or a constraint.
+fn is_implicit(fields: &Fields) -> bool {
     let with = fields.text("associatedWith").unwrap_or_default();
     with.split(',').any(|one| ["primaryKey", "uniqueConstraint", "foreignKey"].contains(&one.trim()))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    if comes_by_itself(fields) {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    if is_implicit(fields) {
         return Vec::new();
     }
     let unique = if fields.is("unique") { "UNIQUE " } else { "" };
-    // The index is made in the table's schema; PostgreSQL refuses a schema before its name.
+    // PostgreSQL creates the index in the schema of the table, and refuses a schema before the index name.
     let name = fields.filled("indexName").map(|name| format!("{} ", dialect.name(name))).unwrap_or_default();
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    let columns: Vec<String> = Column::all(fields).map(|column| part(&column, dialect)).collect();
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
+    let columns: Vec<String> = Column::all(fields).map(|column| index_column(&column, dialect)).collect();
     let tablespace =
         fields.filled("tablespace").map(|name| format!(" TABLESPACE {}", dialect.name(name))).unwrap_or_default();
     let mut out = vec![format!("CREATE {unique}INDEX {name}ON {table}({}){tablespace}", columns.join(", "))];
@@ -49,18 +50,18 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     out
 }
 
-fn part(column: &Column<'_>, dialect: &Dialect) -> String {
-    // What looks like a call of a function is one, unless the changelog denies it.
+fn index_column(column: &Column<'_>, dialect: &Dialect) -> String {
+    // A name with a parenthesis is a function call, unless the changelog says that it is not computed.
     let call = column.computed().is_none() && column.name().contains('(') && dialect.quoting != Quoting::All;
     let expression = column.computed() == Some(true) || call;
     let name = if expression { column.name().to_owned() } else { dialect.name(column.name()) };
     if column.is_descending() { format!("{name} DESC") } else { name }
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
-    if comes_by_itself(fields) {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
+    if is_implicit(fields) {
         return Some(Vec::new());
     }
     let name = fields.filled("indexName")?;
-    Some(vec![format!("DROP INDEX {}", dialect.object(fields.text("schemaName"), name))])
+    Some(vec![format!("DROP INDEX {}", dialect.qualified_name(fields.text("schemaName"), name))])
 }

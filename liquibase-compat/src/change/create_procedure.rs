@@ -1,11 +1,13 @@
-//! createProcedure: a procedure or function as its author wrote it, in the changelog or in a file, never cut into statements.
+//! createProcedure: the text of a procedure or function, in the changelog or in a file. It is one statement.
 
-use super::{Hashing, Kind, Statements, body, no_inverse};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use super::sql_text;
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createProcedure",
     class: "CreateProcedureChange",
     fields: &[
@@ -16,19 +18,19 @@ pub(crate) const KIND: Kind = Kind {
         Field::file("path"),
         Field::text("procedureBody"),
         Field::text("procedureName"),
-        Field::body("procedureText"),
+        Field::element_text("procedureText"),
         Field::flag("relativeToChangelogFile"),
         Field::flag("replaceIfExists"),
         Field::text("schemaName"),
     ],
-    hashing: Hashing::Own(checksum),
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-/// The field that holds the text: `procedureBody` is its older name.
-fn inline(fields: &Object) -> &'static str {
+/// The field that contains the text; `procedureBody` is its older name.
+fn inline(fields: &Fields) -> &'static str {
     if fields.text("procedureText").is_none() && fields.text("procedureBody").is_some() {
         "procedureBody"
     } else {
@@ -36,18 +38,18 @@ fn inline(fields: &Object) -> &'static str {
     }
 }
 
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let excluded =
         &["path", "dbms", "relativeToChangelogFile", "procedureText", "procedureBody", "encoding", "comments"];
-    body::definition_checksum(KIND.name, fields, version, (inline(fields), "procedureBody"), excluded)
+    sql_text::definition_checksum(KIND.name, fields, version, (inline(fields), "procedureBody"), excluded)
 }
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let text = fields.text(inline(fields)).is_some_and(|text| !text.trim().is_empty());
     let mut found = match (text, fields.filled("path").is_some()) {
         (true, true) => vec!["Cannot specify both 'path' and a nested procedure text in createProcedure".to_owned()],
         (false, false) => vec!["Must specify either 'path' or a nested procedure text in createProcedure".to_owned()],
-        _ => body::missing_file(fields, "path").into_iter().collect(),
+        _ => sql_text::missing_file(fields, "path").into_iter().collect(),
     };
     if fields.flag("replaceIfExists").is_some() {
         found.push("replaceIfExists is not allowed on postgresql".to_owned());
@@ -55,13 +57,13 @@ fn invalid(fields: &Object) -> Vec<String> {
     found
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let text = body::text(fields, "path", inline(fields)).trim();
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let text = sql_text::text(fields, "path", inline(fields)).trim();
     let create = text.strip_suffix(';').unwrap_or(text).to_owned();
     let Some(schema) = fields.filled("schemaName") else {
         return vec![create];
     };
-    // The text itself names no schema: it is made where the search path says, which is put back after it.
+    // The text does not name a schema: the search path decides where the procedure is created. It is reset afterwards.
     let path = |schema: &str| format!("SELECT set_config('search_path', {}, false)", literal(schema));
     let own = dialect.name(schema);
     let default = dialect.name(&dialect.schema);

@@ -1,10 +1,12 @@
 //! createSequence.
 
-use super::{ALL_FIELDS, Kind, Statements, drop_sequence};
-use crate::field::{Field, Object};
+use super::drop_sequence;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createSequence",
     class: "CreateSequenceChange",
     fields: &[
@@ -20,19 +22,19 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("sequenceName").required(),
         Field::text("startValue"),
     ],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let ordered = fields.flag("ordered").map(|_| "ordered is not allowed on postgresql".to_owned());
     ordered.into_iter().collect()
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let name = dialect.object(fields.text("schemaName"), fields.required("sequenceName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let name = dialect.qualified_name(fields.text("schemaName"), fields.required("sequenceName"));
     let mut sql = format!("CREATE SEQUENCE  IF NOT EXISTS {name}");
     for (field, words) in [
         ("dataType", "AS"),
@@ -45,7 +47,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
             sql.push_str(&format!(" {words} {value}"));
         }
     }
-    // PostgreSQL has no sequence without a cache: 0 means its default.
+    // In Liquibase 0 means no cache. PostgreSQL does not accept 0, so its default applies.
     if let Some(size) = fields.filled("cacheSize").filter(|size| *size != "0") {
         sql.push_str(&format!(" CACHE {size}"));
     }
@@ -55,6 +57,6 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     vec![sql]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_sequence::statements(fields, dialect))
 }

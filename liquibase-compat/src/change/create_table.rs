@@ -1,14 +1,15 @@
 //! createTable.
 
-use super::column::{COLUMN, Column, invalid_definitions};
-use super::{Hashing, Kind, Statements};
-use crate::field::{Field, Object};
+use super::column::{COLUMN, Column, definition_problems};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-/// The longest name PostgreSQL keeps, in bytes.
-const MAX_NAME: usize = 63;
+/// PostgreSQL truncates longer names.
+const MAX_IDENTIFIER_BYTES: usize = 63;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createTable",
     class: "CreateTableChange",
     fields: &[
@@ -21,25 +22,25 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tableType"),
         Field::text("tablespace"),
     ],
-    hashing: Hashing::Fields { excluded: &["ifNotExists"] },
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Fields { excluded: &["ifNotExists"] },
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
-    let mut found = invalid_definitions(fields);
+fn problems(fields: &Fields) -> Vec<String> {
+    let mut found = definition_problems(fields);
     if Column::all(fields).any(|column| column.lacks_foreign_key_name()) {
         found.push("createTable with references requires foreignKeyName".to_owned());
     }
     found
 }
 
-fn table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+fn table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let table = table(fields, dialect);
     let mut parts: Vec<String> = Column::all(fields).map(|column| column.definition(dialect)).collect();
     parts.extend(primary_key(fields, dialect));
@@ -60,7 +61,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
     out
 }
 
-fn primary_key(fields: &Object, dialect: &Dialect) -> Option<String> {
+fn primary_key(fields: &Fields, dialect: &Dialect) -> Option<String> {
     let key: Vec<Column<'_>> = Column::all(fields).filter(Column::is_primary_key).collect();
     let first = key.first()?;
     let name = key.iter().find_map(Column::primary_key_name);
@@ -75,12 +76,12 @@ fn primary_key(fields: &Object, dialect: &Dialect) -> Option<String> {
 
 fn default_key_name(table: &str) -> String {
     let mut name = format!("{table}_pkey");
-    while name.len() > MAX_NAME {
+    while name.len() > MAX_IDENTIFIER_BYTES {
         name.pop();
     }
     name
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(vec![format!("DROP TABLE {}", table(fields, dialect))])
 }

@@ -1,11 +1,13 @@
-//! createView, of a query in the changelog or in a file.
+//! createView: a view of a query, which is in the changelog or in a file.
 
-use super::{Hashing, Kind, Statements, body, drop_view};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
+use super::{drop_view, sql_text};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createView",
     class: "CreateViewChange",
     fields: &[
@@ -17,21 +19,21 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("remarks"),
         Field::flag("replaceIfExists"),
         Field::text("schemaName"),
-        Field::body("selectQuery"),
+        Field::element_text("selectQuery"),
         Field::text("viewName").required(),
     ],
-    hashing: Hashing::Own(checksum),
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let excluded = &["path", "relativeToChangelogFile", "selectQuery", "encoding"];
-    body::definition_checksum(KIND.name, fields, version, ("selectQuery", "selectQuery"), excluded)
+    sql_text::definition_checksum(KIND.name, fields, version, ("selectQuery", "selectQuery"), excluded)
 }
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let inline = fields.text("selectQuery").is_some_and(|query| !query.trim().is_empty());
     match (inline, fields.filled("path").is_some()) {
         (true, true) => vec!["Cannot specify both 'path' and a nested view definition in createView".to_owned()],
@@ -40,31 +42,31 @@ fn invalid(fields: &Object) -> Vec<String> {
                 "For a createView change, you must specify either 'path' or a nested view definition in createView";
             vec![message.to_owned()]
         }
-        _ => body::missing_file(fields, "path").into_iter().collect(),
+        _ => sql_text::missing_file(fields, "path").into_iter().collect(),
     }
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let view = dialect.object(fields.text("schemaName"), fields.required("viewName"));
-    let query = body::text(fields, "path", "selectQuery").trim().trim_end_matches(';').trim_end();
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let view = dialect.qualified_name(fields.text("schemaName"), fields.required("viewName"));
+    let query = sql_text::text(fields, "path", "selectQuery").trim().trim_end_matches(';').trim_end();
     let mut create =
         if fields.is("fullDefinition") { query.to_owned() } else { format!("CREATE VIEW {view} AS {query}") };
     if fields.is("replaceIfExists") && !query.to_uppercase().contains("OR REPLACE") {
-        create = replacing(&create);
+        create = with_or_replace(&create);
     }
     let comment = fields.text("remarks").map(str::trim).filter(|remarks| !remarks.is_empty());
     let comment = comment.map(|remarks| format!("COMMENT ON VIEW {view} IS {}", literal(remarks)));
     std::iter::once(create).chain(comment).collect()
 }
 
-/// The statement with its first CREATE made CREATE OR REPLACE.
-fn replacing(create: &str) -> String {
+/// Replaces the first CREATE with CREATE OR REPLACE.
+fn with_or_replace(create: &str) -> String {
     match create.to_ascii_uppercase().find("CREATE") {
         Some(start) => format!("{}CREATE OR REPLACE{}", &create[..start], &create[start + "CREATE".len()..]),
         None => create.to_owned(),
     }
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_view::statements(fields, dialect))
 }

@@ -1,13 +1,22 @@
-//! CSV as Liquibase's reader takes it.
+//! Reads CSV by the rules of Liquibase's reader.
 //!
-//! A cell may be in quotes, in which a doubled quote or one after a backslash stands for itself and line ends are kept; blanks before
-//! the opening quote do not count. A backslash before anything else is dropped. A line end outside of quotes ends a row.
+//! A cell may be in quotes. In quotes, a doubled quote or a quote after a backslash is a literal quote, and line ends are kept. Blanks before
+//! the opening quote are ignored. A backslash before any other character is removed. A line end outside of quotes ends a row.
 
-/// The rows, each with its cells; an empty line is a row of one empty cell.
-///
-/// # Errors
-/// When the text ends inside of quotes; with the line they begin in.
-pub(super) fn rows(text: &str, separator: char, quote: Option<char>) -> Result<Vec<Vec<String>>, String> {
+/// Why a text is not CSV.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsvError {
+    /// The text ends inside of quotes.
+    #[error("Unterminated quoted field at end of CSV line. The quote begins in line {line}")]
+    UnterminatedQuote {
+        /// The line of the opening quote, 1-based.
+        line: usize,
+    },
+}
+
+/// The cells of each row. An empty line is a row of one empty cell.
+pub(super) fn read_rows(text: &str, separator: char, quote: Option<char>) -> Result<Vec<Vec<String>>, CsvError> {
     let mut reader = Reader { rest: text, line: 1, separator, quote };
     let mut rows = Vec::new();
     while !reader.rest.is_empty() {
@@ -38,13 +47,13 @@ impl Reader<'_> {
         if self.rest.starts_with(wanted) { self.next() } else { None }
     }
 
-    /// What stands for itself after a backslash.
+    /// The character after a backslash, if a backslash can escape it.
     fn escaped(&mut self) -> Option<char> {
         let quote = self.quote;
         self.next_if(|c| c == '\\' || Some(c) == quote)
     }
 
-    fn row(&mut self) -> Result<Vec<String>, String> {
+    fn row(&mut self) -> Result<Vec<String>, CsvError> {
         let mut cells = Vec::new();
         loop {
             cells.push(self.cell()?);
@@ -59,7 +68,7 @@ impl Reader<'_> {
         }
     }
 
-    fn cell(&mut self) -> Result<String, String> {
+    fn cell(&mut self) -> Result<String, CsvError> {
         let mut cell = String::new();
         let separator = self.separator;
         let blank = |c| (c == ' ' || c == '\t') && c != separator;
@@ -90,7 +99,7 @@ impl Reader<'_> {
     }
 
     /// Reads up to the closing quote.
-    fn quoted(&mut self, quote: char, cell: &mut String) -> Result<(), String> {
+    fn quoted(&mut self, quote: char, cell: &mut String) -> Result<(), CsvError> {
         let begin = self.line;
         while let Some(c) = self.next() {
             if c == quote {
@@ -104,7 +113,7 @@ impl Reader<'_> {
                 cell.push(c);
             }
         }
-        Err(format!("Unterminated quoted field at end of CSV line. The quote begins in line {begin}"))
+        Err(CsvError::UnterminatedQuote { line: begin })
     }
 }
 
@@ -113,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_read_as_liquibase_reads_them() {
+    fn cells_follow_the_rules_of_liquibase() {
         for (text, cells) in [
             ("a,b", vec![vec!["a", "b"]]),
             ("a,\"b, c\"\r\n\n\"multi\nline\",\n", vec![vec!["a", "b, c"], vec![""], vec!["multi\nline", ""]]),
@@ -121,10 +130,10 @@ mod tests {
             ("\"a\\\"b\",c\\\\d\\e", vec![vec!["a\"b", "c\\de"]]),
             (" a ,b", vec![vec![" a ", "b"]]),
         ] {
-            assert_eq!(rows(text, ',', Some('"')).unwrap(), cells, "{text}");
+            assert_eq!(read_rows(text, ',', Some('"')).unwrap(), cells, "{text}");
         }
-        assert_eq!(rows("'x;y';z", ';', Some('\'')).unwrap(), [["x;y", "z"]]);
-        assert_eq!(rows("\"x\",z", ',', None).unwrap(), [["\"x\"", "z"]]);
-        assert!(rows("a,\"b", ',', Some('"')).is_err());
+        assert_eq!(read_rows("'x;y';z", ';', Some('\'')).unwrap(), [["x;y", "z"]]);
+        assert_eq!(read_rows("\"x\",z", ',', None).unwrap(), [["\"x\"", "z"]]);
+        assert!(read_rows("a,\"b", ',', Some('"')).is_err());
     }
 }

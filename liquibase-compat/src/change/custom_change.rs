@@ -1,25 +1,28 @@
-//! customChange: would run a Java class. Known for its checksum, so that a changelog that ran it with Liquibase can go on; refused by
-//! validation where it would run here.
+//! customChange: runs a Java class, which this crate does not do.
+//!
+//! The type is known for its checksum, so that a database on which Liquibase ran it can be used. Validation refuses it where it would run.
 
 use std::collections::BTreeMap;
 
-use super::{Hashing, Kind, Statements, no_inverse};
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "customChange",
     class: "CustomChangeWrapper",
-    fields: &[Field::text("class"), Field::repeated("param", &[Field::text("name"), Field::body("value")])],
-    hashing: Hashing::Own(checksum),
-    invalid,
-    statements: Statements::Fallible(statements),
+    fields: &[Field::text("class"), Field::repeated("param", &[Field::text("name"), Field::element_text("value")])],
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-/// The generic text, in which the parameters are a map.
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+/// The serialisation of all fields, with the parameters as a map.
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let parameters: BTreeMap<&str, &str> =
         fields.list("param").iter().map(|one| (one.required("name"), one.required("value"))).collect();
     let lines: Vec<String> = parameters.iter().map(|(name, value)| format!("        {name}=\"{value}\"")).collect();
@@ -28,13 +31,13 @@ fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
     Checksum::of_text(version, &text)
 }
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let class = fields.required("class");
     vec![format!(
         "customChange {class} is not supported: it would run a Java class; write it as sql, or run it with Liquibase first"
     )]
 }
 
-fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
-    Err(invalid(fields).concat())
+fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
+    Err(ChangeError::Unsupported { problem: problems(fields).concat() })
 }

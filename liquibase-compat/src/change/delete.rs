@@ -1,10 +1,13 @@
-//! delete of the rows that a condition chooses; of all without one.
+//! delete: removes the rows that match a condition, or all rows if there is none.
 
-use super::{Hashing, Kind, Statements, condition, no_inverse};
-use crate::field::{Field, Object};
+use super::condition;
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "delete",
     class: "DeleteDataChange",
     fields: &[
@@ -14,13 +17,13 @@ pub(crate) const KIND: Kind = Kind {
         condition::WHERE,
         condition::WHERE_PARAMS,
     ],
-    hashing: Hashing::Fields { excluded: &["whereParams"] },
-    invalid: condition::invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ChecksumInput::Fields { excluded: &["whereParams"] },
+    problems: condition::problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     Ok(vec![format!("DELETE FROM {table}{}", condition::clause(fields, dialect)?)])
 }

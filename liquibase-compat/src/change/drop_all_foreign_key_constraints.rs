@@ -1,10 +1,11 @@
-//! dropAllForeignKeyConstraints; the table is asked for them when the change runs.
+//! dropAllForeignKeyConstraints: drops the foreign keys that the table has when the change runs.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropAllForeignKeyConstraints",
     class: "DropAllForeignKeyConstraintsChange",
     fields: &[
@@ -12,14 +13,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("baseTableName").required(),
         Field::text("baseTableSchemaName"),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("baseTableSchemaName"), fields.required("baseTableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("baseTableSchemaName"), fields.required("baseTableName"));
     vec![format!(
         "DO $liquibase$ DECLARE key text; BEGIN \
          FOR key IN SELECT quote_ident(conname) FROM pg_constraint WHERE conrelid = {}::regclass AND contype = 'f' LOOP \

@@ -1,11 +1,12 @@
-//! dropColumn; one column as an attribute, or several as elements.
+//! dropColumn: drops one column, given as an attribute, or several, given as elements.
 
 use super::column::{COLUMN, Column};
-use super::{ALL_FIELDS, Kind, Statements, no_inverse};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropColumn",
     class: "DropColumnChange",
     fields: &[
@@ -15,22 +16,22 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     if fields.filled("columnName").is_none() && fields.columns().is_empty() {
         return vec!["columnName is required".to_owned()];
     }
     Vec::new()
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
-    // The list counts more than the single name.
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
+    // The list takes precedence over the attribute.
     let one = fields.filled("columnName").filter(|_| fields.columns().is_empty());
     one.into_iter()
         .chain(Column::all(fields).map(|column| column.name()))

@@ -1,10 +1,11 @@
 //! dropDefaultValue.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropDefaultValue",
     class: "DropDefaultValueChange",
     fields: &[
@@ -14,14 +15,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-/// Also the inverse of addDefaultValue, whose fields have the same names.
-pub(super) fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+/// addDefaultValue uses this as its inverse; the fields have the same names.
+pub(super) fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     vec![format!("ALTER TABLE {table} ALTER COLUMN {} DROP DEFAULT", dialect.name(fields.required("columnName")))]
 }

@@ -1,10 +1,11 @@
 //! dropNotNullConstraint.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropNotNullConstraint",
     class: "DropNotNullConstraintChange",
     fields: &[
@@ -15,21 +16,21 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn alter(fields: &Object, dialect: &Dialect, what: &str) -> String {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn alter(fields: &Fields, dialect: &Dialect, what: &str) -> String {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     format!("ALTER TABLE {table} ALTER COLUMN  {} {what} NOT NULL", dialect.name(fields.required("columnName")))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     vec![alter(fields, dialect, "DROP")]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(vec![alter(fields, dialect, "SET")])
 }

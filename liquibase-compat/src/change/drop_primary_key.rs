@@ -1,10 +1,11 @@
-//! dropPrimaryKey; without a constraint name the table is asked for it when the change runs.
+//! dropPrimaryKey: if the constraint is not named, its name is looked up when the change runs.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropPrimaryKey",
     class: "DropPrimaryKeyChange",
     fields: &[
@@ -14,15 +15,15 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-/// Also the inverse of addPrimaryKey, whose fields have the same names.
-pub(super) fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+/// addPrimaryKey uses this as its inverse; the fields have the same names.
+pub(super) fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     match fields.filled("constraintName") {
         Some(name) => vec![format!("ALTER TABLE {table} DROP CONSTRAINT {}", dialect.name(name))],
         None => vec![drop_by_lookup(&table)],

@@ -1,19 +1,23 @@
 //! dropProcedure.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropProcedure",
     class: "DropProcedureChange",
     fields: &[Field::text("catalogName"), Field::text("procedureName").required(), Field::text("schemaName")],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    vec![format!("DROP PROCEDURE {}", dialect.object(fields.text("schemaName"), fields.required("procedureName")))]
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    vec![format!(
+        "DROP PROCEDURE {}",
+        dialect.qualified_name(fields.text("schemaName"), fields.required("procedureName"))
+    )]
 }

@@ -1,21 +1,22 @@
-//! dropSequence, and what depends on it.
+//! dropSequence: drops a sequence and everything that depends on it.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropSequence",
     class: "DropSequenceChange",
     fields: &[Field::text("catalogName"), Field::text("schemaName"), Field::text("sequenceName").required()],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-/// Also the inverse of createSequence, whose fields have the same names.
-pub(super) fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let name = dialect.object(fields.text("schemaName"), fields.required("sequenceName"));
+/// createSequence uses this as its inverse; the fields have the same names.
+pub(super) fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let name = dialect.qualified_name(fields.text("schemaName"), fields.required("sequenceName"));
     vec![format!("DROP SEQUENCE {name} CASCADE")]
 }

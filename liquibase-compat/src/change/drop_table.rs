@@ -1,10 +1,11 @@
 //! dropTable.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropTable",
     class: "DropTableChange",
     fields: &[
@@ -13,13 +14,16 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let cascade = if fields.is("cascadeConstraints") { " CASCADE" } else { "" };
-    vec![format!("DROP TABLE {}{cascade}", dialect.object(fields.text("schemaName"), fields.required("tableName")))]
+    vec![format!(
+        "DROP TABLE {}{cascade}",
+        dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
+    )]
 }

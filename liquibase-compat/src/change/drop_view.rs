@@ -1,10 +1,11 @@
 //! dropView.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropView",
     class: "DropViewChange",
     fields: &[
@@ -13,14 +14,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("viewName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-/// Also the inverse of createView, whose fields have the same names.
-pub(super) fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+/// createView uses this as its inverse; the fields have the same names.
+pub(super) fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let guard = if fields.is("ifExists") { "IF EXISTS " } else { "" };
-    vec![format!("DROP VIEW {guard}{}", dialect.object(fields.text("schemaName"), fields.required("viewName")))]
+    vec![format!("DROP VIEW {guard}{}", dialect.qualified_name(fields.text("schemaName"), fields.required("viewName")))]
 }

@@ -1,23 +1,23 @@
-//! empty: does nothing, and so does its inverse.
+//! empty: has no SQL, and no SQL in its inverse.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::Object;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "empty",
     class: "EmptyChange",
     fields: &[],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn statements(_: &Object, _: &Dialect) -> Vec<String> {
+fn statements(_: &Fields, _: &Dialect) -> Vec<String> {
     Vec::new()
 }
 
-fn inverse(_: &Object, _: &Dialect) -> Option<Vec<String>> {
+fn inverse(_: &Fields, _: &Dialect) -> Option<Vec<String>> {
     Some(Vec::new())
 }

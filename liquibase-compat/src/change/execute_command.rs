@@ -1,11 +1,14 @@
-//! executeCommand: would run a program. Known for its checksum, so that a changelog that ran it with Liquibase can go on; refused by
-//! validation where it would run here.
+//! executeCommand: runs a program, which this crate does not do.
+//!
+//! The type is known for its checksum, so that a database on which Liquibase ran it can be used. Validation refuses it where it would run.
 
-use super::{Hashing, Kind, Statements, no_inverse};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "executeCommand",
     class: "ExecuteShellCommandChange",
     fields: &[
@@ -14,16 +17,16 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("timeout"),
         Field::repeated("arg", &[Field::text("value")]),
     ],
-    hashing: Hashing::Fields { excluded: &["os", "arg"] },
-    invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ChecksumInput::Fields { excluded: &["os", "arg"] },
+    problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn invalid(_: &Object) -> Vec<String> {
+fn problems(_: &Fields) -> Vec<String> {
     vec!["executeCommand is not supported: it would run a program; write it as sql, or run it apart and mark the changeset as run".to_owned()]
 }
 
-fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
-    Err(invalid(fields).concat())
+fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
+    Err(ChangeError::Unsupported { problem: problems(fields).concat() })
 }

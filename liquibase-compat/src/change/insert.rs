@@ -1,11 +1,13 @@
-//! insert: one row.
+//! insert: adds one row.
 
 use super::column::{COLUMN, Column};
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "insert",
     class: "InsertDataChange",
     fields: &[
@@ -15,19 +17,19 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let mut names: Vec<String> = Vec::new();
     let mut values: Vec<String> = Vec::new();
     for column in Column::all(fields) {
         let (name, value) = (dialect.name(column.name()), column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned()));
-        // Of a column that is named twice the last value counts.
+        // If a column occurs twice, the last value is used.
         match names.iter().position(|known| *known == name) {
             Some(index) => values[index] = value,
             None => {

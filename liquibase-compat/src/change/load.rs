@@ -1,43 +1,103 @@
-//! The rows of a CSV file as loadData and loadUpdateData load them.
+//! Reads the CSV file of loadData and loadUpdateData into rows of SQL values.
 //!
-//! What a cell becomes depends on the type of its column: the one that is said, else the one the table has, which is asked for when the
-//! change runs ([`untyped`], [`with_types`]); without either, a cell is a string. The first line is the header, whatever it is.
+//! The type of its column decides how a cell is written: the type in the changelog, else the type in the table, which is looked up when
+//! the change runs ([`has_untyped_column`], [`with_types`]). Without a type a cell is a string. The first line is always the header.
 
-use super::{body, csv, flag_or, value};
-use crate::attachment::{Attachment, Surroundings};
+use std::sync::Arc;
+
+use super::csv::{self, CsvError};
+use super::{sql_text, value};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{self, Object, Value, is_date, is_number};
+use crate::external_file::LoadContext;
+use crate::fields::{FieldValue, Fields};
+use crate::file_content::{FileContent, FileError};
+use crate::scalar::{is_date, is_number};
 use crate::sql::{Dialect, literal};
 
-/// What a file holds.
-pub(super) struct Loaded {
-    /// The columns' names as written.
+/// Why the data file of `loadData` or `loadUpdateData` cannot be loaded. The texts have the names of Liquibase's exceptions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadDataError {
+    /// The data file is unreadable. Validation has reported why.
+    #[error("liquibase.exception.UnexpectedLiquibaseException: Unable to read file {file}")]
+    Unreadable {
+        /// The data file.
+        file: String,
+    },
+    /// The data file is not CSV.
+    #[error("liquibase.exception.UnexpectedLiquibaseException: Error parsing {file}: {source}")]
+    Csv {
+        /// The data file.
+        file: String,
+        /// What is wrong with it.
+        source: CsvError,
+    },
+    /// The data file has no header.
+    #[error("liquibase.exception.UnexpectedLiquibaseException: Data file {file} was empty")]
+    Empty {
+        /// The data file.
+        file: String,
+    },
+    /// A row has another number of cells than the header.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: CSV file {file} Line {line} has {cells} values defined, Header has \
+         {columns}. Numbers MUST be equal (check for unquoted string with embedded commas)"
+    )]
+    CellCount {
+        /// The data file.
+        file: String,
+        /// The number of the row, 1-based; the header is row 1.
+        line: usize,
+        /// The number of cells in the row.
+        cells: usize,
+        /// The number of cells in the header.
+        columns: usize,
+    },
+    /// An empty cell in a column of type SEQUENCE.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: Must set a sequence name in the loadData column defaultValue attribute"
+    )]
+    NoSequence,
+    /// The file that a cell names is unreadable.
+    #[error("liquibase.exception.DatabaseException: {0}")]
+    CellFile(#[source] Arc<FileError>),
+    /// The file that a cell names was not read, because the cell did not look like a file name.
+    #[error("liquibase.exception.DatabaseException: The file {name} was not found in the configured search path")]
+    UnknownCellFile {
+        /// The text of the cell.
+        name: String,
+    },
+}
+
+/// The rows of a data file.
+pub(super) struct LoadedRows {
+    /// The names of the columns, as written.
     pub(super) names: Vec<String>,
-    /// Which of them an update may touch.
+    /// Whether an update may change the column, for each column.
     pub(super) updatable: Vec<bool>,
     /// The values of each row, as SQL.
     pub(super) rows: Vec<Vec<String>>,
 }
 
-impl Loaded {
-    /// The columns' names as SQL.
-    pub(super) fn quoted(&self, dialect: &Dialect) -> Vec<String> {
+impl LoadedRows {
+    /// The names of the columns, as SQL.
+    pub(super) fn quoted_names(&self, dialect: &Dialect) -> Vec<String> {
         self.names.iter().map(|name| dialect.name(name)).collect()
     }
 }
 
-/// The table that is loaded.
-pub(super) fn table(fields: &Object, dialect: &Dialect) -> String {
-    dialect.object(fields.text("schemaName"), fields.required("tableName"))
+/// The target table, as SQL.
+pub(super) fn table(fields: &Fields, dialect: &Dialect) -> String {
+    dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-/// What validation finds wrong: a file that cannot be had.
-pub(super) fn invalid(fields: &Object) -> Vec<String> {
-    body::missing_file(fields, "file").into_iter().collect()
+/// Reports an unreadable data file.
+pub(super) fn problems(fields: &Fields) -> Vec<String> {
+    sql_text::missing_file(fields, "file").into_iter().collect()
 }
 
-/// The checksum: of the table's name and of the file without empty lines, comments, carriage returns and the last line end.
-pub(super) fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+/// The checksum of the table name and the file, without empty lines, comments, carriage returns and the last line end.
+pub(super) fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let bytes = fields.file("file").and_then(Result::ok).map(|file| file.bytes.as_slice()).unwrap_or_default();
     let comment = fields.text("commentLineStartsWith").and_then(|start| start.bytes().next());
     let kept: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != b'\r').collect();
@@ -46,19 +106,19 @@ pub(super) fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
     Checksum::of_text(version, &format!("{}:{content}", fields.required("tableName")))
 }
 
-/// The header and the rows as they are written.
-fn cells(fields: &Object, file: &Attachment) -> Result<(Vec<String>, Vec<Vec<String>>), String> {
-    let name = fields.required("file");
+/// The header and the other rows, without comments and blank lines.
+fn read_cells(fields: &Fields, file: &FileContent) -> Result<(Vec<String>, Vec<Vec<String>>), LoadDataError> {
+    let file_name = || fields.required("file").to_owned();
     let separator = match fields.filled("separator") {
-        // As Java writes a tab.
+        // The attribute contains the two characters of Java's escape.
         Some("\\t") => '\t',
         separator => separator.and_then(|text| text.chars().next()).unwrap_or(','),
     };
     let quote = fields.text("quotchar").map(str::trim).and_then(|text| text.chars().next());
-    let mut rows =
-        csv::rows(&file.plain, separator, quote).map_err(|error| format!("Error parsing {name}: {error}"))?;
+    let mut rows = csv::read_rows(&file.decoded, separator, quote)
+        .map_err(|source| LoadDataError::Csv { file: file_name(), source })?;
     if rows.is_empty() {
-        return Err(format!("Data file {name} was empty"));
+        return Err(LoadDataError::Empty { file: file_name() });
     }
     let header = rows.remove(0);
     let comment = fields.filled("commentLineStartsWith");
@@ -70,68 +130,60 @@ fn cells(fields: &Object, file: &Attachment) -> Result<(Vec<String>, Vec<Vec<Str
             continue;
         }
         if row.len() != header.len() {
-            return Err(format!(
-                "CSV file {name} Line {} has {} values defined, Header has {}. Numbers MUST be equal (check for unquoted string with \
-                 embedded commas)",
-                index + 2,
-                row.len(),
-                header.len()
-            ));
+            let (line, cells, columns) = (index + 2, row.len(), header.len());
+            return Err(LoadDataError::CellCount { file: file_name(), line, cells, columns });
         }
         kept.push(row);
     }
     Ok((header, kept))
 }
 
-/// The column that is said for a header, by its name, header or place.
-fn column_for<'a>(fields: &'a Object, header: &str, index: usize) -> Option<&'a Object> {
-    let place = index.to_string();
-    let said = |column: &&Object, same: fn(&str, &str) -> bool| {
+/// The `<column>` for a column of the file, found by its name, header or index.
+fn column_for<'a>(fields: &'a Fields, header: &str, index: usize) -> Option<&'a Fields> {
+    let index = index.to_string();
+    let is_named = |column: &&Fields, same: fn(&str, &str) -> bool| {
         [column.text("name"), column.text("header")].into_iter().flatten().any(|name| same(name, header))
     };
     let mut columns = fields.columns().iter();
-    let exact = columns.find(|column| said(column, |a, b| a == b) || column.text("index") == Some(&place));
-    exact.or_else(|| fields.columns().iter().find(|column| said(column, str::eq_ignore_ascii_case)))
+    let exact = columns.find(|column| is_named(column, |a, b| a == b) || column.text("index") == Some(&index));
+    exact.or_else(|| fields.columns().iter().find(|column| is_named(column, str::eq_ignore_ascii_case)))
 }
 
-/// The rows as SQL. Failures are told as Liquibase tells them, with the names of its exceptions.
-///
-/// # Errors
-/// When the file or one that a cell names cannot be had, or the file is not what its header says.
-pub(super) fn read(fields: &Object, dialect: &Dialect) -> Result<Loaded, String> {
+/// Reads the rows as SQL values.
+pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, LoadDataError> {
     let file = match fields.file("file") {
         Some(Ok(file)) => file,
-        Some(Err(_)) | None => return Err(unexpected(format!("Unable to read file {}", fields.required("file")))),
+        Some(Err(_)) | None => return Err(LoadDataError::Unreadable { file: fields.required("file").to_owned() }),
     };
-    let (header, rows) = cells(fields, file).map_err(unexpected)?;
-    let plain = Object::default();
-    let columns: Vec<(usize, &Object)> = header
+    let (header, rows) = read_cells(fields, file)?;
+    let plain = Fields::default();
+    let columns: Vec<(usize, &Fields)> = header
         .iter()
         .enumerate()
         .map(|(index, name)| (index, column_for(fields, name.trim(), index).unwrap_or(&plain)))
         .filter(|(_, column)| !column.required("type").eq_ignore_ascii_case("skip"))
         .collect();
-    let name = |(index, column): &(usize, &Object)| column.filled("name").unwrap_or(header[*index].trim()).to_owned();
+    let name = |(index, column): &(usize, &Fields)| column.filled("name").unwrap_or(header[*index].trim()).to_owned();
     let mut converted = Vec::with_capacity(rows.len());
     for row in &rows {
-        let cells = columns.iter().map(|(index, column)| cell(&row[*index], column, file, fields, dialect));
-        converted.push(cells.collect::<Result<_, String>>()?);
+        let cells = columns.iter().map(|(index, column)| cell_sql(&row[*index], column, file, fields, dialect));
+        converted.push(cells.collect::<Result<_, LoadDataError>>()?);
     }
-    Ok(Loaded {
+    Ok(LoadedRows {
         names: columns.iter().map(name).collect(),
-        updatable: columns.iter().map(|(_, column)| flag_or(column, "allowUpdate", true)).collect(),
+        updatable: columns.iter().map(|(_, column)| column.flag_or("allowUpdate", true)).collect(),
         rows: converted,
     })
 }
 
 /// One cell as SQL.
-fn cell(
+fn cell_sql(
     written: &str,
-    column: &Object,
-    file: &Attachment,
-    fields: &Object,
+    column: &Fields,
+    file: &FileContent,
+    fields: &Fields,
     dialect: &Dialect,
-) -> Result<String, String> {
+) -> Result<String, LoadDataError> {
     let null = || "NULL".to_owned();
     if written.eq_ignore_ascii_case("null") {
         return Ok(null());
@@ -143,36 +195,30 @@ fn cell(
         ("BOOLEAN", None) => column.flag("defaultValueBoolean").map_or_else(null, value::boolean),
         ("NUMERIC", Some(text)) => numeric(text),
         ("NUMERIC", None) => column.filled("defaultValueNumeric").map_or_else(null, str::to_owned),
-        ("DATE" | "DATETIME" | "TIME", Some(text)) => moment(text),
+        ("DATE" | "DATETIME" | "TIME", Some(text)) => date_or_time(text),
         ("DATE" | "DATETIME" | "TIME", None) => column.filled("defaultValueDate").map_or_else(null, value::date),
         ("STRING", text) => value::cell(text.unwrap_or_default()),
         ("COMPUTED", Some(text)) => text.to_owned(),
         ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
         ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
         ("SEQUENCE", None) => {
-            return Err(unexpected(
-                "Must set a sequence name in the loadData column defaultValue attribute".to_owned(),
-            ));
+            return Err(LoadDataError::NoSequence);
         }
-        // An upsert has no way to send a file, and takes the name for the value.
+        // In an upsert Liquibase writes the file name as the value.
         ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
-        ("BLOB", Some(text)) => match base64(text) {
+        ("BLOB", Some(text)) => match decode_base64(text) {
             Some(bytes) => value::bytes(&bytes),
-            None => value::bytes(named(file, text)?),
+            None => value::bytes(cell_file(file, text)?),
         },
-        ("CLOB", Some(text)) => literal(&String::from_utf8_lossy(named(file, text)?)),
+        ("CLOB", Some(text)) => literal(&String::from_utf8_lossy(cell_file(file, text)?)),
         (_, Some(text)) => value::cell(text),
         (_, None) => null(),
     })
 }
 
-/// Whether rows are updated where they are there.
-fn is_upsert(fields: &Object) -> bool {
+/// Whether existing rows are updated.
+fn is_upsert(fields: &Fields) -> bool {
     fields.filled("primaryKey").is_some()
-}
-
-fn unexpected(message: String) -> String {
-    format!("liquibase.exception.UnexpectedLiquibaseException: {message}")
 }
 
 fn is_true(text: &str) -> bool {
@@ -180,7 +226,7 @@ fn is_true(text: &str) -> bool {
     matches!(text.as_str(), "true" | "t" | "yes" | "y" | "1") || text.parse::<i32>().is_ok_and(|number| number > 0)
 }
 
-/// A number as it is written; what is none is an expression, and so as it is written, too.
+/// A number, without one pair of parentheses around it. Other text is an expression and stays as it is.
 fn numeric(text: &str) -> String {
     text.strip_prefix('(')
         .and_then(|text| text.strip_suffix(')'))
@@ -189,30 +235,28 @@ fn numeric(text: &str) -> String {
         .to_owned()
 }
 
-/// A date, time or timestamp, or the words for the present one.
-fn moment(text: &str) -> String {
+/// A date, time or timestamp, or a word for the current one.
+fn date_or_time(text: &str) -> String {
     match text.to_uppercase().as_str() {
         "NOW" => "NOW()".to_owned(),
         "TODAY" => "CURRENT_DATE".to_owned(),
         _ if is_date(text) => value::date(text),
-        // PostgreSQL judges what looks like a date all the same; the rest is an expression.
+        // PostgreSQL checks text that only resembles a date. Other text is an expression.
         _ if text.starts_with(|c: char| c.is_ascii_digit()) => literal(text),
         _ => value::computed(text),
     }
 }
 
-/// The file that a cell names.
-fn named<'a>(file: &'a Attachment, name: &str) -> Result<&'a [u8], String> {
-    match file.named.get(name) {
+/// The content of the file that a cell names.
+fn cell_file<'a>(file: &'a FileContent, name: &str) -> Result<&'a [u8], LoadDataError> {
+    match file.cell_files.get(name) {
         Some(Ok(bytes)) => Ok(bytes),
-        Some(Err(message)) => Err(format!("liquibase.exception.DatabaseException: {message}")),
-        None => Err(format!(
-            "liquibase.exception.DatabaseException: The file {name} was not found in the configured search path"
-        )),
+        Some(Err(error)) => Err(LoadDataError::CellFile(Arc::clone(error))),
+        None => Err(LoadDataError::UnknownCellFile { name: name.to_owned() }),
     }
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     if text.is_empty() || !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
@@ -238,62 +282,67 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads the files that cells name: those of columns said to hold files, and those of columns without a type, which the table may say to
-/// hold files. A cell of the latter is taken for a file name if it has a dot or a slash and is no number.
-pub(super) fn attach_cells(fields: &mut Object, around: Surroundings<'_>) {
+/// Reads the files that cells name.
+///
+/// A column of type BLOB or CLOB contains file names. A column without a type may turn out to be one when the table is known: there a cell
+/// is taken for a file name if it contains a dot or a slash and is not a number.
+pub(super) fn resolve_cell_files(fields: &mut Fields, context: LoadContext<'_>) {
     let Some(Ok(file)) = fields.file("file").filter(|_| !is_upsert(fields)) else { return };
-    let Ok((header, rows)) = cells(fields, file) else { return };
+    let Ok((header, rows)) = read_cells(fields, file) else { return };
     let mut found = Vec::new();
     for (index, name) in header.iter().enumerate() {
         let column = column_for(fields, name.trim(), index);
         let type_ = column.and_then(|column| column.filled("type"));
-        let lob = type_.is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"));
-        let maybe = |cell: &str| type_.is_none() && cell.contains(['.', '/']) && cell.parse::<f64>().is_err();
-        for cell in rows.iter().map(|row| &row[index]).filter(|cell| lob || maybe(cell)) {
-            found.push((cell.clone(), around.read(cell, true)));
+        let is_lob =
+            type_.is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"));
+        let may_be_file = |cell: &str| type_.is_none() && cell.contains(['.', '/']) && cell.parse::<f64>().is_err();
+        for cell in rows.iter().map(|row| &row[index]).filter(|cell| is_lob || may_be_file(cell)) {
+            found.push((cell.clone(), context.read(cell, true).map_err(Arc::new)));
         }
     }
-    for (_, file) in fields.attached.iter_mut().filter(|(name, _)| *name == "file") {
+    for (_, file) in fields.files.iter_mut().filter(|(name, _)| *name == "file") {
         if let Ok(file) = file {
-            file.named = std::mem::take(&mut found).into_iter().collect();
+            file.cell_files = std::mem::take(&mut found).into_iter().collect();
         }
     }
 }
 
-/// Whether the change has a column whose type only the table knows.
-pub(super) fn untyped(fields: &Object) -> bool {
+/// Whether the type of a column is only known to the table.
+pub(super) fn has_untyped_column(fields: &Fields) -> bool {
     let Some(Ok(file)) = fields.file("file") else { return false };
-    let Ok((header, _)) = cells(fields, file) else { return false };
+    let Ok((header, _)) = read_cells(fields, file) else { return false };
     let typed = |(index, name): (usize, &String)| {
         column_for(fields, name.trim(), index).is_some_and(|column| column.filled("type").is_some())
     };
     !header.iter().enumerate().all(typed)
 }
 
-/// The change with the types that the table's columns have, (name, PostgreSQL type), where none is said.
-pub(super) fn with_types(fields: &Object, known: &[(String, String)]) -> Object {
+/// Adds the types of the table's columns, as (name, PostgreSQL type), to the columns without a type.
+pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> Fields {
     let mut typed = fields.clone();
     let Some(Ok(file)) = fields.file("file") else { return typed };
-    let Ok((header, _)) = cells(fields, file) else { return typed };
+    let Ok((header, _)) = read_cells(fields, file) else { return typed };
     let mut columns = Vec::new();
     for (index, name) in header.iter().enumerate() {
         let name = name.trim();
         let mut column = column_for(fields, name, index).cloned().unwrap_or_default();
-        let shown = column.filled("name").unwrap_or(name).to_owned();
-        let type_ =
-            known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&shown)).map(|(_, type_)| load_type(type_));
+        let column_name = column.filled("name").unwrap_or(name).to_owned();
+        let type_ = table_types
+            .iter()
+            .find(|(column, _)| column.eq_ignore_ascii_case(&column_name))
+            .map(|(_, type_)| load_type(type_));
         if let (None, Some(type_)) = (column.filled("type"), type_) {
-            field::set(&mut column, "type", Value::Text(type_.to_owned()));
+            column.set("type", FieldValue::Text(type_.to_owned()));
         }
-        field::set(&mut column, "name", Value::Text(shown));
-        field::set(&mut column, "index", Value::Text(index.to_string()));
+        column.set("name", FieldValue::Text(column_name));
+        column.set("index", FieldValue::Text(index.to_string()));
         columns.push(column);
     }
-    field::set(&mut typed, "columns", Value::List(columns));
+    typed.set("columns", FieldValue::List(columns));
     typed
 }
 
-/// How cells of a column of a PostgreSQL type are taken.
+/// The type of loadData for a PostgreSQL type.
 fn load_type(type_: &str) -> &'static str {
     match type_ {
         "boolean" => "BOOLEAN",
@@ -313,9 +362,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_told_from_file_names() {
-        assert_eq!(base64("aGk="), Some(b"hi".to_vec()));
-        assert_eq!(base64("aGkh"), Some(b"hi!".to_vec()));
-        assert_eq!(base64("a.png"), None);
+    fn base64_is_distinguished_from_file_names() {
+        assert_eq!(decode_base64("aGk="), Some(b"hi".to_vec()));
+        assert_eq!(decode_base64("aGkh"), Some(b"hi!".to_vec()));
+        assert_eq!(decode_base64("a.png"), None);
     }
 }

@@ -1,11 +1,14 @@
-//! loadData: the rows of a CSV file, in one statement.
+//! loadData: inserts the rows of a CSV file in one statement.
 
 use super::column::LOAD_COLUMN;
-use super::{Hashing, Kind, Statements, load, no_inverse};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use super::load;
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "loadData",
     class: "LoadDataChange",
     fields: &[
@@ -21,13 +24,13 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tableName").required(),
         Field::flag("usePreparedStatements"),
     ],
-    hashing: Hashing::Own(load::checksum),
-    invalid: load::invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ChecksumInput::Custom(load::checksum),
+    problems: load::problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let loaded = load::read(fields, dialect)?;
     if loaded.rows.is_empty() {
         return Ok(Vec::new());
@@ -36,7 +39,7 @@ fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String>
     Ok(vec![format!(
         "INSERT INTO {} ({}) VALUES {}",
         load::table(fields, dialect),
-        loaded.quoted(dialect).join(", "),
+        loaded.quoted_names(dialect).join(", "),
         rows.join(",")
     )])
 }

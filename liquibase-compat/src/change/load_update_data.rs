@@ -1,12 +1,14 @@
-//! loadUpdateData: the rows of a CSV file, each inserted or, where its key is there, updated.
+//! loadUpdateData: inserts the rows of a CSV file, and updates those whose key exists.
 
 use super::column::LOAD_COLUMN;
-use super::load::{self, Loaded};
-use super::{Hashing, Kind, Statements};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
+use super::load::{self, LoadedRows};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "loadUpdateData",
     class: "LoadUpdateDataChange",
     fields: &[
@@ -24,14 +26,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("tableName").required(),
         Field::flag("usePreparedStatements"),
     ],
-    hashing: Hashing::Own(load::checksum),
-    invalid: load::invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ChecksumInput::Custom(load::checksum),
+    problems: load::problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
 /// `a = 1 AND b is NULL`.
-fn key(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -> String {
+fn key(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialect) -> String {
     let part = |name: &str| {
         let value = loaded.names.iter().position(|known| known == name).and_then(|index| row.get(index));
         match value.map_or("NULL", String::as_str) {
@@ -42,15 +44,15 @@ fn key(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -> S
     fields.required("primaryKey").split(',').map(part).collect::<Vec<_>>().join(" AND ")
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let loaded = load::read(fields, dialect)?;
     Ok(loaded.rows.iter().map(|row| upsert(fields, &loaded, row, dialect)).collect())
 }
 
-fn upsert(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -> String {
+fn upsert(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialect) -> String {
     let table = load::table(fields, dialect);
     let key = key(fields, loaded, row, dialect);
-    let names = loaded.quoted(dialect);
+    let names = loaded.quoted_names(dialect);
     let is_key = |name: &String| fields.required("primaryKey").split(',').any(|part| part == name);
     let sets: Vec<String> = (0..row.len())
         .filter(|index| loaded.updatable[*index] && !is_key(&loaded.names[*index]))
@@ -69,12 +71,12 @@ fn upsert(fields: &Object, loaded: &Loaded, row: &[String], dialect: &Dialect) -
         ),
     };
     let body = format!("BEGIN\n{update}\n{insert}END;");
-    // A value may hold the quote.
+    // A value may contain the usual quote.
     let quote = if body.contains("$$") { "$liquibase$" } else { "$$" };
     format!("DO\n{quote}\n{body}\n{quote}\nLANGUAGE plpgsql")
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     let loaded = load::read(fields, dialect).ok()?;
     let table = load::table(fields, dialect);
     let rows = loaded.rows.iter();

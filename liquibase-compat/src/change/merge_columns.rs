@@ -1,10 +1,11 @@
-//! mergeColumns: a new column of the values of two, which are dropped.
+//! mergeColumns: adds a column with the joined values of two columns, and drops the two.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, column_type, literal};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "mergeColumns",
     class: "MergeColumnChange",
     fields: &[
@@ -17,14 +18,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let name = |field| dialect.name(fields.required(field));
     let (first, second, merged) = (name("column1Name"), name("column2Name"), name("finalColumnName"));
     let between = literal(fields.text("joinString").unwrap_or_default());

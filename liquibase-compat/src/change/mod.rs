@@ -1,7 +1,6 @@
-//! Change types.
+//! Changes, and the table of change types.
 //!
-//! Each type is one file with one constant: a [`Kind`], which says the fields (`field.rs` reads them), what is summed, the SQL,
-//! and the inverse. Adding a type is adding its file and its line in [`KINDS`].
+//! Each type is one file with one constant, a [`ChangeKind`]. To add a type, add its file here and its constant to [`KINDS`].
 
 mod add_auto_increment;
 mod add_column;
@@ -12,8 +11,7 @@ mod add_not_null_constraint;
 mod add_primary_key;
 mod add_unique_constraint;
 mod alter_sequence;
-mod body;
-pub(crate) mod column;
+mod column;
 mod condition;
 mod create_index;
 mod create_procedure;
@@ -36,16 +34,16 @@ mod drop_table;
 mod drop_unique_constraint;
 mod drop_view;
 mod empty;
+mod error;
 mod execute_command;
 mod insert;
-pub(crate) mod load;
+mod kind;
+mod load;
 mod load_data;
 mod load_update_data;
 mod merge_columns;
 mod modify_data_type;
 mod output;
-#[cfg(test)]
-mod recorded;
 mod rename_column;
 mod rename_sequence;
 mod rename_table;
@@ -54,22 +52,29 @@ mod set_column_remarks;
 mod set_table_remarks;
 mod sql;
 mod sql_file;
+mod sql_text;
 mod stop;
 mod tag_database;
 mod update;
 mod value;
 
-use crate::attachment::{self, Surroundings};
+pub use error::ChangeError;
+pub use load::LoadDataError;
+
+use kind::{ChangeKind, ChecksumInput, SqlGenerator};
+
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
 use crate::event::Event;
 use crate::expression;
-use crate::field::{self, Field, FieldKind, Object, Value};
+use crate::external_file::{self, LoadContext};
+use crate::field::{self, FieldKind};
+use crate::fields::{FieldValue, Fields};
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::sql::Dialect;
 
-/// Every change type.
-const KINDS: &[&Kind] = &[
+/// All change types.
+const KINDS: &[&ChangeKind] = &[
     &add_auto_increment::KIND,
     &add_column::KIND,
     &add_default_value::KIND,
@@ -119,71 +124,18 @@ const KINDS: &[&Kind] = &[
     &update::KIND,
 ];
 
-/// What a change type is.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    /// Its name in a changelog.
-    pub(crate) name: &'static str,
-    /// Its name in Liquibase's messages.
-    pub(crate) class: &'static str,
-    /// What it may hold.
-    pub(crate) fields: &'static [Field],
-    /// What its checksum is made of.
-    pub(crate) hashing: Hashing,
-    /// What validation finds wrong beyond missing required fields.
-    pub(crate) invalid: fn(&Object) -> Vec<String>,
-    /// What is sent to PostgreSQL.
-    pub(crate) statements: Statements,
-    /// What undoes it; none if nothing can.
-    pub(crate) inverse: fn(&Object, &Dialect) -> Option<Vec<String>>,
-}
-
-/// Where a change's SQL comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Statements {
-    /// Of what the changelog says, which validation has found to be enough.
-    Always(fn(&Object, &Dialect) -> Vec<String>),
-    /// As above, but it may turn out only now that there is none, and why.
-    Fallible(fn(&Object, &Dialect) -> Result<Vec<String>, String>),
-}
-
-/// What a checksum is made of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Hashing {
-    /// All fields but these, in Liquibase's serialisation.
-    Fields {
-        /// Left out.
-        excluded: &'static [&'static str],
-    },
-    /// What the type says.
-    Own(fn(&Object, ChecksumVersion) -> Checksum),
-}
-
-/// All fields count.
-pub(crate) const ALL_FIELDS: Hashing = Hashing::Fields { excluded: &[] };
-
-/// Validation finds nothing beyond missing required fields.
-pub(crate) fn nothing_invalid(_: &Object) -> Vec<String> {
-    Vec::new()
-}
-
-/// No SQL undoes it.
-pub(crate) fn no_inverse(_: &Object, _: &Dialect) -> Option<Vec<String>> {
-    None
-}
-
 /// One change of a changeset.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
-    pub(crate) kind: &'static Kind,
-    pub(crate) fields: Object,
+    pub(crate) kind: &'static ChangeKind,
+    pub(crate) fields: Fields,
 }
 
 impl Change {
     /// Reads a change element.
     ///
     /// # Errors
-    /// When the type is unknown, or holds what it may not.
+    /// When the type is unknown, or the element has an unknown attribute or child.
     pub(crate) fn read(node: &Node, at: &Location) -> Result<Self, LoadError> {
         let at = Location { line: node.line, ..at.clone() };
         match KINDS.iter().find(|kind| kind.name == node.name) {
@@ -192,7 +144,7 @@ impl Change {
         }
     }
 
-    /// Whether a change type of that name exists, supported or not.
+    /// Whether a change type with this name exists, even if it is not supported.
     pub(crate) fn is_known(name: &str) -> bool {
         matches!(name, "customChange" | "executeCommand") || KINDS.iter().any(|kind| kind.name == name)
     }
@@ -201,69 +153,65 @@ impl Change {
     ///
     /// # Errors
     /// When a property in a file refers to itself.
-    pub(crate) fn attach(&mut self, around: Surroundings<'_>) -> Result<(), LoadError> {
-        attachment::attach(&mut self.fields, self.kind.fields, around)?;
-        load::attach_cells(&mut self.fields, around);
+    pub(crate) fn resolve_files(&mut self, context: LoadContext<'_>) -> Result<(), LoadError> {
+        external_file::resolve_files(&mut self.fields, self.kind.fields, context)?;
+        load::resolve_cell_files(&mut self.fields, context);
         Ok(())
     }
 
-    /// Whether it is a tag, and which.
+    /// The tag that it sets, if it is a `tagDatabase`.
     pub(crate) fn tag(&self) -> Option<&str> {
         if self.kind.name == tag_database::KIND.name { self.fields.text("tag") } else { None }
     }
 
-    /// What it has to say to the person, if it is an `output` change.
+    /// The event of an `output` change.
     pub(crate) fn output(&self) -> Option<Event<'_>> {
         let target = || self.fields.text("target").unwrap_or("STDERR");
         let message = self.fields.text("message").filter(|_| self.kind.name == "output")?;
         Some(Event::Output { message, target: target() })
     }
 
-    /// Whether it is meant for PostgreSQL.
+    /// Whether it is for PostgreSQL.
     pub(crate) fn applies(&self) -> bool {
         self.fields.text("dbms").is_none_or(expression::for_postgresql)
     }
 
-    /// The SQL to run; none if it is not meant for PostgreSQL.
-    ///
-    /// # Errors
-    /// When there is none, and why: a file that is named is missing, a CSV file is malformed, the change is there to stop the run.
-    pub(crate) fn statements(&self, dialect: &Dialect) -> Result<Vec<String>, String> {
+    /// The SQL of the change; empty if it is not for PostgreSQL.
+    pub(crate) fn statements(&self, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
         if !self.applies() {
             return Ok(Vec::new());
         }
         match self.kind.statements {
-            Statements::Always(statements) => Ok(statements(&self.fields, dialect)),
-            Statements::Fallible(statements) => statements(&self.fields, dialect),
+            SqlGenerator::Infallible(statements) => Ok(statements(&self.fields, dialect)),
+            SqlGenerator::Fallible(statements) => statements(&self.fields, dialect),
         }
     }
 
-    /// The table, as SQL, that must be asked for the types of its columns; none if all are said.
+    /// The table, as SQL, whose column types the change needs; `None` if the changelog has all types.
     pub(crate) fn untyped_table(&self, dialect: &Dialect) -> Option<String> {
-        let loads = [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name);
-        let asks = loads && self.applies() && load::untyped(&self.fields);
-        asks.then(|| load::table(&self.fields, dialect))
+        let is_load = [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name);
+        let needs_types = is_load && self.applies() && load::has_untyped_column(&self.fields);
+        needs_types.then(|| load::table(&self.fields, dialect))
     }
 
-    /// The same change with the types of its table's columns, as (name, PostgreSQL type).
-    pub(crate) fn typed(&self, known: &[(String, String)]) -> Self {
-        Self { kind: self.kind, fields: load::with_types(&self.fields, known) }
+    /// The change with the types of its table's columns, as (name, PostgreSQL type).
+    pub(crate) fn with_column_types(&self, types: &[(String, String)]) -> Self {
+        Self { kind: self.kind, fields: load::with_types(&self.fields, types) }
     }
 
-    /// The SQL that undoes it.
+    /// The SQL that rolls it back.
     ///
     /// # Errors
-    /// When nothing can: Liquibase's message.
-    pub(crate) fn inverse(&self, dialect: &Dialect) -> Result<Vec<String>, String> {
-        (self.kind.inverse)(&self.fields, dialect)
-            .ok_or_else(|| format!("No inverse to liquibase.change.core.{} created", self.kind.class))
+    /// When the change cannot be rolled back.
+    pub(crate) fn inverse(&self, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
+        (self.kind.inverse)(&self.fields, dialect).ok_or(ChangeError::NoInverse { class: self.kind.class })
     }
 
-    /// What validation finds wrong.
-    pub(crate) fn invalid(&self) -> Vec<String> {
+    /// The problems that validation reports.
+    pub(crate) fn problems(&self) -> Vec<String> {
         if !self.applies() {
-            // Liquibase looks for the file of an sqlFile whatever database it is for.
-            let file = (self.kind.name == sql_file::KIND.name).then(|| body::missing_file(&self.fields, "path"));
+            // Liquibase requires the file of an sqlFile even if the change is for another database.
+            let file = (self.kind.name == sql_file::KIND.name).then(|| sql_text::missing_file(&self.fields, "path"));
             return file.flatten().into_iter().collect();
         }
         let missing = self.kind.fields.iter().filter(|field| field.required).filter(|field| match field.kind {
@@ -276,37 +224,32 @@ impl Change {
                 _ => format!("{} is required", field.name),
             })
             .collect();
-        found.extend((self.kind.invalid)(&self.fields));
+        found.extend((self.kind.problems)(&self.fields));
         found
     }
 
-    /// Its checksum.
+    /// The checksum.
     pub(crate) fn checksum(&self, version: ChecksumVersion) -> Checksum {
-        match self.kind.hashing {
-            Hashing::Fields { excluded } => {
+        match self.kind.checksum_input {
+            ChecksumInput::Fields { excluded } => {
                 Checksum::of_text(version, &serialise(self.kind.name, &self.fields, excluded))
             }
-            Hashing::Own(checksum) => checksum(&self.fields, version),
+            ChecksumInput::Custom(checksum) => checksum(&self.fields, version),
         }
     }
 
-    /// Its part of the history's DESCRIPTION: the name, and the fields that are names.
+    /// Its part of DESCRIPTION in the history: the type, and the fields that are names or paths.
     pub(crate) fn description(&self) -> String {
         let mut named: Vec<String> = Vec::new();
-        for (name, value) in &self.fields.fields {
+        for (name, value) in &self.fields.values {
             let lower = name.to_lowercase();
-            let counts =
+            let is_shown =
                 (lower == "path" || lower.ends_with("name")) && !lower.contains("schema") && !lower.contains("catalog");
-            if let (true, Value::Text(text)) = (counts, value) {
+            if let (true, FieldValue::Text(text)) = (is_shown, value) {
                 named.push(format!("{name}={text}"));
             }
         }
         named.sort();
         if named.is_empty() { self.kind.name.to_owned() } else { format!("{} {}", self.kind.name, named.join(", ")) }
     }
-}
-
-/// Reads a boolean that is absent as `default`.
-pub(crate) fn flag_or(object: &Object, name: &str, default: bool) -> bool {
-    object.flag(name).unwrap_or(default)
 }

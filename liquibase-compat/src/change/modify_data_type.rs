@@ -1,10 +1,11 @@
-//! modifyDataType; the values that are there are cast.
+//! modifyDataType: changes the type of a column and casts the existing values.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, column_type};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "modifyDataType",
     class: "ModifyDataTypeChange",
     fields: &[
@@ -14,14 +15,14 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let column = dialect.name(fields.required("columnName"));
     let type_ = column_type(fields.required("newDataType"));
     vec![format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_} USING ({column}::{type_})")]

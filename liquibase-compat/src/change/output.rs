@@ -1,37 +1,39 @@
-//! output: a message to whoever watches the run. It is no SQL: the run tells it when the changeset is done.
+//! output: a message for the operator. It has no SQL: the run reports it as an event after the changeset.
 
-use super::{ALL_FIELDS, Kind, Statements};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "output",
     class: "OutputChange",
-    fields: &[Field::body("message"), Field::text("target").initially("STDERR")],
-    hashing: ALL_FIELDS,
-    invalid,
-    statements: Statements::Fallible(statements),
+    fields: &[Field::element_text("message"), Field::text("target").initially("STDERR")],
+    checksum_input: ALL_FIELDS,
+    problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     match fields.filled("message") {
         Some(_) => Vec::new(),
         None => vec!["message is required".to_owned()],
     }
 }
 
-/// Where a message may go.
+/// The valid values of `target`, in any case.
 const TARGETS: &[&str] = &["STDOUT", "STDERR", "DEBUG", "INFO", "WARN", "WARNING", "SEVERE", "FATAL", "ERROR"];
 
-fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
+fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
     let target = fields.required("target");
     match TARGETS.contains(&target.to_uppercase().as_str()) {
         true => Ok(Vec::new()),
-        false => Err(format!("liquibase.exception.UnexpectedLiquibaseException: Unknown target: {target}")),
+        false => Err(ChangeError::UnknownOutputTarget { target: target.to_owned() }),
     }
 }
 
-fn inverse(_: &Object, _: &Dialect) -> Option<Vec<String>> {
+fn inverse(_: &Fields, _: &Dialect) -> Option<Vec<String>> {
     Some(Vec::new())
 }

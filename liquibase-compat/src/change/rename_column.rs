@@ -1,10 +1,11 @@
-//! renameColumn; its remarks are of no use to PostgreSQL.
+//! renameColumn: PostgreSQL does not need the remarks.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "renameColumn",
     class: "RenameColumnChange",
     fields: &[
@@ -16,22 +17,22 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("schemaName"),
         Field::text("tableName").required(),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn renamed(fields: &Object, dialect: &Dialect, from: &str, to: &str) -> String {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn renamed(fields: &Fields, dialect: &Dialect, from: &str, to: &str) -> String {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let (from, to) = (dialect.name(fields.required(from)), dialect.name(fields.required(to)));
     format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}")
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     vec![renamed(fields, dialect, "oldColumnName", "newColumnName")]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(vec![renamed(fields, dialect, "newColumnName", "oldColumnName")])
 }

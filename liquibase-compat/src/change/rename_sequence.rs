@@ -1,10 +1,11 @@
 //! renameSequence.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "renameSequence",
     class: "RenameSequenceChange",
     fields: &[
@@ -13,21 +14,21 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("oldSequenceName").required(),
         Field::text("schemaName"),
     ],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn renamed(fields: &Object, dialect: &Dialect, from: &str, to: &str) -> String {
-    let object = dialect.object(fields.text("schemaName"), fields.required(from));
+fn renamed(fields: &Fields, dialect: &Dialect, from: &str, to: &str) -> String {
+    let object = dialect.qualified_name(fields.text("schemaName"), fields.required(from));
     format!("ALTER SEQUENCE {object} RENAME TO {}", dialect.name(fields.required(to)))
 }
 
-fn statements(fields: &Object, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     vec![renamed(fields, dialect, "oldSequenceName", "newSequenceName")]
 }
 
-fn inverse(fields: &Object, dialect: &Dialect) -> Option<Vec<String>> {
+fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(vec![renamed(fields, dialect, "newSequenceName", "oldSequenceName")])
 }

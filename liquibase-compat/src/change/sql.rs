@@ -1,12 +1,13 @@
-//! sql: raw SQL, cut into statements by Liquibase's rules (`sql/split.rs`).
+//! sql: SQL text, split into statements by Liquibase's rules (`sql/split.rs`).
 
-use super::body::{splitting, statements_checksum};
-use super::{Hashing, Kind, Statements, no_inverse};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use super::sql_text::{splitting, statements_checksum};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, split};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "sql",
     class: "RawSQLChange",
     fields: &[
@@ -15,25 +16,25 @@ pub(crate) const KIND: Kind = Kind {
         Field::text("endDelimiter"),
         Field::flag("ignoreOriginalSplitStatements"),
         Field::flag("splitStatements"),
-        Field::body("sql"),
+        Field::element_text("sql"),
         Field::flag("stripComments"),
     ],
-    hashing: Hashing::Own(checksum),
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     let empty = fields.required("sql").trim().is_empty();
     empty.then(|| "'sql' is required".to_owned()).into_iter().collect()
 }
 
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let text = fields.required("sql");
     statements_checksum(fields, version, text, text.as_bytes())
 }
 
-fn statements(fields: &Object, _: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, _: &Dialect) -> Vec<String> {
     split(fields.required("sql"), splitting(fields))
 }

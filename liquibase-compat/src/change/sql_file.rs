@@ -1,12 +1,13 @@
-//! sqlFile: raw SQL out of a file, with properties replaced, cut as that of `sql`.
+//! sqlFile: SQL from a file. Properties in it are replaced, and it is split into statements like `sql`.
 
-use super::body::{self, splitting, statements_checksum};
-use super::{Hashing, Kind, Statements, no_inverse};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use super::sql_text::{self, splitting, statements_checksum};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::field::{Field, Object};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::{Dialect, split};
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "sqlFile",
     class: "SQLFileChange",
     fields: &[
@@ -19,26 +20,26 @@ pub(crate) const KIND: Kind = Kind {
         Field::flag("splitStatements"),
         Field::flag("stripComments"),
     ],
-    hashing: Hashing::Own(checksum),
-    invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ChecksumInput::Custom(checksum),
+    problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,
 };
 
-fn invalid(fields: &Object) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<String> {
     match fields.filled("path") {
         None => vec!["'path' is required".to_owned()],
-        Some(_) => body::missing_file(fields, "path").into_iter().collect(),
+        Some(_) => sql_text::missing_file(fields, "path").into_iter().collect(),
     }
 }
 
-/// Both versions sum the file before properties are replaced; a view's or procedure's file is summed after it.
-fn checksum(fields: &Object, version: ChecksumVersion) -> Checksum {
+/// Both versions use the file before properties are replaced, unlike for views and procedures.
+fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let file = fields.file("path").and_then(Result::ok);
-    let (text, raw) = file.map(|file| (file.plain.as_str(), file.bytes.as_slice())).unwrap_or_default();
+    let (text, raw) = file.map(|file| (file.decoded.as_str(), file.bytes.as_slice())).unwrap_or_default();
     statements_checksum(fields, version, text, raw)
 }
 
-fn statements(fields: &Object, _: &Dialect) -> Vec<String> {
-    split(body::text(fields, "path", "sql"), splitting(fields))
+fn statements(fields: &Fields, _: &Dialect) -> Vec<String> {
+    split(sql_text::text(fields, "path", "sql"), splitting(fields))
 }

@@ -1,19 +1,21 @@
-//! stop: ends the run with a message.
+//! stop: ends the run with an error message.
 
-use super::{ALL_FIELDS, Kind, Statements, no_inverse, nothing_invalid};
-use crate::field::{Field, Object};
+use super::error::ChangeError;
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "stop",
     class: "StopChange",
-    fields: &[Field::body("message").initially("Stop command in changelog file")],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Fallible(statements),
+    fields: &[Field::element_text("message").initially("Stop command in changelog file")],
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, _: &Dialect) -> Result<Vec<String>, String> {
-    Err(format!("liquibase.change.core.StopChange$StopChangeException: {}", fields.required("message")))
+fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
+    Err(ChangeError::Stopped { message: fields.required("message").to_owned() })
 }

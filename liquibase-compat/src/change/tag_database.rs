@@ -1,23 +1,24 @@
-//! tagDatabase: the tag is written into the changeset's own row of the history, not by SQL of its own.
+//! tagDatabase: sets a tag. The tag is part of the changeset's row in the history, so the change has no SQL.
 
-use super::{ALL_FIELDS, Kind, Statements, nothing_invalid};
-use crate::field::{Field, Object};
+use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "tagDatabase",
     class: "TagDatabaseChange",
     fields: &[Field::text("tag").required()],
-    hashing: ALL_FIELDS,
-    invalid: nothing_invalid,
-    statements: Statements::Always(statements),
+    checksum_input: ALL_FIELDS,
+    problems: no_problems,
+    statements: SqlGenerator::Infallible(statements),
     inverse,
 };
 
-fn statements(_: &Object, _: &Dialect) -> Vec<String> {
+fn statements(_: &Fields, _: &Dialect) -> Vec<String> {
     Vec::new()
 }
 
-fn inverse(_: &Object, _: &Dialect) -> Option<Vec<String>> {
+fn inverse(_: &Fields, _: &Dialect) -> Option<Vec<String>> {
     Some(Vec::new())
 }

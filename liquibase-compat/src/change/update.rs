@@ -1,11 +1,14 @@
-//! update of the rows that a condition chooses.
+//! update: changes the rows that match a condition.
 
 use super::column::{COLUMN, Column};
-use super::{Hashing, Kind, Statements, condition, no_inverse};
-use crate::field::{Field, Object};
+use super::condition;
+use super::error::ChangeError;
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
+use crate::field::Field;
+use crate::fields::Fields;
 use crate::sql::Dialect;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "update",
     class: "UpdateDataChange",
     fields: &[
@@ -16,18 +19,18 @@ pub(crate) const KIND: Kind = Kind {
         condition::WHERE,
         condition::WHERE_PARAMS,
     ],
-    hashing: Hashing::Fields { excluded: &["whereParams"] },
-    invalid: condition::invalid,
-    statements: Statements::Fallible(statements),
+    checksum_input: ChecksumInput::Fields { excluded: &["whereParams"] },
+    problems: condition::problems,
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Object, dialect: &Dialect) -> Result<Vec<String>, String> {
-    let table = dialect.object(fields.text("schemaName"), fields.required("tableName"));
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
+    let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let sets = Column::all(fields).map(|column| {
         let value = column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned());
         Ok(format!("{} = {value}", dialect.name(column.name())))
     });
-    let sets = sets.collect::<Result<Vec<String>, String>>()?;
+    let sets = sets.collect::<Result<Vec<String>, ChangeError>>()?;
     Ok(vec![format!("UPDATE {table} SET {}{}", sets.join(", "), condition::clause(fields, dialect)?)])
 }

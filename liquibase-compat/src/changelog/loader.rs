@@ -1,16 +1,17 @@
-//! Walking a changelog and what it includes.
+//! Reads a changelog file and the files that it includes.
 //!
-//! Elements are taken in document order, and `${}` is replaced when an element's turn comes: a property counts from its
-//! definition on, in YAML and JSON in the whole file. An include sees the properties of the file around it and gives back only global ones.
+//! Elements are read in document order, and `${}` is replaced when an element is read. A property therefore applies after its definition; in
+//! YAML and JSON it applies to the whole file. An included file sees the properties of the including one, and only its global properties are
+//! visible afterwards.
 
 use std::collections::HashSet;
 
-use super::Changelog;
-use super::attributes::{self, Inherited, RunOrder, boolean, check_attributes, context, labels, needed};
-use crate::attachment::Surroundings;
+use super::attributes::{boolean, check_attributes, context, labels, needed, quoting};
+use super::changeset_element::{self, Inherited, RunOrder};
 use crate::changeset::{ChangeSet, RollbackPart};
 use crate::changeset_id::ChangeSetKey;
 use crate::expression;
+use crate::external_file::LoadContext;
 use crate::format;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
@@ -21,45 +22,60 @@ use crate::properties::{self, Properties};
 use crate::source::{Source, SourceError};
 use crate::sql::Quoting;
 
-/// The most files between the root changelog and an included one.
-const MAX_INCLUDES: usize = 32;
+/// The limit of nested includes.
+const MAX_INCLUDE_DEPTH: usize = 32;
 
-/// The most files one changelog may include.
-const MAX_FILES: usize = 10_000;
+/// The limit of included files in one changelog.
+const MAX_INCLUDED_FILES: usize = 10_000;
 
-/// Reads the changelog at `file` and all it includes.
-pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result<Changelog, LoadError> {
+/// What a changelog consists of.
+#[derive(Default)]
+pub(super) struct LoadedParts {
+    /// In the order in which they run.
+    pub(super) changesets: Vec<ChangeSet>,
+    /// The preconditions of each file, with the path of the file.
+    pub(super) preconditions: Vec<(String, Preconditions)>,
+}
+
+/// Reads the changelog at `file` and all files that it includes.
+pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result<LoadedParts, LoadError> {
     let file = path::normalise(file);
-    let mut loader =
-        Loader { source, options, ordered: Vec::new(), known: HashSet::new(), preconditions: Vec::new(), files: 0 };
-    let mut properties = Properties::given(&options.properties);
+    let mut loader = Loader {
+        source,
+        options,
+        changesets: Vec::new(),
+        seen: HashSet::new(),
+        preconditions: Vec::new(),
+        included_files: 0,
+    };
+    let mut properties = Properties::from_options(&options.properties);
     loader.file(&file, None, Inherited::default(), &mut properties, 0)?;
-    // A stable sort: within first, middle and last the order is that of the files.
-    loader.ordered.sort_by_key(|(order, _)| *order);
-    let changesets = loader.ordered.into_iter().map(|(_, set)| set).collect();
-    Ok(Changelog::new(changesets, loader.preconditions))
+    // The sort is stable: within first, middle and last, changesets keep the order of the files.
+    loader.changesets.sort_by_key(|(order, _)| *order);
+    let changesets = loader.changesets.into_iter().map(|(_, set)| set).collect();
+    Ok(LoadedParts { changesets, preconditions: loader.preconditions })
 }
 
 struct Loader<'a> {
     source: &'a dyn Source,
     options: &'a Options,
-    ordered: Vec<(RunOrder, ChangeSet)>,
-    /// The changesets read so far.
-    known: HashSet<ChangeSetKey>,
-    /// How many files have been read: files that include each other twice over would never end by depth alone.
-    files: usize,
+    changesets: Vec<(RunOrder, ChangeSet)>,
+    /// The changesets that were read so far.
+    seen: HashSet<ChangeSetKey>,
+    /// The limit of depth does not stop files that include each other twice, because their number doubles with each level.
+    included_files: usize,
     preconditions: Vec<(String, Preconditions)>,
 }
 
-/// The file being read.
-struct Current<'a> {
-    /// Its path in the source.
+/// The file that is read.
+struct CurrentFile<'a> {
+    /// The path in the source.
     physical: &'a str,
-    around: Inherited,
+    inherited: Inherited,
     depth: usize,
 }
 
-impl Current<'_> {
+impl CurrentFile<'_> {
     fn place(&self, node: &Node) -> Location {
         Location { file: self.physical.to_owned(), line: node.line, changeset: None }
     }
@@ -70,16 +86,16 @@ impl Loader<'_> {
         &mut self,
         physical: &str,
         named_at: Option<&Location>,
-        mut around: Inherited,
+        mut inherited: Inherited,
         properties: &mut Properties,
         depth: usize,
     ) -> Result<(), LoadError> {
         let bytes = self.source.read(physical).map_err(|source| LoadError::File { at: named_at.cloned(), source })?;
         let root = format::parse(physical, &bytes)?;
-        let place = Location { file: physical.to_owned(), line: root.line, changeset: None };
+        let at_root = Location { file: physical.to_owned(), line: root.line, changeset: None };
         if root.name != "databaseChangeLog" {
             return Err(LoadError::UnknownElement {
-                at: place.into(),
+                at: at_root.into(),
                 name: root.name,
                 parent: physical.to_owned(),
                 known: "databaseChangeLog".to_owned(),
@@ -87,18 +103,18 @@ impl Loader<'_> {
         }
         check_attributes(
             &root,
-            &place,
+            &at_root,
             &["logicalFilePath", "objectQuotingStrategy", "context", "contextFilter", "changeLogId"],
         )?;
         let logical = root.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(physical);
-        around.file = path::normalise(&properties.expand(logical, physical, root.line)?);
-        around.quoting = attributes::quoting(&root, around.quoting, &place)?;
+        inherited.file = path::normalise(&properties.expand(logical, physical, root.line)?);
+        inherited.quoting = quoting(&root, inherited.quoting, &at_root)?;
         if let Some(own) = context(&root) {
-            around.contexts.insert(0, properties.expand(&own, physical, root.line)?);
+            inherited.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
-        let current = Current { physical, around, depth };
+        let current = CurrentFile { physical, inherited, depth };
         if root.lenient {
-            self.properties_first(&root, &current, properties)?;
+            self.define_all_properties(&root, &current, properties)?;
         }
         for child in &root.children {
             let child = child.expanded(properties, physical)?;
@@ -107,11 +123,11 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// In YAML and JSON a property counts in the whole file, in XML and SQL from its definition on.
-    fn properties_first(
+    /// In YAML and JSON a property applies to the whole file, so all of them are defined before the other elements are read.
+    fn define_all_properties(
         &self,
         root: &Node,
-        current: &Current<'_>,
+        current: &CurrentFile<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
         for child in root.children.iter().filter(|child| child.name == "property") {
@@ -121,22 +137,22 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn child(&mut self, node: &Node, current: &Current<'_>, properties: &mut Properties) -> Result<(), LoadError> {
+    fn child(&mut self, node: &Node, current: &CurrentFile<'_>, properties: &mut Properties) -> Result<(), LoadError> {
         let at = current.place(node);
         match node.name.as_str() {
             "property" => self.property(node, &at, properties),
             "preConditions" => {
-                let file = &current.around.file;
+                let file = &current.inherited.file;
                 let read = Preconditions::read(node, &at, file, &|name| properties.get(name))?;
                 self.preconditions.push((file.clone(), read));
                 Ok(())
             }
             "changeSet" => {
-                let (order, mut set) = attributes::read(node, &at, &current.around, properties)?;
+                let (order, mut set) = changeset_element::read(node, &at, &current.inherited, properties)?;
                 let (source, file, options) = (self.source, current.physical, self.options);
-                set.resolve_files(Surroundings { source, file, properties, options })?;
+                set.resolve_files(LoadContext { source, file, properties, options })?;
                 self.check_references(&set, at)?;
-                self.ordered.push((order, set));
+                self.changesets.push((order, set));
                 Ok(())
             }
             "include" => self.include(node, &at, current, properties),
@@ -154,12 +170,12 @@ impl Loader<'_> {
         }
     }
 
-    /// A rollback can refer to a changeset that stands before it, in any file.
+    /// A rollback can refer to a changeset before its own, in any file.
     fn check_references(&mut self, set: &ChangeSet, at: Location) -> Result<(), LoadError> {
-        self.known.insert(set.key());
+        self.seen.insert(set.key());
         for part in set.rollback.iter().flatten() {
             if let RollbackPart::Reference(id) = part
-                && !self.known.contains(&id.key())
+                && !self.seen.contains(&id.key())
             {
                 return Err(LoadError::UnknownReference { at: at.into(), reference: Box::new(id.clone()) });
             }
@@ -182,7 +198,7 @@ impl Loader<'_> {
             "errorIfMissing",
         ];
         check_attributes(node, at, &known)?;
-        if !self.property_counts(node) {
+        if !self.property_applies(node) {
             return Ok(());
         }
         let global = boolean(node, "global", true, at)?;
@@ -195,19 +211,19 @@ impl Loader<'_> {
         let file = if relative { path::beside(&at.file, file) } else { file.to_owned() };
         match self.source.read(&file) {
             Ok(bytes) => {
-                // Latin-1, as Java reads such files.
+                // Java reads properties files as Latin-1.
                 let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
                 for (name, value) in properties::parse_file(&text) {
                     properties.define(&name, &value, global);
                 }
                 Ok(())
             }
-            Err(source) => self.missing(node, at, source),
+            Err(source) => self.check_missing(node, at, source),
         }
     }
 
-    /// Whether a definition is meant for this run.
-    fn property_counts(&self, node: &Node) -> bool {
+    /// Whether a definition is for PostgreSQL and for this run.
+    fn property_applies(&self, node: &Node) -> bool {
         let labels: Vec<String> =
             labels(node).map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
         expression::for_postgresql(node.attribute("dbms").unwrap_or_default())
@@ -215,8 +231,8 @@ impl Loader<'_> {
             && (labels.is_empty() || expression::matches(&self.options.label_filter, &labels))
     }
 
-    /// A missing file is an error, unless the element says otherwise.
-    fn missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
+    /// A missing file is an error, unless the element has `errorIfMissing="false"`.
+    fn check_missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
         let missing = matches!(source, SourceError::NotFound { .. });
         if missing && !boolean(node, "errorIfMissing", true, at)? {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
@@ -229,7 +245,7 @@ impl Loader<'_> {
         &mut self,
         node: &Node,
         at: &Location,
-        current: &Current<'_>,
+        current: &CurrentFile<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
         let known = [
@@ -249,16 +265,16 @@ impl Loader<'_> {
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
         let file = if relative { path::beside(current.physical, file) } else { path::normalise(file) };
         if let Err(source) = self.source.read(&file) {
-            return self.missing(node, at, source);
+            return self.check_missing(node, at, source);
         }
-        self.included(&file, node, at, current, properties)
+        self.include_file(&file, node, at, current, properties)
     }
 
     fn include_all(
         &mut self,
         node: &Node,
         at: &Location,
-        current: &Current<'_>,
+        current: &CurrentFile<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
         let known = [
@@ -278,7 +294,7 @@ impl Loader<'_> {
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
         let directory = if relative { path::beside(current.physical, directory) } else { path::normalise(directory) };
         let files = match self.source.list(&directory) {
-            Ok(files) => selected(files, &directory, node, at)?,
+            Ok(files) => select_changelogs(files, &directory, node, at)?,
             Err(SourceError::NotFound { .. }) => Vec::new(),
             Err(source) => {
                 return Err(LoadError::File { at: Some(at.clone()), source });
@@ -288,43 +304,48 @@ impl Loader<'_> {
             return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory });
         }
         for file in files {
-            self.included(&file, node, at, current, properties)?;
+            self.include_file(&file, node, at, current, properties)?;
         }
         Ok(())
     }
 
-    fn included(
+    fn include_file(
         &mut self,
         file: &str,
         node: &Node,
         at: &Location,
-        current: &Current<'_>,
+        current: &CurrentFile<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
-        self.files += 1;
-        if current.depth >= MAX_INCLUDES || self.files > MAX_FILES {
+        self.included_files += 1;
+        if current.depth >= MAX_INCLUDE_DEPTH || self.included_files > MAX_INCLUDED_FILES {
             return Err(LoadError::IncludeTooDeep {
                 at: at.clone().into(),
                 file: file.to_owned(),
-                limit: MAX_INCLUDES,
+                limit: MAX_INCLUDE_DEPTH,
             });
         }
-        // How names are quoted is each file's own affair.
-        let mut around = Inherited { quoting: Quoting::default(), ..current.around.clone() };
+        // The quoting strategy is not inherited by included files.
+        let mut inherited = Inherited { quoting: Quoting::default(), ..current.inherited.clone() };
         if let Some(own) = context(node) {
-            around.contexts.insert(0, own);
+            inherited.contexts.insert(0, own);
         }
-        around.labels.extend(labels(node));
-        around.ignore |= boolean(node, "ignore", false, at)?;
+        inherited.labels.extend(labels(node));
+        inherited.ignore |= boolean(node, "ignore", false, at)?;
         let mut inner = properties.clone();
-        self.file(file, Some(at), around, &mut inner, current.depth + 1)?;
+        self.file(file, Some(at), inherited, &mut inner, current.depth + 1)?;
         properties.adopt_globals(&inner);
         Ok(())
     }
 }
 
-/// The changelogs among `files` that an `includeAll` means, in the order of their paths.
-fn selected(files: Vec<String>, directory: &str, node: &Node, at: &Location) -> Result<Vec<String>, LoadError> {
+/// The files that an `includeAll` includes, in the order of their paths.
+fn select_changelogs(
+    files: Vec<String>,
+    directory: &str,
+    node: &Node,
+    at: &Location,
+) -> Result<Vec<String>, LoadError> {
     let depth_bound = |name: &str, default: usize| match node.attribute(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| LoadError::BadValue {
@@ -337,19 +358,19 @@ fn selected(files: Vec<String>, directory: &str, node: &Node, at: &Location) -> 
     };
     let (min, max) = (depth_bound("minDepth", 0)?, depth_bound("maxDepth", usize::MAX)?);
     let ending = node.attribute("endsWithFilter").unwrap_or_default().to_lowercase();
-    let mut chosen: Vec<String> = Vec::new();
+    let mut selected: Vec<String> = Vec::new();
     for file in files {
-        let below = file.strip_prefix(directory).unwrap_or(&file).trim_start_matches('/');
-        let depth = below.matches('/').count() + 1;
+        let relative_path = file.strip_prefix(directory).unwrap_or(&file).trim_start_matches('/');
+        let depth = relative_path.matches('/').count() + 1;
         if !(min..=max).contains(&depth) || !file.to_lowercase().ends_with(&ending) {
             continue;
         }
         if format::is_changelog(&file) {
-            chosen.push(file);
+            selected.push(file);
         } else {
             tracing::warn!(place = %at, file, "no changelog by its ending; includeAll leaves it out");
         }
     }
-    chosen.sort();
-    Ok(chosen)
+    selected.sort();
+    Ok(selected)
 }

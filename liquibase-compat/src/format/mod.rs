@@ -1,39 +1,39 @@
-//! Changelog syntaxes, chosen by the file's ending.
+//! The syntaxes of changelog files, selected by the suffix of the file.
 //!
-//! Each syntax is one file with one function from bytes to [`Node`]; adding one is adding it to [`parse`].
+//! Each syntax has one function that parses a text into a [`Node`]. To add a syntax, add it to [`SYNTAXES`].
 
-mod data;
-mod line;
-mod scalar;
-mod schema;
-mod sql;
-mod sql_lines;
+mod document;
+mod formatted_sql;
+mod sql_directive;
+mod sql_line;
 mod xml;
+mod xml_schema;
 mod yaml;
+mod yaml_scalar;
 
 use crate::load_error::LoadError;
 use crate::node::Node;
 
-/// The syntaxes, each with the endings of its files.
+/// The syntaxes with the suffixes of their files.
 const SYNTAXES: &[(Parse, &[&str])] =
-    &[(xml::parse, &[".xml"]), (yaml::parse, &[".yaml", ".yml", ".json"]), (sql::parse, &[".sql"])];
+    &[(xml::parse, &[".xml"]), (yaml::parse, &[".yaml", ".yml", ".json"]), (formatted_sql::parse, &[".sql"])];
 
 type Parse = fn(&str, &str) -> Result<Node, LoadError>;
 
 fn syntax(file: &str) -> Option<Parse> {
     let file = file.to_lowercase();
-    SYNTAXES.iter().find(|(_, endings)| endings.iter().any(|ending| file.ends_with(ending))).map(|(parse, _)| *parse)
+    SYNTAXES.iter().find(|(_, suffixes)| suffixes.iter().any(|suffix| file.ends_with(suffix))).map(|(parse, _)| *parse)
 }
 
-/// Whether the file's ending is that of a changelog, so that `includeAll` picks it up.
+/// Whether the file has the suffix of a changelog, so that `includeAll` includes it.
 pub(crate) fn is_changelog(file: &str) -> bool {
     syntax(file).is_some()
 }
 
-/// Reads one changelog file into a tree.
+/// Parses one changelog file.
 ///
 /// # Errors
-/// When the ending names no known syntax, or the file does not follow it.
+/// When the suffix is unknown, or the file violates the syntax.
 pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, LoadError> {
     let Some(parse) = syntax(file) else {
         return Err(LoadError::UnknownFormat { file: file.to_owned() });

@@ -1,34 +1,34 @@
-//! XML changelogs.
+//! XML.
 //!
-//! Names are taken without their namespace, attributes of another namespace (`xsi:schemaLocation`) are left out. A document
-//! type is refused, and with it every entity but the five predefined ones. What Liquibase's schema asks for is in `schema.rs`; what a
-//! changelog may hold is said where it is read, so that all syntaxes are checked alike.
+//! Names are used without their namespace, and attributes with a namespace (`xsi:schemaLocation`) are ignored. A document type is refused,
+//! and with it every entity except the five predefined ones. `xml_schema.rs` checks the rules of Liquibase's schema. Rules that apply to all
+//! syntaxes are checked later, when the elements are read.
 
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
 
-use super::schema;
+use super::xml_schema;
 use crate::load_error::LoadError;
 use crate::node::{MAX_DEPTH, Node};
 
-/// The most elements and texts in one file.
+/// The limit of elements and texts in one file.
 const MAX_NODES: u32 = 1_000_000;
 
-/// Reads one XML file into a tree.
+/// Parses one XML file.
 ///
 /// # Errors
-/// When it is not well-formed, has a document type, or is nested deeper than [`MAX_DEPTH`].
+/// When the file is not well-formed, has a document type, is nested deeper than [`MAX_DEPTH`], or violates the schema.
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(text, options).map_err(|error| syntax(file, &error))?;
+    let document = Document::parse_with_options(text, options).map_err(|error| syntax_error(file, &error))?;
     let reader = Reader { file, line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect() };
     let root = reader.convert(document.root_element(), 1)?;
-    schema::check(file, &root)?;
+    xml_schema::check(file, &root)?;
     Ok(root)
 }
 
 struct Reader<'a> {
     file: &'a str,
-    /// Byte offsets of the newlines: a position is looked up for every element, so it must not scan the file.
+    /// The byte offsets of the newlines. Each element needs its line, and counting the newlines before it would take quadratic time.
     line_ends: Vec<usize>,
 }
 
@@ -61,7 +61,7 @@ impl Reader<'_> {
     }
 }
 
-fn syntax(file: &str, error: &Error) -> LoadError {
+fn syntax_error(file: &str, error: &Error) -> LoadError {
     let position = error.pos();
     let reason = match error {
         Error::DtdDetected => "a document type is not allowed; remove the <!DOCTYPE ...>".to_owned(),
@@ -75,22 +75,69 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entities_are_refused() {
+    fn a_document_type_is_refused() {
         let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><x>&a;</x>";
         assert!(matches!(parse("a.xml", bomb), Err(LoadError::Syntax { line: 1, .. })));
     }
 
     #[test]
-    fn nesting_is_bounded() {
+    fn nesting_is_limited() {
         let deep = format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000));
         assert!(matches!(parse("a.xml", &deep), Err(LoadError::TooDeep { .. })));
     }
 
     #[test]
-    fn text_is_that_of_the_element_itself() {
+    fn the_text_of_children_is_not_part_of_an_element() {
         let node = parse("a.xml", "<sql a='1'>\n <comment>c</comment> select <![CDATA[1 < 2]]>\n</sql>").unwrap();
         assert_eq!(node.text.as_deref(), Some("select 1 < 2"));
         assert_eq!(node.children[0].text.as_deref(), Some("c"));
         assert_eq!(node.attribute("a"), Some("1"));
+    }
+
+    fn check(body: &str) -> Result<(), LoadError> {
+        let text = format!("<databaseChangeLog>{body}</databaseChangeLog>");
+        parse("a.xml", &text).map(drop)
+    }
+
+    #[test]
+    fn the_order_of_the_schema_is_required() {
+        let set = |inner: &str| format!("<changeSet id='1' author='a'>{inner}</changeSet>");
+        let change = "<createTable tableName='t'/>";
+        for good in [
+            String::new(),
+            format!("<property/><preConditions/>{}", set("")),
+            set(&format!(
+                "<validCheckSum/><validCheckSum/><preConditions/><comment/>{change}<rollback/>{change}<modifySql/>"
+            )),
+            set("<tagDatabase tag='x'/>"),
+        ] {
+            check(&good).unwrap_or_else(|error| panic!("{good}: {error}"));
+        }
+        for bad in [
+            format!("{}<property/>", set("")),
+            "<preConditions/><preConditions/>".to_owned(),
+            set(&format!("{change}<preConditions/>")),
+            set("<comment/><validCheckSum/>"),
+            set("<preConditions/><validCheckSum/>"),
+            set("<modifySql/><rollback/>"),
+            set(&format!("{change}<tagDatabase tag='x'/>")),
+            set("<tagDatabase tag='x'/><comment/>"),
+        ] {
+            assert!(check(&bad).is_err_and(|error| error.to_string().contains("cannot stand here")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_required_attributes_of_the_schema_are_required() {
+        for (bad, name) in [
+            ("<changeSet id='1'/>", "author"),
+            ("<include/>", "file"),
+            ("<changeSet id='1' author='a'><addColumn/></changeSet>", "tableName"),
+            ("<changeSet id='1' author='a'><rollback><tagDatabase/></rollback></changeSet>", "tag"),
+            ("<preConditions><dbms/></preConditions>", "type"),
+            ("<preConditions onFail='CONTINUE'/>", "HALT"),
+        ] {
+            assert!(check(bad).is_err_and(|error| error.to_string().contains(name)), "{bad}");
+        }
     }
 }

@@ -1,25 +1,25 @@
-//! YAML changelogs, and JSON ones, which are YAML too.
+//! YAML and JSON. JSON is parsed as YAML, of which it is a subset.
 //!
-//! Scalars are read by the rules of YAML 1.1 (`scalar.rs`), as Liquibase does. A key given twice counts with its last value. Aliases and
-//! merge keys are followed within bounds, so that no document unfolds into more than [`MAX_VALUES`] values.
+//! Scalars follow the rules of YAML 1.1 (`yaml_scalar.rs`), as in Liquibase. If a key occurs twice, the last value is used. Aliases and merge
+//! keys are expanded to at most [`MAX_VALUES`] values.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
 
-use super::data::{self, Body, Data};
-use super::scalar;
+use super::document::{self, DocumentNode, DocumentValue};
+use super::yaml_scalar;
 use crate::load_error::LoadError;
 use crate::node::{MAX_DEPTH, Node};
 
-/// The most values a document may hold, those that aliases repeat among them.
+/// The limit of values in a document, including those that aliases repeat.
 const MAX_VALUES: usize = 1_000_000;
 
-/// Reads one YAML or JSON file into a tree.
+/// Parses one YAML or JSON file.
 ///
 /// # Errors
-/// When it is not valid YAML, nested deeper than [`MAX_DEPTH`], or no changelog.
+/// When the file is not valid YAML, nested deeper than [`MAX_DEPTH`], or not a changelog.
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let limits: Options = options! {
         emit_comments: false,
@@ -29,48 +29,50 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     };
     let parser = Parser::new_from_str_with_options(text, limits);
     let document = Reader { file, parser, anchors: HashMap::new(), values: 0, line: 1, column: 1 }.document()?;
-    data::changelog(file, document)
+    document::changelog(file, document)
 }
 
 struct Reader<'a> {
     file: &'a str,
     parser: Parser<'a, StrInput<'a>>,
-    /// What aliases stand for, and how much of it there is.
+    /// The values that aliases refer to, by anchor.
     anchors: HashMap<usize, Anchored>,
     values: usize,
-    /// Where the latest event begins.
+    /// The position of the current event.
     line: u32,
     column: u32,
 }
 
+/// A value with an anchor.
 struct Anchored {
-    data: Data,
+    data: DocumentNode,
+    /// The number of values in it.
     values: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<Data, LoadError> {
+    fn document(&mut self) -> Result<DocumentNode, LoadError> {
         let mut root = None;
         loop {
             match self.next()? {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if root.is_some() => {
-                    return Err(self.wrong("a second document begins here; a changelog is one document"));
+                    return Err(self.syntax_error("a second document begins here; a changelog is one document"));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 event => root = Some(self.value(event, "", 1)?),
             }
         }
-        Ok(root.unwrap_or_else(|| Data::new(1, Body::Null)))
+        Ok(root.unwrap_or_else(|| DocumentNode::new(1, DocumentValue::Null)))
     }
 
-    /// Completes the value that begins with this event; `key` is the one it belongs to.
-    fn value(&mut self, event: Event<'a>, key: &str, depth: usize) -> Result<Data, LoadError> {
+    /// Reads the value that begins with this event and belongs to `key`.
+    fn value(&mut self, event: Event<'a>, key: &str, depth: usize) -> Result<DocumentNode, LoadError> {
         let line = self.line;
         let before = self.values;
         self.count(1)?;
         self.check_depth(depth)?;
-        let (anchor, body) = match event {
+        let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(text, style, tag.as_deref(), key)?),
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.as_deref())?;
@@ -81,9 +83,13 @@ impl<'a> Reader<'a> {
                 (anchor, self.map(depth)?)
             }
             Event::Alias(anchor) => return self.alias(anchor, depth),
-            _ => return Err(self.wrong("an alias without an anchor; define it before, or put the text into quotes")),
+            _ => {
+                return Err(
+                    self.syntax_error("an alias without an anchor; define it before, or put the text into quotes")
+                );
+            }
         };
-        let data = Data::new(line, body);
+        let data = DocumentNode::new(line, value);
         if anchor != 0 {
             let values = self.values - before;
             self.count(values)?;
@@ -92,9 +98,9 @@ impl<'a> Reader<'a> {
         Ok(data)
     }
 
-    fn alias(&mut self, anchor: usize, depth: usize) -> Result<Data, LoadError> {
+    fn alias(&mut self, anchor: usize, depth: usize) -> Result<DocumentNode, LoadError> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(self.wrong("an alias inside of what it stands for; write the value out"));
+            return Err(self.syntax_error("an alias inside of what it stands for; write the value out"));
         };
         self.check_depth(depth + anchored.data.height)?;
         if self.values + anchored.values > MAX_VALUES {
@@ -104,7 +110,7 @@ impl<'a> Reader<'a> {
         Ok(anchored.data.clone())
     }
 
-    /// A list and a map in it are one level of a changelog.
+    /// One level of a changelog is a list and a map in YAML, so the limit is twice as high.
     fn check_depth(&self, depth: usize) -> Result<(), LoadError> {
         if depth > 2 * MAX_DEPTH {
             return Err(LoadError::TooDeep { file: self.file.to_owned(), line: self.line, limit: MAX_DEPTH });
@@ -112,19 +118,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn list(&mut self, key: &str, depth: usize) -> Result<Body, LoadError> {
+    fn list(&mut self, key: &str, depth: usize) -> Result<DocumentValue, LoadError> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                Event::SequenceEnd => return Ok(Body::List(items)),
+                Event::SequenceEnd => return Ok(DocumentValue::List(items)),
                 event => items.push(self.value(event, key, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Body, LoadError> {
-        let mut entries: Vec<(String, Data)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+    fn map(&mut self, depth: usize) -> Result<DocumentValue, LoadError> {
+        let mut entries: Vec<(String, DocumentNode)> = Vec::new();
+        let mut positions: HashMap<String, usize> = HashMap::new();
         let mut merged = Vec::new();
         loop {
             let key = match self.next()? {
@@ -135,48 +141,54 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(self.wrong("a key must be a word; a value with { or [ in front needs quotes")),
+                _ => return Err(self.syntax_error("a key must be a word; a value with { or [ in front needs quotes")),
             };
             let event = self.next()?;
             let value = self.value(event, &key, depth + 1)?;
-            match places.get(&key) {
-                Some(place) => entries[*place].1 = value,
+            match positions.get(&key) {
+                Some(position) => entries[*position].1 = value,
                 None => {
-                    places.insert(key.clone(), entries.len());
+                    positions.insert(key.clone(), entries.len());
                     entries.push((key, value));
                 }
             }
         }
         for value in merged {
-            self.merge(value, &mut entries, &mut places)?;
+            self.merge(value, &mut entries, &mut positions)?;
         }
-        Ok(Body::Map(entries))
+        Ok(DocumentValue::Map(entries))
     }
 
-    /// Adds the entries of `<<: *other` that are not given in the map itself.
+    /// Adds the entries of `<<: *other` that the map itself does not have.
     fn merge(
         &self,
-        value: Data,
-        entries: &mut Vec<(String, Data)>,
-        places: &mut HashMap<String, usize>,
+        value: DocumentNode,
+        entries: &mut Vec<(String, DocumentNode)>,
+        positions: &mut HashMap<String, usize>,
     ) -> Result<(), LoadError> {
-        match value.body {
-            Body::Map(inherited) => {
+        match value.value {
+            DocumentValue::Map(inherited) => {
                 for (key, value) in inherited {
-                    if !places.contains_key(&key) {
-                        places.insert(key.clone(), entries.len());
+                    if !positions.contains_key(&key) {
+                        positions.insert(key.clone(), entries.len());
                         entries.push((key, value));
                     }
                 }
                 Ok(())
             }
-            // Each item may be a list again, but no deeper than the document is.
-            Body::List(items) => items.into_iter().try_for_each(|item| self.merge(item, entries, places)),
-            _ => Err(self.wrong("<< takes a map or a list of maps")),
+            // Items may be lists, too. The depth of the document limits the recursion.
+            DocumentValue::List(items) => items.into_iter().try_for_each(|item| self.merge(item, entries, positions)),
+            _ => Err(self.syntax_error("<< takes a map or a list of maps")),
         }
     }
 
-    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, key: &str) -> Result<Body, LoadError> {
+    fn scalar(
+        &self,
+        text: Cow<'_, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        key: &str,
+    ) -> Result<DocumentValue, LoadError> {
         let resolved = match tag {
             None => style == ScalarStyle::Plain,
             Some(tag) if tag.is_yaml_core_schema() => tag.suffix() != "str",
@@ -186,16 +198,16 @@ impl<'a> Reader<'a> {
                 true
             }
         };
-        Ok(match if resolved { scalar::plain(&text, key) } else { Some(text.into_owned()) } {
-            Some(text) => Body::Text(text),
-            None => Body::Null,
+        Ok(match if resolved { yaml_scalar::plain(&text, key) } else { Some(text.into_owned()) } {
+            Some(text) => DocumentValue::Text(text),
+            None => DocumentValue::Null,
         })
     }
 
     fn refuse_tag(&self, tag: Option<&Tag>) -> Result<(), LoadError> {
         match tag {
             Some(tag) if !tag.is_yaml_core_schema() => {
-                Err(self.wrong(&format!("the tag {} is not known; write the plain value", tag.original())))
+                Err(self.syntax_error(&format!("the tag {} is not known; write the plain value", tag.original())))
             }
             _ => Ok(()),
         }
@@ -210,27 +222,27 @@ impl<'a> Reader<'a> {
     }
 
     fn too_many(&self) -> LoadError {
-        self.wrong(&format!("more than {MAX_VALUES} values in one file; split it"))
+        self.syntax_error(&format!("more than {MAX_VALUES} values in one file; split it"))
     }
 
     fn next(&mut self) -> Result<Event<'a>, LoadError> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
-                self.stand_at(&span);
+                self.record_position(&span);
                 Ok(event)
             }
-            Some(Err(error)) => Err(self.syntax(&error)),
-            // The stream always ends with StreamEnd, which ends the reading.
+            Some(Err(error)) => Err(self.scan_error(&error)),
+            // Unreachable: reading ends at StreamEnd, which is the last event.
             None => Ok(Event::StreamEnd),
         }
     }
 
-    fn stand_at(&mut self, span: &Span) {
+    fn record_position(&mut self, span: &Span) {
         self.line = u32::try_from(span.start.line()).unwrap_or(u32::MAX).max(1);
         self.column = u32::try_from(span.start.col()).unwrap_or(u32::MAX).saturating_add(1);
     }
 
-    fn syntax(&self, error: &ScanError) -> LoadError {
+    fn scan_error(&self, error: &ScanError) -> LoadError {
         LoadError::Syntax {
             file: self.file.to_owned(),
             line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX).max(1),
@@ -242,7 +254,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wrong(&self, reason: &str) -> LoadError {
+    fn syntax_error(&self, reason: &str) -> LoadError {
         LoadError::Syntax {
             file: self.file.to_owned(),
             line: self.line,
@@ -262,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_takes_the_shape_of_the_xml() {
+    fn a_document_is_converted_to_the_tree_of_xml() {
         let set = changeset(
             "    id: 007\n    author: null\n    comment: hi\n    labels: [a, b]\n    validCheckSum: [ANY, 1:x]\n    \
              preConditions: [{onFail: MARK_RAN}, {tableExists: {tableName: t}}]\n    changes:\n    \
@@ -283,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_by_the_same_rules() {
+    fn json_follows_the_rules_of_yaml() {
         let text = "{\"databaseChangeLog\":[{\"changeSet\":{\"id\":2.0,\"author\":\"0010\",\t\"x\":\"a\\u00e9\\/\"}}]}";
         let root = parse("a.json", text).unwrap();
         assert_eq!(root.children[0].attribute("id"), Some("2.0"));
@@ -298,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_equal_keys_counts_and_aliases_are_followed() {
+    fn the_last_of_two_equal_keys_is_used_and_aliases_are_expanded() {
         let set = changeset("    author: y\n    author: &a z\n    id: *a\n");
         assert_eq!((set.attribute("author"), set.attribute("id")), (Some("z"), Some("z")));
         let root = parse("a.yaml", "x: &x {author: a, id: 1}\ndatabaseChangeLog:\n- changeSet: {<<: *x, id: 2}\n");
@@ -307,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn no_document_grows_without_bounds() {
+    fn the_expansion_of_a_document_is_limited() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..10 {
             let inner = format!("*a{}, ", level - 1).repeat(10);
@@ -324,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_changelog_is_told_with_its_line() {
+    fn a_file_that_is_not_a_changelog_is_an_error_with_its_line() {
         for (text, line) in
             [("", 1), ("a: 1", 1), ("databaseChangeLog:\n  a: 1", 2), ("a: 1\n---\nb: 2", 2), ("\n!x 1", 2)]
         {

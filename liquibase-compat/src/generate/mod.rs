@@ -1,13 +1,16 @@
-//! A changelog that makes a schema as it is.
+//! Generates a changelog that creates the current schema.
 //!
-//! What Liquibase's own generate-changelog covers: sequences, tables with their keys, unique constraints, indexes, foreign keys and
-//! views of the default schema. Check constraints, functions, triggers, types, grants and rows are not covered, by either. Each object
-//! is a changeset of its own. `snapshot.rs` reads the schema, `write.rs` writes the formats.
+//! It covers what Liquibase's generate-changelog covers: sequences, tables with their keys, unique constraints, indexes, foreign keys and views
+//! of the default schema. Like Liquibase it does not cover check constraints, functions, triggers, types, grants and rows. Each object is a
+//! changeset of its own. `snapshot.rs` reads the schema, `write.rs` writes the formats.
 
+mod element;
 mod snapshot;
 mod write;
 
 use tokio_postgres::Client;
+
+use element::Element;
 
 use crate::changelog::Changelog;
 use crate::error::Error;
@@ -18,42 +21,22 @@ use crate::source::EmbeddedSource;
 
 /// The syntax of a generated changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GeneratedFormat {
-    /// XML.
+    /// A `.xml` file.
     Xml,
-    /// YAML.
+    /// A `.yaml` file.
     Yaml,
-    /// JSON.
+    /// A `.json` file.
     Json,
-    /// Formatted SQL.
+    /// A `.sql` file of formatted SQL.
     Sql,
 }
 
-/// A change, or a part of one: what all formats have in common.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Element {
-    name: &'static str,
-    attributes: Vec<(&'static str, String)>,
-    children: Vec<Element>,
-    /// The body; `selectQuery` and the like in the formats without bodies.
-    body: Option<(&'static str, String)>,
-}
-
-impl Element {
-    fn new(name: &'static str) -> Self {
-        Self { name, ..Self::default() }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.attributes.push((name, value.into()));
-        self
-    }
-}
-
-/// The changelog of the connection's default schema as it is now.
+/// Generates a changelog of the connection's default schema.
 ///
 /// # Errors
-/// When the schema cannot be read.
+/// When the schema cannot be read, or cannot be written in this format.
 pub async fn generate_changelog(client: &mut Client, format: GeneratedFormat, author: &str) -> Result<String, Error> {
     let tables = Tables::locate(&*client).await?;
     let changes = snapshot::read(client, &tables.schema).await?;

@@ -1,15 +1,15 @@
-//! Reading a schema.
+//! Reads the objects of a schema as changes that create them.
 
 use tokio_postgres::{Client, Row};
 
-use super::Element;
+use super::element::Element;
 use crate::error::Error;
 
-/// What is nobody else's: not part of an extension, not one of the two Liquibase tables.
-const OWN: &str = "c.relname NOT IN ('databasechangelog', 'databasechangeloglock') AND NOT EXISTS \
+/// SQL condition for objects to include: they are not part of an extension, and not one of the two Liquibase tables.
+const IS_USER_OBJECT: &str = "c.relname NOT IN ('databasechangelog', 'databasechangeloglock') AND NOT EXISTS \
     (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
 
-/// The changes that make the schema, in an order in which they can run.
+/// The changes that create the schema, in an order in which they can run.
 pub(super) async fn read(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
     let mut changes = sequences(client, schema).await?;
     changes.extend(tables(client, schema).await?);
@@ -24,12 +24,12 @@ async fn rows(client: &Client, sql: &str, schema: &str) -> Result<Vec<Row>, Erro
     client.query(sql, &[&schema]).await.map_err(Error::database("reading the schema"))
 }
 
-/// Those that no column owns: the others come with their column.
+/// The sequences that no column owns. The others are created with their column.
 async fn sequences(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, format_type(s.seqtypid, NULL), s.seqstart::text, s.seqincrement::text, s.seqmin::text, \
          s.seqmax::text, s.seqcycle FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid \
-         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND {OWN} AND NOT EXISTS (SELECT FROM pg_depend d \
+         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND {IS_USER_OBJECT} AND NOT EXISTS (SELECT FROM pg_depend d \
          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')) ORDER BY 1"
     );
     let change = |row: &Row| {
@@ -56,7 +56,7 @@ async fn tables(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
          LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum AND a.attgenerated = '' \
          LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey) \
-         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND {OWN} ORDER BY c.relname, a.attnum"
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY c.relname, a.attnum"
     );
     let mut tables: Vec<Element> = Vec::new();
     for row in rows(client, &sql, schema).await? {
@@ -108,7 +108,7 @@ async fn unique_constraints(client: &Client, schema: &str) -> Result<Vec<Element
     let sql = format!(
         "SELECT {KEY_COLUMNS}, k.conname::text, c.relname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND k.contype = 'u' AND NOT c.relispartition AND {OWN} ORDER BY 3, 2"
+         WHERE n.nspname = $1 AND k.contype = 'u' AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY 3, 2"
     );
     let change = |row: &Row| {
         Element::new("addUniqueConstraint")
@@ -119,7 +119,7 @@ async fn unique_constraints(client: &Client, schema: &str) -> Result<Vec<Element
     Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
 }
 
-/// Plain ones as createIndex; those with a condition, another method or included columns as the SQL they are.
+/// An index with a condition, another method than btree or included columns is written as `sql`, because createIndex cannot express it.
 async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT i.relname::text, c.relname::text, x.indisunique, \
@@ -128,13 +128,13 @@ async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
            ARRAY(SELECT x.indoption[place - 1] & 1 = 1 FROM generate_series(1, x.indnkeyatts) AS place), 0 = ANY (x.indkey) \
          FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid \
          JOIN pg_am m ON m.oid = i.relam JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND NOT c.relispartition AND {OWN} AND c.relkind IN ('r', 'p') \
+         WHERE n.nspname = $1 AND NOT c.relispartition AND {IS_USER_OBJECT} AND c.relkind IN ('r', 'p') \
          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x')) \
          ORDER BY 2, 1"
     );
     let change = |row: &Row| {
         if !row.get::<_, bool>(3) {
-            return raw(row.get(4));
+            return sql_change(row.get(4));
         }
         let mut change = Element::new("createIndex")
             .with("indexName", row.get::<_, String>(0))
@@ -156,8 +156,8 @@ async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
     Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
 }
 
-fn raw(sql: String) -> Element {
-    Element { body: Some(("sql", sql)), ..Element::new("sql") }
+fn sql_change(sql: String) -> Element {
+    Element { text: Some(("sql", sql)), ..Element::new("sql") }
 }
 
 async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
@@ -170,7 +170,7 @@ async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Err
              WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END, {referenced}, r.relname::text \
          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND k.contype = 'f' AND NOT c.relispartition AND {OWN} ORDER BY 2, 3"
+         WHERE n.nspname = $1 AND k.contype = 'f' AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY 2, 3"
     );
     let names = [
         "baseColumnNames",
@@ -190,19 +190,19 @@ async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Err
     Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
 }
 
-/// In the order they were made: a view can only look at older ones, unless it was replaced.
+/// The views in the order of their creation: a view can only use older ones, unless it was replaced.
 async fn views(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, pg_get_viewdef(c.oid), c.relkind = 'm' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND c.relkind IN ('v', 'm') AND {OWN} ORDER BY c.oid"
+         WHERE n.nspname = $1 AND c.relkind IN ('v', 'm') AND {IS_USER_OBJECT} ORDER BY c.oid"
     );
     let change = |row: &Row| {
         let (name, query): (String, String) = (row.get(0), row.get(1));
         let query = query.trim().trim_end_matches(';').to_owned();
         if row.get(2) {
-            return raw(format!("CREATE MATERIALIZED VIEW \"{}\" AS {query}", name.replace('"', "\"\"")));
+            return sql_change(format!("CREATE MATERIALIZED VIEW \"{}\" AS {query}", name.replace('"', "\"\"")));
         }
-        Element { body: Some(("selectQuery", query)), ..Element::new("createView").with("viewName", name) }
+        Element { text: Some(("selectQuery", query)), ..Element::new("createView").with("viewName", name) }
     };
     Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
 }

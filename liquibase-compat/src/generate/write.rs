@@ -1,10 +1,10 @@
-//! The formats of a generated changelog.
+//! Writes a generated changelog in each format.
 
-use super::Element;
+use super::element::Element;
 use crate::changelog::Changelog;
 use crate::changeset_error::SqlGenerationError;
 
-/// XML.
+/// The changelog as XML.
 pub(super) fn xml(sets: &[(String, Element)], author: &str) -> String {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<databaseChangeLog xmlns=\"http://www.liquibase.org/xml/ns/dbchangelog\" \
@@ -25,9 +25,9 @@ fn xml_element(element: &Element, level: usize, text: &mut String) {
     for (name, value) in &element.attributes {
         text.push_str(&format!(" {name}=\"{}\"", xml_escaped(value)));
     }
-    match (&element.body, element.children.is_empty()) {
+    match (&element.text, element.children.is_empty()) {
         (None, true) => text.push_str("/>\n"),
-        (Some((_, body)), _) => text.push_str(&format!(">{}</{}>\n", xml_escaped(body), element.name)),
+        (Some((_, inner)), _) => text.push_str(&format!(">{}</{}>\n", xml_escaped(inner), element.name)),
         (None, false) => {
             text.push_str(">\n");
             element.children.iter().for_each(|child| xml_element(child, level + 1, text));
@@ -36,7 +36,7 @@ fn xml_element(element: &Element, level: usize, text: &mut String) {
     }
 }
 
-/// Line ends and tabs in attributes would be read as blanks.
+/// Escapes text for XML. Line ends and tabs are escaped, too, because a parser replaces them with blanks in attributes.
 fn xml_escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -53,62 +53,62 @@ fn xml_escaped(text: &str) -> String {
     out
 }
 
-/// A value of YAML and JSON.
-enum Value {
+/// A JSON value; YAML is written from it, too.
+enum JsonValue {
     Text(String),
-    List(Vec<Value>),
-    Map(Vec<(&'static str, Value)>),
+    List(Vec<JsonValue>),
+    Map(Vec<(&'static str, JsonValue)>),
 }
 
-/// The changelog as YAML and JSON have it: lists of one-entry maps.
-fn tree(sets: &[(String, Element)], author: &str) -> Value {
+/// The changelog in the structure of YAML and JSON: lists of maps with one entry.
+fn changelog_value(sets: &[(String, Element)], author: &str) -> JsonValue {
     let set = |(id, change): &(String, Element)| {
         let fields = vec![
-            ("id", Value::Text(id.clone())),
-            ("author", Value::Text(author.to_owned())),
-            ("changes", Value::List(vec![named(change)])),
+            ("id", JsonValue::Text(id.clone())),
+            ("author", JsonValue::Text(author.to_owned())),
+            ("changes", JsonValue::List(vec![element_entry(change)])),
         ];
-        Value::Map(vec![("changeSet", Value::Map(fields))])
+        JsonValue::Map(vec![("changeSet", JsonValue::Map(fields))])
     };
-    Value::Map(vec![("databaseChangeLog", Value::List(sets.iter().map(set).collect()))])
+    JsonValue::Map(vec![("databaseChangeLog", JsonValue::List(sets.iter().map(set).collect()))])
 }
 
-fn named(element: &Element) -> Value {
-    Value::Map(vec![(element.name, content(element))])
+fn element_entry(element: &Element) -> JsonValue {
+    JsonValue::Map(vec![(element.name, content(element))])
 }
 
-fn content(element: &Element) -> Value {
-    let mut fields: Vec<(&'static str, Value)> =
-        element.attributes.iter().map(|(name, value)| (*name, Value::Text(value.clone()))).collect();
-    if let Some((name, body)) = &element.body {
-        fields.push((name, Value::Text(body.clone())));
+fn content(element: &Element) -> JsonValue {
+    let mut fields: Vec<(&'static str, JsonValue)> =
+        element.attributes.iter().map(|(name, value)| (*name, JsonValue::Text(value.clone()))).collect();
+    if let Some((name, text)) = &element.text {
+        fields.push((name, JsonValue::Text(text.clone())));
     }
-    // Columns are a list, the constraints of a column are not.
+    // Columns are a list. The constraints of a column are a map.
     match element.children.first() {
         Some(child) if child.name == "constraints" => fields.push(("constraints", content(child))),
-        Some(_) => fields.push(("columns", Value::List(element.children.iter().map(named).collect()))),
+        Some(_) => fields.push(("columns", JsonValue::List(element.children.iter().map(element_entry).collect()))),
         None => {}
     }
-    Value::Map(fields)
+    JsonValue::Map(fields)
 }
 
-/// JSON.
+/// The changelog as JSON.
 pub(super) fn json(sets: &[(String, Element)], author: &str) -> String {
-    json_value(&tree(sets, author), 0) + "\n"
+    json_value(&changelog_value(sets, author), 0) + "\n"
 }
 
-fn json_value(value: &Value, level: usize) -> String {
+fn json_value(value: &JsonValue, level: usize) -> String {
     let (inner, outer) = ("  ".repeat(level + 1), "  ".repeat(level));
     match value {
-        Value::Text(text) => quoted(text),
-        Value::List(items) if items.is_empty() => "[]".to_owned(),
-        Value::Map(fields) if fields.is_empty() => "{}".to_owned(),
-        Value::List(items) => {
+        JsonValue::Text(text) => quoted(text),
+        JsonValue::List(items) if items.is_empty() => "[]".to_owned(),
+        JsonValue::Map(fields) if fields.is_empty() => "{}".to_owned(),
+        JsonValue::List(items) => {
             let items: Vec<String> =
                 items.iter().map(|item| format!("{inner}{}", json_value(item, level + 1))).collect();
             format!("[\n{}\n{outer}]", items.join(",\n"))
         }
-        Value::Map(fields) => {
+        JsonValue::Map(fields) => {
             let fields: Vec<String> = fields
                 .iter()
                 .map(|(name, value)| format!("{inner}\"{name}\": {}", json_value(value, level + 1)))
@@ -118,7 +118,7 @@ fn json_value(value: &Value, level: usize) -> String {
     }
 }
 
-/// A text in double quotes, which JSON and YAML read alike.
+/// A text in double quotes, in a form that is valid in JSON and YAML.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -133,27 +133,27 @@ fn quoted(text: &str) -> String {
     out + "\""
 }
 
-/// YAML.
+/// The changelog as YAML.
 pub(super) fn yaml(sets: &[(String, Element)], author: &str) -> String {
     let mut text = String::new();
-    yaml_value(&tree(sets, author), 0, &mut text);
+    yaml_value(&changelog_value(sets, author), 0, &mut text);
     text
 }
 
-fn yaml_value(value: &Value, level: usize, text: &mut String) {
+fn yaml_value(value: &JsonValue, level: usize, text: &mut String) {
     let indent = "  ".repeat(level);
     match value {
-        Value::Text(value) => text.push_str(&format!(" {}\n", quoted(value))),
-        Value::List(items) if items.is_empty() => text.push_str(" []\n"),
-        Value::Map(fields) if fields.is_empty() => text.push_str(" {}\n"),
-        Value::List(items) => {
+        JsonValue::Text(value) => text.push_str(&format!(" {}\n", quoted(value))),
+        JsonValue::List(items) if items.is_empty() => text.push_str(" []\n"),
+        JsonValue::Map(fields) if fields.is_empty() => text.push_str(" {}\n"),
+        JsonValue::List(items) => {
             text.push('\n');
             for item in items {
                 text.push_str(&format!("{indent}-"));
                 yaml_value(item, level + 1, text);
             }
         }
-        Value::Map(fields) => {
+        JsonValue::Map(fields) => {
             if level > 0 {
                 text.push('\n');
             }
@@ -165,7 +165,7 @@ fn yaml_value(value: &Value, level: usize, text: &mut String) {
     }
 }
 
-/// Formatted SQL.
+/// The changelog as formatted SQL.
 ///
 /// # Errors
 /// When a change has no SQL.
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_nests_by_indentation() {
+    fn yaml_is_nested_by_indentation() {
         assert_eq!(
             yaml(&table(), "me"),
             "databaseChangeLog:\n  -\n    changeSet:\n      id: \"1-1\"\n      author: \"me\"\n      changes:\n        -\n          \
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_is_read_again() {
+    fn generated_xml_can_be_loaded() {
         let text = xml(&table(), "me");
         let source = crate::EmbeddedSource::of_texts(&[("a.xml", &text)]);
         assert_eq!(Changelog::load(&source, "a.xml", &crate::Options::default()).unwrap().len(), 1);

@@ -71,8 +71,8 @@ impl Tables {
         let schema = schema.ok_or(Error::NoSchema)?;
         let dialect = Dialect { schema, quoting: Quoting::Legacy };
         Ok(Self {
-            changelog: dialect.object(None, "databasechangelog"),
-            lock: dialect.object(None, "databasechangeloglock"),
+            changelog: dialect.qualified_name(None, "databasechangelog"),
+            lock: dialect.qualified_name(None, "databasechangeloglock"),
             schema: dialect.schema,
         })
     }

@@ -135,7 +135,7 @@ impl CheckContext<'_> {
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> String {
-        Dialect { schema: self.schema.to_owned(), quoting: self.quoting }.object(schema, table)
+        Dialect { schema: self.schema.to_owned(), quoting: self.quoting }.qualified_name(schema, table)
     }
 
     fn schema<'a>(&'a self, schema: Option<&'a str>) -> &'a str {

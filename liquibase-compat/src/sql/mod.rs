@@ -1,4 +1,4 @@
-//! Writing SQL for PostgreSQL: names, types, and cutting raw SQL into statements.
+//! SQL for PostgreSQL: identifiers, types, and splitting SQL text into statements.
 
 mod name;
 mod split;

@@ -1,9 +1,9 @@
 //! Identifiers and literals.
 //!
-//! Names that PostgreSQL would not take bare are quoted; names in one case stay bare and so fold to lower case, as in
-//! Liquibase. Tables get the default schema unless the changelog names another.
+//! Names that PostgreSQL does not accept without quotes are quoted. Names in one case stay unquoted, so that PostgreSQL folds them to lower
+//! case, as in Liquibase. Tables get the default schema unless the changelog names one.
 
-/// Words that cannot be bare names; quoted under every strategy.
+/// Words that every strategy quotes.
 const RESERVED: &[&str] = &[
     "all",
     "analyse",
@@ -110,7 +110,7 @@ const RESERVED: &[&str] = &[
 /// Which names are quoted (`objectQuotingStrategy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Quoting {
-    /// Reserved words, mixed case and odd characters.
+    /// Reserved words, names in mixed case, and names with other characters than letters, digits and underscores.
     #[default]
     Legacy,
     /// Every name.
@@ -129,23 +129,23 @@ impl Quoting {
         }
     }
 
-    /// The strategy of that name.
+    /// The strategy with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Legacy, Self::All, Self::Reserved].into_iter().find(|one| one.name() == name)
     }
 }
 
-/// What SQL depends on besides the change itself.
+/// What the SQL of a change depends on besides the change.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialect {
-    /// The schema of names that come without one.
+    /// The schema of names without a schema.
     pub(crate) schema: String,
-    /// Which names are quoted.
+    /// The quoting strategy.
     pub(crate) quoting: Quoting,
 }
 
 impl Dialect {
-    /// A name as it is written in SQL.
+    /// A name, quoted if the strategy quotes it.
     pub(crate) fn name(&self, name: &str) -> String {
         let lower = name.to_lowercase();
         let quoted = match self.quoting {
@@ -156,19 +156,19 @@ impl Dialect {
         if quoted { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
     }
 
-    /// A table, index or other object with its schema.
-    pub(crate) fn object(&self, schema: Option<&str>, name: &str) -> String {
+    /// A table, index or other object with its schema: `public.records`.
+    pub(crate) fn qualified_name(&self, schema: Option<&str>, name: &str) -> String {
         let schema = schema.filter(|schema| !schema.is_empty()).unwrap_or(&self.schema);
         format!("{}.{}", self.name(schema), self.name(name))
     }
 
-    /// A list of names: `a, "B"` from `a,B`.
+    /// A list of names: `a, "Bc"` for `a,Bc`.
     pub(crate) fn names(&self, list: &str) -> String {
         list.split(',').map(|name| self.name(name.trim())).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Whether a name may stand bare: one case, starting with a letter or underscore.
+/// Whether a name needs no quotes: in one case, and not beginning with a digit.
 fn is_plain(name: &str) -> bool {
     let one_case =
         !(name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase()));
@@ -179,7 +179,7 @@ fn is_plain(name: &str) -> bool {
 
 /// A string literal.
 pub(crate) fn literal(text: &str) -> String {
-    // A backslash is an ordinary character: standard_conforming_strings has been on since PostgreSQL 9.1.
+    // A backslash needs no escape: standard_conforming_strings is on by default since PostgreSQL 9.1.
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_quoted_where_needed() {
+    fn each_strategy_quotes_the_names_it_must() {
         let name = |quoting, name: &str| Dialect { schema: "public".into(), quoting }.name(name);
         for (bare, legacy) in [
             ("records", "records"),

@@ -1,8 +1,7 @@
-//! Cutting raw SQL into statements, as Liquibase cuts it.
+//! Splits SQL text into statements, by the rules of Liquibase.
 //!
-//! The rules are Liquibase's, odd as they are, because a changelog was written against them: dollar quotes are not known, only a
-//! depth of BEGIN and END protects a `;`, and an inline `/` never splits. Whoever needs a `;` inside of a statement says
-//! `splitStatements="false"`.
+//! Changelogs depend on these rules, including their limits: dollar quotes are not recognised, only BEGIN and END protect a `;`, and a `/`
+//! inside a line never splits. A changelog that needs a `;` inside a statement sets `splitStatements="false"`.
 
 use std::borrow::Cow;
 
@@ -10,48 +9,48 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::token::{is_comment, tokenize};
 
-/// The most steps that deciding on one token may take.
-const MAX_STEPS: usize = 10_000;
+/// The limit of steps to match one delimiter.
+const MAX_BACKTRACK_STEPS: usize = 10_000;
 
-/// How raw SQL is to be cut.
+/// How to split SQL text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Splitting<'a> {
-    /// Cut at all.
+    /// Whether to split the text.
     pub(crate) split: bool,
-    /// Leave comments out.
+    /// Whether to remove comments.
     pub(crate) strip_comments: bool,
-    /// What ends a statement; by default `;`, and `go` or `/` on a line of their own.
+    /// The end of a statement; by default `;`, and `go` or `/` on a line of its own.
     pub(crate) delimiter: Option<&'a str>,
 }
 
-/// The statements in `sql`, trimmed, without delimiters and empty ones.
-pub(crate) fn split(sql: &str, how: Splitting<'_>) -> Vec<String> {
+/// The statements in `sql`, trimmed, without their delimiters. Empty statements are removed.
+pub(crate) fn split(sql: &str, rules: Splitting<'_>) -> Vec<String> {
     let sql = sql.replace('\r', "");
     let mut tokens = tokenize(&sql);
-    if how.strip_comments {
+    if rules.strip_comments {
         tokens.retain(|token| !is_comment(token));
     }
-    if !how.split {
+    if !rules.split {
         return trimmed([tokens.concat()]);
     }
-    match how.delimiter.map(Delimiter::new) {
-        None => trimmed(cut(&tokens, ends_by_default)),
+    match rules.delimiter.map(Delimiter::new) {
+        None => trimmed(split_tokens(&tokens, ends_by_default)),
         Some(delimiter) => {
-            let tokens = merged(&tokens, delimiter.text);
+            let tokens = join_delimiter(&tokens, delimiter.text);
             let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
-            trimmed(cut(&tokens, |token, before| delimiter.ends(token, before)))
+            trimmed(split_tokens(&tokens, |token, before| delimiter.ends(token, before)))
         }
     }
 }
 
 fn trimmed(pieces: impl IntoIterator<Item = String>) -> Vec<String> {
-    // What Java trims: not every blank that Unicode knows.
+    // Java trims fewer characters than Rust.
     let trim = |piece: String| piece.trim_matches(|c: char| c <= ' ').to_owned();
     pieces.into_iter().map(trim).filter(|piece| !piece.is_empty()).collect()
 }
 
-/// Cuts where `ends` says that a token, with the one before it, is a delimiter, except between BEGIN and END.
-fn cut(tokens: &[&str], ends: impl Fn(&str, Option<&str>) -> bool) -> Vec<String> {
+/// Splits where `ends` accepts a token, with the one before it, as a delimiter, except between BEGIN and END.
+fn split_tokens(tokens: &[&str], ends: impl Fn(&str, Option<&str>) -> bool) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().copied().enumerate() {
@@ -60,9 +59,9 @@ fn cut(tokens: &[&str], ends: impl Fn(&str, Option<&str>) -> bool) -> Vec<String
             let next = tokens[index + 1..].iter().find(|next| !is_blank(next));
             next.is_some_and(|next| words.iter().any(|word| next.eq_ignore_ascii_case(word)))
         };
-        if token.eq_ignore_ascii_case("begin") && !next_is(TRANSACTIONS) && !next_is(OTHER_BEGINNINGS) {
+        if token.eq_ignore_ascii_case("begin") && !next_is(TRANSACTION_WORDS) && !next_is(OTHER_BEGIN_WORDS) {
             depth += 1;
-        } else if token.eq_ignore_ascii_case("end") && !next_is(TRANSACTIONS) {
+        } else if token.eq_ignore_ascii_case("end") && !next_is(TRANSACTION_WORDS) {
             depth = depth.saturating_sub(1);
         }
         if depth == 0 && ends(token, before) {
@@ -74,10 +73,10 @@ fn cut(tokens: &[&str], ends: impl Fn(&str, Option<&str>) -> bool) -> Vec<String
     pieces
 }
 
-/// After BEGIN or END these make it a statement of its own.
-const TRANSACTIONS: &[&str] = &["transaction", "trans", "tran"];
-/// After BEGIN these do, too.
-const OTHER_BEGINNINGS: &[&str] = &["dialog", "conversation", "distributed"];
+/// Words after BEGIN or END that make it a complete statement.
+const TRANSACTION_WORDS: &[&str] = &["transaction", "trans", "tran"];
+/// Further words after BEGIN that make it a complete statement.
+const OTHER_BEGIN_WORDS: &[&str] = &["dialog", "conversation", "distributed"];
 
 fn on_own_line(before: Option<&str>) -> bool {
     before.is_none_or(|before| before.ends_with('\n'))
@@ -87,19 +86,20 @@ fn ends_by_default(token: &str, before: Option<&str>) -> bool {
     token == ";" || (on_own_line(before) && (token == "/" || token.eq_ignore_ascii_case("go")))
 }
 
-/// A delimiter that the changelog names.
+/// The delimiter in a changelog.
 struct Delimiter<'a> {
     text: &'a str,
-    /// A longer one is also an expression for a token and the one before it, after any blanks.
+    /// A delimiter of several characters is also a regular expression for a token together with the token before it.
     pattern: Option<Regex>,
 }
 
 impl<'a> Delimiter<'a> {
     fn new(text: &'a str) -> Self {
         let longer = text.chars().nth(1).is_some();
-        // What is no expression is a mere text.
+        // A delimiter that is not a valid expression is only compared as text.
         let whole = format!("\\A\\s*(?:{})\\z", text.to_lowercase());
-        let pattern = longer.then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_STEPS).build().ok()).flatten();
+        let pattern =
+            longer.then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_BACKTRACK_STEPS).build().ok()).flatten();
         Self { text, pattern }
     }
 
@@ -112,15 +112,15 @@ impl<'a> Delimiter<'a> {
         }
         let Some(pattern) = &self.pattern else { return false };
         let both = format!("{}{token}", before.unwrap_or_default()).to_lowercase();
-        // An expression that takes too long to decide does not match.
+        // An expression that exceeds the limit of steps does not match.
         pattern.is_match(&both).unwrap_or(false)
     }
 }
 
-/// Joins neighbouring tokens that together spell a longer delimiter, such as `//`.
-fn merged<'t>(tokens: &[&'t str], delimiter: &str) -> Vec<Cow<'t, str>> {
+/// Joins neighbouring tokens that together are the delimiter, such as `//`.
+fn join_delimiter<'t>(tokens: &[&'t str], delimiter: &str) -> Vec<Cow<'t, str>> {
     let mut out: Vec<Cow<'t, str>> = Vec::with_capacity(tokens.len());
-    // How many of the last tokens in `out` begin the delimiter.
+    // The number of last tokens in `out` that are the start of a delimiter.
     let mut started = 0;
     for token in tokens {
         out.push(Cow::Borrowed(token));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_cut_as_liquibase_cuts_them() {
+    fn statements_are_split_by_the_rules_of_liquibase() {
         for (sql, delimiter, statements) in [
             ("a; b;\n;c", None, vec!["a", "b", "c"]),
             ("insert 'x;y'; \"a;b\"", None, vec!["insert 'x;y'", "\"a;b\""]),
@@ -176,9 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_stripped_on_demand_and_one_piece_stays_one() {
-        let how = Splitting { split: false, strip_comments: true, delimiter: None };
-        assert_eq!(split("a; -- c\nb;", how), ["a; \nb;"]);
-        assert!(split("-- only a comment", how).is_empty());
+    fn comments_are_removed_on_request_and_unsplit_text_stays_one_statement() {
+        let rules = Splitting { split: false, strip_comments: true, delimiter: None };
+        assert_eq!(split("a; -- c\nb;", rules), ["a; \nb;"]);
+        assert!(split("-- only a comment", rules).is_empty());
     }
 }

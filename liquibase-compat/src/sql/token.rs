@@ -1,6 +1,6 @@
-//! Raw SQL as tokens, by Liquibase's grammar, which knows no dollar quotes.
+//! Splits SQL text into tokens, by Liquibase's grammar, which does not have dollar quotes.
 
-/// Blanks, comments, strings, numbers and names as wholes, every other character alone. Together they are the text.
+/// The tokens: runs of blanks, comments, strings, numbers and names, and all other characters one by one. Joined they are the text.
 pub(super) fn tokenize(sql: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = sql;
@@ -32,7 +32,7 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$' | '#' | '@')
 }
 
-/// The length of a quoted token; a doubled or backslashed quote does not end it, the end of the text does.
+/// The length of a quoted token. A doubled quote or one after a backslash does not end it; the end of the text does.
 fn quoted_length(rest: &str, quote: char) -> usize {
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((index, c)) = chars.next() {

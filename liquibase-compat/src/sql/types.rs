@@ -1,9 +1,9 @@
-//! Data types: the spelling in a changelog to PostgreSQL's.
+//! Maps data types of a changelog to PostgreSQL's.
 //!
-//! Changelogs use the type names of many databases. Known ones are mapped, others are passed on in upper case, and
-//! PostgreSQL judges them.
+//! Changelogs use type names of many databases. Known names are mapped. Others are written in upper case, and PostgreSQL accepts or refuses
+//! them.
 
-/// Whether a type counts itself up even without `autoIncrement`.
+/// Whether a column of this type is an identity even without `autoIncrement`.
 pub(crate) fn is_serial(written: &str) -> bool {
     matches!(
         written.trim().to_lowercase().as_str(),
@@ -50,7 +50,7 @@ pub(crate) fn column_type(written: &str) -> String {
     }
 }
 
-/// A time type with what is said about its zone; without is the default, as in SQL.
+/// A time type with its time zone. The default is without one, as in SQL.
 fn zoned(target: &str, lower: &str, parameters: &str, rest: &str) -> String {
     let zone = match (rest.is_empty(), lower.ends_with("tz") || lower.ends_with("_with_timezone")) {
         (false, _) if target == "time" => rest.to_uppercase(),
@@ -61,7 +61,7 @@ fn zoned(target: &str, lower: &str, parameters: &str, rest: &str) -> String {
     format!("{target}{parameters} {zone}")
 }
 
-/// Splits `timestamp(3) with time zone` into its name, `(3)` and the rest; `bit varying(5)` has a name of two words.
+/// Splits `timestamp(3) with time zone` into the name, `(3)` and the rest. A name may have two words, as in `bit varying(5)`.
 fn parts(written: &str) -> (&str, String, String) {
     if let Some((name, rest)) = written.split_once('(') {
         let (inner, rest) = rest.split_once(')').unwrap_or((rest, ""));
@@ -86,7 +86,7 @@ fn length(written: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// What Liquibase 4.28.0 makes of each type; where that is a plain bug, what was meant.
+    /// Types that Liquibase 4.28.0 maps wrongly, with the intended mapping.
     const CORRECTED: &[(&str, &str)] = &[
         ("varchar(5)[]", "VARCHAR(5)[]"),
         ("numeric(10,2)[]", "numeric(10, 2)[]"),
@@ -96,17 +96,17 @@ mod tests {
     ];
 
     #[test]
-    fn types_are_mapped_as_in_liquibase() {
+    fn types_are_mapped_like_in_liquibase() {
         for line in include_str!("../../tests/data/types.txt").lines() {
             let (written, mapped) = line.split_once('\t').unwrap();
             if written.ends_with("[autoIncrement]") {
                 continue;
             }
-            let corrected = CORRECTED.iter().find(|(type_, _)| *type_ == written).map(|(_, meant)| *meant);
-            let known = column_type(written);
-            let known = known.strip_prefix("JAVA.SQL.TYPES.").unwrap_or(&known);
+            let corrected = CORRECTED.iter().find(|(type_, _)| *type_ == written).map(|(_, intended)| *intended);
+            let ours = column_type(written);
+            let ours = ours.strip_prefix("JAVA.SQL.TYPES.").unwrap_or(&ours);
             let mapped = mapped.strip_prefix("JAVA.SQL.TYPES.").unwrap_or(mapped);
-            assert_eq!(known, corrected.unwrap_or(mapped), "{written}");
+            assert_eq!(ours, corrected.unwrap_or(mapped), "{written}");
         }
     }
 }

@@ -1,44 +1,44 @@
-//! What Liquibase's schema asks of an XML changelog: order, and what must be there.
+//! Checks an XML changelog by the rules of Liquibase's schema.
 //!
-//! Names that are not known are refused where they are read; here is the rest that makes a file invalid as a whole, so that nothing of
-//! it runs: elements in the wrong place, attributes and columns that are missing, booleans that are none. Other values are not looked
-//! at; any may be `${}`.
+//! A file that violates the schema is refused as a whole, before anything runs: for elements in the wrong order, missing attributes and
+//! columns, and invalid booleans. Unknown names are refused later, when an element is read. Other values are not checked, because they may
+//! contain `${}`.
 
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 
-/// One place in the order of an element's children.
+/// One position in the order of an element's children.
 struct Slot {
     names: &'static [&'static str],
-    /// More than one element may stand there.
-    many: bool,
+    /// Several elements may have this position.
+    is_repeatable: bool,
 }
 
 const fn many(names: &'static [&'static str]) -> Slot {
-    Slot { names, many: true }
+    Slot { names, is_repeatable: true }
 }
 
 const fn one(names: &'static [&'static str]) -> Slot {
-    Slot { names, many: false }
+    Slot { names, is_repeatable: false }
 }
 
-/// The order inside of a changelog.
-const CHANGELOG: &[Slot] = &[
+/// The order of elements in a changelog.
+const CHANGELOG_ORDER: &[Slot] = &[
     many(&["removeChangeSetProperty"]),
     many(&["property"]),
     one(&["preConditions"]),
     many(&["changeSet", "include", "includeAll", "modifyChangeSets"]),
 ];
 
-/// The order inside of a changeset; what is not named is a change, and stands where `comment` and `rollback` do.
-const CHANGESET: &[Slot] =
+/// The order of elements in a changeset. All other elements are changes, which share a slot with `comment` and `rollback`.
+const CHANGESET_ORDER: &[Slot] =
     &[many(&["validCheckSum"]), one(&["preConditions"]), many(&["comment", "rollback"]), many(&["modifySql"])];
 
-/// The slot of changes in [`CHANGESET`].
-const CHANGES: usize = 2;
+/// The slot of changes in [`CHANGESET_ORDER`].
+const CHANGE_SLOT: usize = 2;
 
-/// The attributes that an element must have. `tableName` alone is in [`NEED_TABLE`].
-const REQUIRED: &[(&str, &[&str])] = &[
+/// The required attributes of elements. Elements that only require `tableName` are in [`TABLE_NAME_REQUIRED`].
+const REQUIRED_ATTRIBUTES: &[(&str, &[&str])] = &[
     ("changeSet", &["id", "author"]),
     ("include", &["file"]),
     ("includeAll", &["path"]),
@@ -92,8 +92,8 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("expectedQuotingStrategy", &["strategy"]),
 ];
 
-/// Elements that must name a table, and nothing else.
-const NEED_TABLE: &[&str] = &[
+/// Elements that require `tableName` and no other attribute.
+const TABLE_NAME_REQUIRED: &[&str] = &[
     "createTable",
     "addColumn",
     "dropTable",
@@ -109,10 +109,10 @@ const NEED_TABLE: &[&str] = &[
     "uniqueConstraintExists",
 ];
 
-/// Elements that must hold a column.
-const NEED_COLUMN: &[&str] = &["addColumn", "insert"];
+/// Elements that require a `<column>`.
+const COLUMN_REQUIRED: &[&str] = &["addColumn", "insert"];
 
-/// Attributes that are true or false, or a property.
+/// Attributes whose value must be a boolean or contain a property.
 const BOOLEANS: &[&str] = &[
     "autoIncrement",
     "cascadeConstraints",
@@ -136,39 +136,39 @@ const BOOLEANS: &[&str] = &[
     "valueBoolean",
 ];
 
-/// Checks a whole changelog file.
+/// Checks a changelog file.
 ///
 /// # Errors
-/// The first thing that is out of place or missing.
+/// The first violation.
 pub(super) fn check(file: &str, root: &Node) -> Result<(), LoadError> {
     if root.name != "databaseChangeLog" {
         return Ok(());
     }
-    order(file, root, CHANGELOG, None)?;
+    check_order(file, root, CHANGELOG_ORDER, None)?;
     for child in &root.children {
-        let at = |line| Location { file: file.to_owned(), line, changeset: named(child) };
-        required(child, &at)?;
+        let at = |line| Location { file: file.to_owned(), line, changeset: changeset_name(child) };
+        check_required(child, &at)?;
         match child.name.as_str() {
-            "changeSet" => changeset(file, child, &at)?,
-            "preConditions" => global_preconditions(child, &at)?,
+            "changeSet" => check_changeset(file, child, &at)?,
+            "preConditions" => check_global_preconditions(child, &at)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-fn named(node: &Node) -> Option<String> {
+fn changeset_name(node: &Node) -> Option<String> {
     let set = node.name == "changeSet";
     set.then(|| Some(format!("{}::{}", node.attribute("id")?, node.attribute("author")?))).flatten()
 }
 
-fn changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    order(file, set, CHANGESET, Some(CHANGES))?;
+fn check_changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+    check_order(file, set, CHANGESET_ORDER, Some(CHANGE_SLOT))?;
     for child in &set.children {
-        below(child, at)?;
-        // A tag stands for itself: it takes the place of all changes, comments and rollbacks.
+        check_tree(child, at)?;
+        // In the schema a tag is an alternative to all changes, comments and rollbacks.
         if child.name == "tagDatabase"
-            && set.children.iter().filter(|other| slot(CHANGESET, other) == CHANGES).count() > 1
+            && set.children.iter().filter(|other| slot(CHANGESET_ORDER, other) == CHANGE_SLOT).count() > 1
         {
             return Err(LoadError::Misplaced {
                 at: at(child.line).into(),
@@ -181,23 +181,25 @@ fn changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Result<(),
     Ok(())
 }
 
-/// What an element and all below it must have.
-fn below(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    required(node, at)?;
-    node.children.iter().try_for_each(|child| below(child, at))
+/// Checks the required attributes of an element and of all elements below it.
+fn check_tree(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+    check_required(node, at)?;
+    node.children.iter().try_for_each(|child| check_tree(child, at))
 }
 
-fn required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    let found = REQUIRED.iter().find(|(name, _)| *name == node.name).map(|(_, attributes)| *attributes);
-    let wanted: &[&str] = found.unwrap_or(if NEED_TABLE.contains(&node.name.as_str()) { &["tableName"] } else { &[] });
-    let attribute = wanted.iter().find(|name| node.attribute(name).is_none());
-    let column = NEED_COLUMN.contains(&node.name.as_str()) && node.children.iter().all(|child| child.name != "column");
+fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+    let found = REQUIRED_ATTRIBUTES.iter().find(|(name, _)| *name == node.name).map(|(_, attributes)| *attributes);
+    let required: &[&str] =
+        found.unwrap_or(if TABLE_NAME_REQUIRED.contains(&node.name.as_str()) { &["tableName"] } else { &[] });
+    let attribute = required.iter().find(|name| node.attribute(name).is_none());
+    let column =
+        COLUMN_REQUIRED.contains(&node.name.as_str()) && node.children.iter().all(|child| child.name != "column");
     if let Some(name) = attribute.or(column.then_some(&"column")) {
         let (element, name) = (node.name.clone(), (*name).to_owned());
         return Err(LoadError::Missing { at: at(node.line).into(), element, name });
     }
     let is_boolean = |value: &str| matches!(value, "true" | "false" | "1" | "0") || value.contains("${");
-    // What loadUpdateData calls its primary key are columns.
+    // In loadUpdateData `primaryKey` is a list of columns.
     let boolean = |name: &str| BOOLEANS.contains(&name) && !(name == "primaryKey" && node.name == "loadUpdateData");
     match node.attributes.iter().find(|(name, value)| boolean(name) && !is_boolean(value.trim())) {
         None => Ok(()),
@@ -211,9 +213,9 @@ fn required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> 
     }
 }
 
-/// A changelog as a whole cannot be skipped or marked as run.
-fn global_preconditions(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    below(node, at)?;
+/// The preconditions of a changelog cannot skip it or mark it as run.
+fn check_global_preconditions(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+    check_tree(node, at)?;
     for name in ["onFail", "onError"] {
         if let Some(value) = node.attribute(name).filter(|value| !matches!(*value, "HALT" | "WARN")) {
             return Err(LoadError::BadValue {
@@ -228,82 +230,30 @@ fn global_preconditions(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(),
     Ok(())
 }
 
-/// The slot that an element belongs to; one that no slot names counts as a change.
+/// The slot of an element. An element without a slot is a change.
 fn slot(slots: &[Slot], node: &Node) -> usize {
-    slots.iter().position(|slot| slot.names.contains(&node.name.as_str())).unwrap_or(CHANGES)
+    slots.iter().position(|slot| slot.names.contains(&node.name.as_str())).unwrap_or(CHANGE_SLOT)
 }
 
-fn order(file: &str, parent: &Node, slots: &[Slot], others: Option<usize>) -> Result<(), LoadError> {
+fn check_order(file: &str, parent: &Node, slots: &[Slot], others: Option<usize>) -> Result<(), LoadError> {
     let mut reached = 0;
     let mut taken = false;
     for child in &parent.children {
         let known = slots.iter().position(|slot| slot.names.contains(&child.name.as_str())).or(others);
-        // What no slot knows is refused where it is read.
-        let Some(place) = known else { continue };
-        let full = place == reached && taken && !slots[place].many;
-        if place < reached || full {
+        // An unknown element is refused later, when it is read.
+        let Some(index) = known else { continue };
+        let is_full = index == reached && taken && !slots[index].is_repeatable;
+        if index < reached || is_full {
             let order: Vec<String> = slots.iter().map(|slot| slot.names.join("|")).collect();
             let order = order.join(", ").replace("comment|", "changes|comment|");
             return Err(LoadError::Misplaced {
-                at: Location { file: file.to_owned(), line: child.line, changeset: named(parent) }.into(),
+                at: Location { file: file.to_owned(), line: child.line, changeset: changeset_name(parent) }.into(),
                 name: child.name.clone(),
                 parent: parent.name.clone(),
                 order,
             });
         }
-        (reached, taken) = (place, true);
+        (reached, taken) = (index, true);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::xml;
-
-    fn checked(body: &str) -> Result<(), String> {
-        let text = format!("<databaseChangeLog>{body}</databaseChangeLog>");
-        xml::parse("a.xml", &text).map(drop).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn order_is_that_of_the_schema() {
-        let set = |inner: &str| format!("<changeSet id='1' author='a'>{inner}</changeSet>");
-        let change = "<createTable tableName='t'/>";
-        for good in [
-            String::new(),
-            format!("<property/><preConditions/>{}", set("")),
-            set(&format!(
-                "<validCheckSum/><validCheckSum/><preConditions/><comment/>{change}<rollback/>{change}<modifySql/>"
-            )),
-            set("<tagDatabase tag='x'/>"),
-        ] {
-            assert_eq!(checked(&good), Ok(()), "{good}");
-        }
-        for bad in [
-            format!("{}<property/>", set("")),
-            "<preConditions/><preConditions/>".to_owned(),
-            set(&format!("{change}<preConditions/>")),
-            set("<comment/><validCheckSum/>"),
-            set("<preConditions/><validCheckSum/>"),
-            set("<modifySql/><rollback/>"),
-            set(&format!("{change}<tagDatabase tag='x'/>")),
-            set("<tagDatabase tag='x'/><comment/>"),
-        ] {
-            assert!(checked(&bad).is_err_and(|error| error.contains("cannot stand here")), "{bad}");
-        }
-    }
-
-    #[test]
-    fn what_is_required_is_asked_for() {
-        for (bad, name) in [
-            ("<changeSet id='1'/>", "author"),
-            ("<include/>", "file"),
-            ("<changeSet id='1' author='a'><addColumn/></changeSet>", "tableName"),
-            ("<changeSet id='1' author='a'><rollback><tagDatabase/></rollback></changeSet>", "tag"),
-            ("<preConditions><dbms/></preConditions>", "type"),
-            ("<preConditions onFail='CONTINUE'/>", "HALT"),
-        ] {
-            assert!(checked(bad).is_err_and(|error| error.contains(name)), "{bad}");
-        }
-    }
 }

@@ -1,25 +1,25 @@
-//! Formatted SQL: SQL with changesets, rollbacks and so on in comments, turned into the same tree as XML.
+//! Formatted SQL: SQL with directives in comments. It is parsed into the tree that XML has.
 //!
-//! Which lines mean something, and what, is Liquibase's grammar, its accidents included where a checksum depends on them: a last
-//! changeset without any line of its own takes over the SQL of the one before it. Lines of a `/* liquibase rollback` comment stay
-//! lines, though Liquibase glues them together. A file without the header is one changeset.
+//! The grammar is Liquibase's. It includes Liquibase's faults where a checksum depends on them: if the last changeset has no line of its own,
+//! it gets the SQL of the changeset before. The lines of a `/* liquibase rollback` comment are kept as lines, although Liquibase joins them.
+//! A file without the header is one changeset.
 
-use super::line::{self, Form, attribute, directive, directive_at_start, one_dash};
-use super::sql_lines::{
-    author_and_id, comment, is_word, looks_like_property, mistaken, precondition, preconditions, property, rollback_of,
+use super::sql_directive::{
+    author_and_id, comment, is_word, looks_like_property, malformed, precondition, preconditions, property, rollback,
     valid_checksum,
 };
+use super::sql_line::{self, ValueSyntax, attribute, directive, directive_at_start, one_dash};
 use crate::load_error::LoadError;
 use crate::node::Node;
 
-/// Reads one SQL file into a tree.
+/// Parses one SQL file.
 ///
 /// # Errors
-/// When a line looks like a directive but is none, or a changeset has no SQL.
+/// When a line resembles a directive and is malformed, or a changeset has no SQL.
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let mut root = Node { name: "databaseChangeLog".to_owned(), line: 1, ..Node::default() };
     let first = text.lines().find(|line| !line.trim().is_empty());
-    if !first.is_some_and(line::is_header) {
+    if !first.is_some_and(sql_line::is_header) {
         if text.is_empty() {
             return Err(LoadError::Syntax {
                 file: file.to_owned(),
@@ -28,47 +28,36 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
                 reason: "the file is empty; remove it from the changelog".to_owned(),
             });
         }
-        root.children.push(raw(text));
+        root.children.push(headerless(text));
         return Ok(root);
     }
-    let mut reader = Reader { file, nodes: Vec::new(), draft: None, inherited: None, logical: None };
-    reader.all(&text.replace("\r\n", "\n").replace('\r', "\n"))?;
+    let mut reader = Reader { file, nodes: Vec::new(), open: None, previous_sql: None, logical_path: None };
+    reader.read_lines(&text.replace("\r\n", "\n").replace('\r', "\n"))?;
     root.children = reader.nodes;
     Ok(root)
 }
 
-/// Without control characters and blanks around, as Java trims.
-fn trimmed(text: &str) -> &str {
+/// Trims blanks and control characters, as Java does.
+fn java_trim(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ')
 }
 
-/// A file without the header: one changeset, run in one piece.
-fn raw(text: &str) -> Node {
-    let sql = element("sql", 1, &[("splitStatements", "false"), ("stripComments", "false")], Some(text));
-    let mut set = element("changeSet", 1, &[("id", "raw"), ("author", "includeAll")], None);
+/// A file without the header: one changeset with one statement.
+fn headerless(text: &str) -> Node {
+    let sql = Node::element("sql", 1, &[("splitStatements", "false"), ("stripComments", "false")], Some(text));
+    let mut set = Node::element("changeSet", 1, &[("id", "raw"), ("author", "includeAll")], None);
     set.children.push(sql);
     set
 }
 
-/// A node with these attributes and this text.
-pub(super) fn element(name: &str, line: u32, attributes: &[(&str, &str)], text: Option<&str>) -> Node {
-    Node {
-        name: name.to_owned(),
-        attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        text: text.filter(|text| !text.trim().is_empty()).map(str::to_owned),
-        line,
-        ..Node::default()
-    }
-}
-
-/// A changeset whose end has not been seen.
+/// A changeset whose last line was not read yet.
 #[derive(Debug)]
-struct Draft {
+struct OpenChangeSet {
     set: Node,
-    /// The attributes of its SQL.
-    sql: Vec<(String, String)>,
-    /// How its rollback is cut.
-    rollback: Vec<(String, String)>,
+    /// The attributes of its `<sql>`.
+    sql_attributes: Vec<(String, String)>,
+    /// The attributes of the `<sql>` in its rollback.
+    rollback_attributes: Vec<(String, String)>,
     preconditions: Option<Node>,
     checksums: Vec<Node>,
     comment: Option<Node>,
@@ -79,45 +68,45 @@ struct Draft {
 struct Reader<'a> {
     file: &'a str,
     nodes: Vec<Node>,
-    draft: Option<Draft>,
+    open: Option<OpenChangeSet>,
     /// The SQL of the changeset before.
-    inherited: Option<String>,
-    /// The path that the header gives.
-    logical: Option<String>,
+    previous_sql: Option<String>,
+    /// The logical file path in the header.
+    logical_path: Option<String>,
 }
 
 /// The lines of a file with their numbers.
 type Lines<'t> = std::iter::Zip<std::str::Lines<'t>, std::ops::RangeFrom<u32>>;
 
 impl Reader<'_> {
-    fn all(&mut self, text: &str) -> Result<(), LoadError> {
+    fn read_lines(&mut self, text: &str) -> Result<(), LoadError> {
         let mut lines: Lines<'_> = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
             if let Some(node) = property(line, number) {
-                // In front of the changeset it stands in: SQL is expanded when its changeset is complete.
+                // The node comes before that of the changeset around it, so that the property applies to the changeset's SQL.
                 self.nodes.push(node);
             } else if looks_like_property(line) {
                 return Err(self.formatting(number, "--property name:<property name> value:<property value>"));
             } else if !self.ignore_lines(line, number, &mut lines)? {
-                self.line(line, number, &mut lines)?;
+                self.directive_or_sql(line, number, &mut lines)?;
             }
         }
         self.finish_last();
         Ok(())
     }
 
-    fn line(&mut self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
-        if line::is_header(line) {
-            self.logical = attribute(line, "logicalFilePath", Form::Run).map(str::to_owned);
+    fn directive_or_sql(&mut self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
+        if sql_line::is_header(line) {
+            self.logical_path = attribute(line, "logicalFilePath", ValueSyntax::OptionalToken).map(str::to_owned);
         }
         if directive(line, "changeset").is_some() {
             return self.changeset(line, number);
         }
-        if one_dash(line, "changeset").is_some_and(line::begins_blank) {
-            return Err(self.formatting(number, CHANGESET));
+        if one_dash(line, "changeset").is_some_and(sql_line::begins_blank) {
+            return Err(self.formatting(number, CHANGESET_SYNTAX));
         }
-        if self.draft.is_some() {
-            return self.inside(line, number, lines);
+        if self.open.is_some() {
+            return self.changeset_line(line, number, lines);
         }
         if comment(line).is_some() {
             return Err(LoadError::Syntax {
@@ -133,13 +122,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Skips what `--ignoreLines` says; whether it did.
+    /// Skips the lines after `--ignoreLines`. Returns whether this line is such a directive.
     fn ignore_lines(&self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<bool, LoadError> {
-        let whole = |rest: &str| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !rest.is_empty();
-        let count = directive_at_start(line, "ignoreLines:").filter(|rest| whole(rest));
+        let is_whole_word =
+            |rest: &str| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !rest.is_empty();
+        let count = directive_at_start(line, "ignoreLines:").filter(|rest| is_whole_word(rest));
         let Some(count) = count else {
-            let lacking = one_dash(line, "ignoreLines:").is_some_and(|rest| rest.starts_with(is_word));
-            if lacking || directive_at_start(line, "ignore:").is_some_and(whole) {
+            let lacks_dash = one_dash(line, "ignoreLines:").is_some_and(|rest| rest.starts_with(is_word));
+            if lacks_dash || directive_at_start(line, "ignore:").is_some_and(is_whole_word) {
                 return Err(self.formatting(number, "--ignoreLines:<count|start>"));
             }
             return Ok(false);
@@ -168,41 +158,44 @@ impl Reader<'_> {
 
     fn changeset(&mut self, line: &str, number: u32) -> Result<(), LoadError> {
         let Some((author, id)) = author_and_id(line) else {
-            return Err(self.formatting(number, CHANGESET));
+            return Err(self.formatting(number, CHANGESET_SYNTAX));
         };
         self.finish()?;
-        let mut set = element("changeSet", number, &[("id", id), ("author", author)], None);
-        for (name, form) in SET_ATTRIBUTES {
+        let mut set = Node::element("changeSet", number, &[("id", id), ("author", author)], None);
+        for (name, syntax) in SET_ATTRIBUTES {
             let value = match *name {
-                "contextFilter" => attribute(line, name, *form)
+                "contextFilter" => attribute(line, name, *syntax)
                     .filter(|value| !value.is_empty())
-                    .or_else(|| attribute(line, "context", *form)),
+                    .or_else(|| attribute(line, "context", *syntax)),
                 "logicalFilePath" => {
-                    attribute(line, name, *form).filter(|path| !path.is_empty()).or(self.logical.as_deref())
+                    attribute(line, name, *syntax).filter(|path| !path.is_empty()).or(self.logical_path.as_deref())
                 }
-                _ => attribute(line, name, *form),
+                _ => attribute(line, name, *syntax),
             };
-            let value = value.map(line::unquoted).map(|value| truth(name, value));
+            let value = value.map(sql_line::unquoted).map(|value| normalise_boolean(name, value));
             set.attributes.extend(value.map(|value| ((*name).to_owned(), value)));
         }
         let mut sql = Vec::new();
-        let strip = attribute(line, "stripComments", Form::Word).is_none_or(|text| text.eq_ignore_ascii_case("true"));
+        let strip =
+            attribute(line, "stripComments", ValueSyntax::Word).is_none_or(|text| text.eq_ignore_ascii_case("true"));
         sql.push(("stripComments".to_owned(), strip.to_string()));
         let mut rollback = Vec::new();
         for (target, name, of) in [
             (&mut sql, "splitStatements", "splitStatements"),
             (&mut rollback, "splitStatements", "rollbackSplitStatements"),
         ] {
-            target.extend(attribute(line, of, Form::Word).map(|value| (name.to_owned(), truth(name, value))));
+            target.extend(
+                attribute(line, of, ValueSyntax::Word).map(|value| (name.to_owned(), normalise_boolean(name, value))),
+            );
         }
         for (target, of) in [(&mut sql, "endDelimiter"), (&mut rollback, "rollbackEndDelimiter")] {
-            let delimiter = attribute(line, of, Form::Run);
+            let delimiter = attribute(line, of, ValueSyntax::OptionalToken);
             target.extend(delimiter.map(|value| ("endDelimiter".to_owned(), value.to_owned())));
         }
-        self.draft = Some(Draft {
+        self.open = Some(OpenChangeSet {
             set,
-            sql,
-            rollback,
+            sql_attributes: sql,
+            rollback_attributes: rollback,
             preconditions: None,
             checksums: Vec::new(),
             comment: None,
@@ -213,30 +206,30 @@ impl Reader<'_> {
     }
 
     /// A line of a changeset.
-    fn inside(&mut self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
-        if let Some(expected) = mistaken(line) {
+    fn changeset_line(&mut self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
+        if let Some(expected) = malformed(line) {
             return Err(self.formatting(number, expected));
         }
-        if line::opens_rollback(line) {
+        if sql_line::opens_rollback(line) {
             return self.rollback_comment(number, lines);
         }
         let condition = precondition(self.file, line, number)?;
-        let Some(draft) = &mut self.draft else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
         if let Some(text) = comment(line) {
-            draft.comment = Some(element("comment", number, &[], Some(text)));
+            open.comment = Some(Node::element("comment", number, &[], Some(text)));
         } else if let Some(text) = valid_checksum(line) {
-            draft.checksums.push(element("validCheckSum", number, &[], Some(text)));
+            open.checksums.push(Node::element("validCheckSum", number, &[], Some(text)));
         } else if let Some(text) = directive(line, "rollback").and_then(|rest| rest.strip_prefix(' ')) {
-            draft.rollback_text.push_str(text);
-            draft.rollback_text.push('\n');
+            open.rollback_text.push_str(text);
+            open.rollback_text.push('\n');
         } else if let Some(container) = preconditions(line, number) {
-            draft.preconditions = Some(container);
+            open.preconditions = Some(container);
         } else if let Some(condition) = condition {
-            let container = draft.preconditions.get_or_insert_with(|| element("preConditions", number, &[], None));
+            let container = open.preconditions.get_or_insert_with(|| Node::element("preConditions", number, &[], None));
             container.children.push(condition);
         } else {
-            draft.sql_text.push_str(line);
-            draft.sql_text.push('\n');
+            open.sql_text.push_str(line);
+            open.sql_text.push('\n');
         }
         Ok(())
     }
@@ -244,10 +237,10 @@ impl Reader<'_> {
     fn rollback_comment(&mut self, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
         let mut text = String::new();
         for (line, _) in lines.by_ref() {
-            if let Some(last) = line::closes_rollback(line) {
+            if let Some(last) = sql_line::closes_rollback(line) {
                 text.push_str(last);
-                if let Some(draft) = &mut self.draft {
-                    draft.rollback_text.push_str(&text);
+                if let Some(open) = &mut self.open {
+                    open.rollback_text.push_str(&text);
                 }
                 return Ok(());
             }
@@ -262,49 +255,49 @@ impl Reader<'_> {
         })
     }
 
-    /// Completes the changeset before another one.
+    /// Completes the open changeset when another one begins.
     fn finish(&mut self) -> Result<(), LoadError> {
-        let Some(draft) = self.draft.take() else { return Ok(()) };
-        let sql = trimmed(&draft.sql_text).to_owned();
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let sql = java_trim(&open.sql_text).to_owned();
         if sql.is_empty() {
             return Err(LoadError::NoSql {
                 file: self.file.to_owned(),
-                line: draft.set.line,
-                id: draft.set.attribute("id").unwrap_or_default().to_owned(),
-                author: draft.set.attribute("author").unwrap_or_default().to_owned(),
+                line: open.set.line,
+                id: open.set.attribute("id").unwrap_or_default().to_owned(),
+                author: open.set.attribute("author").unwrap_or_default().to_owned(),
             });
         }
-        self.push(draft, &sql, true);
-        self.inherited = Some(sql);
+        self.push(open, &sql, true);
+        self.previous_sql = Some(sql);
         Ok(())
     }
 
     /// Completes the last changeset of the file.
     fn finish_last(&mut self) {
-        let Some(mut draft) = self.draft.take() else { return };
-        if draft.sql_text.is_empty() {
-            let sql = self.inherited.take().unwrap_or_default();
-            return self.push(draft, &sql, false);
+        let Some(mut open) = self.open.take() else { return };
+        if open.sql_text.is_empty() {
+            let sql = self.previous_sql.take().unwrap_or_default();
+            return self.push(open, &sql, false);
         }
-        let sql = trimmed(&draft.sql_text).to_owned();
-        if sql.ends_with("\n/") && !draft.sql.iter().any(|(name, _)| name == "endDelimiter") {
-            draft.sql.push(("endDelimiter".to_owned(), "\n/$".to_owned()));
+        let sql = java_trim(&open.sql_text).to_owned();
+        if sql.ends_with("\n/") && !open.sql_attributes.iter().any(|(name, _)| name == "endDelimiter") {
+            open.sql_attributes.push(("endDelimiter".to_owned(), "\n/$".to_owned()));
         }
-        self.push(draft, &sql, true);
+        self.push(open, &sql, true);
     }
 
-    fn push(&mut self, draft: Draft, sql: &str, with_rollback: bool) {
-        let mut set = draft.set;
-        set.children.extend(draft.checksums);
-        set.children.extend(draft.preconditions);
-        set.children.extend(draft.comment);
-        let mut change = element("sql", set.line, &[], Some(sql));
-        change.attributes = draft.sql;
-        set.children.push(change);
+    fn push(&mut self, set: OpenChangeSet, sql: &str, with_rollback: bool) {
+        let mut node = set.set;
+        node.children.extend(set.checksums);
+        node.children.extend(set.preconditions);
+        node.children.extend(set.comment);
+        let mut change = Node::element("sql", node.line, &[], Some(sql));
+        change.attributes = set.sql_attributes;
+        node.children.push(change);
         if with_rollback {
-            set.children.extend(rollback_of(&draft.rollback_text, set.line, draft.rollback));
+            node.children.extend(rollback(&set.rollback_text, node.line, set.rollback_attributes));
         }
-        self.nodes.push(set);
+        self.nodes.push(node);
     }
 
     fn formatting(&self, line: u32, expected: &'static str) -> LoadError {
@@ -312,24 +305,25 @@ impl Reader<'_> {
     }
 }
 
-const CHANGESET: &str = "--changeset <authorname>:<changesetId>";
+/// The syntax of the directive in error messages.
+const CHANGESET_SYNTAX: &str = "--changeset <authorname>:<changesetId>";
 
-/// The attributes of a changeset, in the form their values have.
-const SET_ATTRIBUTES: &[(&str, Form)] = &[
-    ("runOnChange", Form::Word),
-    ("runAlways", Form::Word),
-    ("runInTransaction", Form::Word),
-    ("failOnError", Form::Word),
-    ("runWith", Form::Expression),
-    ("contextFilter", Form::Quotable),
-    ("labels", Form::Quotable),
-    ("logicalFilePath", Form::Run),
-    ("dbms", Form::Databases),
-    ("ignore", Form::Word),
+/// The attributes of a changeset, with the syntax of their values.
+const SET_ATTRIBUTES: &[(&str, ValueSyntax)] = &[
+    ("runOnChange", ValueSyntax::Word),
+    ("runAlways", ValueSyntax::Word),
+    ("runInTransaction", ValueSyntax::Word),
+    ("failOnError", ValueSyntax::Word),
+    ("runWith", ValueSyntax::WordOrProperty),
+    ("contextFilter", ValueSyntax::QuotedOrToken),
+    ("labels", ValueSyntax::QuotedOrToken),
+    ("logicalFilePath", ValueSyntax::OptionalToken),
+    ("dbms", ValueSyntax::DatabaseList),
+    ("ignore", ValueSyntax::Word),
 ];
 
-/// Booleans are true only for `true`; other values are as written.
-fn truth(name: &str, value: &str) -> String {
+/// Writes a boolean as `true` or `false`: every value except `true` in any case is false. Values of other attributes stay unchanged.
+fn normalise_boolean(name: &str, value: &str) -> String {
     match name {
         "runOnChange" | "runAlways" | "runInTransaction" | "failOnError" | "splitStatements" | "ignore" => {
             value.eq_ignore_ascii_case("true").to_string()
@@ -342,9 +336,9 @@ fn truth(name: &str, value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Vec<Node>, String> {
+    fn read(body: &str) -> Result<Vec<Node>, LoadError> {
         let text = format!("\n -- Liquibase  formatted SQL\nignored\n{body}");
-        parse("a.sql", &text).map(|root| root.children).map_err(|error| error.to_string())
+        parse("a.sql", &text).map(|root| root.children)
     }
 
     fn one(body: &str) -> Node {
@@ -380,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_inside_are_told_from_sql() {
+    fn directives_are_distinguished_from_sql() {
         let set = one(
             "--comment: first\n--comment second\n --comment not in column one\n--validCheckSum: ANY\n--preconditions onFail:WARN\n\
              --precondition-sql-check expectedResult:'a b' select 1\n--precondition-table-exists table:t schema:s\n\
@@ -398,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn rollbacks_have_many_forms() {
+    fn each_form_of_a_rollback_is_read() {
         assert!(child(&one("x\n--rollback not required\n"), "rollback").children.is_empty());
         let reference = one("x\n--rollback changesetId:1 changesetAuthor:b changesetPath:c.sql\n");
         assert_eq!(child(&reference, "rollback").attribute("changeSetAuthor"), Some("b"));
@@ -407,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_changeset_without_a_line_takes_over_the_sql_before() {
+    fn a_last_changeset_without_a_line_gets_the_sql_before_it() {
         let sets = read("--changeset a:1\nselect 1\n--changeset a:2\n").unwrap();
         assert_eq!(child(&sets[1], "sql").text.as_deref(), Some("select 1"));
         let sets = read("--changeset a:1\nselect 1\n--changeset a:2\n\n").unwrap();
@@ -417,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_stand_in_front_of_their_changeset() {
+    fn properties_come_before_their_changeset() {
         let nodes =
             read("--changeset a:1\nselect 1\n--property name:n value:v dbms:postgresql global:false\n").unwrap();
         assert_eq!((nodes[0].name.as_str(), nodes[1].name.as_str()), ("property", "changeSet"));
@@ -426,8 +420,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_almost_a_directive_is_an_error_with_its_line() {
-        for (body, line, told) in [
+    fn a_malformed_directive_is_an_error_with_its_line() {
+        for (body, line, message) in [
             ("--changeset a: 1\nx", 4, "<authorname>"),
             ("--changeset a\n", 4, "<authorname>"),
             ("-changeset a:1\n", 4, "<authorname>"),
@@ -448,8 +442,8 @@ mod tests {
             ("--changeset a:1\n/* liquibase rollback\nx", 5, "not closed"),
             ("--changeset a:1\n--changeset a:2\n", 4, "No SQL for changeset a.sql::1::a"),
         ] {
-            let error = read(body).unwrap_err();
-            assert!(error.contains(told) && error.contains(&format!("line {line}")), "{body:?}: {error}");
+            let error = read(body).unwrap_err().to_string();
+            assert!(error.contains(message) && error.contains(&format!("line {line}")), "{body:?}: {error}");
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a YAML 1.1 scalar without quotes means, as text.
+//! The value of a YAML 1.1 scalar without quotes, as text.
 //!
-//! Liquibase reads YAML (and JSON) into Java values and turns those back into text, so a changelog's `0010` is `8` and its `1.50` is
-//! `1.5` in checksums and in SQL. The rules here are those of YAML 1.1 with Java's spelling of numbers and dates; times are UTC.
+//! Liquibase parses YAML and JSON into Java values and prints them again, so `0010` in a changelog is `8` in checksums and SQL, and `1.50` is
+//! `1.5`. The rules are those of YAML 1.1, with Java's format of numbers and dates. Times are UTC.
 
-/// The text of a plain scalar; none for a null.
+/// The text of a plain scalar; `None` for a null.
 pub(super) fn plain(text: &str, key: &str) -> Option<String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return None,
@@ -15,27 +15,27 @@ pub(super) fn plain(text: &str, key: &str) -> Option<String> {
     Some(read.unwrap_or_else(|| text.to_owned()))
 }
 
-/// Splits off the sign: whether it is negative, and the rest.
-fn signed(text: &str) -> (bool, &str) {
+/// Whether the number is negative, and the text without the sign.
+fn split_sign(text: &str) -> (bool, &str) {
     match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     }
 }
 
-fn all(text: &str, belongs: fn(char) -> bool) -> bool {
+fn is_all(text: &str, belongs: fn(char) -> bool) -> bool {
     !text.is_empty() && text.chars().all(belongs)
 }
 
-/// Binary, octal (a leading zero), decimal, hexadecimal and sexagesimal numbers, `_` between digits.
+/// Binary, octal (with a leading zero), decimal, hexadecimal and sexagesimal integers, with `_` between digits.
 fn integer(text: &str) -> Option<String> {
-    let (negative, digits) = signed(text);
+    let (negative, digits) = split_sign(text);
     let plain = digits.replace('_', "");
-    let value = if let Some(binary) = plain.strip_prefix("0b").filter(|rest| all(rest, |c| matches!(c, '0' | '1'))) {
+    let value = if let Some(binary) = plain.strip_prefix("0b").filter(|rest| is_all(rest, |c| matches!(c, '0' | '1'))) {
         i128::from_str_radix(binary, 2).ok()?
-    } else if let Some(hex) = plain.strip_prefix("0x").filter(|rest| all(rest, |c| c.is_ascii_hexdigit())) {
+    } else if let Some(hex) = plain.strip_prefix("0x").filter(|rest| is_all(rest, |c| c.is_ascii_hexdigit())) {
         i128::from_str_radix(hex, 16).ok()?
-    } else if digits.starts_with('0') && plain.len() > 1 && all(&plain, |c| matches!(c, '0'..='7')) {
+    } else if digits.starts_with('0') && plain.len() > 1 && is_all(&plain, |c| matches!(c, '0'..='7')) {
         i128::from_str_radix(&plain, 8).ok()?
     } else if digits.starts_with(|c: char| c.is_ascii_digit()) && (plain == "0" || !plain.starts_with('0')) {
         sexagesimal(&plain)?
@@ -49,7 +49,7 @@ fn integer(text: &str) -> Option<String> {
 fn sexagesimal(text: &str) -> Option<i128> {
     let mut value: i128 = 0;
     for (index, part) in text.split(':').enumerate() {
-        let digits = all(part, |c| c.is_ascii_digit());
+        let digits = is_all(part, |c| c.is_ascii_digit());
         let part: i128 = if digits { part.parse().ok()? } else { return None };
         if index > 0 && part > 59 {
             return None;
@@ -61,7 +61,7 @@ fn sexagesimal(text: &str) -> Option<i128> {
 
 /// Numbers with a point or an exponent, infinities and `.nan`.
 fn float(text: &str) -> Option<String> {
-    let (negative, rest) = signed(text);
+    let (negative, rest) = split_sign(text);
     let sign = if negative { "-" } else { "" };
     match rest {
         ".inf" | ".Inf" | ".INF" => return Some(format!("{sign}Infinity")),
@@ -73,7 +73,7 @@ fn float(text: &str) -> Option<String> {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (plain.as_str(), None),
     };
-    if exponent.is_some_and(|exponent| !all(signed(exponent).1, |c| c.is_ascii_digit())) {
+    if exponent.is_some_and(|exponent| !is_all(split_sign(exponent).1, |c| c.is_ascii_digit())) {
         return None;
     }
     let (whole, fraction) = match mantissa.split_once('.') {
@@ -95,7 +95,7 @@ fn float(text: &str) -> Option<String> {
     Some(java_double(if negative { -value } else { value }))
 }
 
-/// A number as Java writes it: `1.0E10` from ten million on and below a thousandth, else `1.0`.
+/// A number as Java prints it: `1.0E10` from ten million and below one thousandth, else `1.0`.
 fn java_double(value: f64) -> String {
     if value.is_infinite() {
         return if value < 0.0 { "-Infinity" } else { "Infinity" }.to_owned();
@@ -113,43 +113,43 @@ fn java_double(value: f64) -> String {
     }
 }
 
-/// The parts of a date: year, month, day.
-type Day = (i64, i64, i64);
+/// Year, month and day.
+type Date = (i64, i64, i64);
 
-/// Dates and times. A field that takes a date gets the ISO form; any other gets what Java makes of it.
+/// Dates and times. A date field gets the ISO format, other fields the format in which Java prints a date.
 fn timestamp(text: &str, key: &str) -> Option<String> {
-    let (day, rest) = day(text)?;
+    let (date, rest) = leading_date(text)?;
     let is_date_field = key.to_ascii_lowercase().ends_with("date");
     if rest.is_empty() {
-        // Only two-digit months and days make a date without a time.
-        return (text.len() == 10).then(|| written(day, 0, is_date_field));
+        // Without a time, month and day must have two digits.
+        return (text.len() == 10).then(|| utc_timestamp(date, 0, is_date_field));
     }
     let rest = rest.strip_prefix(['T', 't']).unwrap_or_else(|| rest.trim_start_matches([' ', '\t']));
     let (seconds, zone) = clock(rest)?;
     match zone {
-        // Java keeps the fraction of a second out.
+        // Java does not print the fraction of a second.
         None => {
             let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
             let separator = if is_date_field { 'T' } else { ' ' };
-            Some(format!("{:04}-{:02}-{:02}{separator}{h:02}:{m:02}:{s:02}", day.0, day.1, day.2))
+            Some(format!("{:04}-{:02}-{:02}{separator}{h:02}:{m:02}:{s:02}", date.0, date.1, date.2))
         }
-        Some(offset) => Some(written(day, seconds - offset, is_date_field)),
+        Some(offset) => Some(utc_timestamp(date, seconds - offset, is_date_field)),
     }
 }
 
-/// Year, month and day at the start of a text, and what follows.
-fn day(text: &str) -> Option<(Day, &str)> {
-    let (year, rest) = number(text, 4, 4)?;
-    let (month, rest) = number(rest.strip_prefix('-')?, 1, 2)?;
-    let (day, rest) = number(rest.strip_prefix('-')?, 1, 2)?;
+/// Splits off the date at the start of a text.
+fn leading_date(text: &str) -> Option<(Date, &str)> {
+    let (year, rest) = leading_number(text, 4, 4)?;
+    let (month, rest) = leading_number(rest.strip_prefix('-')?, 1, 2)?;
+    let (day, rest) = leading_number(rest.strip_prefix('-')?, 1, 2)?;
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(((year, month, day), rest))
 }
 
-/// Seconds since midnight, and the offset from UTC in seconds if one is given (`Z` counts as none, as in Liquibase).
+/// Seconds since midnight, and the offset from UTC in seconds if there is one. As in Liquibase, `Z` is no offset.
 fn clock(text: &str) -> Option<(i64, Option<i64>)> {
-    let (hour, rest) = number(text, 1, 2)?;
-    let (minute, rest) = number(rest.strip_prefix(':')?, 2, 2)?;
-    let (second, rest) = number(rest.strip_prefix(':')?, 2, 2)?;
+    let (hour, rest) = leading_number(text, 1, 2)?;
+    let (minute, rest) = leading_number(rest.strip_prefix(':')?, 2, 2)?;
+    let (second, rest) = leading_number(rest.strip_prefix(':')?, 2, 2)?;
     let rest = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,
@@ -164,29 +164,29 @@ fn clock(text: &str) -> Option<(i64, Option<i64>)> {
         '-' => -1,
         _ => return None,
     };
-    let (hours, rest) = number(&zone[1..], 1, 2)?;
+    let (hours, rest) = leading_number(&zone[1..], 1, 2)?;
     let minutes = match rest.strip_prefix(':') {
-        Some(rest) => number(rest, 2, 2).filter(|(_, rest)| rest.is_empty())?.0,
+        Some(rest) => leading_number(rest, 2, 2).filter(|(_, rest)| rest.is_empty())?.0,
         None if rest.is_empty() => 0,
         None => return None,
     };
     Some((seconds, Some(sign * (hours * 3600 + minutes * 60))))
 }
 
-/// Between `least` and `most` digits at the start of a text, and what follows.
-fn number(text: &str, least: usize, most: usize) -> Option<(i64, &str)> {
-    let length = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
-    if length < least {
+/// Splits off a number of `min_digits` to `max_digits` digits at the start of a text.
+fn leading_number(text: &str, min_digits: usize, max_digits: usize) -> Option<(i64, &str)> {
+    let length = text.bytes().take(max_digits).take_while(u8::is_ascii_digit).count();
+    if length < min_digits {
         return None;
     }
     Some((text[..length].parse().ok()?, &text[length..]))
 }
 
-/// A moment in UTC: `2020-01-31T00:00:00`, or Java's `Fri Jan 31 00:00:00 UTC 2020`.
-fn written(day: Day, seconds: i64, iso: bool) -> String {
-    let days = days_since_epoch(day) + seconds.div_euclid(86_400);
+/// A time in UTC: `2020-01-31T00:00:00`, or Java's `Fri Jan 31 00:00:00 UTC 2020`.
+fn utc_timestamp(date: Date, seconds: i64, iso: bool) -> String {
+    let days = days_since_epoch(date) + seconds.div_euclid(86_400);
     let seconds = seconds.rem_euclid(86_400);
-    let (year, month, day) = day_of(days);
+    let (year, month, day) = date_of(days);
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if iso {
         return format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}");
@@ -199,15 +199,15 @@ fn written(day: Day, seconds: i64, iso: bool) -> String {
     format!("{weekday} {month} {day:02} {h:02}:{m:02}:{s:02} UTC {year}")
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar; a day past the end of its month runs over into the next.
-fn days_since_epoch((year, month, day): Day) -> i64 {
+/// Days from 1970-01-01 to a date of the Gregorian calendar. A day after the end of the month is one of the next month, as in Java.
+fn days_since_epoch((year, month, day): Date) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-fn day_of(days: i64) -> Day {
+fn date_of(days: i64) -> Date {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalars_become_what_java_makes_of_them() {
+    fn scalars_are_printed_like_in_java() {
         for (written, text) in [
             ("1.50", "1.5"),
             ("1.0", "1.0"),

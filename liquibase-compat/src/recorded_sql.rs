@@ -1,4 +1,4 @@
-//! The SQL of every change as the real Liquibase wrote it, compared with ours.
+//! Compares the SQL of every change with the SQL that the real Liquibase recorded.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::changelog::Changelog;
 use crate::options::Options;
 use crate::source::DirectorySource;
 
-/// What differs from Liquibase's SQL on purpose, or because it was masked in the recording.
-const OTHERWISE: &[(&str, &str)] = &[
-    ("err-loaddata-text-autotype", "the file is looked for before the SQL is written"),
-    ("xml-value-files", "a value out of a file is written as a literal, not as a prepared statement"),
+/// Cases that differ from Liquibase's SQL on purpose, or because the recording masks the difference, and why.
+const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
+    ("err-loaddata-text-autotype", "the file is looked up before the SQL is written"),
+    ("xml-value-files", "a value from a file is written as a literal, not as a parameter of a prepared statement"),
     ("xml-loaddata-types", "times are masked"),
     ("xml-checksum-attr-variants", "times are masked"),
     ("xml-sql", "the script repeats the delimiter"),
@@ -20,7 +20,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("yaml-scalars", "times are masked"),
 ];
 
-/// The statements that the recorded script has for a changeset, without what it writes for itself.
+/// The statements of a changeset in a recorded script, without those for the history.
 fn recorded(script: &str, id: &str, comments: &str) -> Option<String> {
     let start = script.find(&format!("-- Changeset {id}\n"))?;
     let rest = script[start..].split_once('\n').map(|(_, rest)| rest)?;
@@ -29,16 +29,16 @@ fn recorded(script: &str, id: &str, comments: &str) -> Option<String> {
     let comment = |line: &str| line.strip_prefix("-- ").is_some_and(|text| comments.lines().any(|one| one == text));
     let noise = |line: &str| line.starts_with("SET SEARCH_PATH") || line.starts_with("-- WARNING") || comment(line);
     let lines: Vec<&str> = rest[..end].lines().filter(|line| !noise(line)).collect();
-    Some(spelled(&lines.join("\n")))
+    Some(normalise(&lines.join("\n")))
 }
 
-/// Blanks, and the semicolons between statements, do not count.
-fn spelled(sql: &str) -> String {
+/// Blanks and semicolons are ignored in the comparison.
+fn normalise(sql: &str) -> String {
     sql.replace(';', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn sql_is_that_of_liquibase() {
+fn generated_sql_equals_the_recorded_sql_of_liquibase() {
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut compared = 0;
     let mut found = Vec::new();
@@ -46,7 +46,9 @@ fn sql_is_that_of_liquibase() {
         let golden: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
         let (Some(case), Some(file)) = (golden["case"].as_str(), golden["changelog"].as_str()) else { continue };
         let script = golden["update_sql"]["stdout"].as_str().or_else(|| golden["update_sql"]["sql"].as_str());
-        let Some(script) = script.filter(|_| !OTHERWISE.iter().any(|(name, _)| *name == case)) else { continue };
+        let Some(script) = script.filter(|_| !KNOWN_DIFFERENCES.iter().any(|(name, _)| *name == case)) else {
+            continue;
+        };
         let mut options = Options::default();
         for argument in golden["update"]["args"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if let Some(contexts) = argument.strip_prefix("--contexts=") {
@@ -62,7 +64,7 @@ fn sql_is_that_of_liquibase() {
             let Some(recorded) = recorded(script, &set.id.to_string(), &set.comments) else { continue };
             let Ok(statements) = set.statements("public") else { continue };
             compared += 1;
-            let ours = spelled(&statements.join("; "));
+            let ours = normalise(&statements.join("; "));
             if ours != recorded {
                 found.push(format!("{case} {}:\n  {ours}\n  {recorded}", set.id));
             }

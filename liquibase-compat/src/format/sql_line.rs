@@ -1,9 +1,9 @@
-//! Recognising the lines of formatted SQL, and finding `name:value` in them.
+//! Recognises the lines of formatted SQL, and finds `name:value` in them.
 //!
-//! Every word ignores case. A directive is a comment line that begins with a known word; how many dashes and blanks it may have
-//! differs from word to word, as in Liquibase.
+//! Words ignore case. A directive is a comment line that begins with a known word. The number of dashes and blanks that it may have differs
+//! between the words, as in Liquibase.
 
-/// Blanks as the directives know them.
+/// The blanks of Liquibase's grammar; others are part of a word.
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\u{b}' | '\u{c}' | '\r')
 }
@@ -12,23 +12,23 @@ pub(super) fn trim_start(text: &str) -> &str {
     text.trim_start_matches(is_blank)
 }
 
-/// The text after `word`, if `text` begins with it.
+/// The text after `word`, if `text` begins with the word.
 fn after<'l>(text: &'l str, word: &str) -> Option<&'l str> {
     let head = text.get(..word.len())?;
     head.eq_ignore_ascii_case(word).then(|| &text[word.len()..])
 }
 
-/// What follows `--word`; the dashes may be indented.
+/// The text after `--word`. The dashes may be indented.
 pub(super) fn directive<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     directive_at_start(trim_start(line), word)
 }
 
-/// What follows `--word`; the dashes must be the first characters.
+/// The text after `--word`. The dashes must be the first characters.
 pub(super) fn directive_at_start<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     after(trim_start(line.strip_prefix("--")?), word)
 }
 
-/// What follows `-word`, which is a directive that lacks a dash.
+/// The text after `-word`, a directive that lacks a dash.
 pub(super) fn one_dash<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     after(trim_start(line.strip_prefix('-')?), word)
 }
@@ -53,12 +53,12 @@ pub(super) fn closes_rollback(line: &str) -> Option<&str> {
     line.trim_end_matches(is_blank).strip_suffix("*/")
 }
 
-/// Whether at least one blank is in front.
+/// Whether the text begins with a blank.
 pub(super) fn begins_blank(text: &str) -> bool {
     text.starts_with(is_blank)
 }
 
-/// A text in quotes or up to a blank, and the rest: `"a b" c`.
+/// Splits off the first word, which may be in quotes: `"a b" c`.
 pub(super) fn word(text: &str) -> (&str, &str) {
     let quoted = text.strip_prefix('"').and_then(|rest| rest.find('"')).filter(|end| *end > 0);
     let end = match quoted {
@@ -68,66 +68,68 @@ pub(super) fn word(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// The same without quotes around it.
+/// Removes quotes around a text.
 pub(super) fn unquoted(text: &str) -> &str {
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     inner.unwrap_or(text)
 }
 
-/// How the value of an attribute is written.
+/// The syntax of an attribute's value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum ValueSyntax {
     /// Letters, digits and underscores.
     Word,
-    /// Up to the next blank, or nothing.
-    Run,
-    /// Blanks, then at least one character that is none.
-    Filled,
-    /// In quotes, or up to the next blank.
-    Quotable,
-    /// Names of databases: at least two characters.
-    Databases,
-    /// A word, with `${}` in it.
-    Expression,
+    /// Everything up to the next blank; may be empty.
+    OptionalToken,
+    /// As `OptionalToken`, but not empty and after any blanks.
+    Token,
+    /// A text in quotes, or everything up to the next blank.
+    QuotedOrToken,
+    /// Names of databases with at least two characters.
+    DatabaseList,
+    /// A word that may contain `${}`.
+    WordOrProperty,
 }
 
-/// The value of the last `name:value` of a line, wherever it stands, even inside of another name.
-pub(super) fn attribute<'l>(line: &'l str, name: &str, form: Form) -> Option<&'l str> {
+/// The value of the last `name:value` in a line. As in Liquibase, `name` may be the end of another name.
+pub(super) fn attribute<'l>(line: &'l str, name: &str, syntax: ValueSyntax) -> Option<&'l str> {
     let lower = line.to_ascii_lowercase();
     let wanted = format!("{}:", name.to_ascii_lowercase());
     let mut end = lower.len();
     while let Some(start) = lower[..end].rfind(&wanted) {
-        if let Some(value) = value(&line[start + wanted.len()..], form) {
+        if let Some(value) = value(&line[start + wanted.len()..], syntax) {
             return Some(value);
         }
-        // One character less of the match, so that an overlapping earlier one is found, too.
+        // The next search includes all but the last character of this match, to find one that overlaps it.
         end = start + wanted.len() - 1;
     }
     None
 }
 
-fn value(text: &str, form: Form) -> Option<&str> {
+fn value(text: &str, syntax: ValueSyntax) -> Option<&str> {
     let run = |text: &str, belongs: fn(char) -> bool| text.find(|c| !belongs(c)).unwrap_or(text.len());
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let (text, length, least) = match form {
-        Form::Word => (text, run(text, is_word), 1),
-        Form::Run => (text, run(text, |c| !is_blank(c)), 0),
-        Form::Filled => {
+    let (text, length, min_length) = match syntax {
+        ValueSyntax::Word => (text, run(text, is_word), 1),
+        ValueSyntax::OptionalToken => (text, run(text, |c| !is_blank(c)), 0),
+        ValueSyntax::Token => {
             let text = trim_start(text);
             (text, run(text, |c| !is_blank(c)), 1)
         }
-        Form::Quotable => {
+        ValueSyntax::QuotedOrToken => {
             let quoted = text.strip_prefix('"').and_then(|rest| rest.find('"')).map(|end| end + 2);
             (text, quoted.unwrap_or_else(|| run(text, |c| !is_blank(c))), 0)
         }
-        Form::Databases => {
+        ValueSyntax::DatabaseList => {
             let first = text.chars().next().filter(|c| *c != ',')?.len_utf8();
             let more = run(&text[first..], |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '!' | ','));
             (text, first + more, first + 1)
         }
-        Form::Expression => (text, run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '{' | '}')), 1),
+        ValueSyntax::WordOrProperty => {
+            (text, run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '{' | '}')), 1)
+        }
     };
-    (length >= least).then(|| &text[..length])
+    (length >= min_length).then(|| &text[..length])
 }
 
 #[cfg(test)]
@@ -135,15 +137,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_value_counts_even_inside_of_another_name() {
+    fn the_last_value_is_used_even_inside_another_name() {
         let line = "--changeset a:1 endDelimiter:; rollbackEndDelimiter:@ context:\"a b\" labels:x, y dbms:!oracle,h2 runAlways:";
-        assert_eq!(attribute(line, "endDelimiter", Form::Run), Some("@"));
-        assert_eq!(attribute(line, "context", Form::Quotable), Some("\"a b\""));
-        assert_eq!(attribute(line, "labels", Form::Quotable), Some("x,"));
-        assert_eq!(attribute(line, "dbms", Form::Databases), Some("!oracle,h2"));
-        assert_eq!(attribute(line, "RUNALWAYS", Form::Word), None);
-        assert_eq!(attribute("dbms:a dbms:,x", "dbms", Form::Databases), None);
-        assert_eq!(attribute("name:  x value:y", "name", Form::Filled), Some("x"));
+        assert_eq!(attribute(line, "endDelimiter", ValueSyntax::OptionalToken), Some("@"));
+        assert_eq!(attribute(line, "context", ValueSyntax::QuotedOrToken), Some("\"a b\""));
+        assert_eq!(attribute(line, "labels", ValueSyntax::QuotedOrToken), Some("x,"));
+        assert_eq!(attribute(line, "dbms", ValueSyntax::DatabaseList), Some("!oracle,h2"));
+        assert_eq!(attribute(line, "RUNALWAYS", ValueSyntax::Word), None);
+        assert_eq!(attribute("dbms:a dbms:,x", "dbms", ValueSyntax::DatabaseList), None);
+        assert_eq!(attribute("name:  x value:y", "name", ValueSyntax::Token), Some("x"));
     }
 
     #[test]

@@ -1,0 +1,42 @@
+//! Why a change has no SQL. The texts are Liquibase's, including the names of its exceptions, because people search for them.
+
+use std::sync::Arc;
+
+use super::load::LoadDataError;
+use crate::file_content::FileError;
+
+/// Why a change that passed validation has no SQL, or no inverse.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// A file that the change names cannot be used.
+    #[error(transparent)]
+    File(#[from] Arc<FileError>),
+    /// The data file of `loadData` or `loadUpdateData` cannot be loaded.
+    #[error(transparent)]
+    LoadData(#[from] LoadDataError),
+    /// A `stop` change ends the run.
+    #[error("liquibase.change.core.StopChange$StopChangeException: {message}")]
+    Stopped {
+        /// The message of the change.
+        message: String,
+    },
+    /// The target of an `output` change is unknown.
+    #[error("liquibase.exception.UnexpectedLiquibaseException: Unknown target: {target}")]
+    UnknownOutputTarget {
+        /// The target in the changelog.
+        target: String,
+    },
+    /// The change would run Java or a program, which this crate does not do.
+    #[error("{problem}")]
+    Unsupported {
+        /// The problem that validation reports for it.
+        problem: String,
+    },
+    /// The change cannot be rolled back.
+    #[error("No inverse to liquibase.change.core.{class} created")]
+    NoInverse {
+        /// Liquibase's class name of the change type.
+        class: &'static str,
+    },
+}

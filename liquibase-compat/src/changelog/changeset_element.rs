@@ -1,0 +1,166 @@
+//! Reads a `<changeSet>` element.
+
+use super::attributes::{bad_value, boolean, check_attributes, context, labels, needed, quoting};
+use crate::change::Change;
+use crate::changeset::{ChangeSet, OnValidationFail, RollbackPart};
+use crate::changeset_id::{ChangeSetId, MISSING_ID};
+use crate::checksum::Checksum;
+use crate::load_error::{LoadError, Location};
+use crate::modify_sql;
+use crate::node::Node;
+use crate::path;
+use crate::precondition::Preconditions;
+use crate::properties::Properties;
+use crate::sql::Quoting;
+
+/// The attributes of `<changeSet>`.
+const ATTRIBUTES: &[&str] = &[
+    "id",
+    "author",
+    "context",
+    "contextFilter",
+    "labels",
+    "dbms",
+    "runAlways",
+    "runOnChange",
+    "failOnError",
+    "runInTransaction",
+    "logicalFilePath",
+    "objectQuotingStrategy",
+    "onValidationFail",
+    "runOrder",
+    "ignore",
+    "created",
+    "runWith",
+    "runWithSpoolFile",
+];
+
+/// What a changeset inherits from its file and the files that include it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inherited {
+    /// The path that the history stores, unless the changeset has its own.
+    pub(super) file: String,
+    /// Innermost first.
+    pub(super) contexts: Vec<String>,
+    /// Outermost first.
+    pub(super) labels: Vec<String>,
+    pub(super) ignore: bool,
+    pub(super) quoting: Quoting,
+}
+
+/// The position of a changeset in the run (`runOrder`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RunOrder {
+    First,
+    Middle,
+    Last,
+}
+
+/// Reads a `<changeSet>` after its properties were replaced.
+pub(super) fn read(
+    node: &Node,
+    at: &Location,
+    inherited: &Inherited,
+    properties: &Properties,
+) -> Result<(RunOrder, ChangeSet), LoadError> {
+    let (id, author) = identity(node, at)?;
+    let at = &Location { changeset: Some(format!("{id}::{author}")), ..at.clone() };
+    check_attributes(node, at, ATTRIBUTES)?;
+    let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&inherited.file);
+    let mut set = ChangeSet {
+        id: ChangeSetId { file: path::normalise(file), id, author },
+        contexts: inherited.contexts.iter().cloned().chain(context(node)).collect(),
+        labels: inherited.labels.iter().cloned().chain(labels(node)).collect(),
+        dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
+        ignore: inherited.ignore || boolean(node, "ignore", false, at)?,
+        run_always: boolean(node, "runAlways", false, at)?,
+        run_on_change: boolean(node, "runOnChange", false, at)?,
+        fail_on_error: boolean(node, "failOnError", true, at)?,
+        run_with: node.attribute("runWith").filter(|with| !with.is_empty() && *with != "jdbc").map(str::to_owned),
+        run_in_transaction: boolean(node, "runInTransaction", true, at)?,
+        on_validation_fail: on_validation_fail(node, at)?,
+        quoting: quoting(node, inherited.quoting, at)?,
+        comments: String::new(),
+        valid_checksums: Vec::new(),
+        preconditions: None,
+        changes: Vec::new(),
+        visitors: Vec::new(),
+        rollback: None,
+    };
+    for child in &node.children {
+        read_child(&mut set, child, at, properties)?;
+    }
+    Ok((run_order(node, at)?, set))
+}
+
+/// The id and the author. In YAML and JSON, which have no schema, validation reports a missing one.
+fn identity(node: &Node, at: &Location) -> Result<(String, String), LoadError> {
+    if !node.lenient {
+        return Ok((needed(node, "id", at)?.to_owned(), needed(node, "author", at)?.to_owned()));
+    }
+    let or_null = |name: &str| node.attribute(name).unwrap_or(MISSING_ID).to_owned();
+    Ok((or_null("id"), or_null("author")))
+}
+
+fn read_child(set: &mut ChangeSet, child: &Node, at: &Location, properties: &Properties) -> Result<(), LoadError> {
+    let text = child.text.as_deref().unwrap_or_default().trim();
+    match child.name.as_str() {
+        "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
+        "comment" => set.comments.push_str(&format!("\n{text}")),
+        "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
+        "preConditions" => {
+            let file = set.id.file.clone();
+            set.preconditions = Some(Preconditions::read(child, at, &file, &|name| properties.get(name))?);
+        }
+        "rollback" => {
+            let parts = rollback(child, at, &set.id.file)?;
+            set.rollback.get_or_insert_default().extend(parts);
+        }
+        "modifySql" => set.visitors.extend(modify_sql::read(child, at)?),
+        name if is_unknown_attribute(child, name) => {
+            tracing::warn!(place = %at, name, "no change of that name; it is left out");
+        }
+        _ => set.changes.push(Change::read(child, at)?),
+    }
+    Ok(())
+}
+
+/// Whether a child in YAML or JSON is only a text and not a change. Liquibase treats it as an unknown attribute and ignores it.
+fn is_unknown_attribute(child: &Node, name: &str) -> bool {
+    let is_text = child.children.is_empty() && child.attributes.is_empty() && child.text.is_some();
+    child.lenient && is_text && !Change::is_known(name)
+}
+
+fn rollback(node: &Node, at: &Location, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
+    if let Some(id) = node.attribute("changeSetId") {
+        let at = Location { line: node.line, ..at.clone() };
+        return Ok(vec![RollbackPart::Reference(ChangeSetId {
+            file: path::normalise(node.attribute("changeSetPath").unwrap_or(file)),
+            id: id.to_owned(),
+            author: needed(node, "changeSetAuthor", &at)?.to_owned(),
+        })]);
+    }
+    let mut parts: Vec<RollbackPart> = Vec::new();
+    for child in node.children.iter().filter(|child| child.name != "comment") {
+        parts.push(RollbackPart::Change(Change::read(child, at)?));
+    }
+    parts.extend(node.text.iter().cloned().map(RollbackPart::Sql));
+    Ok(parts)
+}
+
+fn on_validation_fail(node: &Node, at: &Location) -> Result<OnValidationFail, LoadError> {
+    match node.attribute("onValidationFail") {
+        None | Some("HALT") => Ok(OnValidationFail::Halt),
+        Some("MARK_RAN") => Ok(OnValidationFail::MarkRan),
+        Some(value) => Err(bad_value(node, "onValidationFail", value, "HALT, MARK_RAN", at)),
+    }
+}
+
+fn run_order(node: &Node, at: &Location) -> Result<RunOrder, LoadError> {
+    match node.attribute("runOrder").map(str::to_lowercase).as_deref() {
+        None => Ok(RunOrder::Middle),
+        Some("first") => Ok(RunOrder::First),
+        Some("last") => Ok(RunOrder::Last),
+        Some(value) => Err(bad_value(node, "runOrder", value, "first, last", at)),
+    }
+}
