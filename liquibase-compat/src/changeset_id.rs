@@ -1,14 +1,14 @@
 //! How a changeset is identified.
 //!
-//! A changeset has no number of its own: its file, id and author together identify it. [`ChangeSetId`] keeps them as written, because
-//! they are stored and shown so; [`ChangeSetKey`] is the form that is compared, because Liquibase finds a changeset in the history by
-//! any spelling of its path and in any case.
+//! A changeset is identified by its file, id and author together. [`ChangeSetId`] keeps them as written, for the history and for messages.
+//! [`ChangeSetKey`] is the form for comparison, because Liquibase finds a changeset in the history by any spelling of its path and in any
+//! case.
 
 use std::fmt;
 
 use crate::path;
 
-/// What Liquibase shows for an id or author that is missing. Validation refuses it.
+/// The text that Liquibase shows for a missing id or author. Validation refuses it.
 pub(crate) const MISSING_ID: &str = "null";
 
 /// The identity of a changeset as written; displayed as `file::id::author`.

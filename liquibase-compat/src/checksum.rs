@@ -13,6 +13,7 @@ use crate::fields::{FieldValue, Fields};
 
 /// The rules by which a checksum is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ChecksumVersion {
     /// Liquibase 3.5 to 4.21.
     V8,

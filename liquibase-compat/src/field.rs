@@ -40,7 +40,7 @@ pub(crate) struct Field {
     pub(crate) kind: FieldKind,
     /// Validation reports a problem if the field is missing.
     pub(crate) required: bool,
-    /// The default that Liquibase sets when it reads the element, and that therefore counts in checksums.
+    /// The default that Liquibase sets when it reads the element. It is therefore part of checksums.
     pub(crate) initial: Option<&'static str>,
 }
 

@@ -26,36 +26,37 @@ impl fmt::Display for Location {
     }
 }
 
-/// Why a changelog cannot be read. Nothing has been done to any database.
+/// Why a changelog cannot be loaded. Loading does not use a database, so nothing was changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
-    /// The changelog itself, or a file it names, cannot be had.
+    /// The changelog, or a file that it names, cannot be read.
     #[error("{}{source}", named_at(.at))]
     File {
-        /// Where it is named; none for the root changelog.
+        /// Where the file is named; `None` for the root changelog.
         at: Option<Location>,
-        /// What is the matter with it.
+        /// The error of the source.
         source: SourceError,
     },
-    /// The file's ending names no syntax that is known.
+    /// The suffix of the file is that of no known syntax.
     #[error("{file}: the ending names no changelog format; known are .xml, .yaml, .yml, .json, .sql")]
     UnknownFormat {
         /// The file.
         file: String,
     },
-    /// The file does not follow its syntax.
+    /// The file violates its syntax.
     #[error("{file} line {line} column {column}: {reason}")]
     Syntax {
         /// The file.
         file: String,
-        /// 1-based.
+        /// The line, 1-based.
         line: u32,
-        /// 1-based.
+        /// The column, 1-based.
         column: u32,
-        /// What is wrong, and what to do.
+        /// The error, and how to correct it.
         reason: String,
     },
-    /// A line of formatted SQL looks like a directive and is none.
+    /// A line of formatted SQL resembles a directive and is malformed.
     #[error(
         "Unexpected formatting in formatted changelog '{file}' at line {line}.\nFormatted SQL changelogs require known formats, \
          such as '{expected}' and others to be recognized and run."
@@ -63,46 +64,46 @@ pub enum LoadError {
     Formatting {
         /// The file.
         file: String,
-        /// 1-based.
+        /// The line, 1-based.
         line: u32,
-        /// What the line should have looked like.
+        /// The syntax of the directive.
         expected: &'static str,
     },
-    /// A changeset of formatted SQL is followed by another one at once.
+    /// A changeset of formatted SQL contains no SQL.
     #[error("No SQL for changeset {file}::{id}::{author}; write it below line {line}, or remove the changeset")]
     NoSql {
         /// The file.
         file: String,
-        /// Its line, 1-based.
+        /// The line of the changeset, 1-based.
         line: u32,
-        /// Its id.
+        /// The id of the changeset.
         id: String,
-        /// Its author.
+        /// The author of the changeset.
         author: String,
     },
-    /// Elements are nested too deep.
+    /// Elements are nested deeper than the limit.
     #[error("{file} line {line}: nested deeper than {limit} levels; flatten it")]
     TooDeep {
         /// The file.
         file: String,
-        /// 1-based.
+        /// The line, 1-based.
         line: u32,
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// Files include each other in a circle, or too deep.
+    /// Includes are nested deeper than the limit, or there are too many. The usual cause is a cycle.
     #[error(
         "{at}: including {file} goes more than {limit} files deep, or includes thousands of files; do they include each other?"
     )]
     IncludeTooDeep {
         /// Where the include is.
         at: Box<Location>,
-        /// The file that would be one too many.
+        /// The file that exceeds the limit.
         file: String,
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// `includeAll` found nothing.
+    /// `includeAll` found no changelog.
     #[error("{at}: there is no changelog below {directory}; set errorIfMissingOrEmpty=\"false\" if that is right")]
     IncludeAllEmpty {
         /// Where the includeAll is.
@@ -110,46 +111,46 @@ pub enum LoadError {
         /// The directory.
         directory: String,
     },
-    /// A property refers to itself, or grows without end.
+    /// A property refers to itself, or its expansion exceeds a limit.
     #[error("{file} line {line}: the property {name} refers to itself; give it a plain value")]
     EndlessProperty {
         /// The file.
         file: String,
-        /// 1-based.
+        /// The line, 1-based.
         line: u32,
         /// The property.
         name: String,
     },
-    /// A change of a type that does not exist or is not supported.
+    /// A change has an unknown type.
     #[error("{at}: unknown change type '{name}'; check its spelling, or write it as <sql>")]
     UnknownChange {
         /// Where it is.
         at: Box<Location>,
-        /// The name found.
+        /// The name of the element.
         name: String,
     },
-    /// An element that does not belong where it is.
+    /// An element is unknown at its position.
     #[error("{at}: <{name}> is not known inside <{parent}>; known are: {known}")]
     UnknownElement {
         /// Where it is.
         at: Box<Location>,
-        /// The name found.
+        /// The name of the element.
         name: String,
-        /// The element around it.
+        /// The parent element.
         parent: String,
-        /// What could stand there.
+        /// The known names.
         known: String,
     },
-    /// An attribute that does not belong where it is.
+    /// An element has an unknown attribute.
     #[error("{at}: <{element}> has no attribute '{name}'; known are: {known}")]
     UnknownAttribute {
         /// Where it is.
         at: Box<Location>,
-        /// The name found.
+        /// The name of the attribute.
         name: String,
-        /// The element that has it.
+        /// The name of the element.
         element: String,
-        /// What could stand there.
+        /// The known names.
         known: String,
     },
     /// A required attribute or text is missing.
@@ -157,53 +158,53 @@ pub enum LoadError {
     Missing {
         /// Where it is missing.
         at: Box<Location>,
-        /// The element that lacks it.
+        /// The name of the element.
         element: String,
-        /// What is missing.
+        /// The name of the missing attribute, or `text`.
         name: String,
     },
-    /// A value that is none of those allowed.
+    /// An attribute has an invalid value.
     #[error("{at}: '{value}' is not allowed for {name} of <{element}>; allowed: {allowed}")]
     BadValue {
         /// Where it is.
         at: Box<Location>,
-        /// The element.
+        /// The name of the element.
         element: String,
-        /// The attribute.
+        /// The name of the attribute.
         name: String,
-        /// The value found.
+        /// The invalid value.
         value: String,
-        /// What is allowed.
+        /// The allowed values.
         allowed: String,
     },
-    /// An element stands where it must not.
+    /// An element is in the wrong order.
     #[error("{at}: <{name}> cannot stand here inside <{parent}>; the order is: {order}")]
     Misplaced {
         /// Where it is.
         at: Box<Location>,
-        /// The element.
+        /// The name of the element.
         name: String,
-        /// The element around it.
+        /// The parent element.
         parent: String,
-        /// What may stand where.
+        /// The required order.
         order: String,
     },
-    /// A rollback refers to a changeset that does not come before it.
+    /// A rollback refers to a changeset that does not exist before it.
     #[error("{at}: Change set {reference} does not exist; a rollback can refer to a changeset that stands before it")]
     UnknownReference {
         /// Where the rollback is.
         at: Box<Location>,
-        /// The changeset it refers to.
+        /// The changeset to which it refers.
         reference: Box<ChangeSetId>,
     },
-    /// Something Liquibase has and this crate refuses.
+    /// The changelog uses a feature of Liquibase that this crate does not support.
     #[error("{at}: {what} is not supported; {remedy}")]
     Unsupported {
         /// Where it is.
         at: Box<Location>,
-        /// What was asked for.
+        /// The feature.
         what: String,
-        /// What to do instead.
+        /// An alternative.
         remedy: String,
     },
 }

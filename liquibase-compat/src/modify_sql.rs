@@ -35,7 +35,7 @@ pub enum ModifySqlError {
         /// The regular expression.
         expression: String,
         /// The error of the regular expression engine.
-        source: fancy_regex::Error,
+        source: Box<fancy_regex::Error>,
     },
 }
 
@@ -152,7 +152,10 @@ impl Visitor {
             Edit::RegExpReplace { expression, replace, with } => {
                 let replaced = expression.try_replacen(sql, 0, |captures: &Captures<'_>| expand_groups(with, captures));
                 replaced
-                    .map_err(|source| ModifySqlError::Unmatchable { expression: replace.clone(), source })?
+                    .map_err(|source| ModifySqlError::Unmatchable {
+                        expression: replace.clone(),
+                        source: Box::new(source),
+                    })?
                     .into_owned()
             }
         })

@@ -9,7 +9,7 @@ use crate::load_error::LoadError;
 const MAX_REPLACEMENTS: usize = 1_000_000;
 /// The limit of bytes that expansion may add to a text.
 const MAX_GROWTH: usize = 16 * 1024 * 1024;
-/// The limit of nested references between values. A deeper reference is taken for a cycle.
+/// The limit of nested references between values. A deeper reference is treated as a cycle.
 const MAX_NESTING: usize = 64;
 
 /// The properties that are defined at one point of a changelog.

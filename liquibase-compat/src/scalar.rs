@@ -1,7 +1,7 @@
 //! Numbers and dates in the text of a changelog.
 //!
 //! A field for a number or a date may also hold an SQL expression. The tests here decide which of them a text is, as Liquibase decides
-//! it; the decision counts in checksums and in SQL.
+//! it. Checksums and SQL depend on the result.
 
 /// Whether the text begins with a number; Liquibase ignores what follows it.
 pub(crate) fn is_number(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Formatted SQL: SQL with directives in comments. It is parsed into the tree that XML has.
 //!
-//! The grammar is Liquibase's. It includes Liquibase's faults where a checksum depends on them: if the last changeset has no line of its own,
-//! it gets the SQL of the changeset before. The lines of a `/* liquibase rollback` comment are kept as lines, although Liquibase joins them.
+//! The grammar is Liquibase's. It includes Liquibase's faults where a checksum depends on them: if the last changeset is empty, it gets
+//! the SQL of the changeset before. The lines of a `/* liquibase rollback` comment are kept as lines, although Liquibase joins them.
 //! A file without the header is one changeset.
 
 use super::sql_directive::{
