@@ -148,9 +148,9 @@ async fn serve(
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
     metrics.migration_duration.set(migrated.duration.as_secs_f64());
 
-    let pool = backends.database.pool(config.postgres.pool_size)?;
+    let pool = backends.pool(&config.postgres, &metrics)?;
     let format = config.api.date_format;
-    let store = Arc::new(Store::new(pool, config.postgres.request_timeout, format, metrics.clone()));
+    let store = Arc::new(Store::new(pool, format, &metrics));
     let cache = backends.cache(&config.redis, &migrated.database_id, &metrics)?.map(Arc::new);
     let health = Arc::new(backends.health(store.clone(), cache.clone()));
     let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));

@@ -13,6 +13,7 @@
 
 pub mod appliance;
 pub mod attendance;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod database;

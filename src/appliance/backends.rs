@@ -6,10 +6,11 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionI
 use tokio::sync::watch;
 
 use super::Error;
-use crate::attendance::{Cache, CacheOptions, Dependencies, Dependency, Store};
-use crate::config::{Config, ExternalRedis, PostgresService, Redis, RedisService};
-use crate::database::Database;
-use crate::managed::postgres::{ManagedPostgres, PostgresOptions};
+use crate::attendance::{Content, Dependencies, Dependency, Store};
+use crate::cache::{Cache, CacheMetrics, CacheOptions};
+use crate::config::{Config, ExternalRedis, Postgres, PostgresService, Redis, RedisService};
+use crate::database::{ConnectionPool, Database, PoolMetrics};
+use crate::managed::postgres::{Endpoint, ManagedPostgres, PostgresOptions};
 use crate::managed::redis::{ManagedRedis, RedisOptions};
 use crate::managed::{ChildStatus, memory};
 use crate::telemetry::metrics::Metrics;
@@ -43,7 +44,7 @@ impl Backends {
             }
         };
         let database = match (&postgres, &config.postgres.service) {
-            (Some(postgres), _) => Database::managed(postgres.endpoint())?,
+            (Some(postgres), _) => managed_database(postgres.endpoint())?,
             (None, PostgresService::External(external)) => Database::external(external)?,
             (None, PostgresService::Managed { .. }) => return Err(Error::NoBackend("PostgreSQL")),
         };
@@ -55,13 +56,24 @@ impl Backends {
         Ok(Self { database, postgres, redis, redis_info })
     }
 
+    /// The connections of the requests.
+    pub(super) fn pool(&self, config: &Postgres, metrics: &Metrics) -> Result<ConnectionPool, Error> {
+        let metrics = PoolMetrics {
+            size: metrics.pool_size.clone(),
+            in_use: metrics.pool_in_use.clone(),
+            waiters: metrics.pool_waiters.clone(),
+            wait: metrics.pool_wait.clone(),
+        };
+        Ok(self.database.pool(config.pool_size, config.request_timeout, metrics)?)
+    }
+
     /// The cache over Redis, unless there is none.
     pub(super) fn cache(
         &self,
         config: &Redis,
         database_id: &str,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Option<Cache>, Error> {
+        metrics: &Metrics,
+    ) -> Result<Option<Cache<Arc<Content>>>, Error> {
         let Some(info) = self.redis_info.clone() else { return Ok(None) };
         let client = redis::Client::open(info).map_err(Error::RedisAddress)?;
         let seed = getrandom::u64().map_err(Error::Random)?;
@@ -82,14 +94,23 @@ impl Backends {
             max_value: config.max_value,
             local_memory: config.local_memory,
         };
-        Ok(Some(Cache::new(options, client, seed, metrics.clone())))
+        let duration = |operation| metrics.cache_duration.with_label_values(&[operation]);
+        let metrics = CacheMetrics {
+            hits: metrics.cache_hits.clone(),
+            memory_hits: metrics.cache_local_hits.clone(),
+            misses: metrics.cache_misses.clone(),
+            errors: metrics.cache_errors.clone(),
+            get: duration("get"),
+            set: duration("set"),
+        };
+        Ok(Some(Cache::new(options, client, seed, metrics)))
     }
 
     /// How to see whether they work.
-    pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache>>) -> Dependencies {
+    pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache<Arc<Content>>>>) -> Dependencies {
         let postgresql = Dependency::new(self.postgres.is_some(), move || {
             let store = store.clone();
-            async move { store.ping().await.map_err(|error| error.to_string()) }
+            async move { store.ping().await }
         });
         let redis = cache.map(|cache| {
             Dependency::new(self.redis.is_some(), move || {
@@ -135,6 +156,11 @@ impl Backends {
             tracing::info!("Redis is stopped");
         }
     }
+}
+
+/// A managed server, to which clients connect by its Unix socket.
+pub(super) fn managed_database(endpoint: &Endpoint) -> Result<Database, Error> {
+    Ok(Database::on_unix_socket(endpoint.client_config(), endpoint.socket())?)
 }
 
 async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Error> {

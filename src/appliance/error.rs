@@ -64,7 +64,10 @@ pub enum Error {
     Random(getrandom::Error),
     /// A sample record could not be stored.
     #[error("the sample records could not be stored: {0}")]
-    Samples(crate::attendance::Error),
+    Samples(#[source] crate::attendance::Error),
+    /// A sample record has no valid date: a bug.
+    #[error("the sample records could not be stored: no date: {0}")]
+    SampleDate(String),
     /// A supervised child could not be run.
     #[error(transparent)]
     Child(#[from] shim::Error),

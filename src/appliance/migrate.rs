@@ -1,7 +1,7 @@
 //! `migrate`: work on the database apart from serving.
 
 use super::Error;
-use super::backends::{DATABASE, postgres_options};
+use super::backends::{DATABASE, managed_database, postgres_options};
 use crate::config::{Config, PostgresService};
 use crate::database::Database;
 use crate::managed::lock::{self, DataDirLock};
@@ -24,15 +24,15 @@ where
         Err(held @ lock::Error::Held { .. }) => {
             // An appliance runs: its PostgreSQL is used, and stays.
             let endpoint = Endpoint::of_running(&config.data_dir, DATABASE).ok_or(Error::from(held))?;
-            return work(Database::managed(&endpoint).map_err(Error::from)?).await;
+            return work(managed_database(&endpoint)?).await;
         }
         Err(error) => return Err(Error::from(error).into()),
     };
     let options = postgres_options(config).ok_or(Error::NoBackend("PostgreSQL"))?;
     let postgres = ManagedPostgres::start(options).await.map_err(Error::from)?;
-    let outcome = match Database::managed(postgres.endpoint()) {
+    let outcome = match managed_database(postgres.endpoint()) {
         Ok(database) => work(database).await,
-        Err(error) => Err(Error::from(error).into()),
+        Err(error) => Err(error.into()),
     };
     postgres.stop().await;
     outcome

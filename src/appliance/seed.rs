@@ -1,6 +1,6 @@
 //! Records a demonstration begins with.
 
-use crate::attendance::{Attendance, Date, Error as DomainError, NewRecord};
+use crate::attendance::{Attendance, Date, NewRecord};
 
 use super::Error;
 
@@ -21,8 +21,7 @@ pub struct SeedRecord {
 pub(super) async fn store(attendance: &Attendance, samples: Vec<SeedRecord>) -> Result<(), Error> {
     let count = samples.len();
     for SeedRecord { id, name, status, date } in samples {
-        let date =
-            Date::parse(&date).ok_or_else(|| Error::Samples(DomainError::Refused(format!("no date: {date}"))))?;
+        let date = Date::parse(&date).ok_or(Error::SampleDate(date))?;
         attendance.create(&NewRecord { id, name, status, date }).await.map_err(Error::Samples)?;
     }
     if count > 0 {

@@ -8,14 +8,17 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 
+use super::error::StreamError;
+use crate::cache::CacheValue;
+
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// Redis, or this process in front of it.
+    /// Redis, or this process's memory in front of it.
     Hit,
-    /// PostgreSQL, and it was stored in Redis.
+    /// PostgreSQL; the answer was stored in the cache.
     Miss,
-    /// PostgreSQL; Redis was not asked or could not be used.
+    /// PostgreSQL; the cache could not be used.
     Bypass,
 }
 
@@ -58,8 +61,7 @@ pub struct NextPage {
 }
 
 impl NextPage {
-    /// The page that begins behind a cursor.
-    pub(super) fn new(cursor: String) -> Self {
+    fn new(cursor: String) -> Self {
         Self { cursor, rendered: OnceLock::new() }
     }
 
@@ -68,18 +70,17 @@ impl NextPage {
         &self.cursor
     }
 
-    /// What `render` makes of the cursor: it is called by the first reader of the answer only. It must depend on nothing but the
-    /// cursor and the query that the answer belongs to.
+    /// What `render` makes of the cursor. It is called for the first reader of the answer only; so its result must depend on nothing
+    /// but the cursor and the query that the answer belongs to.
     pub fn rendered(&self, render: impl FnOnce(&str) -> Bytes) -> &Bytes {
         self.rendered.get_or_init(|| render(&self.cursor))
     }
 }
 
-impl Answer {
-    /// An answer read from PostgreSQL.
-    pub(super) fn fresh(body: Bytes, next: Option<String>, cached: CacheStatus) -> Self {
+impl Content {
+    pub(super) fn new(body: Vec<u8>, next_cursor: Option<String>) -> Self {
         let etag = entity_tag(&body);
-        Self { content: Arc::new(Content { body, etag, next: next.map(NextPage::new) }), cached }
+        Self { body: Bytes::from(body), etag, next: next_cursor.map(NextPage::new) }
     }
 }
 
@@ -94,29 +95,105 @@ fn entity_tag(body: &[u8]) -> Bytes {
     Bytes::from(tag)
 }
 
+/// Stored as two lines (entity tag, cursor of the next page or nothing), then the body as it is sent.
+impl CacheValue for Arc<Content> {
+    fn size(&self) -> usize {
+        self.body.len()
+    }
+
+    fn overhead(&self, key: &str) -> usize {
+        // The rendered form of a cursor has it once more, and the filters of the query, which are about as long as the key.
+        self.next.as_ref().map_or(0, |next| 2 * next.cursor.len() + key.len())
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.etag.len() + self.body.len() + 64);
+        let cursor = self.next.as_ref().map_or("", NextPage::cursor);
+        for part in [&self.etag, &b"\n"[..], cursor.as_bytes(), b"\n", &self.body] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    fn decode(mut encoded: Bytes) -> Option<Self> {
+        let mut line = || {
+            let end = encoded.iter().position(|byte| *byte == b'\n')?;
+            Some(encoded.split_to(end + 1).slice(..end))
+        };
+        let (etag, cursor) = (line()?, line()?);
+        if etag.len() != 34 || !encoded.ends_with(b"\n") {
+            return None;
+        }
+        let cursor = String::from_utf8(cursor.into()).ok()?;
+        let next = (!cursor.is_empty()).then(|| NextPage::new(cursor));
+        Some(Arc::new(Content { body: encoded, etag, next }))
+    }
+}
+
 /// An answer to `search/all`.
 #[derive(Debug)]
 pub enum Listing {
-    /// It fitted.
+    /// It fitted into memory.
     Complete(Answer),
     /// It is larger than what may be held in memory and comes in chunks.
     Stream(RowStream),
 }
 
-/// The chunks of a JSON body, made as they are taken. Ends early with an error when the database fails.
+/// The chunks of a JSON body, read from the database as they are taken. Ends early with an error when the database fails.
 #[derive(Debug)]
 pub struct RowStream {
     pub(super) chunks: mpsc::Receiver<Result<Bytes, StreamError>>,
 }
 
-/// The database failed in the middle of a streamed answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the database failed in the middle of the answer: {0}")]
-pub struct StreamError(pub(super) String);
-
 impl RowStream {
-    /// The next piece; `None` when the body is complete.
+    /// The next chunk; `None` when the body is complete.
     pub fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         self.get_mut().chunks.poll_recv(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_survives_storage() {
+        for cursor in [None, Some("abc".to_owned())] {
+            let content = Arc::new(Content::new(b"[]\n".to_vec(), cursor.clone()));
+            let mut encoded = Vec::new();
+            content.encode(&mut encoded);
+            assert_eq!(
+                encoded,
+                format!("{}\n{}\n[]\n", "\"d751713988987e9331980363e24189ce\"", cursor.as_deref().unwrap_or(""))
+                    .into_bytes()
+            );
+            let decoded = <Arc<Content>>::decode(encoded.into()).unwrap();
+            assert_eq!((&decoded.body, &decoded.etag), (&content.body, &content.etag));
+            assert_eq!(decoded.next.as_ref().map(NextPage::cursor), cursor.as_deref());
+        }
+    }
+
+    #[test]
+    fn what_is_not_stored_content_is_ignored() {
+        let tag = "\"0123456789abcdef0123456789abcdef\"";
+        let decode = |encoded: String| <Arc<Content>>::decode(encoded.into_bytes().into());
+        assert!(decode(format!("{tag}\n\n{{}}\n")).is_some());
+        for encoded in [
+            "".to_owned(),
+            "x".into(),
+            "x\n\n{}\n".into(),
+            "\n\n\n".into(),
+            format!("{tag}\n\n"),
+            format!("{tag}\n{{}}\n"),
+        ] {
+            assert!(decode(encoded.clone()).is_none(), "{encoded:?}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_a_cursor_is_rendered_once() {
+        let content = Content::new(b"[]\n".to_vec(), Some("c".to_owned()));
+        let next = content.next.unwrap();
+        assert_eq!(next.rendered(|cursor| format!("<{cursor}>").into()), "<c>");
+        assert_eq!(next.rendered(|_| unreachable!("it has been rendered")), "<c>");
     }
 }

@@ -1,7 +1,7 @@
-//! What a client sent as a record, before anyone believes it.
+//! The body of a create, before it has been checked.
 //!
-//! Policy: every fault of every field is found and told at once. A key given twice counts by its last
-//! value, as in the reference; a key that is not a field is a fault.
+//! Policy: all problems of all fields are found and reported together. Of a key that occurs twice the last value counts,
+//! as in the Python service; a key that is not a field is a problem.
 
 use std::fmt;
 
@@ -11,28 +11,28 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use super::date::{ACCEPTED_FORMS, Date};
 use super::record::NewRecord;
 
-/// At most this many characters of a client's input are repeated to it.
+/// Characters of a client's input that are repeated in a message.
 const MAX_ECHOED_CHARS: usize = 64;
-/// Unknown keys beyond this many are counted, not listed.
+/// Unknown keys that are listed; further ones are counted.
 const MAX_LISTED_UNKNOWN: usize = 8;
 
-/// One thing that is wrong with one field.
+/// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The field, as the client spelt it (cut to 64 characters).
+    /// The field, as the client spelled it, truncated to 64 characters.
     pub field: String,
     /// What is wrong and what is expected.
     pub problem: String,
 }
 
 impl Problem {
-    /// A problem with a field; the field's name is cut to what may be echoed.
+    /// A problem of a field, whose name is truncated.
     pub fn new(field: &str, problem: impl Into<String>) -> Self {
         Self { field: truncate_for_message(field), problem: problem.into() }
     }
 }
 
-/// A JSON value where a field's string is expected.
+/// The value of a field, which should be a string. `Other` has the JSON type that it is instead.
 #[derive(Debug, Default)]
 enum JsonField {
     #[default]
@@ -41,7 +41,7 @@ enum JsonField {
     Other(&'static str),
 }
 
-/// A JSON document that may or may not be a record.
+/// A JSON document that may be a valid record.
 #[derive(Debug, Default)]
 pub struct CreateRequest {
     not_an_object: Option<&'static str>,
@@ -62,8 +62,10 @@ impl CreateRequest {
         }
     }
 
-    /// The record, or everything that is wrong with it. Without any fault of a field (the document is no
-    /// object) there is one problem, of the field `body`.
+    /// The record, if the document is a valid one.
+    ///
+    /// # Errors
+    /// All its problems. A document that is not an object has one, of the field `body`.
     pub fn check(self) -> Result<NewRecord, Vec<Problem>> {
         if let Some(kind) = self.not_an_object {
             let problem = format!("must be a JSON object with id, name, status and date, not {kind}");
@@ -87,12 +89,12 @@ impl CreateRequest {
     }
 }
 
-fn text(field: &str, sent: JsonField, longest: usize, problems: &mut Vec<Problem>) -> Option<String> {
-    let text = string(field, sent, problems)?;
+fn text(field: &str, value: JsonField, max_chars: usize, problems: &mut Vec<Problem>) -> Option<String> {
+    let text = string(field, value, problems)?;
     let problem = if text.is_empty() {
         "must not be empty".to_owned()
-    } else if text.chars().nth(longest).is_some() {
-        format!("must have at most {longest} characters")
+    } else if text.chars().nth(max_chars).is_some() {
+        format!("must have at most {max_chars} characters")
     } else if text.chars().any(char::is_control) {
         "must not contain control characters".to_owned()
     } else if text.trim().len() != text.len() {
@@ -104,8 +106,8 @@ fn text(field: &str, sent: JsonField, longest: usize, problems: &mut Vec<Problem
     None
 }
 
-fn date(sent: JsonField, problems: &mut Vec<Problem>) -> Option<Date> {
-    let text = string("date", sent, problems)?;
+fn date(value: JsonField, problems: &mut Vec<Problem>) -> Option<Date> {
+    let text = string("date", value, problems)?;
     let date = Date::parse(&text);
     if date.is_none() {
         problems
@@ -114,8 +116,8 @@ fn date(sent: JsonField, problems: &mut Vec<Problem>) -> Option<Date> {
     date
 }
 
-fn string(field: &str, sent: JsonField, problems: &mut Vec<Problem>) -> Option<String> {
-    let problem = match sent {
+fn string(field: &str, value: JsonField, problems: &mut Vec<Problem>) -> Option<String> {
+    let problem = match value {
         JsonField::Text(text) => return Some(text),
         JsonField::Missing => "is required".to_owned(),
         JsonField::Other(kind) => format!("must be a string, not {kind}"),
@@ -124,7 +126,7 @@ fn string(field: &str, sent: JsonField, problems: &mut Vec<Problem>) -> Option<S
     None
 }
 
-/// The beginning of a client's text, safe to repeat to it.
+/// A client's text, short enough to be repeated in a message.
 pub fn truncate_for_message(text: &str) -> String {
     if text.chars().nth(MAX_ECHOED_CHARS).is_none() {
         return text.to_owned();
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_a_record_in_any_order_and_the_last_of_two_keys_counts() {
+    fn keys_may_have_any_order_and_the_last_of_two_equal_ones_counts() {
         let request: CreateRequest =
             serde_json::from_str(r#"{"date":"2023-08-01","id":"k1","status":"s","name":"ü n","id":"k2"}"#).unwrap();
         let record = request.check().unwrap();
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
+    fn all_problems_are_reported_together() {
         let found = problems(r#"{"id":1,"name":null,"status":" x","date":"01/08/2023","extra":{"a":[1]}}"#);
         assert_eq!(found.len(), 5, "{found:?}");
         assert_eq!(found[0], "id must be a string, not a number");
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_in_characters_and_inclusive() {
+    fn limits_count_characters_and_are_inclusive() {
         let json = |id: &str| format!(r#"{{"id":"{id}","name":"n","status":"s","date":"2023-08-01"}}"#);
         assert!(problems(&json(&"ü".repeat(128))).is_empty());
         assert_eq!(problems(&json(&"ü".repeat(129))), ["id must have at most 128 characters"]);
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn other_documents_say_what_they_are() {
+    fn a_document_that_is_not_an_object_is_named_by_its_type() {
         for (json, kind) in [
             ("[{}]", "an array"),
             ("null", "null"),
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_body_of_unknown_keys_answers_briefly() {
+    fn many_unknown_keys_are_counted_and_truncated() {
         let keys: Vec<String> = (0..1000).map(|i| format!("\"{}{i}\":0", "k".repeat(200))).collect();
         let found = problems(&format!("{{{}}}", keys.join(",")));
         assert_eq!(found.len(), 4 + MAX_LISTED_UNKNOWN + 1);

@@ -1,7 +1,7 @@
 //! A calendar date, as stored, read and written.
 //!
-//! Policy: what clients may send is a short list of unambiguous forms, years 0001 to 9999. What the database
-//! may hold is wider (other writers, `infinity`, BC): reading never fails, and such a date is written as PostgreSQL writes it.
+//! Policy: clients may send a date in a few unambiguous forms, for the years 0001 to 9999. The database
+//! may hold others (`infinity`, BC), because other programs write to it: reading never fails, and such a date is written as PostgreSQL writes it.
 
 use std::error::Error;
 use std::fmt;
@@ -19,7 +19,7 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(i32);
 
-/// What is accepted, for the message that refuses everything else.
+/// The forms that [`Date::parse`] accepts, for messages.
 pub const ACCEPTED_FORMS: &str = "accepted are YYYY-MM-DD (optionally followed by an ISO 8601 time, which is ignored), YYYYMMDD, \
      YYYY/MM/DD and Tue, 01 Aug 2023 00:00:00 GMT, for the years 0001 to 9999";
 
@@ -39,7 +39,7 @@ impl Date {
         Self(days)
     }
 
-    /// Reads one of the accepted forms; `None` for anything else, impossible dates included.
+    /// Reads one of the accepted forms; `None` for anything else and for dates that do not exist.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         match bytes {
@@ -53,7 +53,7 @@ impl Date {
         }
     }
 
-    /// `Tue, 01 Aug 2023 00:00:00 GMT`; the weekday must be the right one, since a wrong one means a typing error.
+    /// `Tue, 01 Aug 2023 00:00:00 GMT`; a wrong weekday means a typing error and is rejected.
     fn parse_http(bytes: &[u8]) -> Option<Self> {
         let [
             weekday @ ..,
@@ -97,7 +97,7 @@ impl Date {
         Self::from_ymd(number(year)?, number(month)?, number(day)?)
     }
 
-    /// The date of a year (1 to 9999), month and day, if there is one.
+    /// The date of a year (1 to 9999), month and day; `None` if it does not exist.
     pub fn from_ymd(year: i64, month: i64, day: i64) -> Option<Self> {
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let days_in_month = match month {
@@ -117,7 +117,7 @@ impl Date {
         i32::try_from(days - EPOCH_OFFSET).ok().map(Self)
     }
 
-    /// Year (0 and below are BC), month, day.
+    /// Year (0 and below are BC), month and day.
     fn ymd(self) -> (i64, i64, i64) {
         let days = i64::from(self.0) + EPOCH_OFFSET;
         let era = days.div_euclid(146_097);
@@ -153,7 +153,7 @@ impl Date {
 }
 
 impl fmt::Display for Date {
-    /// As PostgreSQL writes it (ISO style), which is also what it reads.
+    /// The form that PostgreSQL writes and reads (ISO style).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::with_capacity(16);
         self.write(DateFormat::Iso, &mut text);
@@ -187,7 +187,7 @@ fn number(digits: &[u8]) -> Option<i64> {
 fn is_iso_time(text: &[u8]) -> bool {
     let clock_end = text.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')).unwrap_or(text.len());
     let (clock, zone) = text.split_at(clock_end);
-    let zone_is_right = match zone {
+    let is_zone_valid = match zone {
         [] | [b'Z' | b'z'] => true,
         [_, offset @ ..] => matches!(fields(offset).as_deref(), Some([0..=23] | [0..=23, 0..=59])),
     };
@@ -195,18 +195,18 @@ fn is_iso_time(text: &[u8]) -> bool {
         Some(dot) => (&clock[..dot], Some(&clock[dot + 1..])),
         None => (clock, None),
     };
-    let fraction_is_right = fraction.is_none_or(|f| !f.is_empty() && f.len() <= 9 && f.iter().all(u8::is_ascii_digit));
+    let is_fraction_valid = fraction.is_none_or(|f| !f.is_empty() && f.len() <= 9 && f.iter().all(u8::is_ascii_digit));
     let fields = fields(whole);
-    let clock_is_right = match fields.as_deref() {
+    let is_clock_valid = match fields.as_deref() {
         Some([0..=23] | [0..=23, 0..=59]) => fraction.is_none(),
         Some([0..=23, 0..=59, 0..=60]) => true,
         Some([24, 0, 0]) => fraction.is_none_or(|f| f.iter().all(|b| *b == b'0')),
         _ => false,
     };
-    clock_is_right && zone_is_right && fraction_is_right
+    is_clock_valid && is_zone_valid && is_fraction_valid
 }
 
-/// Two-digit fields, all separated by colons or none.
+/// Two-digit fields, separated by colons throughout or not at all.
 fn fields(text: &[u8]) -> Option<Vec<i64>> {
     let parts: Vec<&[u8]> =
         if text.contains(&b':') { text.split(|b| *b == b':').collect() } else { text.chunks(2).collect() };
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_accepted_forms_mean_the_same_day() {
+    fn every_accepted_form_is_read() {
         for text in [
             "2023-08-01",
             "20230801",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "01/08/2023",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_of_ten_thousand_years_goes_round() {
+    fn every_day_of_ten_thousand_years_is_converted_and_back() {
         let mut days = 0;
         let mut previous: Option<Date> = None;
         for year in 1..=9999 {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_stored_is_written_as_postgresql_does() {
+    fn dates_that_clients_cannot_send_are_written_as_postgresql_writes_them() {
         assert_eq!(Date::INFINITY.to_string(), "infinity");
         assert_eq!(Date::NEG_INFINITY.to_string(), "-infinity");
         assert_eq!(Date(2_921_940).to_string(), "10000-01-01");

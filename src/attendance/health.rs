@@ -1,8 +1,9 @@
 //! Whether the dependencies can be used, why not, and since when.
 //!
-//! Policy: a check is bounded (1 s), there is never more than one at a time per dependency, and its
-//! result serves everybody who asks within the next 50 ms: polling cannot pile up.
+//! Policy: a check has a time limit, there is at most one at a time per dependency, and its result
+//! serves every request of the next 50 ms, so that polling cannot pile up.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +12,19 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-/// A check takes at most this long.
-const BOUND: Duration = Duration::from_secs(1);
-/// A result is used for this long.
-const FRESH: Duration = Duration::from_millis(50);
+/// A dependency that does not answer within this time is down.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+const RESULT_TTL: Duration = Duration::from_millis(50);
 
-type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+/// Why a dependency does not work, in words for an operator and without secrets.
+type CheckError = Box<dyn Error + Send + Sync>;
+
+type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>> + Send + Sync>;
 
 /// One dependency at the moment of its last check.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// Usable.
+    /// Whether it can be used.
     pub up: bool,
     /// When it entered this state.
     pub since: Timestamp,
@@ -31,15 +34,15 @@ pub struct Health {
     pub reason: Option<String>,
 }
 
-/// Something the appliance needs, and how to see whether it works.
+/// A service that the appliance uses, and its health.
 pub struct Dependency {
     /// Whether the appliance runs it itself.
     pub managed: bool,
-    probe: Probe,
+    check: Check,
     last: Mutex<Option<(Instant, Health)>>,
-    /// The last verdict for who asks for no more: microseconds since `made`, doubled, plus one if it is up.
-    verdict: AtomicU64,
-    made: Instant,
+    /// The last result in short, to be read without a lock: microseconds since `created`, doubled, plus one if it is up.
+    last_in_short: AtomicU64,
+    created: Instant,
 }
 
 impl std::fmt::Debug for Dependency {
@@ -49,50 +52,56 @@ impl std::fmt::Debug for Dependency {
 }
 
 impl Dependency {
-    /// A dependency with the check that tells whether it works, or why not (for a person, without secrets).
-    pub fn new<F, C>(managed: bool, probe: F) -> Self
+    /// A dependency and how it is checked. The error's text is shown to operators: it must have no secrets.
+    pub fn new<F, C, E>(managed: bool, check: F) -> Self
     where
         F: Fn() -> C + Send + Sync + 'static,
-        C: Future<Output = Result<(), String>> + Send + 'static,
+        C: Future<Output = Result<(), E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
     {
+        let check = move || -> Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>> {
+            let outcome = check();
+            Box::pin(async move { Ok(outcome.await?) })
+        };
         Self {
             managed,
-            probe: Box::new(move || Box::pin(probe())),
+            check: Box::new(check),
             last: Mutex::new(None),
-            verdict: AtomicU64::new(0),
-            made: Instant::now(),
+            last_in_short: AtomicU64::new(0),
+            created: Instant::now(),
         }
     }
 
-    /// Whether it works: [`Dependency::check`] without the rest of it.
+    /// Whether it works: [`Dependency::check`] without the details.
     pub async fn is_up(&self) -> bool {
-        let verdict = self.verdict.load(Ordering::Relaxed);
-        let age = self.made.elapsed().saturating_sub(Duration::from_micros(verdict >> 1));
-        if verdict > 0 && age < FRESH { verdict & 1 == 1 } else { Box::pin(self.check()).await.up }
+        let last = self.last_in_short.load(Ordering::Relaxed);
+        let age = self.created.elapsed().saturating_sub(Duration::from_micros(last >> 1));
+        if last > 0 && age < RESULT_TTL { last & 1 == 1 } else { Box::pin(self.check()).await.up }
     }
 
-    /// The state now, at most 50 ms old, within 1 s.
+    /// The state, at most 50 ms old. Returns within a second.
     pub async fn check(&self) -> Health {
         let mut last = self.last.lock().await;
         if let Some((at, health)) = last.as_ref()
-            && at.elapsed() < FRESH
+            && at.elapsed() < RESULT_TTL
         {
             return health.clone();
         }
         let started = Instant::now();
-        let outcome = match tokio::time::timeout(BOUND, (self.probe)()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(format!("no answer within {} ms", BOUND.as_millis())),
+        let reason = match tokio::time::timeout(CHECK_TIMEOUT, (self.check)()).await {
+            Ok(outcome) => outcome.err().map(|error| error.to_string()),
+            Err(_) => Some(format!("no answer within {} ms", CHECK_TIMEOUT.as_millis())),
         };
+        let up = reason.is_none();
         let since = match last.as_ref() {
-            Some((_, before)) if before.up == outcome.is_ok() => before.since,
+            Some((_, before)) if before.up == up => before.since,
             _ => Timestamp::now(),
         };
-        let health = Health { up: outcome.is_ok(), since, latency: started.elapsed(), reason: outcome.err() };
+        let health = Health { up, since, latency: started.elapsed(), reason };
         let now = Instant::now();
         *last = Some((now, health.clone()));
-        let micros = u64::try_from((now - self.made).as_micros()).unwrap_or_default();
-        self.verdict.store(micros << 1 | u64::from(health.up), Ordering::Relaxed);
+        let micros = u64::try_from((now - self.created).as_micros()).unwrap_or_default();
+        self.last_in_short.store(micros << 1 | u64::from(health.up), Ordering::Relaxed);
         health
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-/// Escapes everything outside printable ASCII (`\u00fc`), so that answers are equal to the reference's byte for byte.
+/// Escapes everything outside printable ASCII (`\u00fc`), so that answers are equal to those of the Python service byte for byte.
 struct Ascii;
 
 impl Formatter for Ascii {
@@ -27,10 +27,10 @@ impl Formatter for Ascii {
 /// Appends a value as compact ASCII JSON, without a newline.
 pub fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = value.serialize(&mut serde_json::Serializer::with_formatter(out, Ascii));
-    debug_assert!(written.is_ok(), "our own types have string keys and a Vec takes every byte");
+    debug_assert!(written.is_ok(), "the serialized types have string keys, and a Vec accepts every byte");
 }
 
-/// Appends a text as [`append`] does. Most texts have nothing to escape and are copied as they are.
+/// Appends a text like [`append`], but copies it if nothing has to be escaped, as in most texts.
 pub fn append_text(out: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
         out.push(b'"');
@@ -52,7 +52,7 @@ pub fn line<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn strings_are_escaped_as_pythons_json_does() {
+    fn strings_are_escaped_like_in_pythons_json() {
         let text = "ü अ 😀 \"q\" \\ </x>&\t\u{7f}\u{1}";
         let mut alone = Vec::new();
         super::append_text(&mut alone, text);

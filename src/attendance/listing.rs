@@ -1,9 +1,9 @@
 //! `search/all`: which records, in which order, and where the next page begins.
 //!
 //! Policy: the order is employee (the database's text order), then date, nulls last. Pages are found by key,
-//! never by offset: a page costs what it holds, however deep it lies. Rows that only others can have written
-//! (null dates, null ids) have no unique key; among them the row's physical address decides. Where such rows may be, the server
-//! has to sort by it and to send it; records that have a key come in the order of their index ([`Order::Key`]).
+//! never by offset: the cost of a page depends on its size, not on its position. Rows that only other programs can have written
+//! (null dates, null ids) have no unique key; they are ordered by their physical address. Where such rows may be, the server
+//! has to sort by the address and to send it; records that have a key come in the order of their index ([`Order::Key`]).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,15 +50,15 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Reads what [`Cursor::encode`] wrote; `None` if it is not one of ours.
+    /// Reads what [`Cursor::encode`] wrote; `None` for anything else.
     pub fn decode(text: &str) -> Option<Self> {
         let cursor: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let address_is_right = match &cursor.address {
+        let is_address_valid = match &cursor.address {
             Some(address) => is_row_address(address),
             None => cursor.id.is_some() && cursor.date.is_some(),
         };
-        let id_is_right = cursor.id.as_deref().is_none_or(|id| !id.contains('\0'));
-        (address_is_right && id_is_right).then_some(cursor)
+        let is_id_valid = cursor.id.as_deref().is_none_or(|id| !id.contains('\0'));
+        (is_address_valid && is_id_valid).then_some(cursor)
     }
 }
 
@@ -82,15 +82,15 @@ mod days {
     }
 }
 
-/// The two runs of the order: first the rows that have an id, then those that have none.
+/// The two parts of the order: first the rows that have an id, then those that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Run {
+pub(super) enum Segment {
     Identified,
     Anonymous,
 }
 
-impl Run {
-    /// Whether the run can still hold records of a query after a cursor.
+impl Segment {
+    /// Whether the segment can still have records of a query after a cursor.
     pub(super) fn applies(self, query: &ListQuery, after: Option<&Cursor>) -> bool {
         match self {
             Self::Identified => after.is_none_or(|cursor| cursor.id.is_some()),
@@ -102,28 +102,34 @@ impl Run {
 /// How the identified rows are put in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// By their key alone, which the index gives: for the reader that stops at the first row without a date.
+    /// By their key alone, as in the index. Its reader must stop at the first row without a date.
     Key,
     /// By their key, then by their address.
     Address,
 }
 
 impl Order {
-    /// What to try first after a cursor: most tables have no row without a date.
+    /// The order to try first after a cursor: most tables have no row without a date.
     pub(super) fn after(cursor: Option<&Cursor>) -> Self {
         if cursor.is_none_or(|cursor| cursor.date.is_some()) { Self::Key } else { Self::Address }
     }
 }
 
 /// A statement and its parameters. The text depends on which filters are given, never on their values.
-pub(super) struct Statement<'a> {
+pub(super) struct PageStatement<'a> {
     pub(super) sql: String,
     pub(super) parameters: Vec<&'a (dyn ToSql + Sync)>,
 }
 
-impl<'a> Statement<'a> {
-    /// Selects `rows` records of a run after a cursor: id, name, status, date, and the address in its order.
-    pub(super) fn page(query: &'a ListQuery, run: Run, order: Order, after: Option<&'a Cursor>, rows: &'a i64) -> Self {
+impl<'a> PageStatement<'a> {
+    /// Selects `rows` records of a segment after a cursor: id, name, status, date, and with [`Order::Address`] the address.
+    pub(super) fn new(
+        query: &'a ListQuery,
+        segment: Segment,
+        order: Order,
+        after: Option<&'a Cursor>,
+        rows: &'a i64,
+    ) -> Self {
         let address = match order {
             Order::Key => "",
             Order::Address => ", CASE WHEN date IS NULL OR id IS NULL THEN ctid::text END",
@@ -132,9 +138,9 @@ impl<'a> Statement<'a> {
             sql: format!("SELECT id, name, status, date{address} FROM records WHERE "),
             parameters: Vec::with_capacity(8),
         };
-        match run {
-            Run::Identified => statement.identified_after(after),
-            Run::Anonymous => statement.anonymous_after(after),
+        match segment {
+            Segment::Identified => statement.identified_after(after),
+            Segment::Anonymous => statement.anonymous_after(after),
         }
         let filters: [(&str, Option<&(dyn ToSql + Sync)>); 5] = [
             (" AND id = ", query.id.as_ref().map(|value| value as _)),
@@ -148,10 +154,10 @@ impl<'a> Statement<'a> {
                 statement.push(condition, value);
             }
         }
-        statement.sql.push_str(match (run, order) {
-            (Run::Identified, Order::Key) => " ORDER BY id, date LIMIT ",
-            (Run::Identified, Order::Address) => " ORDER BY id, date, ctid LIMIT ",
-            (Run::Anonymous, _) => " ORDER BY ctid LIMIT ",
+        statement.sql.push_str(match (segment, order) {
+            (Segment::Identified, Order::Key) => " ORDER BY id, date LIMIT ",
+            (Segment::Identified, Order::Address) => " ORDER BY id, date, ctid LIMIT ",
+            (Segment::Anonymous, _) => " ORDER BY ctid LIMIT ",
         });
         statement.push("", rows);
         statement
@@ -161,7 +167,7 @@ impl<'a> Statement<'a> {
         match after {
             None => self.sql.push_str("id IS NOT NULL"),
             Some(Cursor { id, date: Some(date), .. }) => {
-                // `id >=` alone bounds the index scan; the rest sorts out one employee's rows.
+                // `id >=` alone bounds the index scan; the rest excludes rows of one employee.
                 self.push("id >= ", id);
                 self.push(" AND (id > ", id);
                 self.push(" OR date > ", date);
@@ -197,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_goes_round() {
+    fn a_cursor_survives_encoding() {
         let date = Date::parse("2023-08-01");
         for cursor in [
             Cursor { id: Some("ü\"'".into()), date, address: None },
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn forged_cursors_are_rejected() {
         let forged = |json: &str| URL_SAFE_NO_PAD.encode(json);
         for text in [
             "",
@@ -226,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn values_are_parameters() {
+    fn values_are_parameters_and_never_part_of_the_statement() {
         let query =
             ListQuery { id: Some("1' OR '1'='1".into()), to: Date::parse("2023-08-01"), ..ListQuery::default() };
         let after = Cursor { id: Some("a".into()), date: Date::parse("2023-08-01"), address: None };
-        let statement = Statement::page(&query, Run::Identified, Order::Address, Some(&after), &3);
+        let statement = PageStatement::new(&query, Segment::Identified, Order::Address, Some(&after), &3);
         assert!(!statement.sql.contains('\''));
         assert_eq!(statement.parameters.len(), 6);
         assert!(statement.sql.ends_with(

@@ -15,11 +15,11 @@ pub struct NewRecord {
     pub name: String,
     /// Status, 1 to 64 characters.
     pub status: String,
-    /// The day.
+    /// Day.
     pub date: Date,
 }
 
-/// A row as it is read, columns borrowed from the database's answer. Others write to the table too, so any may be null.
+/// A row as it is read, with columns borrowed from the database's answer. Other programs write to the table, too; so any column may be null.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRecord<'a> {
     /// Employee.
@@ -36,8 +36,8 @@ impl<'a> StoredRecord<'a> {
     /// The record in a row whose first four columns are `id`, `name`, `status` and `date`.
     ///
     /// # Errors
-    /// When a column is of another type.
-    pub fn of(row: &'a Row) -> Result<Self, tokio_postgres::Error> {
+    /// When a column has another type.
+    pub fn from_row(row: &'a Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self { id: row.try_get(0)?, name: row.try_get(1)?, status: row.try_get(2)?, date: row.try_get(3)? })
     }
 
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nulls_are_written_as_null() {
+    fn null_columns_are_written_as_null() {
         let mut out = Vec::new();
         StoredRecord { id: Some("nulls"), name: None, status: None, date: None }.write_json(DateFormat::Iso, &mut out);
         assert_eq!(out, br#"{"id":"nulls","name":null,"status":null,"date":null}"#);

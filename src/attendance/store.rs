@@ -2,14 +2,13 @@
 //!
 //! Policy: every statement is prepared, parameterised and its own transaction; nothing is ever left open. A
 //! statement that may rightly take long (a filter over a large table) may do so for as long as the server answers
-//! others meanwhile; such statements have half of the connections at most, so that creates and searches always find
-//! one. How connections are shared and bounded is in `pool.rs`.
+//! others meanwhile; such statements have at most half of the connections, so that creates and searches always find
+//! one. `database/pool.rs` says how connections are shared and bounded.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use futures_util::TryStreamExt as _;
 use prometheus::Histogram;
 use tokio::sync::Semaphore;
@@ -17,39 +16,38 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
 
 use super::batch_insert::BatchInsert;
-use super::batch_lookup::{BatchLookup, Lookup};
-use super::batcher::Batcher;
+use super::batch_lookup::{BatchLookup, LookupRequest};
 use super::date::Date;
-use super::listing::{Cursor, ListQuery, Order, Run, Statement};
-use super::pool::{Connections, Failure};
+use super::error::{Error, UnavailableError};
+use super::listing::{Cursor, ListQuery, Order, PageStatement, Segment};
 use super::record::{NewRecord, StoredRecord};
-use super::service::Error;
 use crate::config::DateFormat;
+use crate::database::{Batcher, ConnectionPool, QueryError};
 use crate::telemetry::metrics::Metrics;
 
 /// A statement of `search/all` ends after this time even if the server is well.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
+const LIST_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Statements for creates that may be under way at once: one gathers while the other commits.
-const CREATE_LANES: usize = 2;
-/// Likewise for lookups.
-const LOOKUP_LANES: usize = 2;
+/// Batches of creates in progress at the same time: one is formed while the other commits.
+const MAX_INSERT_BATCHES: usize = 2;
+/// Batches of lookups in progress at the same time.
+const MAX_LOOKUP_BATCHES: usize = 2;
 
 /// The `records` table.
 #[derive(Debug)]
 pub struct Store {
-    connections: Arc<Connections>,
-    creates: Batcher<BatchInsert>,
+    pool: Arc<ConnectionPool>,
+    inserts: Batcher<BatchInsert>,
     lookups: Batcher<BatchLookup>,
-    /// Connections that `search/all` may use.
-    lists: Semaphore,
+    /// One for each connection that `search/all` may use.
+    list_permits: Semaphore,
     format: DateFormat,
-    timings: Timings,
+    durations: StatementDurations,
 }
 
-/// Resolved once, since every request needs one.
+/// Histograms that every request needs, looked up once.
 #[derive(Debug)]
-struct Timings {
+struct StatementDurations {
     search_all: Histogram,
     ping: Histogram,
 }
@@ -62,7 +60,7 @@ pub(super) struct Page {
     pub(super) complete: bool,
 }
 
-/// How large a page may become: it ends at whichever comes first.
+/// How large a page may become. It ends at the limit that is reached first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageSize {
     pub(super) rows: usize,
@@ -70,33 +68,34 @@ pub(super) struct PageSize {
 }
 
 impl Store {
-    /// A store over a pool. `request_timeout` bounds each request's wait for a connection and an answer.
-    pub fn new(pool: Pool, request_timeout: Duration, format: DateFormat, metrics: Arc<Metrics>) -> Self {
-        let timing = |operation| metrics.query_duration.with_label_values(&[operation]);
-        let rows = |operation| metrics.statement_rows.with_label_values(&[operation]);
-        let timings = Timings { search_all: timing("search_all"), ping: timing("ping") };
-        let lists = Semaphore::new((pool.status().max_size / 2).max(1));
-        let connections = Arc::new(Connections::new(pool, request_timeout, Arc::clone(&metrics)));
-        let creates =
-            BatchInsert { connections: Arc::clone(&connections), timing: timing("create"), rows: rows("create") };
-        let lookups = BatchLookup {
-            connections: Arc::clone(&connections),
+    /// A store over a pool, whose request timeout bounds each request's wait for a connection and a result.
+    pub fn new(pool: ConnectionPool, format: DateFormat, metrics: &Metrics) -> Self {
+        let duration = |operation| metrics.query_duration.with_label_values(&[operation]);
+        let batch_size = |operation| metrics.statement_rows.with_label_values(&[operation]);
+        let durations = StatementDurations { search_all: duration("search_all"), ping: duration("ping") };
+        let list_permits = Semaphore::new((pool.max_size() / 2).max(1));
+        let pool = Arc::new(pool);
+        let insert =
+            BatchInsert { pool: Arc::clone(&pool), duration: duration("create"), batch_size: batch_size("create") };
+        let lookup = BatchLookup {
+            pool: Arc::clone(&pool),
             format,
-            timing: timing("search"),
-            rows: rows("search"),
+            duration: duration("search"),
+            batch_size: batch_size("search"),
         };
-        let (creates, lookups) = (Batcher::new(creates, CREATE_LANES), Batcher::new(lookups, LOOKUP_LANES));
-        Self { connections, creates, lookups, lists, format, timings }
+        let inserts = Batcher::new(insert, MAX_INSERT_BATCHES);
+        let lookups = Batcher::new(lookup, MAX_LOOKUP_BATCHES);
+        Self { pool, inserts, lookups, list_permits, format, durations }
     }
 
     /// Inserts a record; returns once it is durable. `Conflict` if the employee has one of that day.
     pub(super) async fn create(&self, record: &NewRecord) -> Result<(), Error> {
-        self.creates.ask(record.clone(), self.connections.deadline()).await
+        self.inserts.submit(record.clone(), self.pool.deadline()).await
     }
 
     /// The employee's latest record, or the one of a day, as JSON.
     pub(super) async fn find(&self, id: &str, day: Option<Date>) -> Result<Option<Vec<u8>>, Error> {
-        self.lookups.ask(Lookup { id: id.to_owned(), day }, self.connections.deadline()).await
+        self.lookups.submit(LookupRequest { id: id.to_owned(), day }, self.pool.deadline()).await
     }
 
     /// Appends the records after a cursor as JSON objects joined by commas.
@@ -109,17 +108,18 @@ impl Store {
     ) -> Result<Page, Error> {
         let mut page = Page { last: after.cloned(), complete: true };
         let mut left = size;
-        for run in [Run::Identified, Run::Anonymous] {
-            if !run.applies(query, page.last.as_ref()) {
+        for segment in [Segment::Identified, Segment::Anonymous] {
+            if !segment.applies(query, page.last.as_ref()) {
                 continue;
             }
-            let mut order = if run == Run::Identified { Order::after(page.last.as_ref()) } else { Order::Address };
+            let mut order =
+                if segment == Segment::Identified { Order::after(page.last.as_ref()) } else { Order::Address };
             loop {
-                let part = self.run(query, run, order, page.last.as_ref(), left, out).await?;
+                let part = self.read_segment(query, segment, order, page.last.as_ref(), left, out).await?;
                 left.rows -= part.rows;
                 page.complete = part.complete;
                 page.last = part.last.or(page.last);
-                if !part.undated {
+                if !part.stopped_at_null_date {
                     break;
                 }
                 // The rest of the page from there.
@@ -132,58 +132,57 @@ impl Store {
         Ok(page)
     }
 
-    /// One run of the order. The server is given its time as long as it answers others.
-    async fn run(
+    /// Reads a part of a segment, a second time if the connection turns out to have been closed.
+    async fn read_segment(
         &self,
         query: &ListQuery,
-        run: Run,
+        segment: Segment,
         order: Order,
         after: Option<&Cursor>,
         size: PageSize,
         out: &mut Vec<u8>,
-    ) -> Result<Part, Error> {
+    ) -> Result<SegmentPart, Error> {
         let start = out.len();
-        let part = match self.patiently(self.run_once(query, run, order, after, size, out)).await {
-            Err(Failure::Closed(_)) => {
+        match self.while_responsive(self.try_read_segment(query, segment, order, after, size, out)).await {
+            Err(error) if error.is_retryable() => {
                 out.truncate(start);
-                self.patiently(self.run_once(query, run, order, after, size, out)).await
+                self.while_responsive(self.try_read_segment(query, segment, order, after, size, out)).await
             }
             outcome => outcome,
-        };
-        Ok(part?)
+        }
     }
 
-    async fn run_once(
+    async fn try_read_segment(
         &self,
         query: &ListQuery,
-        run: Run,
+        segment: Segment,
         order: Order,
         after: Option<&Cursor>,
         size: PageSize,
         out: &mut Vec<u8>,
-    ) -> Result<Part, Failure> {
-        let deadline = self.connections.deadline();
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.lists.acquire()).await else {
-            return Err(Failure::Final(Error::Unavailable("too many lists are being read".to_owned())));
+    ) -> Result<SegmentPart, Error> {
+        let deadline = self.pool.deadline();
+        let Ok(Ok(_permit)) = timeout_at(deadline, self.list_permits.acquire()).await else {
+            return Err(Error::Unavailable(UnavailableError::TooManyLists));
         };
-        let lease = self.connections.lease(deadline).await?;
-        let _timer = self.timings.search_all.start_timer();
+        let lease = self.pool.lease(deadline).await?;
+        let _timer = self.durations.search_all.start_timer();
         // One more than wanted tells whether there is more.
         let limit = i64::try_from(size.rows).map_or(i64::MAX, |rows| rows.saturating_add(1));
         let select = async {
-            let Statement { sql, parameters } = Statement::page(query, run, order, after, &limit);
+            let PageStatement { sql, parameters } = PageStatement::new(query, segment, order, after, &limit);
             let prepared = lease.prepare_cached(&sql).await?;
             let mut rows = pin!(lease.query_raw(&prepared, parameters).await?);
-            let mut part = Part { rows: 0, last: None, complete: true, undated: false };
+            let mut part = SegmentPart { rows: 0, last: None, complete: true, stopped_at_null_date: false };
             let mut last = None;
             while let Some(row) = rows.try_next().await? {
                 if part.rows == size.rows || out.len() > size.bytes {
                     part.complete = false;
                     break;
                 }
-                let record = StoredRecord::of(&row)?;
+                let record = StoredRecord::from_row(&row)?;
                 if order == Order::Key && record.date.is_none() {
-                    (part.complete, part.undated) = (false, true);
+                    (part.complete, part.stopped_at_null_date) = (false, true);
                     break;
                 }
                 if out.last() == Some(&b'}') {
@@ -196,17 +195,17 @@ impl Store {
             part.last = last.as_ref().map(|row| cursor(row, order)).transpose()?;
             Ok(part)
         };
-        let outcome = timeout(LONGEST_STATEMENT, select).await;
-        lease.settle(outcome)
+        let outcome = timeout(LIST_STATEMENT_TIMEOUT, select).await;
+        Ok(lease.finish(outcome)?)
     }
 
-    /// Waits for a statement past a request's usual time if the server answers a ping meanwhile.
-    async fn patiently<T>(&self, statement: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    /// Waits for a statement past the usual request timeout if the server answers a ping meanwhile.
+    async fn while_responsive<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut statement = pin!(statement);
-        if let Ok(outcome) = timeout(self.connections.request_timeout() / 2, &mut statement).await {
+        if let Ok(outcome) = timeout(self.pool.request_timeout() / 2, &mut statement).await {
             return outcome;
         }
-        let deadline = Instant::now() + self.connections.request_timeout() / 2;
+        let deadline = Instant::now() + self.pool.request_timeout() / 2;
         tokio::select! {
             outcome = &mut statement => return outcome,
             alive = self.ping_by(deadline) => alive?,
@@ -214,35 +213,38 @@ impl Store {
         statement.await
     }
 
-    /// Whether a statement can be run.
+    /// Checks that a statement can be run.
+    ///
+    /// # Errors
+    /// When it cannot, or not within the request timeout.
     pub async fn ping(&self) -> Result<(), Error> {
-        let deadline = self.connections.deadline();
+        let deadline = self.pool.deadline();
         match self.ping_by(deadline).await {
-            Err(Failure::Closed(_)) => Ok(self.ping_by(deadline).await?),
+            Err(error) if error.is_retryable() => Ok(self.ping_by(deadline).await?),
             outcome => Ok(outcome?),
         }
     }
 
-    async fn ping_by(&self, deadline: Instant) -> Result<(), Failure> {
-        let lease = self.connections.lease(deadline).await?;
-        let _timer = self.timings.ping.start_timer();
+    async fn ping_by(&self, deadline: Instant) -> Result<(), QueryError> {
+        let lease = self.pool.lease(deadline).await?;
+        let _timer = self.durations.ping.start_timer();
         let outcome = timeout_at(deadline, lease.batch_execute("")).await;
-        lease.settle(outcome)
+        lease.finish(outcome)
     }
 
     /// Closes every connection.
     pub fn close(&self) {
-        self.connections.close();
+        self.pool.close();
     }
 }
 
-/// What one run contributed to a page.
-struct Part {
+/// What one statement contributed to a page.
+struct SegmentPart {
     rows: usize,
     last: Option<Cursor>,
     complete: bool,
-    /// It ended before a row without a date, which it cannot put in order.
-    undated: bool,
+    /// It ended before a row without a date, which [`Order::Key`] cannot put in order.
+    stopped_at_null_date: bool,
 }
 
 fn cursor(row: &Row, order: Order) -> Result<Cursor, tokio_postgres::Error> {

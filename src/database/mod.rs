@@ -1,11 +1,14 @@
-//! Reaching PostgreSQL, managed or external, and bringing its schema up to date.
+//! Connections to PostgreSQL, statements shared by requests, and the migrations of the schema.
 //!
-//! Policy: what can become better by waiting (a server that is not up yet) is waited for, aloud and within a
-//! bound; what cannot (a refused password, a missing database, a server too old) ends the start at once with
-//! what to do. Knows nothing of attendance or HTTP.
+//! Policy: at the start, an error that may pass (the server is not up yet) is logged and tried again for a limited
+//! time; one that cannot (a rejected password, a missing database, a server that is too old) ends the start at once with a
+//! message that says what to do. This module does not know who runs the server, and knows nothing of attendance or HTTP.
 
+mod batcher;
 mod error;
 pub mod migrations;
+mod pool;
+mod query_error;
 mod tls;
 mod unix_socket;
 
@@ -19,26 +22,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::SslMode as WireSslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{ExternalPostgres, SslMode};
-use crate::managed::postgres::Endpoint;
 
-pub use error::Error;
+pub use batcher::{BatchError, BatchOperation, Batcher};
+pub use error::{AttemptError, Error};
+pub use pool::{ConnectionPool, Lease, PoolMetrics};
+pub use query_error::{ErrorClass, QueryError};
 use unix_socket::UnixSocket;
 
 /// The oldest server that is supported, as `server_version_num`.
-const OLDEST: u32 = 120_000;
-/// One attempt to connect while starting.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// Between two attempts, and between two lines that say so.
-const PAUSE: Duration = Duration::from_secs(1);
-/// One attempt to connect while serving: the request's own deadline is shorter or cuts it.
-const CONNECT: Duration = Duration::from_millis(1_500);
-/// What a new connection of the pool says. The server ends a statement that nobody can be waiting for any more: ours give
-/// up after 30 s at the latest, and closing a connection alone does not end what it was doing.
-const SESSION: &str = "SET statement_timeout = '35s'";
+const MIN_SERVER_VERSION: u32 = 120_000;
+/// One attempt to connect at the start.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two attempts, each of which is logged.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// One attempt to connect for a request, whose own deadline may be shorter.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The first statement of a new connection of the pool. The server must end a statement whose caller has given up, which is after
+/// 30 s at the latest, because closing a connection does not end its statement.
+const SESSION_SETTINGS: &str = "SET statement_timeout = '35s'";
 
 /// A database and how to reach it.
 #[derive(Clone)]
@@ -56,7 +62,7 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// A server that somebody else runs.
+    /// A server that is reached by TCP.
     pub fn external(at: &ExternalPostgres) -> Result<Self, Error> {
         let mut config = Config::new();
         config.host(&at.host).port(at.port).user(&at.user).dbname(&at.database);
@@ -71,16 +77,19 @@ impl Database {
         config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
         let tls = tls::connector(at.sslmode == SslMode::VerifyFull)?;
         let address = format!("{}:{}/{}", at.host, at.port, at.database);
-        Ok(Self { config: common(config), connector: Connector { tls, socket: None }, address })
+        Ok(Self { config: with_common_settings(config), connector: Connector { tls, socket: None }, address })
     }
 
-    /// The managed server, on its Unix socket.
-    pub fn managed(at: &Endpoint) -> Result<Self, Error> {
-        let mut config = at.client_config();
+    /// A server on this machine that listens on a Unix socket. `config` has the socket's directory, the user and the database.
+    ///
+    /// # Errors
+    /// When the TLS library fails to start.
+    pub fn on_unix_socket(mut config: Config, socket: PathBuf) -> Result<Self, Error> {
         config.ssl_mode(WireSslMode::Disable);
-        let address = format!("{}/{}", at.socket_dir.display(), at.database);
-        let connector = Connector { tls: tls::connector(false)?, socket: Some(at.socket()) };
-        Ok(Self { config: common(config), connector, address })
+        let directory = socket.parent().unwrap_or(&socket).display();
+        let address = format!("{directory}/{}", config.get_dbname().unwrap_or_default());
+        let connector = Connector { tls: tls::connector(false)?, socket: Some(socket) };
+        Ok(Self { config: with_common_settings(config), connector, address })
     }
 
     /// `host:port/database` or the socket directory.
@@ -88,28 +97,31 @@ impl Database {
         &self.address
     }
 
-    /// A connection of its own, checked to be to a server that is new enough. Waits up to `patience` for one that is
-    /// not up yet, with a log line a second.
-    pub async fn connect(&self, patience: Duration) -> Result<Client, Error> {
+    /// Opens a connection outside the pool and checks the server's version. If the server is not up yet, tries again for up to
+    /// `connect_timeout`, with a log line a second.
+    ///
+    /// # Errors
+    /// When the server cannot be reached in time, rejects the user, or cannot be used.
+    pub async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
         let started = Instant::now();
         loop {
-            let error = match timeout(ATTEMPT, self.attempt()).await {
+            let error = match timeout(ATTEMPT_TIMEOUT, self.attempt()).await {
                 Ok(Ok(client)) => return self.check_version(client).await,
-                Ok(Err(error)) => self.refusal(error)?,
-                Err(_) => format!("no answer within {} s", ATTEMPT.as_secs()),
+                Ok(Err(error)) => self.as_transient(error)?,
+                Err(_) => AttemptError::Timeout(ATTEMPT_TIMEOUT),
             };
             let waited = started.elapsed();
-            if waited + PAUSE > patience {
-                return Err(Error::Unreachable { address: self.address.clone(), waited, reason: error });
+            if waited + RETRY_INTERVAL > connect_timeout {
+                return Err(Error::Unreachable { address: self.address.clone(), waited, source: error });
             }
             tracing::warn!(
                 address = self.address,
-                reason = error,
+                reason = error.to_string(),
                 waited_s = waited.as_secs(),
-                patience_s = patience.as_secs(),
+                patience_s = connect_timeout.as_secs(),
                 "waiting for PostgreSQL"
             );
-            sleep(PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -117,73 +129,76 @@ impl Database {
         Ok(self.connector.open(&self.config).await?.0)
     }
 
-    /// Why the server cannot be reached yet; or the error that no waiting mends.
-    fn refusal(&self, error: tokio_postgres::Error) -> Result<String, Error> {
-        let reason = error::with_causes(&error);
+    /// The error of an attempt that may be repeated, or the error that will not pass.
+    fn as_transient(&self, error: tokio_postgres::Error) -> Result<AttemptError, Error> {
         let address = self.address.clone();
-        let Some(state) = error.code() else { return Ok(reason) };
-        let user = self.config.get_user().unwrap_or_default().to_owned();
-        match state.code() {
-            "28P01" | "28000" => Err(Error::Refused { address, user, reason }),
-            "3D000" => Err(Error::NoDatabase { address, reason }),
-            _ => Ok(reason),
+        match error.code().map(SqlState::code) {
+            Some("28P01" | "28000") => {
+                let user = self.config.get_user().unwrap_or_default().to_owned();
+                Err(Error::Refused { address, user, source: error })
+            }
+            Some("3D000") => Err(Error::NoDatabase { address, source: error }),
+            _ => Ok(AttemptError::Connect(error)),
         }
     }
 
     async fn check_version(&self, client: Client) -> Result<Client, Error> {
-        let question = "SELECT current_setting('server_version_num'), current_setting('server_version')";
-        let row = match timeout(ATTEMPT, client.query_one(question, &[])).await {
+        let query = "SELECT current_setting('server_version_num'), current_setting('server_version')";
+        let row = match timeout(ATTEMPT_TIMEOUT, client.query_one(query, &[])).await {
             Ok(row) => row.map_err(|error| Error::Statement { what: "ask for its version", source: error })?,
             Err(_) => {
-                let reason = "it accepted the connection but does not answer".to_owned();
-                return Err(Error::Unreachable { address: self.address.clone(), waited: ATTEMPT, reason });
+                let source = AttemptError::NoAnswer;
+                return Err(Error::Unreachable { address: self.address.clone(), waited: ATTEMPT_TIMEOUT, source });
             }
         };
         let number: u32 = row.get::<_, &str>(0).parse().unwrap_or(0);
-        if number < OLDEST {
-            return Err(Error::TooOld { address: self.address.clone(), version: row.get(1), oldest: OLDEST / 10_000 });
+        if number < MIN_SERVER_VERSION {
+            return Err(Error::TooOld {
+                address: self.address.clone(),
+                version: row.get(1),
+                oldest: MIN_SERVER_VERSION / 10_000,
+            });
         }
         Ok(client)
     }
 
-    /// A pool of up to `size` connections, made when needed.
-    pub fn pool(&self, size: usize) -> Result<Pool, Error> {
+    /// A pool of up to `size` connections, made when needed. A request has `request_timeout` for a connection and its result.
+    ///
+    /// # Errors
+    /// When the pool's settings are inconsistent.
+    pub fn pool(&self, size: usize, request_timeout: Duration, metrics: PoolMetrics) -> Result<ConnectionPool, Error> {
         let mut config = self.config.clone();
-        config.connect_timeout(CONNECT);
+        config.connect_timeout(CONNECT_TIMEOUT);
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(config, self.connector.clone(), settings);
         let session = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            Box::pin(async move { client.batch_execute(SESSION_SETTINGS).await.map_err(HookError::Backend) })
         });
-        Pool::builder(manager)
-            .max_size(size)
-            .post_create(session)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Pool(error.to_string()))
+        let pool = Pool::builder(manager).max_size(size).post_create(session).runtime(Runtime::Tokio1).build()?;
+        Ok(ConnectionPool::new(pool, request_timeout, metrics))
     }
 }
 
-/// A connection and the task that moves its bytes.
+/// A client and the task that drives its connection.
 type Opened = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 
-/// Makes connections.
+/// Opens connections, by the Unix socket if there is one.
 #[derive(Clone)]
 struct Connector {
     tls: MakeRustlsConnect,
-    /// Where the managed server listens.
+    /// The path of the server's socket.
     socket: Option<PathBuf>,
 }
 
 impl Connector {
     async fn open(&self, config: &Config) -> Opened {
         if let Some(path) = &self.socket
-            && let Ok(Ok(socket)) = timeout(CONNECT, UnixSocket::connect(path)).await
+            && let Ok(Ok(socket)) = timeout(CONNECT_TIMEOUT, UnixSocket::connect(path)).await
         {
             let (client, connection) = config.connect_raw(socket, NoTls).await?;
             return Ok((client, drive(connection)));
         }
-        // Also where the socket cannot be connected to: it says so in its own words.
+        // Also if the socket cannot be connected to, because this attempt describes the reason.
         let (client, connection) = config.connect(self.tls.clone()).await?;
         Ok((client, drive(connection)))
     }
@@ -208,7 +223,7 @@ where
     })
 }
 
-fn common(mut config: Config) -> Config {
-    config.application_name("attendance-api").connect_timeout(ATTEMPT);
+fn with_common_settings(mut config: Config) -> Config {
+    config.application_name("attendance-api").connect_timeout(ATTEMPT_TIMEOUT);
     config
 }

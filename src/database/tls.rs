@@ -1,7 +1,7 @@
 //! TLS to an external PostgreSQL, with libpq's meanings of `sslmode`.
 //!
-//! Policy: `prefer` and `require` encrypt without asking who is at the other end, as libpq does; only
-//! `verify-full` protects against somebody in the middle, and it checks certificate and host name.
+//! Policy: `prefer` and `require` encrypt without checking the server's identity, as libpq does; only
+//! `verify-full` protects against a man in the middle: it checks the certificate and the host name.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
 
-/// A TLS connector that checks the server's certificate, or does not.
+/// A TLS connector, which checks the server's certificate if `verify` is set.
 pub(super) fn connector(verify: bool) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -30,7 +30,7 @@ fn system_roots() -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        return Err(Error::Certificates(found.errors.first().map(ToString::to_string).unwrap_or_default()));
+        return Err(Error::Certificates(found.errors.into_iter().next()));
     }
     Ok(roots)
 }

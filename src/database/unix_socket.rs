@@ -1,8 +1,8 @@
 //! A connection to the managed server, on its Unix socket.
 //!
-//! Policy: woken by answers only. Whoever waits until a Unix socket takes bytes is woken each time the other side has read some; that
-//! is after every question, when the server should be at work on it and not at waking us. So nobody waits for it until the socket
-//! has refused a byte.
+//! Policy: the task is woken only when an answer has arrived. A task that waits for a Unix socket to become writable is woken each time the
+//! other side has read from it, which is after every query, when the server should use the processor for the query. So the socket is
+//! registered for writability only after a write has failed with `WouldBlock`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -14,14 +14,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-/// Read at once at the most: the room for it is cleared each time.
-const PIECE: usize = 64 << 10;
+/// The most bytes of one read: the buffer is cleared each time.
+const MAX_READ: usize = 64 << 10;
 
-/// The socket.
+/// A connected, non-blocking socket.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
     socket: AsyncFd<UnixStream>,
-    /// The same socket again, as long as it takes no bytes.
+    /// A second handle of the socket, registered for writability, as long as its buffer is full.
     full: Option<AsyncFd<UnixStream>>,
 }
 
@@ -31,16 +31,16 @@ impl UnixSocket {
         Self::new(tokio::net::UnixStream::connect(path).await?.into_std()?)
     }
 
-    /// For a socket that does not block.
+    /// `stream` must be non-blocking.
     fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(Self { socket: watched(stream, Interest::READABLE)?, full: None })
+        Ok(Self { socket: register(stream, Interest::READABLE)?, full: None })
     }
 }
 
-/// The successor of this function is unsafe code, because some types change their descriptor under it. This one keeps it until it
-/// is dropped, and whoever watches it owns it.
+/// The successor of this function is unsafe, because some types may change their descriptor while it is registered. `UnixStream`
+/// keeps its descriptor until it is dropped, and the returned value owns it.
 #[expect(deprecated, reason = "sound for a socket of the standard library, and the crate has no unsafe code")]
-fn watched(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+fn register(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(stream, interest)
 }
 
@@ -48,10 +48,10 @@ impl AsyncRead for UnixSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
-            let room = buffer.initialize_unfilled_to(buffer.remaining().min(PIECE));
+            let room = buffer.initialize_unfilled_to(buffer.remaining().min(MAX_READ));
             match self.socket.get_ref().read(room) {
                 Ok(read) => {
-                    // Less than there was room for is all there was; what comes from here on is told of again.
+                    // A read that did not fill the buffer has emptied the socket; readiness will be reported again.
                     if read > 0 && read < room.len() {
                         ready.clear_ready();
                     }
@@ -70,14 +70,14 @@ impl AsyncWrite for UnixSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             if let Some(full) = &self.full {
-                // Forgotten before the attempt: a place that becomes free during it is told of again.
+                // Cleared before the write: if the socket becomes writable during it, that is reported again.
                 ready!(full.poll_write_ready(cx))?.clear_ready();
             }
             match self.socket.get_ref().write(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.full.is_none() {
                         let again = self.socket.get_ref().try_clone()?;
-                        self.full = Some(watched(again, Interest::WRITABLE)?);
+                        self.full = Some(register(again, Interest::WRITABLE)?);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -117,30 +117,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_the_kernel_holds_arrives_whole() {
+    async fn more_bytes_than_the_kernel_buffers_arrive_complete() {
         let (mut one, mut other) = pair();
         let sent: Vec<u8> = (0..5_000_000_u32).map(|number| number as u8).collect();
         let expected = sent.clone();
         let writer = tokio::spawn(async move {
             one.write_all(&sent).await.unwrap();
-            assert!(one.full.is_none(), "nobody waits for a socket that took everything");
+            assert!(one.full.is_none(), "a socket that accepted everything is not registered for writability");
             one.shutdown().await.unwrap();
             one
         });
         let mut received = Vec::new();
         let all = timeout(Duration::from_secs(30), other.read_to_end(&mut received)).await;
-        all.expect("a side that is never woken").unwrap();
+        all.expect("one side was never woken").unwrap();
         assert!(received == expected);
         other.write_all(b"and back").await.unwrap();
         drop(other);
         let mut back = String::new();
-        let mut one = timeout(Duration::from_secs(30), writer).await.expect("a side that is never woken").unwrap();
+        let mut one = timeout(Duration::from_secs(30), writer).await.expect("one side was never woken").unwrap();
         one.read_to_string(&mut back).await.unwrap();
         assert_eq!(back, "and back");
     }
 
     #[tokio::test]
-    async fn questions_and_answers_go_to_and_fro() {
+    async fn short_messages_alternate_in_both_directions() {
         let (mut one, mut other) = pair();
         let echo = tokio::spawn(async move {
             let mut bytes = [0; 16];
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_has_gone_is_an_error_for_the_writer() {
+    async fn writing_to_a_closed_socket_is_an_error() {
         let (mut one, other) = pair();
         drop(other);
         assert_eq!(one.write_all(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);

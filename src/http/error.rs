@@ -222,7 +222,7 @@ impl From<attendance::Error> for HttpError {
             )
             .titled(VALIDATION_ERROR)
             .logged(error.to_string()),
-            attendance::Error::Refused(_) => Self::bug(error.to_string()),
+            attendance::Error::Rejected(_) => Self::bug(error.to_string()),
         }
     }
 }
@@ -230,6 +230,7 @@ impl From<attendance::Error> for HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::QueryError;
 
     fn sent(error: &HttpError) -> String {
         String::from_utf8(error.body("id-1")).unwrap()
@@ -245,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_bug_is_logged_and_the_client_gets_the_request_id_only() {
-        let error = HttpError::from(attendance::Error::Refused("relation records does not exist".into()));
+        let rejected = "relation=records".parse::<tokio_postgres::Config>().unwrap_err();
+        let error = HttpError::from(attendance::Error::Rejected(QueryError::statement(rejected)));
         assert_eq!(error.status(), 500);
         assert!(sent(&error).contains("id-1") && !sent(&error).contains("relation"));
         assert!(error.internal().unwrap().contains("relation"));
@@ -253,7 +255,8 @@ mod tests {
 
     #[test]
     fn an_unavailable_database_asks_to_retry() {
-        let reply = HttpError::from(attendance::Error::Unavailable("10.0.0.3: refused".into())).into_reply("id-1");
+        let busy = attendance::Error::Unavailable(attendance::UnavailableError::TooManyLists);
+        let reply = HttpError::from(busy).into_reply("id-1");
         assert_eq!((reply.status.as_u16(), &reply.headers[RETRY_AFTER]), (503, &HeaderValue::from_static("1")));
     }
 }

@@ -1,0 +1,158 @@
+//! The one connection to Redis, shared by all requests.
+//!
+//! Policy: a request never waits for a connection to be made. A command that finds the connection broken, or too slow,
+//! takes it down for all requests; from then on their commands fail at once, until the background task has made a new connection that answers.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::commands::{Redis, SetEntry};
+use super::error::{CommandError, ConnectionError};
+
+/// A connection must be made, login included, within this time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The connection, while there is one.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: redis::Client,
+    state: Mutex<State>,
+    lost: Notify,
+}
+
+#[derive(Debug)]
+enum State {
+    Connected(NumberedConnection),
+    Disconnected(ConnectionError),
+}
+
+/// A connection and its number: a command must not take down the successor of the connection that it used.
+#[derive(Clone)]
+struct NumberedConnection {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl std::fmt::Debug for NumberedConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NumberedConnection").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Not connected until [`Connection::connect`].
+    pub(super) fn new(client: redis::Client) -> Self {
+        Self { client, state: Mutex::new(State::Disconnected(ConnectionError::NotYet)), lost: Notify::new() }
+    }
+
+    /// Runs a pipeline in one round trip.
+    async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline, limit: Duration) -> Result<T, CommandError> {
+        let NumberedConnection { number, mut connection } = self.current()?;
+        match timeout(limit, pipeline.query_async(&mut connection)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.is_unrecoverable_error() || error.is_io_error() => {
+                Err(self.give_up(number, ConnectionError::Redis(error)))
+            }
+            Ok(Err(error)) => Err(CommandError::Rejected(error)),
+            Err(_) => Err(self.give_up(number, ConnectionError::ResponseTimeout(limit))),
+        }
+    }
+
+    /// Makes a connection, which is in use once it has stored `first` within `limit`. `number` differs from that of every
+    /// other connection.
+    pub(super) async fn connect(&self, number: u64, first: &SetEntry, limit: Duration) -> Result<(), ConnectionError> {
+        let outcome = self.open(first, limit).await;
+        let mut state = self.state();
+        match outcome {
+            Ok(connection) => {
+                *state = State::Connected(NumberedConnection { number, connection });
+                Ok(())
+            }
+            Err(error) => {
+                *state = State::Disconnected(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self, first: &SetEntry, limit: Duration) -> Result<MultiplexedConnection, ConnectionError> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = match timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(connection) => connection.map_err(ConnectionError::Redis)?,
+            Err(_) => return Err(ConnectionError::ConnectTimeout(CONNECT_TIMEOUT)),
+        };
+        let pipeline = set_pipeline(std::slice::from_ref(first));
+        match timeout(limit, pipeline.query_async::<()>(&mut connection)).await {
+            Ok(answer) => answer.map_err(ConnectionError::Redis)?,
+            Err(_) => return Err(ConnectionError::ResponseTimeout(limit)),
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(&*self.state(), State::Connected(_))
+    }
+
+    /// Returns when the connection has been given up.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    fn current(&self) -> Result<NumberedConnection, CommandError> {
+        match &*self.state() {
+            State::Connected(connection) => Ok(connection.clone()),
+            State::Disconnected(error) => Err(CommandError::NotConnected(error.clone())),
+        }
+    }
+
+    /// Takes a connection down, unless it has been replaced already.
+    fn give_up(&self, number: u64, error: ConnectionError) -> CommandError {
+        let mut state = self.state();
+        if matches!(&*state, State::Connected(current) if current.number == number) {
+            *state = State::Disconnected(error.clone());
+            self.lost.notify_one();
+        }
+        CommandError::ConnectionLost(error)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Redis for Connection {
+    async fn get(&self, keys: &[String], limit: Duration) -> Result<Vec<Option<Vec<u8>>>, CommandError> {
+        let mut pipeline = redis::pipe();
+        for key in keys {
+            pipeline.get(key);
+        }
+        self.query(&pipeline, limit).await
+    }
+
+    async fn mget(&self, keys: &[&str], limit: Duration) -> Result<Vec<Option<Vec<u8>>>, CommandError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("MGET").arg(keys);
+        let (values,) = self.query::<(Vec<Option<Vec<u8>>>,)>(&pipeline, limit).await?;
+        Ok(values)
+    }
+
+    async fn set(&self, entries: &[SetEntry], limit: Duration) -> Result<(), CommandError> {
+        self.query(&set_pipeline(entries), limit).await
+    }
+}
+
+fn set_pipeline(entries: &[SetEntry]) -> Pipeline {
+    let mut pipeline = redis::pipe();
+    for SetEntry { key, value, ttl } in entries {
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        pipeline.cmd("SET").arg(key).arg(value.as_slice()).arg("PX").arg(millis).ignore();
+    }
+    pipeline
+}

@@ -1,0 +1,124 @@
+//! A cache in this process and in Redis that never returns a value from before an acknowledged change.
+//!
+//! Policy: a value is stored with the generation of its scopes that was current before its data was read, and is valid only while that
+//! generation is current. A change ends the generations of its scopes after its commit and before its acknowledgement. So a read that saw the
+//! old data can store it whenever it likes: no later read will use it. A read tries this process's memory (`memory.rs`), then
+//! Redis; a cache that is down, slow or holds something else is a miss, never an error, and no read waits for a value to be stored
+//! (`write_queue.rs`). The keys, the scopes and the values belong to the caller.
+//!
+//! How a process learns which generation is current is one of two coherence protocols with one interface (`coherence.rs`): a Redis that
+//! only this process uses (`private.rs`), or one that others share (`shared.rs`). Each file argues why it is fresh.
+//!
+//! The life of a value counts from before its data was read, also when it goes from Redis into memory. Instances whose clocks differ may
+//! double it there.
+
+mod background;
+mod clock;
+mod codec;
+mod coherence;
+mod commands;
+mod connection;
+mod engine;
+mod error;
+#[cfg(test)]
+mod fakes;
+mod generation;
+mod generation_fetcher;
+#[cfg(test)]
+mod interleavings;
+mod memory;
+mod metrics;
+mod options;
+mod pending_invalidations;
+mod private;
+mod scope;
+mod shared;
+mod single_flight;
+mod value;
+mod write_queue;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use commands::Redis as _;
+use connection::Connection;
+use engine::Engine;
+
+pub use engine::Lookup;
+pub use error::{CommandError, ConnectionError};
+pub use generation::FillToken;
+pub use metrics::CacheMetrics;
+pub use options::CacheOptions;
+pub use scope::Scope;
+pub use single_flight::{Leader, Participant, SingleFlight};
+pub use value::CacheValue;
+
+/// A cache of values of one type.
+#[derive(Debug)]
+pub struct Cache<V: CacheValue> {
+    engine: Arc<Engine<V, Connection>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl<V: CacheValue> Cache<V> {
+    /// A cache over a Redis that may come up later. `seed` must differ from that of every other process and run.
+    pub fn new(options: CacheOptions, client: redis::Client, seed: u64, metrics: CacheMetrics) -> Self {
+        let engine = Arc::new(Engine::new(options, Connection::new(client), seed, metrics));
+        let tasks = background::start(&engine);
+        Self { engine, tasks }
+    }
+
+    /// The largest value that is stored, in bytes.
+    pub fn max_value(&self) -> usize {
+        self.engine.max_value()
+    }
+
+    /// Whether [`Cache::try_cached`] can succeed: there is memory, and this process knows the generations by itself.
+    pub fn can_answer_from_memory(&self) -> bool {
+        self.engine.can_answer_from_memory()
+    }
+
+    /// A valid value that this process has in memory, if it needs to ask nothing else for it.
+    pub fn try_cached(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<V> {
+        self.engine.try_cached(scopes, key, now)
+    }
+
+    /// Looks a value up. The key must include everything that the value depends on apart from the data, and determine the scopes.
+    pub async fn lookup(&self, scopes: &[Scope<'_>], key: &str) -> Lookup<V> {
+        self.engine.lookup(scopes, key, Instant::now()).await
+    }
+
+    /// Stores a value that was read after the token was issued. One that took too long to read is not stored.
+    pub fn store(&self, token: FillToken, value: &V) {
+        let is_connected = self.engine.commands.redis.is_connected();
+        self.engine.store(token, value, Instant::now(), is_connected);
+    }
+
+    /// Makes every value of the scopes invalid. To be called after a change is committed and before it is acknowledged.
+    pub async fn invalidate(&self, scopes: &[Scope<'_>]) {
+        self.engine.invalidate(scopes, Instant::now()).await;
+    }
+
+    /// Makes the values of the scopes invalid for a change that may not have happened, or not yet, and is not acknowledged. Does not
+    /// wait for Redis.
+    pub fn invalidate_later(&self, scopes: &[Scope<'_>]) {
+        self.engine.invalidate_later(scopes, Instant::now());
+    }
+
+    /// Checks that Redis answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), CommandError> {
+        let commands = &self.engine.commands;
+        commands.redis.get(&[commands.value_key("probe")], shared::INVALIDATION_TIMEOUT).await.map(drop)
+    }
+}
+
+impl<V: CacheValue> Drop for Cache<V> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

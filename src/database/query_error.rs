@@ -1,0 +1,130 @@
+//! Why a statement of a request has no result, and what that permits its caller to do.
+//!
+//! Policy: the cause is kept as it is, so that its SQLSTATE can be read. An error can be cloned, because one statement may serve
+//! many requests. The text is for the log: of the server's words it has only the message, because the server's details quote the row.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// Why a statement has no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueryError {
+    /// All connections were in use, or a new one was not made, until the deadline.
+    #[error("no connection in time")]
+    ConnectionTimeout,
+    /// A new connection could not be made.
+    #[error("{}", LogLine(.0))]
+    Connect(#[source] Arc<tokio_postgres::Error>),
+    /// The pool has no connection for another reason, for example because it is closed.
+    #[error("{0}")]
+    Pool(#[source] Arc<PoolError>),
+    /// The statement did not end by the deadline.
+    #[error("no answer in time")]
+    StatementTimeout,
+    /// The statement, or reading its result, failed.
+    #[error("{}", LogLine(.0))]
+    Statement(#[source] Arc<tokio_postgres::Error>),
+}
+
+/// What an error means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The database cannot be used at the moment.
+    Unavailable,
+    /// A constraint forbids the row.
+    Constraint,
+    /// The statement cannot work: it is wrong, or the table is not as expected.
+    Rejected,
+}
+
+impl QueryError {
+    pub(super) fn connect(error: tokio_postgres::Error) -> Self {
+        Self::Connect(Arc::new(error))
+    }
+
+    pub(super) fn pool(error: PoolError) -> Self {
+        Self::Pool(Arc::new(error))
+    }
+
+    /// The error of a statement, or of reading a row of its result.
+    pub fn statement(error: tokio_postgres::Error) -> Self {
+        Self::Statement(Arc::new(error))
+    }
+
+    /// The server's code, if the server reported the error.
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        match self {
+            Self::Connect(error) | Self::Statement(error) => error.code(),
+            Self::ConnectionTimeout | Self::Pool(_) | Self::StatementTimeout => None,
+        }
+    }
+
+    /// What the error means for the request.
+    pub fn class(&self) -> ErrorClass {
+        let Self::Statement(error) = self else { return ErrorClass::Unavailable };
+        let Some(state) = error.code() else {
+            return if is_lost_connection(error) { ErrorClass::Unavailable } else { ErrorClass::Rejected };
+        };
+        match *state {
+            SqlState::ADMIN_SHUTDOWN
+            | SqlState::CRASH_SHUTDOWN
+            | SqlState::CANNOT_CONNECT_NOW
+            | SqlState::READ_ONLY_SQL_TRANSACTION
+            | SqlState::QUERY_CANCELED
+            | SqlState::T_R_DEADLOCK_DETECTED
+            | SqlState::T_R_SERIALIZATION_FAILURE
+            | SqlState::LOCK_NOT_AVAILABLE => ErrorClass::Unavailable,
+            _ if self.is_outdated_statement() => ErrorClass::Unavailable,
+            // Class 08: connection; 53: out of resources, a full disk among them; 58: I/O error.
+            _ if ["08", "53", "58"].iter().any(|class| state.code().starts_with(class)) => ErrorClass::Unavailable,
+            // Class 23: a constraint that others added, because a conflict on our own key is not an error.
+            _ if state.code().starts_with("23") => ErrorClass::Constraint,
+            _ => ErrorClass::Rejected,
+        }
+    }
+
+    /// Whether a read may be tried once more on another connection: this one was closed under it, as by a restart of the server, or
+    /// its prepared statement was outdated. A write must not be tried again, since it is unknown how far it came.
+    pub fn is_retryable(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        match error.code() {
+            None => is_lost_connection(error),
+            Some(state) => {
+                self.is_outdated_statement() || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(state)
+            }
+        }
+    }
+
+    /// Whether a prepared statement has outlived what it was prepared for: a column's type was altered ("cached plan must
+    /// not change result type"), or a proxy exchanged the session it belonged to.
+    pub(super) fn is_outdated_statement(&self) -> bool {
+        let outdated = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME];
+        matches!(self, Self::Statement(error) if error.code().is_some_and(|state| outdated.contains(state)))
+    }
+}
+
+fn is_lost_connection(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || StdError::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// The error with its causes, on one line.
+struct LogLine<'a>(&'a tokio_postgres::Error);
+
+impl fmt::Display for LogLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = self.0.as_db_error() {
+            return write!(f, "{} {}: {}", error.severity(), error.code().code(), error.message());
+        }
+        write!(f, "{}", self.0)?;
+        let mut cause = StdError::source(self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
