@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::commands::{Redis, SetEntry};
+use super::commands::{Commands, Redis, SetEntry};
 use super::error::{CommandError, ConnectionError};
+use super::generation::UniqueTokens;
+use super::metrics::CacheMetrics;
 use super::value::CacheValue;
 
 /// A text as a value.
@@ -80,16 +83,16 @@ pub(super) struct FakeRedis {
 }
 
 impl Server {
-    /// A server to which no instance is connected.
-    pub(super) fn new(instances: usize) -> Self {
-        Self {
+    /// A server to which none of its instances is connected.
+    pub(super) fn shared(instances: usize) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
             data: BTreeMap::new(),
             snapshot: BTreeMap::new(),
             delayed: Vec::new(),
             connected: vec![false; instances],
             now: Instant::now(),
             fate: Fate::Executed,
-        }
+        }))
     }
 
     pub(super) fn is_connected(&self, instance: usize) -> bool {
@@ -183,6 +186,24 @@ impl Redis for FakeRedis {
 
     async fn set(&self, entries: &[SetEntry], _: Duration) -> Result<(), CommandError> {
         self.execute(entries, |server| entries.iter().cloned().for_each(|entry| server.set(entry))).await
+    }
+}
+
+/// The commands of an instance.
+pub(super) fn commands(server: &Arc<Mutex<Server>>, instance: usize) -> Arc<Commands<FakeRedis>> {
+    let redis = FakeRedis { server: Arc::clone(server), instance };
+    let tokens = UniqueTokens::new(instance as u64);
+    let metrics = CacheMetrics::unregistered();
+    Arc::new(Commands { redis, prefix: "p:".to_owned(), timeout: Duration::from_secs(1), metrics, tokens })
+}
+
+/// Runs a future that waits for nothing but this module's fakes.
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
     }
 }
 

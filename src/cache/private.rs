@@ -108,3 +108,57 @@ impl<R: Redis> Coherence for Private<R> {
         self.commands.new_epoch()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fakes::{self, Server};
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(20);
+    const ONE: Scope<'_> = Scope::member("e", "1");
+    const ALL: Scope<'_> = Scope::whole("a");
+
+    fn private() -> Private<fakes::FakeRedis> {
+        Private::new(fakes::commands(&Server::shared(1), 0), 7, TTL)
+    }
+
+    #[test]
+    fn a_change_ends_the_generation_of_every_value_that_depends_on_its_scopes() {
+        let private = private();
+        let before =
+            [&[ONE][..], &[ALL], &[ONE, ALL], &[Scope::member("e", "2")]].map(|scopes| private.current(scopes));
+        fakes::run(private.invalidate(&[ONE, ALL], Instant::now()));
+        let is_current = |at: usize, scopes: &[Scope<'_>]| fakes::run(private.is_current(&before[at], scopes));
+        assert!(!is_current(0, &[ONE]) && !is_current(1, &[ALL]) && !is_current(2, &[ONE, ALL]));
+        assert!(is_current(3, &[Scope::member("e", "2")]));
+    }
+
+    #[test]
+    fn a_read_that_began_before_a_change_fills_the_cache_under_an_ended_generation() {
+        let private = private();
+        let fetched = fakes::run(private.fetch(&[ONE], "k")).unwrap();
+        fakes::run(private.invalidate(&[ONE], Instant::now()));
+        assert!(!fakes::run(private.is_current(&fetched.generation, &[ONE])));
+    }
+
+    #[test]
+    fn a_change_of_unknown_outcome_is_invalidated_for_as_long_as_a_value_can_live() {
+        let (private, now) = (private(), Instant::now());
+        let before = private.current(&[ONE]);
+        private.invalidate_later(&[ONE], now);
+        let at_once = private.current(&[ONE]);
+        assert_ne!(at_once, before);
+        fakes::run(private.maintain(true, now + TTL - Duration::from_millis(1)));
+        let later = private.current(&[ONE]);
+        assert_ne!(later, at_once);
+        fakes::run(private.maintain(true, now + TTL));
+        assert_eq!(private.current(&[ONE]), later);
+    }
+
+    #[test]
+    fn without_redis_every_read_is_a_miss_that_may_fill_memory() {
+        let private = private();
+        let fetched = fakes::run(private.fetch(&[ONE], "k")).unwrap();
+        assert_eq!((fetched.generation, fetched.value), (private.current(&[ONE]), None));
+    }
+}

@@ -164,3 +164,97 @@ impl<R: Redis> Coherence for Shared<R> {
 fn text(bytes: Option<Vec<u8>>) -> Option<String> {
     bytes.and_then(|bytes| String::from_utf8(bytes).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::fakes::{self, FakeRedis, Fate, Server};
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(20);
+    const FILL_TIMEOUT: Duration = Duration::from_secs(5);
+    const ONE: Scope<'_> = Scope::member("e", "1");
+    const OTHER: Scope<'_> = Scope::member("e", "2");
+
+    fn shared(server: &Arc<Mutex<Server>>, instance: usize) -> Shared<FakeRedis> {
+        let shared = Shared::new(fakes::commands(server, instance), TTL, FILL_TIMEOUT);
+        server.lock().unwrap().connect(instance, shared.rotate_epoch());
+        shared
+    }
+
+    fn generation(shared: &Shared<FakeRedis>, scopes: &[Scope<'_>]) -> Option<Generation> {
+        fakes::run(shared.fetch(scopes, "k")).map(|fetched| fetched.generation)
+    }
+
+    #[test]
+    fn tokens_that_are_missing_are_created_once() {
+        let server = Server::shared(2);
+        let (here, there) = (shared(&server, 0), shared(&server, 1));
+        let first = generation(&here, &[ONE, OTHER]).unwrap();
+        assert_eq!(generation(&there, &[ONE, OTHER]), Some(first.clone()));
+        assert_ne!(generation(&there, &[ONE]), Some(first));
+    }
+
+    #[test]
+    fn a_change_ends_the_generation_for_every_instance() {
+        let server = Server::shared(2);
+        let (here, there) = (shared(&server, 0), shared(&server, 1));
+        let (one, other) = (generation(&there, &[ONE]), generation(&there, &[OTHER]));
+        fakes::run(here.invalidate(&[ONE], Instant::now()));
+        assert_ne!(generation(&there, &[ONE]), one);
+        assert_eq!(generation(&there, &[OTHER]), other);
+    }
+
+    #[test]
+    fn an_invalidation_that_redis_does_not_confirm_is_repeated_and_not_trusted_until_then() {
+        let (server, now) = (Server::shared(1), Instant::now());
+        let shared = shared(&server, 0);
+        for fate in [Fate::Lost, Fate::AnswerLost, Fate::Delayed] {
+            server.lock().unwrap().fate = fate;
+            fakes::run(shared.invalidate(&[ONE], now));
+            assert!(!shared.is_trusted(&[ONE], now) && shared.is_trusted(&[OTHER], now), "{fate:?}");
+            fakes::run(shared.maintain(false, now));
+            assert!(!shared.is_trusted(&[ONE], now), "{fate:?}");
+            server.lock().unwrap().fate = Fate::Executed;
+            server.lock().unwrap().connect(0, shared.rotate_epoch());
+            fakes::run(shared.maintain(true, now));
+            assert!(shared.is_trusted(&[ONE], now), "{fate:?}");
+        }
+    }
+
+    #[test]
+    fn an_unconfirmed_invalidation_is_forgotten_when_no_value_from_before_it_can_be_left() {
+        let (server, now) = (Server::shared(1), Instant::now());
+        let shared = shared(&server, 0);
+        server.lock().unwrap().disconnect(0);
+        fakes::run(shared.invalidate(&[ONE], now));
+        assert!(!shared.is_trusted(&[ONE], now + TTL + FILL_TIMEOUT - Duration::from_millis(1)));
+        assert!(shared.is_trusted(&[ONE], now + TTL + FILL_TIMEOUT));
+    }
+
+    #[test]
+    fn a_change_of_unknown_outcome_is_published_in_the_background() {
+        let (server, now) = (Server::shared(1), Instant::now());
+        let shared = shared(&server, 0);
+        let before = generation(&shared, &[ONE]);
+        shared.invalidate_later(&[ONE], now);
+        assert!(!shared.is_trusted(&[ONE], now));
+        fakes::run(shared.maintain(true, now));
+        assert!(shared.is_trusted(&[ONE], now));
+        assert_ne!(generation(&shared, &[ONE]), before);
+    }
+
+    #[test]
+    fn a_redis_that_restarts_from_a_snapshot_brings_back_no_generation() {
+        let server = Server::shared(1);
+        let shared = shared(&server, 0);
+        let before = generation(&shared, &[ONE]);
+        server.lock().unwrap().take_snapshot();
+        fakes::run(shared.invalidate(&[ONE], Instant::now()));
+        server.lock().unwrap().restart();
+        assert_eq!(generation(&shared, &[ONE]), None, "there is no connection");
+        server.lock().unwrap().connect(0, shared.rotate_epoch());
+        assert_ne!(generation(&shared, &[ONE]), before);
+    }
+}

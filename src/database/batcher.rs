@@ -116,7 +116,7 @@ impl<O: BatchOperation> Batcher<O> {
         let mut state = self.inner.state();
         if state.is_idle() {
             state.workers += 1;
-            return Ok(Admission::Alone(BatchWorker(Arc::clone(&self.inner)), request));
+            return Ok(Admission::Alone(BatchWorker::new(&self.inner), request));
         }
         if state.queue.len() >= MAX_QUEUED {
             return Err(BatchError::QueueFull);
@@ -127,7 +127,7 @@ impl<O: BatchOperation> Batcher<O> {
         state.workers += usize::from(starts_worker);
         drop(state);
         if starts_worker {
-            tokio::spawn(BatchWorker(Arc::clone(&self.inner)).run());
+            tokio::spawn(BatchWorker::new(&self.inner).run());
         }
         Ok(Admission::Queued(receiver))
     }
@@ -174,22 +174,35 @@ impl<O: BatchOperation> Inner<O> {
 }
 
 /// Runs batches until the queue is empty. While it exists, it is counted in [`State::workers`].
-struct BatchWorker<O: BatchOperation>(Arc<Inner<O>>);
+struct BatchWorker<O: BatchOperation> {
+    inner: Arc<Inner<O>>,
+    /// Whether it came to the end of its work; otherwise it panicked, or the runtime is shutting down.
+    is_done: bool,
+}
 
 impl<O: BatchOperation> BatchWorker<O> {
-    async fn run_one(self, request: O::Request, deadline: Instant) -> Vec<Result<O::Response, O::Error>> {
-        self.0.operation.run(vec![request], deadline).await
+    fn new(inner: &Arc<Inner<O>>) -> Self {
+        Self { inner: Arc::clone(inner), is_done: false }
     }
 
-    async fn run(self) {
+    async fn run_one(mut self, request: O::Request, deadline: Instant) -> Vec<Result<O::Response, O::Error>> {
+        let results = self.inner.operation.run(vec![request], deadline).await;
+        self.is_done = true;
+        results
+    }
+
+    async fn run(mut self) {
         // Tasks that are ready to submit a request do so before the batch is formed.
         tokio::task::yield_now().await;
         loop {
-            let batch = self.0.take_batch();
-            let Some(deadline) = batch.iter().map(|queued| queued.deadline).max() else { return };
+            let batch = self.inner.take_batch();
+            let Some(deadline) = batch.iter().map(|queued| queued.deadline).max() else {
+                self.is_done = true;
+                return;
+            };
             let (requests, replies): (Vec<_>, Vec<_>) =
                 batch.into_iter().map(|queued| (queued.request, queued.reply)).unzip();
-            let results = self.0.operation.run(requests, deadline).await;
+            let results = self.inner.operation.run(requests, deadline).await;
             for (reply, result) in replies.into_iter().zip(results) {
                 // The caller may have gone.
                 let _ = reply.send(result);
@@ -198,16 +211,17 @@ impl<O: BatchOperation> BatchWorker<O> {
     }
 }
 
-/// A worker that ends, also by a panic, is no longer counted. If requests were queued after it had looked at the queue, its
-/// place is taken by another worker.
+/// A worker that ends, also by a panic, is no longer counted. If requests were queued after it had looked at the queue, another
+/// worker takes its place; not so while the runtime shuts down, which would drop that one at once.
 impl<O: BatchOperation> Drop for BatchWorker<O> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        if state.queue.is_empty() || tokio::runtime::Handle::try_current().is_err() {
+        let mut state = self.inner.state();
+        let may_be_replaced = self.is_done || std::thread::panicking();
+        if state.queue.is_empty() || !may_be_replaced || tokio::runtime::Handle::try_current().is_err() {
             state.workers -= 1;
         } else {
             drop(state);
-            tokio::spawn(Self(Arc::clone(&self.0)).run());
+            tokio::spawn(Self::new(&self.inner).run());
         }
     }
 }
@@ -374,6 +388,25 @@ mod tests {
         allow(&recorder, 1);
         assert_eq!(first.await.unwrap(), Ok(10));
         assert_eq!(*recorder.batches.lock().unwrap(), [vec![1]]);
+    }
+
+    #[test]
+    fn a_runtime_that_shuts_down_while_requests_are_queued_drops_them() {
+        let recorder = recorder();
+        let batcher = batcher(&recorder);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let first = submit(&batcher, 1);
+            settle().await;
+            let _queued = submit(&batcher, 2);
+            settle().await;
+            allow(&recorder, 1);
+            assert_eq!(first.await.unwrap(), Ok(10));
+        });
+        drop(runtime);
+        let state = batcher.inner.state();
+        assert_eq!(state.workers, 0);
+        assert!(state.queue.iter().all(|queued| queued.reply.is_closed()));
     }
 
     #[tokio::test]
