@@ -7,6 +7,7 @@ use crate::source::SourceError;
 
 /// A position in a changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Location {
     /// The file, by its path in the source.
     pub file: String,

@@ -21,7 +21,8 @@ use crate::lock::Lock;
 use crate::options::Options;
 use crate::plan::{Plan, Step, plan_new_to, plan_to};
 use crate::postgres_error::{PostgresError, StatementError};
-use crate::precondition::{CheckContext, Consequence, Preconditions, Verdict};
+use crate::precondition::check::{CheckContext, Verdict};
+use crate::precondition::{Consequence, Preconditions};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
 use crate::session::{

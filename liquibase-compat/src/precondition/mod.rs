@@ -2,15 +2,13 @@
 //!
 //! This file reads them into a tree; `check.rs` checks them on a database.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod error;
 
 use crate::changeset_id::ChangeSetId;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::path;
-
-pub(crate) use check::{CheckContext, Verdict};
 
 /// What happens to the run when preconditions do not hold, or cannot be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -150,12 +150,12 @@ async fn data(step: &Value, database: &Database) -> Vec<String> {
     found
 }
 
-/// A time of the run itself, which no two runs share; in a changelog nobody writes microseconds.
+/// Whether a value is a time of the run itself. Only such times have microseconds.
 fn is_run_time(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text == "<TIME>" || (text.len() == 26 && text.as_bytes()[19] == b'.'))
 }
 
-/// Whether a row is the recorded one, but for times of the run.
+/// Whether a row equals the recorded one, except for times of the run.
 fn same_row(expected: &Value, row: &Value) -> bool {
     match (expected.as_object(), row.as_object()) {
         (Some(expected), Some(row)) => {
