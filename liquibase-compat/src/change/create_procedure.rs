@@ -65,7 +65,7 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     };
     // The text does not name a schema: the search path decides where the procedure is created. It is reset afterwards.
     let path = |schema: &str| format!("SELECT set_config('search_path', {}, false)", literal(schema));
-    let own = dialect.name(schema);
+    let target = dialect.name(schema);
     let default = dialect.name(&dialect.schema);
-    vec![path(&format!("{own}, {default}")), create, path(&default)]
+    vec![path(&format!("{target}, {default}")), create, path(&default)]
 }

@@ -146,7 +146,7 @@ impl Change {
 
     /// Whether a change type with this name exists, even if it is not supported.
     pub(crate) fn is_known(name: &str) -> bool {
-        matches!(name, "customChange" | "executeCommand") || KINDS.iter().any(|kind| kind.name == name)
+        KINDS.iter().any(|kind| kind.name == name)
     }
 
     /// Reads the files that it names.

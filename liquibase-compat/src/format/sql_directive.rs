@@ -54,12 +54,12 @@ pub(super) fn precondition(file: &str, text: &str, number: u32) -> Result<Option
     if !body.is_empty() && !body.starts_with(' ') {
         return Ok(None);
     }
-    let wrong = |reason: String| LoadError::Syntax { file: file.to_owned(), line: number, column: 1, reason };
+    let syntax_error = |reason: String| LoadError::Syntax { file: file.to_owned(), line: number, column: 1, reason };
     let body = body.trim();
     let schema = attribute(body, "schema", ValueSyntax::Word);
     let named = |condition: &str, attribute_name: &str, kind: &str| {
         let Some(value) = attribute(body, kind, ValueSyntax::Word) else {
-            return Err(wrong(format!("the precondition {name} needs a name; write {kind}:NAME")));
+            return Err(syntax_error(format!("the precondition {name} needs a name; write {kind}:NAME")));
         };
         let mut node = Node::element(condition, number, &[(attribute_name, value)], None);
         node.attributes.extend(schema.map(|schema| ("schemaName".to_owned(), schema.to_owned())));
@@ -70,13 +70,13 @@ pub(super) fn precondition(file: &str, text: &str, number: u32) -> Result<Option
             Some((expected, sql)) => {
                 Ok(Some(Node::element("sqlCheck", number, &[("expectedResult", expected)], Some(sql))))
             }
-            None => Err(wrong(format!(
+            None => Err(syntax_error(format!(
                 "could not parse a SqlCheck precondition from '{body}'; write expectedResult:VALUE SELECT ..."
             ))),
         },
         "table-exists" => named("tableExists", "tableName", "table"),
         "view-exists" => named("viewExists", "viewName", "view"),
-        _ => Err(wrong(format!(
+        _ => Err(syntax_error(format!(
             "The '{name}' precondition type is not supported; known are sql-check, table-exists, view-exists"
         ))),
     }

@@ -94,14 +94,14 @@ pub(super) enum ValueSyntax {
 /// The value of the last `name:value` in a line. As in Liquibase, `name` may be the end of another name.
 pub(super) fn attribute<'l>(line: &'l str, name: &str, syntax: ValueSyntax) -> Option<&'l str> {
     let lower = line.to_ascii_lowercase();
-    let wanted = format!("{}:", name.to_ascii_lowercase());
+    let prefix = format!("{}:", name.to_ascii_lowercase());
     let mut end = lower.len();
-    while let Some(start) = lower[..end].rfind(&wanted) {
-        if let Some(value) = value(&line[start + wanted.len()..], syntax) {
+    while let Some(start) = lower[..end].rfind(&prefix) {
+        if let Some(value) = value(&line[start + prefix.len()..], syntax) {
             return Some(value);
         }
         // The next search includes all but the last character of this match, to find one that overlaps it.
-        end = start + wanted.len() - 1;
+        end = start + prefix.len() - 1;
     }
     None
 }
