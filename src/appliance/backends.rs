@@ -88,7 +88,7 @@ impl Backends {
         };
         let options = CacheOptions {
             prefix,
-            private: matches!(config.service, RedisService::Managed { .. }),
+            is_private: matches!(config.service, RedisService::Managed { .. }),
             timeout: config.timeout,
             ttl: config.ttl,
             max_value: config.max_value,

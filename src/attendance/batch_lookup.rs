@@ -22,12 +22,12 @@ const SELECT_LATEST: &str = "\
 const SELECT_OF_DAY: &str = "SELECT id, name, status, date FROM records WHERE id = $1 AND date = $2 LIMIT 1";
 /// Both lookups for many pairs of id and day; a null day asks for the latest record. The last column is the number of the pair.
 const SELECT_MANY: &str = "\
-    SELECT found.id, found.name, found.status, found.date, asked.number \
-    FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS asked(id, day, number) CROSS JOIN LATERAL (\
-    (SELECT id, name, status, date FROM records WHERE asked.day IS NULL AND id = asked.id AND date IS NOT NULL \
+    SELECT found.id, found.name, found.status, found.date, requested.number \
+    FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS requested(id, day, number) CROSS JOIN LATERAL (\
+    (SELECT id, name, status, date FROM records WHERE requested.day IS NULL AND id = requested.id AND date IS NOT NULL \
      ORDER BY date DESC LIMIT 1) \
-    UNION ALL (SELECT id, name, status, date FROM records WHERE id = asked.id AND date = asked.day LIMIT 1) \
-    UNION ALL (SELECT id, name, status, date FROM records WHERE asked.day IS NULL AND id = asked.id AND date IS NULL LIMIT 1) \
+    UNION ALL (SELECT id, name, status, date FROM records WHERE id = requested.id AND date = requested.day LIMIT 1) \
+    UNION ALL (SELECT id, name, status, date FROM records WHERE requested.day IS NULL AND id = requested.id AND date IS NULL LIMIT 1) \
     LIMIT 1) AS found";
 
 /// One lookup.

@@ -55,10 +55,10 @@ pub(super) enum Protocol<R> {
 
 impl<V: CacheValue, R: Redis> Engine<V, R> {
     pub(super) fn new(options: CacheOptions, redis: R, seed: u64, metrics: CacheMetrics) -> Self {
-        let CacheOptions { prefix, private, timeout, ttl, max_value, local_memory } = options;
+        let CacheOptions { prefix, is_private, timeout, ttl, max_value, local_memory } = options;
         let commands = Arc::new(Commands { redis, prefix, timeout, metrics, tokens: UniqueTokens::new(seed) });
         let longest_fill = FILL_TIMEOUT + timeout;
-        let protocol = if private {
+        let protocol = if is_private {
             Protocol::Private(Private::new(Arc::clone(&commands), seed, ttl + longest_fill))
         } else {
             Protocol::Shared(Shared::new(Arc::clone(&commands), ttl, longest_fill))
@@ -119,7 +119,7 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
     fn fetched(&self, Fetched { generation, value }: Fetched, key: &str, now: Instant) -> Lookup<V> {
         let Some(stored) = value.and_then(|value| codec::decode::<V>(value, &generation)) else {
             self.commands.metrics.misses.inc();
-            return Lookup::Miss(FillToken { key: key.to_owned(), generation, asked_at: now });
+            return Lookup::Miss(FillToken { key: key.to_owned(), generation, issued_at: now });
         };
         self.commands.metrics.hits.inc();
         // A value from the future was read by an instance with another clock.
@@ -133,8 +133,8 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         if value.size() > self.max_value || is_late(&token, now) {
             return;
         }
-        let FillToken { key, generation, asked_at } = &token;
-        let entry = Entry { generation: generation.clone(), value: value.clone(), expires_at: *asked_at + self.ttl };
+        let FillToken { key, generation, issued_at } = &token;
+        let entry = Entry { generation: generation.clone(), value: value.clone(), expires_at: *issued_at + self.ttl };
         self.memory.insert(key, entry);
         if queue {
             self.write_queue.push(QueuedWrite { token, value: value.clone() });
@@ -153,8 +153,8 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
     }
 
     fn set_entry(&self, QueuedWrite { token, value }: &QueuedWrite<V>) -> SetEntry {
-        let FillToken { key, generation, asked_at } = token;
-        let value = codec::encode(generation, self.clock.millis(*asked_at), value);
+        let FillToken { key, generation, issued_at } = token;
+        let value = codec::encode(generation, self.clock.millis(*issued_at), value);
         SetEntry { key: self.commands.value_key(key), value, ttl: self.ttl }
     }
 
@@ -195,5 +195,5 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
 
 /// Whether the value of a token must not be stored any more.
 fn is_late(token: &FillToken, now: Instant) -> bool {
-    now.saturating_duration_since(token.asked_at) >= FILL_TIMEOUT
+    now.saturating_duration_since(token.issued_at) >= FILL_TIMEOUT
 }

@@ -49,8 +49,8 @@ impl fmt::Display for Generation {
 pub struct FillToken {
     pub(super) key: String,
     pub(super) generation: Generation,
-    /// A moment before the generation was read.
-    pub(super) asked_at: Instant,
+    /// A moment before the generation was read, which is before the data was read.
+    pub(super) issued_at: Instant,
 }
 
 /// Makes tokens that no other process makes and this one makes once.

@@ -66,7 +66,7 @@ impl World {
         let instance = |number: usize| {
             let options = CacheOptions {
                 prefix: "p:".to_owned(),
-                private,
+                is_private: private,
                 // Never ends by itself, because the timers of the tests' runtime are not driven.
                 timeout: Duration::from_secs(1),
                 ttl: TTL,

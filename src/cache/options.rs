@@ -8,7 +8,7 @@ pub struct CacheOptions {
     /// Begins every key in Redis.
     pub prefix: String,
     /// Whether no other process uses keys with this prefix.
-    pub private: bool,
+    pub is_private: bool,
     /// How long a read waits for Redis.
     pub timeout: Duration,
     /// How long a value lives, counted from before its data was read.

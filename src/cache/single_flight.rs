@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn token(key: &str, count: u64) -> FillToken {
-        FillToken { key: key.to_owned(), generation: Generation::Private { seed: 1, count }, asked_at: Instant::now() }
+        FillToken { key: key.to_owned(), generation: Generation::Private { seed: 1, count }, issued_at: Instant::now() }
     }
 
     fn leader<'a>(flights: &'a SingleFlight<u32>, key: &str, count: u64) -> Leader<'a, u32> {

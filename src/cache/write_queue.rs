@@ -69,7 +69,7 @@ mod tests {
 
     fn write(size: usize) -> QueuedWrite<Text> {
         let generation = Generation::Private { seed: 1, count: 1 };
-        let token = FillToken { key: "k".to_owned(), generation, asked_at: Instant::now() };
+        let token = FillToken { key: "k".to_owned(), generation, issued_at: Instant::now() };
         QueuedWrite { token, value: Text::from("x".repeat(size).as_str()) }
     }
 
