@@ -163,7 +163,7 @@ mod tests {
             content.encode(&mut encoded);
             assert_eq!(
                 encoded,
-                format!("{}\n{}\n[]\n", "\"d751713988987e9331980363e24189ce\"", cursor.as_deref().unwrap_or(""))
+                format!("{}\n{}\n[]\n", "\"58e0494c51d30eb3494f7c9198986bb9\"", cursor.as_deref().unwrap_or(""))
                     .into_bytes()
             );
             let decoded = <Arc<Content>>::decode(encoded.into()).unwrap();
