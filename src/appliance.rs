@@ -1,7 +1,7 @@
-//! Start order and stop order of the whole.
+//! The start order and the stop order of the process.
 //!
-//! Policy: each step is one log line and has a bound. What was started is stopped again, in the opposite order,
-//! however the run ends; and should this process be killed, the children's death signals do it.
+//! Policy: each step is one log line and has a time-out. Everything that was started is stopped in the opposite order, however
+//! the run ends. If this process is killed, the kernel's death signals end its children.
 
 mod backends;
 mod child_metrics;
@@ -31,7 +31,8 @@ use crate::database::migrations;
 use crate::http::{self, AppState};
 use crate::managed::lock::DataDirLock;
 use crate::managed::{distribution, mini_redis, privileges, shim};
-use crate::telemetry::log::{Format, Logging};
+use crate::telemetry::format::Format;
+use crate::telemetry::log::Logging;
 use crate::telemetry::metrics::Metrics;
 
 use backends::Backends;
@@ -44,33 +45,33 @@ pub use reload::Reloadable;
 pub use seed::SeedRecord;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Connections the kernel keeps waiting while all permits are taken.
-const LISTEN_QUEUE: u32 = 1024;
-/// After a second signal, the children get this long to stop.
+/// The kernel's queue of connections that wait while all permits are taken.
+const LISTEN_BACKLOG: u32 = 1024;
+/// How long the children have to stop after a second signal.
 const FORCED_STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// Past the drain time-out, the server gets this long to cut off what is left.
+/// How long the server has to close the remaining connections after the drain time-out.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
-/// Migrations have no time-out of their own; the service manager waits this long for them.
+/// How long the service manager waits for the migrations, which have no time-out of their own.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(3600);
-/// What the backends do besides the steps that have a time-out of their own: unpack, start and stop the Redis.
+/// How long the backends need beyond the steps with time-outs of their own: unpacking, and starting and stopping Redis.
 const BACKEND_OVERHEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What to do besides serving.
+/// What `run` needs besides the configuration.
 #[derive(Debug)]
 pub struct Options {
     /// The configuration file that was read, for the log.
     pub config_file: Option<PathBuf>,
     /// The user the process became because it was started as root, for the log.
     pub user: Option<String>,
-    /// The configuration to read again at SIGHUP, where there is one.
+    /// The configuration to reload at SIGHUP; none for a demonstration.
     pub reload: Option<Reloadable>,
-    /// Records to store once the schema is up to date, before anybody is served.
+    /// Records to store after the migrations, before the first request is accepted.
     pub seed_records: Vec<SeedRecord>,
-    /// Told once, when the first request can be answered.
-    pub ready: fn(&Ready),
+    /// Called once, when requests can be answered.
+    pub on_ready: fn(&Ready),
 }
 
-/// What a started appliance can say about itself.
+/// The properties of a started appliance, for the banner.
 #[derive(Debug, Clone)]
 pub struct Ready {
     /// The address it listens on, with the real port.
@@ -83,7 +84,7 @@ pub struct Ready {
     pub redis: String,
 }
 
-/// How the appliance was told to stop.
+/// How the appliance was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopMode {
     /// One signal: requests in flight are finished first.
@@ -92,7 +93,7 @@ enum StopMode {
     Forced,
 }
 
-/// Runs the appliance until it is told to stop (SIGTERM, SIGINT).
+/// Runs the appliance until a signal stops it (SIGTERM, SIGINT).
 ///
 /// # Errors
 /// One variant for each step of the start; everything that was started has been stopped by then.
@@ -103,19 +104,18 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     log_start(&config, &options);
     let inherited = socket_activation::listener()?;
     if inherited.is_none() {
-        drop(listen(config.server.listen)?); // a port that is taken is told before anything is started
+        drop(listen(config.server.listen)?); // reports a taken port before anything is started
     }
-    let _lock = lock(&config)?;
-    let (start_bound, stop_bound) = backend_bounds(&config);
+    let _lock = lock_data_dir(&config)?;
+    let (start_timeout, stop_timeout) = backend_timeouts(&config);
     let backends = tokio::select! {
-        backends = systemd::with_extended_timeout("starting PostgreSQL and Redis", start_bound, Backends::start(&config)) => backends?,
+        backends = systemd::with_extended_timeout("starting PostgreSQL and Redis", start_timeout, Backends::start(&config)) => backends?,
         signal = signals.next_stop() => return stopped_while_starting(signal),
     };
     let outcome = serve(&config, options, inherited, &backends, &logging, started, &mut signals).await;
-    // A second signal has already been given where the patience is short.
-    let patience = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
+    let grace = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
     tokio::select! {
-        stopped = timeout(patience, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_bound, backends.stop())) => {
+        stopped = timeout(grace, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_timeout, backends.stop())) => {
             if stopped.is_err() {
                 tracing::warn!("the children are left to their death signal");
             }
@@ -140,9 +140,9 @@ async fn serve(
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
     let chosen = migrations::LoadedChangelog::load(&config.migrations)?;
     let migrating = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout);
-    let bound = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
+    let migration_timeout = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
     let migrated = tokio::select! {
-        migrated = systemd::with_extended_timeout("bringing the schema up to date", bound, migrating) => migrated?,
+        migrated = systemd::with_extended_timeout("bringing the schema up to date", migration_timeout, migrating) => migrated?,
         signal = signals.next_stop() => return stopped_while_starting(signal).map(|()| StopMode::Graceful),
     };
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
@@ -169,7 +169,7 @@ async fn serve(
         Arc::new(AppState::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
-        // A sender that is gone means the same.
+        // An error means that the sender was dropped, which is a request to stop as well.
         let _ = stopped.await;
     }));
     let ready = Ready {
@@ -182,13 +182,13 @@ async fn serve(
     tracing::info!(%address, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
     systemd::ready(&format!("listening on {address}"));
     let watchdog = Watchdog::start(Arc::clone(&app));
-    (options.ready)(&ready);
+    (options.on_ready)(&ready);
 
     let signal = loop {
         tokio::select! {
-            wanted = signals.next_action() => match wanted {
+            action = signals.next_action() => match action {
                 SignalAction::Stop(signal) => break signal,
-                SignalAction::Reload => reload::take_over(options.reload.as_mut(), &app, logging),
+                SignalAction::Reload => reload::reload(options.reload.as_mut(), &app, logging),
             },
             ended = &mut server => return Err(Error::Server(ended.err())),
         }
@@ -196,11 +196,11 @@ async fn serve(
     drop(watchdog);
     systemd::stopping();
     tracing::info!(signal, "stopping: requests in flight are finished");
-    // Dropping it would do as well; nobody listens only if the server is gone.
+    // It fails only if the server has already ended.
     let _ = stop.send(());
-    let drain = config.server.drain_timeout + DRAIN_GRACE;
+    let drain_timeout = config.server.drain_timeout + DRAIN_GRACE;
     let stop = tokio::select! {
-        drained = systemd::with_extended_timeout("finishing the requests in flight", drain, timeout(drain, &mut server)) => {
+        drained = systemd::with_extended_timeout("finishing the requests in flight", drain_timeout, timeout(drain_timeout, &mut server)) => {
             match drained {
                 Ok(_) => tracing::info!("all requests are finished"),
                 Err(_) => tracing::warn!("some requests did not finish and are cut off"),
@@ -242,18 +242,18 @@ fn log_format(format: LogFormat) -> Format {
     }
 }
 
-/// The lock that keeps two appliances with children apart; one without children keeps no data.
-fn lock(config: &Config) -> Result<Option<DataDirLock>, Error> {
-    Ok(if keeps_data(config) { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
+/// Takes the lock on the data directory, which keeps a second appliance out. Without managed services there is no data to protect.
+fn lock_data_dir(config: &Config) -> Result<Option<DataDirLock>, Error> {
+    Ok(if needs_data_dir(config) { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
 }
 
-fn keeps_data(config: &Config) -> bool {
+fn needs_data_dir(config: &Config) -> bool {
     matches!(config.postgres.service, PostgresService::Managed { .. })
         || matches!(config.redis.service, RedisService::Managed { .. })
 }
 
-/// How long the start and the stop of what is managed may take.
-fn backend_bounds(config: &Config) -> (Duration, Duration) {
+/// The time-outs for the start and the stop of the managed services.
+fn backend_timeouts(config: &Config) -> (Duration, Duration) {
     match &config.postgres.service {
         PostgresService::Managed(managed) => (
             managed.init_timeout + managed.start_timeout + BACKEND_OVERHEAD_TIMEOUT,
@@ -268,15 +268,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(LISTEN_QUEUE)
+        socket.listen(LISTEN_BACKLOG)
     };
     bind().map_err(|source| Error::Listen { address, source })
 }
 
-/// Which managed PostgreSQL would be used: origin and version. Starts and writes nothing.
+/// Describes the PostgreSQL that would be managed, by origin and version. Starts and writes nothing.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no PostgreSQL to run.
 pub fn describe_postgres(config: &Config) -> Result<String, Error> {
     let configured = match &config.postgres.service {
         PostgresService::Managed(managed) => managed.bin_dir.as_deref(),
@@ -285,42 +285,42 @@ pub fn describe_postgres(config: &Config) -> Result<String, Error> {
     Ok(distribution::Source::find(configured)?.to_string())
 }
 
-/// The version of the embedded PostgreSQL, where one is embedded.
+/// The version of the embedded PostgreSQL, if this build embeds one.
 pub fn embedded_postgres() -> Option<String> {
     distribution::embedded_version()
 }
 
-/// The OpenAPI document.
+/// The OpenAPI document as JSON.
 pub fn openapi() -> String {
     http::openapi::json()
 }
 
-/// Started as root: becomes an unprivileged user and returns its name. Before any thread is started. Where everything is
-/// external, no data directory is made or needed.
+/// If started as root, becomes an unprivileged user and returns its name. Must be called before any thread is started. The data
+/// directory is made and given to that user, unless both services are external.
 ///
 /// # Errors
-/// When there is no such user or it cannot use the data directory.
+/// When there is no such user, or it cannot use the data directory.
 pub fn drop_privileges(config: &Config) -> Result<Option<String>, Error> {
-    Ok(privileges::drop_to_unprivileged(keeps_data(config).then_some(config.data_dir.as_path()))?)
+    Ok(privileges::drop_to_unprivileged(needs_data_dir(config).then_some(config.data_dir.as_path()))?)
 }
 
-/// Becomes a supervised child; returns only when that fails.
+/// Becomes the program of a supervised child; returns only when that fails.
 pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Error {
     shim::run_supervised_child(parent, signal, command).into()
 }
 
-/// Serves mini-redis on the socket passed as standard input.
+/// Serves mini-redis on the listening socket that is standard input.
 ///
 /// # Errors
-/// When standard input is no listening socket.
+/// When standard input is not a listening socket.
 pub fn mini_redis_child() -> Result<(), Error> {
     Ok(mini_redis::run_mini_redis()?)
 }
 
-/// Downloads PostgreSQL or makes a cluster with pg-embed.
+/// Runs pg-embed, which downloads PostgreSQL or makes a cluster.
 ///
 /// # Errors
-/// What pg-embed says.
+/// The error of pg-embed.
 #[cfg(feature = "download")]
 pub async fn pg_embed_child(words: &[OsString]) -> Result<(), Error> {
     Ok(crate::managed::pg_embed::run_pg_embed_child(words).await?)

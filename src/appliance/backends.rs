@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis, whoever runs them.
+//! PostgreSQL and Redis, managed or external.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::managed::redis::{ManagedRedis, RedisOptions};
 use crate::managed::{ChildStatus, memory};
 use crate::telemetry::metrics::Metrics;
 
-/// The database an appliance makes for itself; the name the reference uses.
+/// The database that a managed PostgreSQL has; the Python service used this name.
 pub(super) const DATABASE: &str = "attendance_db";
-/// Connections beside the pool's: migrations, supervision, and a person with psql.
+/// Connections in addition to the pool: migrations, supervision, and an administrator with psql.
 const SPARE_CONNECTIONS: usize = 12;
 
-/// What the domain rests on.
+/// The services that the domain depends on.
 #[derive(Debug)]
 pub(super) struct Backends {
     /// How to reach PostgreSQL.
@@ -31,7 +31,7 @@ pub(super) struct Backends {
 }
 
 impl Backends {
-    /// Starts what is managed. Redis comes up beside PostgreSQL, and may come up later.
+    /// Starts the managed services. Redis starts in parallel with PostgreSQL and may become ready later.
     pub(super) async fn start(config: &Config) -> Result<Self, Error> {
         let redis = start_redis(config).await?;
         let postgres = match start_postgres(config).await {
@@ -56,7 +56,7 @@ impl Backends {
         Ok(Self { database, postgres, redis, redis_info })
     }
 
-    /// The connections of the requests.
+    /// The connection pool of the requests.
     pub(super) fn pool(&self, config: &Postgres, metrics: &Metrics) -> Result<ConnectionPool, Error> {
         let metrics = PoolMetrics {
             size: metrics.pool_size.clone(),
@@ -67,7 +67,7 @@ impl Backends {
         Ok(self.database.pool(config.pool_size, config.request_timeout, metrics)?)
     }
 
-    /// The cache over Redis, unless there is none.
+    /// The cache in Redis; none if Redis is off.
     pub(super) fn cache(
         &self,
         config: &Redis,
@@ -78,12 +78,12 @@ impl Backends {
         let client = redis::Client::open(info).map_err(Error::RedisAddress)?;
         let seed = getrandom::u64().map_err(Error::Random)?;
         let prefix = match &config.service {
-            // Other users of this machine can reach the built-in Redis, but not guess its keys.
+            // Other users of this machine can connect to the built-in Redis, but cannot guess its keys.
             RedisService::Managed(managed) if managed.program.is_none() => {
                 let token = (getrandom::u64().map_err(Error::Random)?, getrandom::u64().map_err(Error::Random)?);
                 format!("attendance:{:016x}{:016x}:", token.0, token.1)
             }
-            // Two deployments may share a Redis: each has a database, and keys, of its own.
+            // Two deployments may share a Redis; each has its own database, and therefore its own keys.
             _ => format!("attendance:{database_id}:"),
         };
         let options = CacheOptions {
@@ -106,7 +106,7 @@ impl Backends {
         Ok(Some(Cache::new(options, client, seed, metrics)))
     }
 
-    /// How to see whether they work.
+    /// The health checks of both services.
     pub(super) fn health(&self, store: Arc<Store>, cache: Option<Arc<Cache<Arc<Content>>>>) -> Dependencies {
         let postgresql = Dependency::new(self.postgres.is_some(), move || {
             let store = store.clone();
@@ -128,7 +128,7 @@ impl Backends {
         postgres.into_iter().chain(redis).collect()
     }
 
-    /// PostgreSQL for a person.
+    /// PostgreSQL in the words of the banner and the log.
     pub(super) fn postgres_kind(&self) -> String {
         match &self.postgres {
             Some(managed) => format!("managed, {} {}", managed.installation().origin, managed.installation().version),
@@ -136,7 +136,7 @@ impl Backends {
         }
     }
 
-    /// Redis for a person.
+    /// Redis in the words of the banner and the log.
     pub(super) fn redis_kind(&self) -> String {
         match (&self.redis, &self.redis_info) {
             (Some(managed), _) => format!("managed, {}", managed.endpoint()),
@@ -145,7 +145,7 @@ impl Backends {
         }
     }
 
-    /// Stops what is managed: PostgreSQL first, so that nothing is left that could still write to the cache.
+    /// Stops the managed services: PostgreSQL first, so that no read can still fill the cache.
     pub(super) async fn stop(self) {
         if let Some(postgres) = self.postgres {
             postgres.stop().await;
@@ -170,7 +170,7 @@ async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Erro
     })
 }
 
-/// What a managed PostgreSQL is told; none if it is external.
+/// The options of the managed PostgreSQL; none if it is external.
 pub(super) fn postgres_options(config: &Config) -> Option<PostgresOptions> {
     let PostgresService::Managed(managed) = &config.postgres.service else { return None };
     Some(PostgresOptions {

@@ -1,4 +1,4 @@
-//! Keeps the metrics of children and of the log up to date.
+//! Updates the metrics of the managed children and of the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::managed::{ChildState, ChildStatus};
 use crate::telemetry::log::DroppedLines;
 use crate::telemetry::metrics::Metrics;
 
-/// How old a gauge may be.
-const PERIOD: Duration = Duration::from_secs(1);
+/// The maximum age of these metrics.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The task that looks; it ends when this is dropped.
+/// The task that updates them; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct ChildMetrics {
     task: JoinHandle<()>,
 }
 
 impl ChildMetrics {
-    /// Begins to look at the children and at the log.
+    /// Starts the task. `children` has the name and the status of each child.
     pub(super) fn start(
         children: Vec<(&'static str, watch::Receiver<ChildStatus>)>,
         dropped: DroppedLines,
@@ -32,7 +32,7 @@ impl ChildMetrics {
                     report(name, &status.borrow(), &metrics);
                 }
                 metrics.log_lines_dropped.inc_by(dropped.count().saturating_sub(metrics.log_lines_dropped.get()));
-                tokio::time::sleep(PERIOD).await;
+                tokio::time::sleep(UPDATE_INTERVAL).await;
             }
         });
         Self { task }

@@ -1,31 +1,31 @@
-//! How many client connections the process can afford.
+//! Limits client connections to the file descriptors of the process.
 //!
-//! Policy: the limit of open files is raised as far as this user may. What does not fit under it is not accepted:
-//! clients that took the last descriptor would take the database and the cache from everybody.
+//! Policy: the soft limit of open files is raised to the hard limit. Connections that would exceed it are not accepted,
+//! because without a free descriptor the process could connect neither to the database nor to the cache.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Descriptors for all but clients and the database: runtime, log, children, cache, lock.
+/// Descriptors for everything but clients and the database: runtime, log, children, cache, lock.
 const RESERVED_FDS: usize = 64;
 
-/// At most `wanted` client connections, so many as fit beside `database` connections.
+/// The number of client connections to accept: `wanted`, or fewer if they do not fit beside `database` connections.
 pub(super) fn clamp_connections(wanted: usize, database: usize) -> usize {
-    let limit = raise();
-    let most = limit.saturating_sub(RESERVED_FDS + database).max(1);
-    if most < wanted {
+    let limit = raise_limit();
+    let available = limit.saturating_sub(RESERVED_FDS + database).max(1);
+    if available < wanted {
         tracing::warn!(
-            max_connections = most,
+            max_connections = available,
             wanted,
             open_files = limit,
             "the limit of open files allows fewer connections than server.max_connections: raise it (ulimit -n, LimitNOFILE=)"
         );
     }
-    most.min(wanted)
+    available.min(wanted)
 }
 
-/// Raises the soft limit to the hard one and returns what holds from now on.
-fn raise() -> usize {
-    // A system that does not tell its limit has none that we could keep to.
+/// Raises the soft limit to the hard limit and returns the limit that applies from now on.
+fn raise_limit() -> usize {
+    // Without a known limit there is nothing to clamp to.
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
     let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
     usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX)
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wanted_and_fits_is_granted() {
+    fn connections_that_fit_are_allowed_and_at_least_one_is() {
         assert_eq!(clamp_connections(1, 1), 1);
         assert!(clamp_connections(usize::MAX, 8) >= 1);
     }

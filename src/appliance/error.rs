@@ -1,4 +1,4 @@
-//! Why the appliance did not start, or ended by a failure. Each message says what failed and what to do.
+//! Why the appliance did not start, or ended with an error. Each message says what failed and what to do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,9 @@ use crate::database;
 use crate::managed::{distribution, lock, mini_redis, postgres, privileges, redis, shim};
 use crate::telemetry::log;
 
-/// Why the appliance failed.
+use super::{seed, socket_activation};
+
+/// Why the appliance did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Logging could not be set up.
@@ -16,77 +18,74 @@ pub enum Error {
     /// Signals could not be caught.
     #[error("cannot catch SIGTERM and SIGINT: {0}")]
     Signals(#[source] io::Error),
-    /// Nobody to become, when started as root.
+    /// Started as root, and there is no unprivileged user to become.
     #[error(transparent)]
     Privileges(#[from] privileges::Error),
-    /// The data directory is somebody else's.
+    /// Another process uses the data directory.
     #[error(transparent)]
     Lock(#[from] lock::Error),
-    /// The address cannot be listened on.
+    /// The address is taken, or not one of this machine.
     #[error("cannot listen on {address}: {source}; {}", remedy(source))]
     Listen {
-        /// Which.
+        /// The configured address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What the service manager passed is no socket to serve on.
+    /// The service manager passed a socket that cannot be served on.
     #[error(
         "cannot listen on what the service manager passed (LISTEN_FDS): {0}; the socket unit must have exactly one ListenStream= with a TCP address"
     )]
-    PassedSocket(String),
-    /// There is no PostgreSQL to run.
+    PassedSocket(#[from] socket_activation::Error),
+    /// There is no PostgreSQL program to run.
     #[error(transparent)]
     Distribution(#[from] distribution::Error),
     /// The managed PostgreSQL did not start.
     #[error(transparent)]
     Postgres(#[from] postgres::Error),
-    /// The managed Redis can never work.
+    /// The managed Redis cannot be started at all.
     #[error(transparent)]
     Redis(#[from] redis::Error),
-    /// The external Redis cannot be addressed.
+    /// The address of Redis is not one that the client understands.
     #[error("the Redis of the configuration cannot be used: {0}; correct redis.host or redis.url")]
-    RedisAddress(::redis::RedisError),
-    /// A managed backend is missing after its start: a bug of ours.
+    RedisAddress(#[source] ::redis::RedisError),
+    /// A managed backend is missing after its start: a bug.
     #[error("{0} is to be managed and was not started; this is a bug, please report it")]
     NoBackend(&'static str),
-    /// The accept loop is gone: a bug of ours, and a restart is the remedy.
+    /// The accept loop has ended: a bug; a restart helps.
     #[error("the HTTP server ended by itself ({0:?}); this is a bug, please report it")]
     Server(Option<tokio::task::JoinError>),
-    /// PostgreSQL cannot be used.
+    /// The database cannot be reached, used or migrated.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// Two metrics share a name.
+    /// Two metrics have the same name: a bug.
     #[error("the metrics cannot be declared: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// No random numbers.
+    /// The operating system has no random numbers.
     #[error("the system gives no random numbers: {0}")]
-    Random(getrandom::Error),
-    /// A sample record could not be stored.
+    Random(#[source] getrandom::Error),
+    /// A seed record of a demonstration could not be stored.
     #[error("the sample records could not be stored: {0}")]
-    Samples(#[source] crate::attendance::Error),
-    /// A sample record has no valid date: a bug.
-    #[error("the sample records could not be stored: no date: {0}")]
-    SampleDate(String),
-    /// A supervised child could not be run.
+    Seed(#[from] seed::Error),
+    /// The program of a supervised child could not be executed.
     #[error(transparent)]
     Child(#[from] shim::Error),
-    /// pg-embed failed.
+    /// The helper process that runs pg-embed failed.
     #[cfg(feature = "download")]
     #[error(transparent)]
     PgEmbed(#[from] crate::managed::pg_embed::Error),
-    /// mini-redis could not be run.
+    /// The child process that runs mini-redis failed.
     #[error(transparent)]
     MiniRedis(#[from] mini_redis::Error),
 }
 
 impl Error {
-    /// Whether a newer version has migrated the database: only an upgrade helps.
+    /// Whether a newer version has migrated the database, so that only an upgrade helps.
     pub fn is_newer_database(&self) -> bool {
         matches!(self, Self::Database(database::Error::Newer { .. }))
     }
 
-    /// Whether the address cannot be listened on: somebody has to free it or choose another.
+    /// Whether the address cannot be listened on, so that a restart does not help.
     pub fn is_address(&self) -> bool {
         matches!(self, Self::Listen { .. })
     }

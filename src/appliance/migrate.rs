@@ -1,4 +1,4 @@
-//! `migrate`: work on the database apart from serving.
+//! Access to the database without serving, for `migrate`.
 
 use super::Error;
 use super::backends::{DATABASE, managed_database, postgres_options};
@@ -7,10 +7,10 @@ use crate::database::Database;
 use crate::managed::lock::{self, DataDirLock};
 use crate::managed::postgres::{Endpoint, ManagedPostgres};
 
-/// Does some work on the database of a configuration. A managed one that is not running is started for it and stopped again.
+/// Runs `work` on the configured database. A managed PostgreSQL that does not run is started for it and stopped afterwards.
 ///
 /// # Errors
-/// When PostgreSQL cannot be reached, or what the work fails with.
+/// When PostgreSQL cannot be reached or started, and the errors of `work`.
 pub async fn with_database<T, E, W>(config: &Config, work: W) -> Result<T, E>
 where
     E: From<Error>,
@@ -22,7 +22,7 @@ where
     let _lock = match DataDirLock::acquire(&config.data_dir) {
         Ok(lock) => lock,
         Err(held @ lock::Error::Held { .. }) => {
-            // An appliance runs: its PostgreSQL is used, and stays.
+            // A running appliance holds the lock: its PostgreSQL is used and keeps running.
             let endpoint = Endpoint::of_running(&config.data_dir, DATABASE).ok_or(Error::from(held))?;
             return work(managed_database(&endpoint)?).await;
         }

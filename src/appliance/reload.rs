@@ -1,34 +1,34 @@
-//! What a running appliance takes over from a configuration that has changed (SIGHUP).
+//! Reloads the configuration of a running appliance (SIGHUP).
 //!
-//! Policy: the configuration is read as at the start. One with any problem changes nothing, and every problem is logged. What can
-//! change without a restart does, for what begins from then on; every other key that differs is named in the log. Which keys these
-//! are is declared with each key.
+//! Policy: the configuration is read as at the start. If it has a problem, nothing changes and every problem is logged. Keys that can
+//! change without a restart take effect for the connections and requests that begin afterwards; every other changed key is named in the
+//! log. The declaration of a key says whether it is reloadable.
 
 use super::systemd;
 use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::http::AppState;
 use crate::telemetry::log::Logging;
 
-/// Where the configuration came from, and what it said last.
+/// A configuration that can be read again, and its values so far.
 #[derive(Debug)]
 pub struct Reloadable {
     flags: Flags,
-    /// What the process was started with, and keys that wait for a restart still have.
+    /// The configuration of the start, whose values still apply to keys that need a restart.
     started: Loaded,
-    /// What was read last, if the configuration was read again after the start.
+    /// The configuration of the last reload, if there was one.
     last: Option<Loaded>,
     /// The configuration in force: that of the start, with the reloadable keys as they were read last.
     effective: Config,
 }
 
 impl Reloadable {
-    /// The configuration of a start with these flags.
+    /// The configuration that was loaded at the start, with these flags.
     pub fn new(flags: Flags, loaded: Loaded) -> Self {
         Self { flags, effective: loaded.config.clone(), started: loaded, last: None }
     }
 
-    /// Reads the configuration again and takes over what can be.
-    fn take_over(&mut self, app: &AppState, logging: &Logging) {
+    /// Reads the configuration again and applies it.
+    fn reload(&mut self, app: &AppState, logging: &Logging) {
         systemd::reloading();
         match config::load(&self.flags, &Environment::of_process()) {
             Ok(loaded) => self.apply(loaded, app, logging),
@@ -56,10 +56,10 @@ impl Reloadable {
     }
 }
 
-/// Takes the configuration over. Without one to read there is only a word.
-pub(super) fn take_over(reloadable: Option<&mut Reloadable>, app: &AppState, logging: &Logging) {
+/// Reloads the configuration. An appliance that was started without one only logs that.
+pub(super) fn reload(reloadable: Option<&mut Reloadable>, app: &AppState, logging: &Logging) {
     match reloadable {
-        Some(reloadable) => reloadable.take_over(app, logging),
+        Some(reloadable) => reloadable.reload(app, logging),
         None => tracing::info!("this appliance was started without a configuration; there is nothing to read again"),
     }
 }

@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT: the first asks for an orderly stop, the second for an immediate one. SIGHUP asks to read the
-//! configuration again.
+//! Signals: the first SIGTERM or SIGINT requests a graceful stop, a second one a forced stop; SIGHUP requests a reload of the
+//! configuration.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that mean something to the appliance.
+/// The signals that the appliance handles.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
@@ -13,17 +13,17 @@ pub(super) struct Signals {
     hangup: Signal,
 }
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignalAction {
-    /// To stop; the name of the signal.
+    /// A stop; has the name of the signal.
     Stop(&'static str),
-    /// To read the configuration again.
+    /// A reload of the configuration.
     Reload,
 }
 
 impl Signals {
-    /// Takes the signals over from the system's default, which would end the process at once.
+    /// Replaces the default handlers, which would end the process immediately.
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -32,7 +32,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn next_action(&mut self) -> SignalAction {
         tokio::select! {
             _ = self.terminate.recv() => SignalAction::Stop("SIGTERM"),
@@ -41,7 +41,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one that stops and returns its name.
+    /// Waits for the next signal that requests a stop and returns its name. A reload is only logged.
     pub(super) async fn next_stop(&mut self) -> &'static str {
         loop {
             match self.next_action().await {

@@ -1,8 +1,7 @@
-//! What the service manager is told. Without one, nothing happens.
+//! Notifications to the service manager (`sd_notify`). Without a service manager they do nothing.
 //!
-//! Policy: a step that takes long asks for more time again and again, as long as it really goes on and not beyond its own
-//! time-out. systemd's watchdog counts from READY on; it is fed by `watchdog.rs` while serving, and by the step at
-//! hand while stopping.
+//! Policy: a long step repeatedly extends systemd's time-out while it runs, but not beyond its own bound.
+//! systemd's watchdog counts from READY on; `watchdog.rs` feeds it while serving, and the current step feeds it while stopping.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,57 +10,58 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::{Instant, interval};
 
-/// How often a long step asks for more time, unless the watchdog needs to hear more often.
-const RENEWAL: Duration = Duration::from_secs(2);
-/// How much it asks for each time: a loaded machine may be late with the next.
-const EXTENSION: Duration = Duration::from_secs(30);
+/// How often a long step extends the time-out, unless the watchdog must be fed more often.
+const EXTENSION_INTERVAL: Duration = Duration::from_secs(2);
+/// How far each extension reaches: a machine under load may send the next one late.
+const EXTENSION_GRACE: Duration = Duration::from_secs(30);
 
-/// The appliance serves.
+/// Reports that the appliance serves requests.
 pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The configuration is being read again.
+/// Reports that the configuration is being reloaded.
 pub(super) fn reloading() {
-    tell(&[NotifyState::Reloading, NotifyState::Status("reading the configuration again")]);
+    notify(&[NotifyState::Reloading, NotifyState::Status("reading the configuration again")]);
 }
 
-/// The appliance has begun to stop.
+/// Reports that the appliance has begun to stop.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("finishing the requests in flight")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("finishing the requests in flight")]);
 }
 
-/// The appliance's runtime works.
-pub(super) fn alive() {
-    tell(&[NotifyState::Watchdog]);
+/// Feeds the watchdog.
+pub(super) fn feed_watchdog() {
+    notify(&[NotifyState::Watchdog]);
 }
 
-/// How often the service manager wants to hear of us at least; none if it does not watch.
-pub(super) fn watchdog() -> Option<Duration> {
+/// The interval within which the watchdog must be fed; none if the service manager has no watchdog for this process.
+pub(super) fn watchdog_timeout() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-/// Does one step: names it for `systemctl status`, and asks for time while it goes on, `bound` at the most.
+/// Runs one step: shows its name in `systemctl status` and extends the time-out while it runs, up to `bound`.
 pub(super) async fn with_extended_timeout<F: Future>(step: &str, bound: Duration, work: F) -> F::Output {
-    tell(&[NotifyState::Status(step)]);
+    notify(&[NotifyState::Status(step)]);
     let mut work = pin!(work);
-    let mut renewal = interval(watchdog().map_or(RENEWAL, |limit| RENEWAL.min(limit / 2)));
-    let begun = Instant::now();
+    let mut renewal =
+        interval(watchdog_timeout().map_or(EXTENSION_INTERVAL, |limit| EXTENSION_INTERVAL.min(limit / 2)));
+    let started = Instant::now();
     loop {
-        let left = bound.saturating_sub(begun.elapsed());
+        let left = bound.saturating_sub(started.elapsed());
         tokio::select! {
             biased;
             outcome = &mut work => return outcome,
             _ = renewal.tick(), if !left.is_zero() => {
-                let asked = u32::try_from(left.min(EXTENSION).as_micros()).unwrap_or(u32::MAX);
-                tell(&[NotifyState::ExtendTimeoutUsec(asked), NotifyState::Watchdog]);
+                let micros = u32::try_from(left.min(EXTENSION_GRACE).as_micros()).unwrap_or(u32::MAX);
+                notify(&[NotifyState::ExtendTimeoutUsec(micros), NotifyState::Watchdog]);
             }
         }
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager could not be told");
+        tracing::warn!(%error, "the service manager could not be notified");
     }
 }

@@ -51,7 +51,7 @@ fn serve(config: Config) -> Result<(), Error> {
     let user = appliance::drop_privileges(&config)?;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let options =
-        Options { config_file: None, user, reload: None, seed_records: seed::records(today), ready: banner::show };
+        Options { config_file: None, user, reload: None, seed_records: seed::records(today), on_ready: banner::show };
     runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
 }
 

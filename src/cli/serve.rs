@@ -35,6 +35,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let (config, config_file) = (loaded.config.clone(), loaded.file.clone());
     let user = appliance::drop_privileges(&config)?;
     let reload = Some(Reloadable::new(flags, loaded));
-    let options = Options { config_file, user, reload, seed_records: Vec::new(), ready: banner::show };
+    let options = Options { config_file, user, reload, seed_records: Vec::new(), on_ready: banner::show };
     runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
 }

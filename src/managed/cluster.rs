@@ -1,8 +1,8 @@
 //! The cluster of the managed PostgreSQL: `DATA/postgres/MAJOR`, and its password in `DATA/postgres/password`.
 //!
-//! Policy: a cluster is made aside, completed (scram, UTF-8, locale C, data checksums) and renamed at the end; so a
-//! directory of that name is whole, and what is aside is a leftover and removed. A cluster of another major version is
-//! never touched and never silently replaced by an empty one. The password is on disk before the cluster is.
+//! Policy: a cluster is made under a temporary name (scram, UTF-8, locale C, data checksums) and renamed when it is complete. So a
+//! directory with the final name is complete, and one with a temporary name is removed at the next start. A cluster of another
+//! major version is never touched and never replaced by an empty one. The password is on disk before the cluster is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,26 +15,25 @@ use nix::sys::signal::Signal;
 use tracing::{info, warn};
 
 use super::command::{ChildCommand, Input};
-use super::distribution::{Installation, hint};
 use super::helper;
+use super::installation::{Installation, SUPERUSER};
+use super::io_remedy::io_remedy;
 use crate::config::Secret;
 
-/// The role that owns the cluster, and that the appliance uses.
-pub(super) const SUPERUSER: &str = "postgres";
-/// What marks a cluster that is not complete.
-const PARTIAL: &str = "-partial-";
-/// What a complete cluster has; `PG_VERSION` alone is written early.
-const ESSENTIAL: [&str; 5] = ["PG_VERSION", "postgresql.conf", "pg_hba.conf", "global/pg_control", "base/1"];
+/// In the name of a directory or file that is not complete.
+const PARTIAL_MARK: &str = "-partial-";
+/// Files of a complete cluster. `PG_VERSION` alone proves nothing, because initdb writes it first.
+const REQUIRED_FILES: [&str; 5] = ["PG_VERSION", "postgresql.conf", "pg_hba.conf", "global/pg_control", "base/1"];
 
 /// Why there is no usable cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A directory or file cannot be read or written.
-    #[error("{path}: {source}{hint}", path = .path.display(), hint = hint(.source))]
+    #[error("{path}: {source}{hint}", path = .path.display(), hint = io_remedy(.source))]
     File {
-        /// Which.
+        /// The directory or file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: io::Error,
     },
     /// The data belongs to another major version.
@@ -48,10 +47,10 @@ pub enum Error {
         path: PathBuf,
         /// Its major version.
         found: String,
-        /// What was to run it.
+        /// The installation that was to run it.
         installation: Box<Installation>,
     },
-    /// The directory has the name of a cluster and is not one.
+    /// The directory has the name of a cluster, but lacks a required file.
     #[error(
         "{path} is not a complete PostgreSQL cluster ('{missing}' is missing); restore it from a backup, or move it away \
          to start with an empty database",
@@ -60,10 +59,10 @@ pub enum Error {
     Incomplete {
         /// The directory.
         path: PathBuf,
-        /// What it lacks.
+        /// The missing file.
         missing: &'static str,
     },
-    /// The key to existing data is gone.
+    /// There is a cluster, but no password for it.
     #[error(
         "the password file {path} is missing or empty, and the cluster beside it cannot be entered without it; restore \
          the file from a backup of the data directory",
@@ -76,14 +75,14 @@ pub enum Error {
     /// initdb or pg_checksums failed.
     #[error("the database cluster cannot be made in {path}: {source}{remedy}", path = .path.display(), remedy = init_remedy(.source))]
     Init {
-        /// Where it was to be.
+        /// The directory of the cluster.
         path: PathBuf,
-        /// What happened.
+        /// The error of the program.
         source: helper::Error,
     },
 }
 
-/// What a person can do, as far as the output tells.
+/// What an administrator can do, judged by the output of the program.
 fn init_remedy(error: &helper::Error) -> &'static str {
     let text = error.to_string();
     if text.contains("No space left on device") || text.contains("Disk quota exceeded") {
@@ -95,7 +94,7 @@ fn init_remedy(error: &helper::Error) -> &'static str {
     }
 }
 
-/// A complete cluster and the key to it.
+/// A complete cluster and its password.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     /// Its directory, absolute and without symbolic links.
@@ -105,10 +104,10 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Opens the cluster of `installation` below `data_dir`, making it if there is none.
+    /// Opens the cluster of `installation` below `data_dir`, or makes it if there is none.
     ///
     /// # Errors
-    /// When it cannot be made, is of another major version, is damaged, or its password is gone.
+    /// When it cannot be made, is of another major version, is incomplete, or its password is missing.
     pub(super) async fn open(
         data_dir: &Path,
         installation: &Installation,
@@ -117,7 +116,7 @@ impl Cluster {
         let root = data_dir.join("postgres");
         make_private_dir(&root)?;
         let root = root.canonicalize().map_err(at(&root))?;
-        remove_leftovers(&root);
+        remove_partial_clusters(&root);
         let path = root.join(installation.version.major.to_string());
         refuse_other_major(&root, installation)?;
         let exists = path.symlink_metadata().is_ok();
@@ -125,20 +124,20 @@ impl Cluster {
         if exists {
             check_complete(&path)?;
         } else {
-            let begun = Instant::now();
+            let started = Instant::now();
             make(data_dir, &path, installation, &password, init_timeout).await?;
-            info!("made the database cluster {} in {} ms", path.display(), begun.elapsed().as_millis());
+            info!("made the database cluster {} in {} ms", path.display(), started.elapsed().as_millis());
         }
         Ok(Self { path, password })
     }
 }
 
-/// The socket directory and the password of a server that runs on `data_dir` now, as it says itself.
+/// The socket directory, from its pid file, and the password of the server that runs on `data_dir`.
 pub(super) fn running(data_dir: &Path) -> Option<(PathBuf, Secret)> {
     let root = data_dir.join("postgres");
     let password = fs::read_to_string(root.join("password")).ok()?;
     let clusters = fs::read_dir(&root).ok()?.flatten();
-    // Line 5 of its pid file is the directory of its socket.
+    // Line 5 of the pid file is the directory of the socket.
     let socket_dir = clusters.filter_map(|entry| {
         let text = fs::read_to_string(entry.path().join("postmaster.pid")).ok()?;
         text.lines().nth(4).map(|line| PathBuf::from(line.trim())).filter(|dir| dir.is_absolute())
@@ -151,15 +150,15 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::File { path: path.clone(), source }
 }
 
-/// Makes a directory, and those above it, that only we can enter.
+/// Makes a directory, and missing parents, that only this user can enter.
 fn make_private_dir(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))
 }
 
-/// Removes clusters that were never completed.
-fn remove_leftovers(root: &Path) {
+/// Removes clusters that were not completed.
+fn remove_partial_clusters(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(PARTIAL)) {
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(PARTIAL_MARK)) {
         let path = entry.path();
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
@@ -169,7 +168,7 @@ fn remove_leftovers(root: &Path) {
     }
 }
 
-/// Refuses when the only data there is belongs to another major version, or is not what its name says.
+/// Fails if the only cluster belongs to another major version, or if the version in it differs from its name.
 fn refuse_other_major(root: &Path, installation: &Installation) -> Result<(), Error> {
     let wanted = installation.version.major.to_string();
     let own = root.join(&wanted);
@@ -186,13 +185,13 @@ fn refuse_other_major(root: &Path, installation: &Installation) -> Result<(), Er
 }
 
 fn check_complete(path: &Path) -> Result<(), Error> {
-    match ESSENTIAL.into_iter().find(|name| !path.join(name).exists()) {
+    match REQUIRED_FILES.into_iter().find(|name| !path.join(name).exists()) {
         Some(missing) => Err(Error::Incomplete { path: path.to_owned(), missing }),
         None => Ok(()),
     }
 }
 
-/// Reads the password, or makes one where no cluster depends on it yet.
+/// Reads the password, or makes one if no cluster exists yet.
 fn password(path: &Path, cluster_exists: bool) -> Result<Secret, Error> {
     match fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
@@ -207,13 +206,13 @@ fn password(path: &Path, cluster_exists: bool) -> Result<Secret, Error> {
     Ok(Secret::new(password))
 }
 
-/// Writes a file that only we can read, durably and never half.
+/// Writes a file that only this user can read, atomically and durably.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let aside = path.with_file_name(format!("password{PARTIAL}{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let partial = path.with_file_name(format!("password{PARTIAL_MARK}{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&aside, path)?;
+    fs::rename(&partial, path)?;
     sync_parent(path)
 }
 
@@ -222,7 +221,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-/// Makes the cluster aside and renames it.
+/// Makes the cluster under a temporary name and renames it.
 async fn make(
     data_dir: &Path,
     path: &Path,
@@ -230,66 +229,66 @@ async fn make(
     password: &Secret,
     timeout: Duration,
 ) -> Result<(), Error> {
-    // The process id keeps it apart from what an initdb that outlived its appliance may still write.
-    let aside = path.with_file_name(format!("{}{PARTIAL}{}", installation.version.major, std::process::id()));
-    let made = match make_aside(data_dir, &aside, installation, password, timeout).await {
-        Ok(()) => check_complete(&aside)
-            .and_then(|()| fs::rename(&aside, path).map_err(at(path)))
+    // With the process id, because an initdb that outlived its appliance may still write under the name of that one.
+    let partial = path.with_file_name(format!("{}{PARTIAL_MARK}{}", installation.version.major, std::process::id()));
+    let made = match make_partial(data_dir, &partial, installation, password, timeout).await {
+        Ok(()) => check_complete(&partial)
+            .and_then(|()| fs::rename(&partial, path).map_err(at(path)))
             .and_then(|()| sync_parent(path).map_err(at(path))),
         Err(source) => Err(Error::Init { path: path.to_owned(), source }),
     };
     if made.is_err() {
-        // Only clears the way; the error that matters is already on its way up.
-        let _ = fs::remove_dir_all(&aside);
+        // A failed removal is not reported: the first error matters, and the next start tries again.
+        let _ = fs::remove_dir_all(&partial);
     }
     made
 }
 
-async fn make_aside(
+async fn make_partial(
     data_dir: &Path,
-    aside: &Path,
+    partial: &Path,
     installation: &Installation,
     password: &Secret,
     timeout: Duration,
 ) -> Result<(), helper::Error> {
-    if !run_pg_embed(data_dir, aside, installation, password, timeout).await? {
-        // What pg-embed's attempt left is in the way of the next one.
-        let _ = fs::remove_dir_all(aside);
-        return run_initdb(aside, installation, password, timeout).await;
+    if !run_pg_embed(data_dir, partial, installation, password, timeout).await? {
+        // initdb requires an empty directory.
+        let _ = fs::remove_dir_all(partial);
+        return run_initdb(partial, installation, password, timeout).await;
     }
-    // pg-embed cannot ask initdb for checksums.
+    // pg-embed has no option for checksums.
     let checksums = ChildCommand::new(installation.program("pg_checksums"), Signal::SIGKILL);
-    let enabled = helper::run_helper(&checksums.args(["--enable", "-D"]).arg(aside), timeout).await;
+    let enabled = helper::run_helper(&checksums.args(["--enable", "-D"]).arg(partial), timeout).await;
     match enabled {
         Err(e) if !already_enabled(&e) => Err(e),
         _ => Ok(()),
     }
 }
 
-/// PostgreSQL 18 and newer make checksums by themselves.
+/// PostgreSQL 18 and newer enable checksums by default.
 fn already_enabled(error: &helper::Error) -> bool {
     error.to_string().contains("already enabled")
 }
 
-/// Lets pg-embed make the cluster; false where it cannot, and initdb must be run directly.
+/// Makes the cluster with pg-embed; returns false if initdb must be run directly instead.
 #[cfg(feature = "download")]
 async fn run_pg_embed(
     data_dir: &Path,
-    aside: &Path,
+    partial: &Path,
     installation: &Installation,
     password: &Secret,
     timeout: Duration,
 ) -> Result<bool, helper::Error> {
     if !installation.program("pg_checksums").is_file() {
-        // The downloaded distribution is that small; then only initdb can turn checksums on.
+        // The downloaded distribution has no pg_checksums; only initdb can enable checksums then.
         return Ok(false);
     }
     let cache = data_dir.join("cache");
-    match super::pg_embed::make_cluster(installation, &cache, aside, password, timeout).await {
+    match super::pg_embed::make_cluster(installation, &cache, partial, password, timeout).await {
         Ok(()) => Ok(true),
         Err(e @ helper::Error::Timeout { .. }) => Err(e),
         Err(e) => {
-            // It keeps initdb's words to itself; initdb itself will say what is wrong, or succeed.
+            // pg-embed hides the output of initdb; run directly, initdb reports the cause or succeeds.
             warn!("pg-embed could not make the cluster, running initdb directly: {e}");
             Ok(false)
         }
@@ -302,7 +301,7 @@ async fn run_pg_embed(_: &Path, _: &Path, _: &Installation, _: &Secret, _: Durat
 }
 
 async fn run_initdb(
-    aside: &Path,
+    partial: &Path,
     installation: &Installation,
     password: &Secret,
     timeout: Duration,
@@ -310,7 +309,7 @@ async fn run_initdb(
     let command = ChildCommand::new(installation.program("initdb"), Signal::SIGKILL)
         .args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"])
         .args(["--username", SUPERUSER, "--pwfile=/dev/stdin", "-D"])
-        .arg(aside)
+        .arg(partial)
         .input(Input::Bytes(Arc::from(password.expose().as_bytes())));
     helper::run_helper(&command, timeout).await.map(|_| ())
 }
@@ -320,7 +319,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::managed::distribution::{Origin, Version};
+    use crate::managed::installation::{Origin, Version};
     use crate::managed::testing::scratch;
 
     fn installation(major: u32) -> Installation {
@@ -329,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_of_another_major_version_is_refused_and_both_are_named() {
+    async fn data_of_another_major_version_is_rejected_and_both_versions_are_named() {
         let data = scratch("other-major");
         fs::create_dir_all(data.join("postgres/15")).unwrap();
         fs::write(data.join("postgres/15/PG_VERSION"), "15\n").unwrap();
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_incomplete_cluster_is_not_used_and_not_removed() {
+    async fn an_incomplete_cluster_is_neither_used_nor_removed() {
         let data = scratch("incomplete");
         fs::create_dir_all(data.join("postgres/16")).unwrap();
         fs::write(data.join("postgres/16/PG_VERSION"), "16\n").unwrap();
@@ -351,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leftovers_go_and_a_failed_initdb_leaves_none() {
+    async fn partial_clusters_are_removed_and_a_failed_initdb_leaves_none() {
         let data = scratch("leftovers");
         fs::create_dir_all(data.join("postgres/16-partial-1/base")).unwrap();
         fs::write(data.join("postgres/16-partial-1.pwfile"), "secret").unwrap();
@@ -361,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_made_once_and_is_private() {
+    fn the_password_is_made_once_and_is_private() {
         let dir = scratch("password");
         let path = dir.join("password");
         let made = password(&path, false).unwrap();

@@ -1,10 +1,10 @@
-//! What a child is started with.
+//! The command line, environment and input of a child.
 //!
-//! Policy: a command line and an environment can be printed at any time, so a secret never is in them; it goes through
-//! standard input. The environment is exactly what is listed here: nothing of the appliance's own is inherited
-//! (`NOTIFY_SOCKET`, `WATCHDOG_*` and `LISTEN_*` would make Debian's PostgreSQL and Redis talk to our systemd).
-//! Every child is its own process group, so that Ctrl-C in a terminal reaches only the appliance, and is started
-//! through the hidden subcommand `supervised-child` (see `shim`), so that it dies with the appliance.
+//! Policy: the command line and the environment may be printed at any time, so they never contain a secret; a secret goes through
+//! standard input. The environment has only the variables listed here and none of the appliance's own: with `NOTIFY_SOCKET`,
+//! `WATCHDOG_*` and `LISTEN_*`, Debian's PostgreSQL and Redis would send notifications to the appliance's systemd unit.
+//! Every child has its own process group, so that Ctrl-C in a terminal reaches only the appliance. It is started through the hidden
+//! subcommand `supervised-child` (see `shim`), so that it ends with the appliance.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -19,13 +19,13 @@ use tokio::process::Command;
 
 use super::shim;
 
-/// The appliance's own program, wherever it lies: the link also works when the path has become unreachable.
+/// The appliance's own program. Unlike its path, this link works even if the file has been replaced or has become unreachable.
 pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// The variables a child gets from the appliance's own environment, where they are set.
-const COPIED: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ"];
+/// The variables that a child gets from the appliance's environment, if they are set.
+const COPIED_VARIABLES: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ"];
 
-/// What the child reads on its standard input.
+/// The standard input of a child.
 #[derive(Clone)]
 pub(super) enum Input {
     /// Nothing.
@@ -42,21 +42,21 @@ pub(super) struct ChildCommand {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    /// What the kernel sends to the child when the appliance dies.
+    /// The signal that the kernel sends to the child when the appliance dies.
     death_signal: Signal,
     input: Input,
-    /// Tests of the supervision alone run without the shim: their own executable is not the appliance.
-    through_shim: bool,
+    /// False only in unit tests, whose executable is not the appliance.
+    is_shimmed: bool,
 }
 
 impl ChildCommand {
     /// A child that runs `program` and is sent `death_signal` when the appliance dies.
     pub(super) fn new(program: impl Into<PathBuf>, death_signal: Signal) -> Self {
-        let copied = COPIED.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        let copied = COPIED_VARIABLES.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
         let env = copied.collect();
         let args = Vec::new();
         let command =
-            Self { program: program.into(), args, env, death_signal, input: Input::Nothing, through_shim: true };
+            Self { program: program.into(), args, env, death_signal, input: Input::Nothing, is_shimmed: true };
         command.env("LC_ALL", "C")
     }
 
@@ -78,7 +78,7 @@ impl ChildCommand {
         self
     }
 
-    /// Sets what the child reads on standard input.
+    /// Sets the standard input of the child.
     pub(super) fn input(mut self, input: Input) -> Self {
         self.input = input;
         self
@@ -87,7 +87,7 @@ impl ChildCommand {
     /// Runs without the shim.
     #[cfg(test)]
     pub(super) fn direct(mut self) -> Self {
-        self.through_shim = false;
+        self.is_shimmed = false;
         self
     }
 
@@ -104,12 +104,12 @@ impl ChildCommand {
         }
     }
 
-    /// The command in the form that can be spawned.
+    /// The command in tokio's form.
     ///
     /// # Errors
     /// When the descriptor for standard input cannot be duplicated.
     pub(super) fn to_command(&self) -> io::Result<Command> {
-        let mut command = if self.through_shim {
+        let mut command = if self.is_shimmed {
             let mut command = Command::new(OWN_PROGRAM);
             command.args(shim::arguments(self.death_signal)).arg(&self.program);
             command
@@ -117,7 +117,7 @@ impl ChildCommand {
             Command::new(&self.program)
         };
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        // A child must not keep the directory busy that the appliance was started in.
+        // A child must not keep the file system busy in which the appliance was started.
         command.current_dir("/").process_group(0).stdin(match &self.input {
             Input::Nothing => Stdio::null(),
             Input::Bytes(_) => Stdio::piped(),
@@ -128,7 +128,7 @@ impl ChildCommand {
     }
 }
 
-/// The environment and the command line, as a person could type them.
+/// The environment and the command line in the syntax of a shell.
 impl fmt::Display for ChildCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("env -i")?;
@@ -140,7 +140,7 @@ impl fmt::Display for ChildCommand {
     }
 }
 
-/// `word` as a shell would need it.
+/// `word` in the syntax of a shell.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%".contains(c);
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_what_a_person_could_type_and_no_input() {
+    fn the_printed_command_can_be_typed_into_a_shell_and_contains_no_input() {
         let secret: Arc<[u8]> = Arc::from(&b"hunter2"[..]);
         let command = ChildCommand::new("/bin/echo", Signal::SIGINT)
             .env("A", "b c")

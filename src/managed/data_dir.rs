@@ -1,8 +1,7 @@
-//! The data directory itself: made, made private, and never confused with somebody else's directory.
+//! Makes the data directory and its permissions.
 //!
-//! Policy: mode 0700. A directory that belongs to another user is only taken over when it is empty or holds nothing but
-//! what an appliance puts there, so that a mistyped `--data-dir /home` changes nothing. Symbolic links in it are not
-//! followed.
+//! Policy: its mode is 0700. A directory of another user gets a new owner only if it is empty or contains nothing but
+//! the entries of an appliance, so that a mistyped `--data-dir /home` changes nothing. Symbolic links in it are not followed.
 
 use std::fs;
 use std::io;
@@ -11,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-/// What an appliance puts into its data directory, and what a file system puts into its root.
-const OURS: [&str; 6] = ["lock", "dist", "postgres", "run", "cache", "lost+found"];
+/// The entries of a data directory, and the one that a file system has in its root.
+const OWN_ENTRIES: [&str; 6] = ["lock", "dist", "postgres", "run", "cache", "lost+found"];
 
 /// Why a directory cannot be the data directory.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +19,12 @@ pub enum Error {
     /// It cannot be made, read or changed.
     #[error("the data directory: {path}: {source}; choose another --data-dir or correct its permissions", path = .path.display())]
     File {
-        /// What exactly.
+        /// The directory or file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// It belongs to somebody else and is in use for something else.
+    /// It belongs to another user and has a foreign entry.
     #[error(
         "{dir} belongs to another user (uid {owner}) and holds '{entry}', which is not of an attendance-api; name an \
          empty or a new directory with --data-dir",
@@ -36,7 +35,7 @@ pub enum Error {
         dir: PathBuf,
         /// Its owner.
         owner: u32,
-        /// Something in it.
+        /// The foreign entry.
         entry: String,
     },
 }
@@ -46,44 +45,44 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::File { path: path.clone(), source }
 }
 
-/// Makes the directory if it is missing, and private if it is ours alone. For the user that already is the right one.
+/// Makes the directory if it is missing, and makes it private if it has no foreign entries. For a process that does not change its user.
 ///
 /// # Errors
-/// When it cannot be made, or is another user's.
+/// When it cannot be made, or belongs to another user and has foreign entries.
 pub fn prepare(dir: &Path) -> Result<(), Error> {
     make(dir)?;
     claim(dir, Uid::effective())
 }
 
-/// The same as root for `uid` and `gid`: it, and what is ours in it, is given to them.
+/// As root: makes the directory and changes the owner of it and of its own entries to `uid` and `gid`.
 ///
 /// # Errors
-/// When it cannot be made or changed, or is another user's and holds what is not ours.
-pub(super) fn take_over(dir: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
+/// When it cannot be made or changed, or belongs to another user and has foreign entries.
+pub(super) fn prepare_for_user(dir: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
     make(dir)?;
     if foreign_entry(dir)?.is_none() {
         lchown(dir, Some(uid.as_raw()), Some(gid.as_raw())).map_err(at(dir))?;
     }
     claim(dir, uid)?;
-    OURS.iter().map(|name| dir.join(name)).filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| {
-        // A restore or a repair by root may have left files that PostgreSQL could not open.
-        give(&path, uid, gid)
+    OWN_ENTRIES.iter().map(|name| dir.join(name)).filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| {
+        // A restore or a repair by root may have left files that PostgreSQL cannot open.
+        change_owner(&path, uid, gid)
     })
 }
 
-/// Makes the directory private if it is of `uid` and holds nothing but ours; refuses it if it is another user's.
+/// Makes the directory private if it has no foreign entries; otherwise it must belong to `uid`.
 fn claim(dir: &Path, uid: Uid) -> Result<(), Error> {
     let owner = fs::metadata(dir).map_err(at(dir))?.uid();
     let foreign = foreign_entry(dir)?;
     match foreign {
         None => set_private(dir),
-        // With other things in it, its mode is its owner's business; what we make in it is private anyway.
+        // Its owner uses it for something else and decides on its mode; our entries in it are private anyway.
         Some(_) if owner == uid.as_raw() => Ok(()),
         Some(entry) => Err(Error::Foreign { dir: dir.to_owned(), owner, entry }),
     }
 }
 
-/// Those above it get the usual mode: others may need to pass through them.
+/// Missing parents get the usual mode, because other users may need to pass through them.
 fn make(dir: &Path) -> Result<(), Error> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(at(parent))?;
@@ -96,7 +95,7 @@ fn make(dir: &Path) -> Result<(), Error> {
 
 fn foreign_entry(dir: &Path) -> Result<Option<String>, Error> {
     let names = fs::read_dir(dir).map_err(at(dir))?.flatten().map(|entry| entry.file_name());
-    let mut foreign = names.filter(|name| !OURS.iter().any(|ours| name == ours));
+    let mut foreign = names.filter(|name| !OWN_ENTRIES.iter().any(|own| name == own));
     Ok(foreign.next().map(|name| name.to_string_lossy().into_owned()))
 }
 
@@ -107,12 +106,12 @@ fn set_private(dir: &Path) -> Result<(), Error> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(at(dir))
 }
 
-/// Gives a directory and all in it to `uid`, the directory last: an interrupted run starts over.
-fn give(path: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
+/// Changes the owner of a file, or of a directory and everything in it. The directory is last, so that an interrupted run is repeated.
+fn change_owner(path: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
     let found = path.symlink_metadata().map_err(at(path))?;
     if found.is_dir() {
         for entry in fs::read_dir(path).map_err(at(path))? {
-            give(&entry.map_err(at(path))?.path(), uid, gid)?;
+            change_owner(&entry.map_err(at(path))?.path(), uid, gid)?;
         }
     }
     if found.uid() == uid.as_raw() {
@@ -127,7 +126,7 @@ mod tests {
     use crate::managed::testing::scratch;
 
     #[test]
-    fn a_new_one_is_private() {
+    fn a_new_directory_is_private() {
         let root = scratch("data");
         let dir = root.join("a/b");
         prepare(&dir).unwrap();
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_ours_in_use_for_something_else_keeps_its_mode() {
+    fn a_directory_of_this_user_with_foreign_entries_keeps_its_mode() {
         let dir = scratch("data-shared");
         fs::write(dir.join("letters.txt"), "").unwrap();
         fs::set_permissions(&*dir, fs::Permissions::from_mode(0o755)).unwrap();
@@ -145,11 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn one_of_others_in_use_for_something_else_is_refused() {
+    fn a_directory_of_another_user_with_foreign_entries_is_rejected() {
         let dir = scratch("data-foreign");
         fs::write(dir.join("letters.txt"), "").unwrap();
         let other = Uid::from_raw(Uid::effective().as_raw() + 1);
-        let error = take_over(&dir, other, Gid::effective()).unwrap_err();
+        let error = prepare_for_user(&dir, other, Gid::effective()).unwrap_err();
         assert!(matches!(&error, Error::Foreign { entry, .. } if entry == "letters.txt"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Which PostgreSQL is used.
+//! Selects the PostgreSQL to run.
 //!
-//! Policy, the first that applies: `postgres.bin_dir` of the configuration; the embedded distribution; the newest
-//! installed one (`/usr/lib/postgresql/*/bin`); pg-embed's download, where this build has it. A candidate can be named
-//! without side effects ([`Source::find`]); choosing it unpacks or downloads it and asks it for its version.
+//! Policy: the first source that applies is used: `postgres.bin_dir` of the configuration; the embedded distribution; the newest
+//! version installed in `/usr/lib/postgresql/*/bin`; pg-embed's download, if this build has it. [`Source::find`] has no side
+//! effects; [`Source::install`] unpacks or downloads the programs and asks them for their version.
 
 use std::fmt;
 use std::io;
@@ -14,72 +14,74 @@ use nix::sys::signal::Signal;
 use super::command::ChildCommand;
 use super::embedded::EmbeddedArchive;
 use super::helper;
+use super::installation::{Installation, Origin, Version};
+use super::io_remedy::io_remedy;
 #[cfg(feature = "download")]
 use super::pg_embed;
 
-/// Older versions lack what the appliance relies on.
-const OLDEST_MAJOR: u32 = 14;
-/// Where Debian and Ubuntu install PostgreSQL, one directory a major version.
-const INSTALLED: &str = "/usr/lib/postgresql";
-/// `postgres --version` may take this long; cold disks are slow.
+/// Older versions lack features that the appliance uses.
+const MIN_MAJOR_VERSION: u32 = 14;
+/// Where Debian and Ubuntu install PostgreSQL, with one directory for each major version.
+const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
+/// The time-out of `postgres --version`; long, because the first read from a cold disk is slow.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why no PostgreSQL can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing applies.
+    /// No source applies.
     #[error(
         "there is no PostgreSQL to run: this build embeds none, postgres.bin_dir is not set and none is installed in \
-         {INSTALLED}; install one (apt-get install postgresql), or use a build that embeds it (make build)"
+         {DEBIAN_ROOT}; install one (apt-get install postgresql), or use a build that embeds it (make build)"
     )]
     Nothing,
-    /// A program is missing.
+    /// A program of the installation is missing.
     #[error(
         "{dir} has no program '{program}'{remedy}",
         dir = .bin_dir.display(),
         remedy = remedy(.origin)
     )]
     NoProgram {
-        /// Where it was looked for.
+        /// The directory that lacks it.
         bin_dir: PathBuf,
-        /// Which one.
+        /// Its name.
         program: &'static str,
-        /// Why it was looked for there.
+        /// Where the installation comes from.
         origin: Origin,
     },
-    /// A program is there and does not run.
+    /// `postgres --version` failed.
     #[error("PostgreSQL's version cannot be asked for: {0}; libraries may be missing (ldd shows which)")]
     Version(#[from] helper::Error),
-    /// The answer is not one of PostgreSQL.
+    /// `postgres --version` printed something else than a version of PostgreSQL.
     #[error("'{program} --version' answers '{answer}', which is not PostgreSQL; check postgres.bin_dir", program = .program.display())]
     NotPostgres {
-        /// What was asked.
+        /// The program.
         program: PathBuf,
-        /// What it said.
+        /// Its output.
         answer: String,
     },
-    /// Too old.
-    #[error("{dir} has PostgreSQL {version}, which is not supported; use version {OLDEST_MAJOR} or newer", dir = .bin_dir.display())]
+    /// The version is too old.
+    #[error("{dir} has PostgreSQL {version}, which is not supported; use version {MIN_MAJOR_VERSION} or newer", dir = .bin_dir.display())]
     Unsupported {
-        /// Where it lies.
+        /// The directory of its programs.
         bin_dir: PathBuf,
-        /// What it is.
+        /// Its version.
         version: Version,
     },
-    /// The embedded one cannot be unpacked.
-    #[error("cannot unpack PostgreSQL into {dir}: {cause}{hint}", dir = .dir.display(), cause = root_cause(.source), hint = hint(.source))]
+    /// The embedded distribution cannot be unpacked.
+    #[error("cannot unpack PostgreSQL into {dir}: {cause}{hint}", dir = .dir.display(), cause = root_cause(.source), hint = io_remedy(.source))]
     Unpack {
-        /// Where to.
+        /// The directory for distributions.
         dir: PathBuf,
-        /// Why not.
+        /// The error of the file system or of the archive.
         source: io::Error,
     },
-    /// The download failed.
+    /// pg-embed could not download a distribution.
     #[cfg(feature = "download")]
     #[error(
         "PostgreSQL cannot be downloaded: {0}; install one (apt-get install postgresql) or use a build that embeds it"
     )]
-    Download(String),
+    Download(#[from] pg_embed::DownloadError),
 }
 
 fn remedy(origin: &Origin) -> &'static str {
@@ -92,7 +94,7 @@ fn remedy(origin: &Origin) -> &'static str {
     }
 }
 
-/// The error at the bottom: those above it name the files of the archive, which help nobody.
+/// The innermost error: those around it only name files of the archive.
 fn root_cause(error: &io::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(below) = cause.source() {
@@ -101,111 +103,25 @@ fn root_cause(error: &io::Error) -> String {
     cause.to_string()
 }
 
-/// What a person can do about an error of the file system.
-pub(super) fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space (100 MB) or choose another data directory"
-        }
-        io::ErrorKind::PermissionDenied => "; give this user the directory or choose another data directory",
-        io::ErrorKind::ReadOnlyFilesystem => "; choose a data directory that can be written",
-        _ => "",
-    }
-}
-
-/// A version as `postgres --version` tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// What decides whether a cluster can be used.
-    pub major: u32,
-    /// All of it, such as `16.14`.
-    pub full: String,
-}
-
-impl Version {
-    /// Reads `postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)` and the like.
-    fn parse(answer: &str) -> Option<Self> {
-        let full = answer.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
-        let digits = full.find(|c: char| !c.is_ascii_digit()).unwrap_or(full.len());
-        Some(Self { major: full[..digits].parse().ok()?, full: full.to_owned() })
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.full)
-    }
-}
-
-/// Where a PostgreSQL comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// `postgres.bin_dir`
-    Configured,
-    /// This binary.
-    Embedded,
-    /// A package of the system.
-    Installed,
-    /// pg-embed fetched it.
-    #[cfg(feature = "download")]
-    Downloaded,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Configured => "configured",
-            Self::Embedded => "embedded",
-            Self::Installed => "installed",
-            #[cfg(feature = "download")]
-            Self::Downloaded => "downloaded",
-        })
-    }
-}
-
-/// The PostgreSQL that is used.
-#[derive(Debug, Clone)]
-pub struct Installation {
-    /// The directory of its programs.
-    pub bin_dir: PathBuf,
-    /// What it says it is.
-    pub version: Version,
-    /// Where it comes from.
-    pub origin: Origin,
-}
-
-impl Installation {
-    /// The path of one of its programs.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.bin_dir.join(name)
-    }
-}
-
-impl fmt::Display for Installation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PostgreSQL {} ({}, {})", self.version, self.origin, self.bin_dir.display())
-    }
-}
-
-/// A PostgreSQL that would be used; nothing has been unpacked, downloaded or run yet.
+/// Where PostgreSQL would be taken from; nothing has been unpacked, downloaded or run yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// `postgres.bin_dir`
     Configured(PathBuf),
-    /// The embedded one, of this version.
+    /// The embedded distribution, of this version.
     Embedded(String),
-    /// The newest installed one.
+    /// The newest version that the operating system has installed.
     Installed(PathBuf),
-    /// pg-embed's download of this version.
+    /// A download of this version with pg-embed.
     #[cfg(feature = "download")]
     Download(&'static str),
 }
 
 impl Source {
-    /// The first that applies.
+    /// Finds the first source that applies.
     ///
     /// # Errors
-    /// When nothing does.
+    /// When none does.
     pub fn find(configured: Option<&Path>) -> Result<Self, Error> {
         if let Some(bin_dir) = configured {
             return Ok(Self::Configured(bin_dir.to_owned()));
@@ -213,7 +129,7 @@ impl Source {
         if let Some(distribution) = EmbeddedArchive::embedded() {
             return Ok(Self::Embedded(distribution.version().to_owned()));
         }
-        if let Some(bin_dir) = newest_installed(Path::new(INSTALLED)) {
+        if let Some(bin_dir) = newest_installed(Path::new(DEBIAN_ROOT)) {
             return Ok(Self::Installed(bin_dir));
         }
         #[cfg(feature = "download")]
@@ -222,11 +138,11 @@ impl Source {
         Err(Error::Nothing)
     }
 
-    /// Makes it usable and asks for its version. `dist` is where distributions are unpacked.
+    /// Puts the programs in place and asks for their version. `dist` is the directory into which distributions are unpacked.
     ///
     /// # Errors
-    /// When it is missing, does not run, is too old, or cannot be unpacked or downloaded.
-    pub async fn choose(self, dist: &Path) -> Result<Installation, Error> {
+    /// When a program is missing or does not run, the version is too old, or unpacking or downloading fails.
+    pub async fn install(self, dist: &Path) -> Result<Installation, Error> {
         let (bin_dir, origin) = match self {
             Self::Configured(bin_dir) => (bin_dir, Origin::Configured),
             Self::Embedded(_) => (unpack(dist).await?, Origin::Embedded),
@@ -240,14 +156,14 @@ impl Source {
             }
         }
         let version = ask_version(&bin_dir.join("postgres")).await?;
-        if version.major < OLDEST_MAJOR {
+        if version.major < MIN_MAJOR_VERSION {
             return Err(Error::Unsupported { bin_dir, version });
         }
         Ok(Installation { bin_dir, version, origin })
     }
 }
 
-/// The version of the embedded distribution, where this build has one.
+/// The version of the embedded distribution, if this build has one.
 pub fn embedded_version() -> Option<String> {
     EmbeddedArchive::embedded().map(|distribution| distribution.version().to_owned())
 }
@@ -274,11 +190,11 @@ async fn unpack(dist: &Path) -> Result<PathBuf, Error> {
     unpacked.await.map_err(|e| failed(io::Error::other(e)))?.map_err(failed)?.ok_or(Error::Nothing)
 }
 
-/// The newest supported version below `root`, which has one directory a major version.
+/// The newest supported version below `root`, which has one directory for each major version.
 fn newest_installed(root: &Path) -> Option<PathBuf> {
     let majors = std::fs::read_dir(root).ok()?.flatten();
     let majors = majors.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
-    let usable = majors.filter(|(major, path)| *major >= OLDEST_MAJOR && path.join("bin/postgres").is_file());
+    let usable = majors.filter(|(major, path)| *major >= MIN_MAJOR_VERSION && path.join("bin/postgres").is_file());
     usable.max_by_key(|(major, _)| *major).map(|(_, path)| path.join("bin"))
 }
 
@@ -294,16 +210,7 @@ mod tests {
     use crate::managed::testing::scratch;
 
     #[test]
-    fn versions() {
-        let major = |answer| Version::parse(answer).map(|version| (version.major, version.full));
-        assert_eq!(major("postgres (PostgreSQL) 16.14"), Some((16, "16.14".into())));
-        assert_eq!(major("postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)"), Some((15, "15.8".into())));
-        assert_eq!(major("postgres (PostgreSQL) 19beta2"), Some((19, "19beta2".into())));
-        assert_eq!(major("bash 5.2"), None);
-    }
-
-    #[test]
-    fn the_newest_installed_version_is_taken_by_number() {
+    fn the_newest_installed_version_is_chosen_by_number_not_by_name() {
         let root = scratch("installed");
         for major in ["9.6", "13", "14", "100", "15"] {
             std::fs::create_dir_all(root.join(major).join("bin")).unwrap();
@@ -315,9 +222,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_bin_dir_is_named() {
+    async fn the_error_about_a_wrong_bin_dir_names_it_and_its_key() {
         let root = scratch("bin-dir");
-        let error = Source::find(Some(&root)).unwrap().choose(&root).await.unwrap_err();
+        let error = Source::find(Some(&root)).unwrap().install(&root).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&root.display().to_string()) && message.contains("postgres.bin_dir"), "{message}");
     }

@@ -1,7 +1,7 @@
 //! The PostgreSQL distribution inside this binary.
 //!
-//! Policy: it is unpacked once per archive into `DATA/dist/embedded-VERSION-CHECKSUM`, aside first and renamed when it is
-//! complete and on disk; so a directory of that name is whole. Leftovers and other versions are removed.
+//! Policy: each archive is unpacked once, into `DATA/dist/embedded-VERSION-CHECKSUM`: under a temporary name, and renamed when it is
+//! complete and on disk. So a directory with the final name is complete. Partial directories and other versions are removed.
 //! `packaging/postgres/fetch.sh` makes the archive; a build without it embeds nothing.
 
 use std::fs::{self, File};
@@ -17,12 +17,12 @@ use tracing::{info, warn};
 #[allow_missing = true]
 struct Files;
 
-/// What marks a directory that is not complete.
-const PARTIAL: &str = ".partial-";
-/// What the directories of this module start with.
-const PREFIX: &str = "embedded-";
+/// In the name of a directory that is not complete.
+const PARTIAL_MARK: &str = ".partial-";
+/// The beginning of the names of all directories of this module.
+const DIR_PREFIX: &str = "embedded-";
 
-/// A distribution that can be unpacked.
+/// The embedded archive and its manifest.
 pub(super) struct EmbeddedArchive {
     version: String,
     /// The directory of the programs, inside the archive.
@@ -32,7 +32,7 @@ pub(super) struct EmbeddedArchive {
 }
 
 impl EmbeddedArchive {
-    /// The embedded distribution, where this build has one.
+    /// The archive of this build, if it has one.
     pub(super) fn embedded() -> Option<Self> {
         let archive = Files::get("postgres.tar.zst")?;
         let manifest = Files::get("manifest")?;
@@ -54,20 +54,20 @@ impl EmbeddedArchive {
         &self.version
     }
 
-    /// Unpacks it under `dist` unless that was done before, and returns the directory of its programs.
+    /// Unpacks it below `dist` if it is not there yet, and returns the directory of its programs.
     ///
     /// # Errors
-    /// When the directory cannot be written or is full; nothing is left behind then.
+    /// When the directory cannot be written or is full; then no partial directory is left.
     pub(super) fn unpack(&self, dist: &Path) -> io::Result<PathBuf> {
-        let name = format!("{PREFIX}{}-{}", self.version, self.checksum.get(..12).unwrap_or(&self.checksum));
+        let name = format!("{DIR_PREFIX}{}-{}", self.version, self.checksum.get(..12).unwrap_or(&self.checksum));
         let target = dist.join(&name);
         fs::create_dir_all(dist)?;
         remove_others(dist, &name);
         if !target.is_dir() {
-            let aside = dist.join(format!("{name}{PARTIAL}{}", std::process::id()));
-            self.unpack_aside(&aside).and_then(|()| fs::rename(&aside, &target)).inspect_err(|_| {
-                // Only clears the way; the error that matters is already on its way up.
-                let _ = fs::remove_dir_all(&aside);
+            let partial = dist.join(format!("{name}{PARTIAL_MARK}{}", std::process::id()));
+            self.unpack_into(&partial).and_then(|()| fs::rename(&partial, &target)).inspect_err(|_| {
+                // A failed removal is not reported: the first error matters, and the next start tries again.
+                let _ = fs::remove_dir_all(&partial);
             })?;
             File::open(dist)?.sync_all()?;
             info!("unpacked PostgreSQL {} into {}", self.version, target.display());
@@ -75,22 +75,22 @@ impl EmbeddedArchive {
         Ok(target.join(&self.bin_dir))
     }
 
-    fn unpack_aside(&self, aside: &Path) -> io::Result<()> {
-        fs::create_dir(aside)?;
+    fn unpack_into(&self, partial: &Path) -> io::Result<()> {
+        fs::create_dir(partial)?;
         let decoder = zstd::stream::read::Decoder::with_buffer(&*self.archive.data)?;
-        tar::Archive::new(decoder).unpack(aside)?;
-        // One sync of the file system instead of one for each of 700 files: the rename must not reach the disk first.
-        Ok(syncfs(File::open(aside)?)?)
+        tar::Archive::new(decoder).unpack(partial)?;
+        // The files must be on disk before the rename. One sync of the file system is faster than 700 of single files.
+        Ok(syncfs(File::open(partial)?)?)
     }
 }
 
-/// Removes what an interrupted unpacking or another version of the appliance left. The data directory is ours alone.
+/// Removes partial directories and those of other versions of the appliance. No other appliance uses the data directory.
 fn remove_others(dist: &Path, keep: &str) {
     let Ok(entries) = fs::read_dir(dist) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let unwanted = (name.starts_with(PREFIX) && name != keep) || name.contains(PARTIAL);
+        let unwanted = (name.starts_with(DIR_PREFIX) && name != keep) || name.contains(PARTIAL_MARK);
         if unwanted && let Err(e) = fs::remove_dir_all(entry.path()) {
             warn!("cannot remove the leftover {}: {e}", entry.path().display());
         }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unpacks_once_and_clears_leftovers() {
+    fn the_archive_is_unpacked_once_and_other_directories_are_removed() {
         let distribution = EmbeddedArchive::embedded()
             .expect("run packaging/postgres/fetch.sh first: this build embeds no PostgreSQL");
         let dir = crate::managed::testing::scratch("dist");

@@ -1,7 +1,7 @@
-//! A helper program that is run to its end, such as `initdb`.
+//! Runs a helper program, such as `initdb`, to its end.
 //!
-//! Policy: as a supervised child it dies with the appliance; it has a bound; past that its whole process group is
-//! killed, so that what it started in turn ends too.
+//! Policy: like a supervised child, a helper ends with the appliance. When its time-out ends, its whole process group is killed, so
+//! that the processes that it started end as well.
 
 use std::io;
 use std::process::ExitStatus;
@@ -22,20 +22,20 @@ pub enum Error {
     Run {
         /// The program's path.
         program: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It did not end in time.
+    /// It did not end before the time-out.
     #[error("'{program}' did not finish within {after:?} and was killed; the last it said:\n{last_lines}")]
     Timeout {
         /// The program's path.
         program: String,
-        /// The bound.
+        /// The time-out.
         after: Duration,
         /// The last lines of its output.
         last_lines: String,
     },
-    /// It ended with a failure.
+    /// Its exit status is not 0, or a signal ended it.
     #[error("'{program}' failed with {status}; the last it said:\n{last_lines}")]
     Failed {
         /// The program's path.
@@ -60,15 +60,15 @@ pub(super) async fn run_helper(command: &ChildCommand, timeout: Duration) -> Res
     let stdin = child.stdin.take().zip(command.input_bytes());
     let finished = tokio::time::timeout(timeout, async {
         if let Some((mut stdin, bytes)) = stdin {
-            // A helper that ended without reading is judged by how it ended.
+            // A helper may end without reading its input; its exit status decides.
             let _ = stdin.write_all(&bytes).await;
         }
         child.wait().await
     })
     .await;
     let Ok(status) = finished else {
-        let policy = Policy { stop: Vec::new(), ..Policy::new("helper", LogSyntax::Silent) };
-        process::end(&mut child, &policy).await;
+        let policy = Policy { stop_signals: Vec::new(), ..Policy::new("helper", LogSyntax::Silent) };
+        process::terminate(&mut child, &policy).await;
         return Err(Error::Timeout { program, after: timeout, last_lines: output.last_lines().await });
     };
     let status = status.map_err(failed)?;

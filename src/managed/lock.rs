@@ -1,8 +1,8 @@
-//! One data directory, one appliance.
+//! The lock on the data directory: at most one appliance uses it.
 //!
-//! Policy: an exclusive lock of the kernel on `DATA/lock`, held as long as the process lives. The kernel releases it
-//! however the process ends, so there is no stale lock; the process id in the file is for the error message only. A
-//! process that was just killed may need a moment to end, so a lock that is held is asked for again for a second.
+//! Policy: an exclusive kernel lock on `DATA/lock`, held for the life of the process. The kernel releases it
+//! however the process ends, so a lock is never stale; the process id in the file is only for the error message. A
+//! process that was just killed may take a moment to end, so a held lock is retried for a second.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-/// How long a holder gets to end.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a held lock is retried.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two attempts.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Why the data directory is not ours.
+/// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another appliance runs on it.
+    /// Another appliance holds it.
     #[error(
         "the data directory {dir} is in use by another attendance-api ({holder}); stop that one, or give this one \
          another --data-dir",
@@ -31,34 +31,34 @@ pub enum Error {
     Held {
         /// The data directory.
         dir: PathBuf,
-        /// Who holds it.
+        /// The process that holds it.
         holder: String,
     },
-    /// The lock cannot be taken at all.
+    /// The lock file cannot be opened, written or locked.
     #[error("cannot lock the data directory: {path}: {source}", path = .path.display())]
     File {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The right to use a data directory; released when dropped.
+/// Permission to use a data directory; released when dropped.
 #[derive(Debug)]
 pub struct DataDirLock {
     _file: Flock<File>,
 }
 
 impl DataDirLock {
-    /// Takes the lock on `data_dir`, which must exist. Blocks for a second when another process has it.
+    /// Takes the lock on `data_dir`, which must exist. Blocks for up to a second if another process holds it.
     ///
     /// # Errors
-    /// When another process has it, or the file cannot be written.
+    /// When another process holds it, or the file cannot be written.
     pub fn acquire(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("lock");
         let failed = |source| Error::File { path: path.clone(), source };
-        // Not truncated on opening: the holder's process id is in it.
+        // Not truncated on opening, because it has the process id of the holder.
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         match lock(file.map_err(failed)?) {
@@ -73,13 +73,13 @@ impl DataDirLock {
 }
 
 fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Err((held, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = held,
             result => return result,
         }
-        sleep(TRY_AGAIN);
+        sleep(RETRY_INTERVAL);
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use crate::managed::testing::scratch;
 
     #[test]
-    fn the_second_one_is_told_who_holds_it() {
+    fn a_second_lock_fails_and_its_error_names_the_holder() {
         let dir = scratch("lock");
         let held = DataDirLock::acquire(&dir).unwrap();
         let error = DataDirLock::acquire(&dir).unwrap_err().to_string();

@@ -1,9 +1,10 @@
-//! PostgreSQL and Redis as children of the appliance.
+//! PostgreSQL and Redis as child processes of the appliance.
 //!
-//! Policy: the appliance brings what it needs, and looks after it. A child dies with the appliance, is restarted when it
-//! dies alone, is never root, and is reachable only from this machine's own user. `postgres` and `redis` are the two
-//! children; `process` is the supervision they share; `distribution` decides which PostgreSQL it is and `cluster` where its
-//! data is. The modules know nothing of attendance, HTTP or the configuration file.
+//! Policy: the appliance contains the services that it needs and supervises them. A child ends with the appliance, is restarted when it
+//! exits while the appliance runs, never runs as root, and accepts connections only from the user of the appliance. `postgres`
+//! and `redis` are the two children, and `process` is their common supervision; `distribution` selects the PostgreSQL and `cluster` manages
+//! its data. This module imports `database`, which defines and makes connections to PostgreSQL, and `config`; it knows nothing of
+//! attendance or HTTP.
 
 mod cluster;
 mod command;
@@ -11,6 +12,8 @@ pub mod data_dir;
 pub mod distribution;
 mod embedded;
 mod helper;
+mod installation;
+mod io_remedy;
 pub mod lock;
 pub mod memory;
 pub mod mini_redis;

@@ -1,7 +1,7 @@
-//! A child's output as our log lines.
+//! Writes the output of a child to the log.
 //!
-//! Policy: line by line, of bounded length; what is longer is cut, not buffered. The last lines are kept, so that the
-//! error about a failed start can say why it failed.
+//! Policy: one log line for each line, of bounded length; the rest of a longer line is discarded. The last lines are kept, so that
+//! the error about a failed start can include them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +12,21 @@ use tokio::process::Child;
 use tokio::task::JoinSet;
 use tracing::{Level, debug, error, info, warn};
 
-/// Longer lines are cut, in bytes.
-const MAX_LINE: usize = 4096;
-/// So many lines are kept.
-const KEPT_LINES: usize = 20;
+/// Longer lines are cut at this many bytes.
+const MAX_LINE_BYTES: usize = 4096;
+/// The number of last lines that are kept.
+const MAX_TAIL_LINES: usize = 20;
+/// How long the output of a process that has ended is read: a grandchild may hold the stream open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(300);
 
-/// Which program's habits the lines have; also the target of the log events.
+/// The syntax of a program's log lines, from which their level is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogSyntax {
     /// `LEVEL:  message`, further lines indented.
     Postgres,
     /// `PID:ROLE DATE MARK message`.
     Redis,
-    /// A helper that ends soon: its output is only kept, for the error message.
+    /// A helper: its output is kept for the error message and not logged.
     Silent,
 }
 
@@ -35,20 +37,20 @@ pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
 impl Tail {
     fn push(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT_LINES {
+        if lines.len() == MAX_TAIL_LINES {
             lines.pop_front();
         }
         lines.push_back(line.to_owned());
     }
 
-    /// The lines in order, newline between them.
+    /// The lines in order, separated by line feeds.
     pub(super) fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// Reads what one process writes, until it ends.
+/// Reads the output of one process until it ends.
 pub(super) struct Output {
     /// The last lines so far.
     pub(super) tail: Tail,
@@ -69,12 +71,9 @@ impl Output {
         Self { tail, readers }
     }
 
-    /// The last lines of a process that has ended. Waits a moment for them: a grandchild may hold the stream open.
+    /// The last lines of a process that has ended.
     pub(super) async fn last_lines(mut self) -> String {
-        let _ = tokio::time::timeout(Duration::from_millis(300), async {
-            while self.readers.join_next().await.is_some() {}
-        })
-        .await;
+        let _ = tokio::time::timeout(OUTPUT_GRACE, async { while self.readers.join_next().await.is_some() {} }).await;
         self.tail.text()
     }
 }
@@ -93,7 +92,7 @@ async fn read(stream: impl AsyncRead + Unpin, log_syntax: LogSyntax, tail: Tail)
     }
 }
 
-/// Reads one line into `line`, without its end and cut to [`MAX_LINE`]; false at the end of the stream.
+/// Reads one line into `line`, without its line feed and cut to [`MAX_LINE_BYTES`]; false at the end of the stream.
 async fn next_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
     line.clear();
     loop {
@@ -103,7 +102,7 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
         }
         let newline = chunk.iter().position(|&byte| byte == b'\n');
         let part = &chunk[..newline.unwrap_or(chunk.len())];
-        line.extend_from_slice(&part[..part.len().min(MAX_LINE - line.len())]);
+        line.extend_from_slice(&part[..part.len().min(MAX_LINE_BYTES - line.len())]);
         let consumed = newline.map_or(chunk.len(), |at| at + 1);
         stream.consume(consumed);
         if newline.is_some() {
@@ -112,7 +111,7 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
     }
 }
 
-/// Logs one line and returns its level, which the lines that continue it inherit.
+/// Logs one line and returns its level, which continuation lines inherit.
 fn emit(log_syntax: LogSyntax, text: &str, previous: Level) -> Level {
     match log_syntax {
         LogSyntax::Postgres => {
@@ -138,7 +137,7 @@ fn emit(log_syntax: LogSyntax, text: &str, previous: Level) -> Level {
     }
 }
 
-/// The level of a line of PostgreSQL, and its message without the level where that is said by our own.
+/// The level of a line of PostgreSQL, and its message. A level that our own log states is removed from the message.
 fn postgres_level(text: &str, previous: Level) -> (Level, &str) {
     let Some((word, message)) = text.split_once(":  ") else {
         return (previous, text.trim_start());
@@ -148,7 +147,7 @@ fn postgres_level(text: &str, previous: Level) -> (Level, &str) {
         "WARNING" => (Level::WARN, message),
         "LOG" | "INFO" | "NOTICE" => (Level::INFO, message),
         word if word.starts_with("DEBUG") => (Level::DEBUG, message),
-        // DETAIL, HINT, CONTEXT and the like belong to the line before.
+        // DETAIL, HINT and CONTEXT continue the line before.
         _ => (previous, text.trim_start()),
     }
 }
@@ -159,7 +158,7 @@ fn redis_level(text: &str) -> Level {
     match mark {
         Some("#") => Level::WARN,
         Some("*") => Level::INFO,
-        // A line without a mark is a complaint from outside the logger, such as an abort.
+        // A line without a mark does not come from the logger; it may be the message of an abort.
         None => Level::WARN,
         Some(_) => Level::DEBUG,
     }
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_of_postgres_lines() {
+    fn postgres_lines_get_their_level_and_continuations_inherit_it() {
         let level = |text| postgres_level(text, Level::WARN);
         assert_eq!(level("LOG:  ready"), (Level::INFO, "ready"));
         assert_eq!(level("FATAL:  no"), (Level::ERROR, "no"));
@@ -179,19 +178,19 @@ mod tests {
     }
 
     #[test]
-    fn levels_of_redis_lines() {
+    fn redis_lines_get_the_level_of_their_mark() {
         assert_eq!(redis_level("123:M 22 Nov 2026 03:00:00.000 * Ready"), Level::INFO);
         assert_eq!(redis_level("123:M 22 Nov 2026 03:00:00.000 # No"), Level::WARN);
     }
 
     #[tokio::test]
-    async fn long_lines_are_cut_and_the_next_one_is_whole() {
-        let mut text = vec![b'x'; 3 * MAX_LINE];
+    async fn long_lines_are_cut_and_the_next_line_is_complete() {
+        let mut text = vec![b'x'; 3 * MAX_LINE_BYTES];
         text.extend_from_slice(b"\nnext\nlast");
         let mut stream = BufReader::new(text.as_slice());
         let mut line = Vec::new();
         assert!(next_line(&mut stream, &mut line).await.unwrap());
-        assert_eq!(line.len(), MAX_LINE);
+        assert_eq!(line.len(), MAX_LINE_BYTES);
         assert!(next_line(&mut stream, &mut line).await.unwrap());
         assert_eq!(line, b"next");
         assert!(next_line(&mut stream, &mut line).await.unwrap());

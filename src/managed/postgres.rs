@@ -1,9 +1,9 @@
-//! The managed PostgreSQL: chosen, initialised, started, watched, stopped.
+//! The managed PostgreSQL: selects, initialises, starts, supervises and stops it.
 //!
-//! Policy: it listens on a Unix socket in a directory only we can enter and asks for a password even there. Durability is
-//! not negotiable: `fsync`, `full_page_writes` and `synchronous_commit` are given on the command line, where no file can
-//! override them, and the running server is asked for them, and for data checksums, before it is used. A failed first
-//! start is an error with the server's own last words; a server that dies later is restarted.
+//! Policy: it listens only on a Unix socket in a private directory, and requires a password even there. Durability cannot be
+//! configured away: `fsync`, `full_page_writes` and `synchronous_commit` are set on the command line, which overrides the
+//! configuration files, and the running server must confirm them, and data checksums, before it is used. A failed first
+//! start is an error that includes the last lines of the server; a server that dies later is restarted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,102 +16,103 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls};
 use tracing::{debug, info};
 
-use super::cluster::{self, Cluster, SUPERUSER};
+use super::cluster::{self, Cluster};
 use super::command::ChildCommand;
-use super::distribution::{self, Installation, Source};
+use super::distribution::{self, Source};
+use super::installation::{Installation, SUPERUSER};
 use super::output::LogSyntax;
-use super::process::{Failure, Policy, Program, Supervised};
+use super::process::{self, BoxError, Policy, Program, Supervised};
 use super::status::ChildStatus;
 use super::{run_dir, stale_processes};
 use crate::config::Secret;
 
-/// Part of the socket's name only: nothing listens on TCP.
+/// The port is only a part of the socket's name, because the server does not listen on TCP.
 const PORT: u16 = 5432;
-/// The name of the socket in its directory.
-const SOCKET: &str = ".s.PGSQL.5432";
-/// Time between two looks at a server that is starting.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// One query on a server that says it is ready may take this long.
+/// The file name of the socket.
+const SOCKET_NAME: &str = ".s.PGSQL.5432";
+/// Time between two checks whether a starting server is ready.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The time-out of one query to a server that has reported that it is ready.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// SIGQUIT ends a server without its usual care; it needs no longer.
-const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+/// The time-out of an immediate shutdown (SIGQUIT), which writes no checkpoint.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Settings that must be on, and what to do about one that is not.
-const MUST_BE_ON: [&str; 4] = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"];
+/// The settings that must be on.
+const DURABILITY_SETTINGS: [&str; 4] = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"];
 
 /// Why there is no managed PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none to run.
+    /// There is no PostgreSQL to run.
     #[error(transparent)]
     Distribution(#[from] distribution::Error),
     /// There is no usable cluster.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    /// There is no place for its socket.
+    /// There is no directory for its socket.
     #[error(transparent)]
     RunDir(#[from] run_dir::Error),
-    /// The system has no thread left for it.
+    /// The operating system has no thread for the supervision.
     #[error("cannot look after PostgreSQL: {0}; raise the limit of processes and threads of this user")]
     Supervise(#[source] io::Error),
-    /// It did not start.
-    #[error("PostgreSQL ({installation}) did not start on {path}: {failure}", path = .path.display())]
+    /// Its first start failed.
+    #[error("PostgreSQL ({installation}) did not start on {path}: {source}", path = .path.display())]
     Start {
-        /// Which PostgreSQL.
+        /// The PostgreSQL.
         installation: Box<Installation>,
-        /// Which cluster.
+        /// The cluster.
         path: PathBuf,
-        /// What happened.
-        failure: Failure,
+        /// Why it is not running.
+        source: process::Error,
     },
-    /// It started and does not work.
+    /// It started, and a query failed.
     #[error("PostgreSQL started, but {what} failed: {source}")]
     Query {
-        /// What was attempted.
+        /// The purpose of the query.
         what: &'static str,
-        /// What it said.
+        /// The error of the query.
         source: tokio_postgres::Error,
     },
-    /// It started and does not answer.
+    /// It started, and a query timed out.
     #[error("PostgreSQL started, but {what} took longer than {QUERY_TIMEOUT:?}; is the disk overloaded?")]
-    Slow {
-        /// What was attempted.
+    QueryTimeout {
+        /// The purpose of the query.
         what: &'static str,
     },
-    /// It would lose acknowledged records.
+    /// It could lose acknowledged records.
     #[error("PostgreSQL runs with {setting} = '{value}', which can lose records; {remedy}")]
     NotDurable {
         /// The setting.
         setting: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
         /// What to do.
         remedy: String,
     },
 }
 
-/// What a managed PostgreSQL is told.
+/// The options of a managed PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     /// The appliance's data directory, locked. Absolute.
     pub data_dir: PathBuf,
-    /// Use these programs instead of the embedded ones.
+    /// The directory of the programs to use instead of the embedded ones.
     pub bin_dir: Option<PathBuf>,
     /// The database to create and use.
     pub database: String,
     /// Connections it accepts, including some for maintenance.
     pub max_connections: usize,
-    /// Bytes it keeps pages of its tables in.
+    /// The size of its page cache in bytes.
     pub shared_buffers: usize,
-    /// initdb may take this long.
+    /// The time-out of initdb.
     pub init_timeout: Duration,
-    /// The start, crash recovery included, may take this long.
+    /// The time-out of the start, which includes crash recovery.
     pub start_timeout: Duration,
-    /// The stop may take this long before it is forced.
+    /// How long a stop may take before it is forced.
     pub stop_timeout: Duration,
 }
 
-/// How to reach a managed PostgreSQL; the same for all of its lives.
+/// The connection parameters of a managed PostgreSQL, which restarts do not change.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The directory of its socket.
@@ -129,7 +130,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The file of its socket.
     pub fn socket(&self) -> PathBuf {
-        self.socket_dir.join(SOCKET)
+        self.socket_dir.join(SOCKET_NAME)
     }
 
     /// The server that another process of ours runs on this data directory, if one does.
@@ -138,7 +139,7 @@ impl Endpoint {
         Some(Self { socket_dir, port: PORT, user: SUPERUSER.to_owned(), password, database: database.to_owned() })
     }
 
-    /// The same as the client library wants it.
+    /// The parameters in the form of the client library.
     pub fn client_config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.socket_dir).port(self.port).user(&self.user).password(self.password.expose());
@@ -147,7 +148,7 @@ impl Endpoint {
     }
 }
 
-/// A PostgreSQL that runs and is looked after. Stop it with [`ManagedPostgres::stop`].
+/// A supervised PostgreSQL that runs. Stop it with [`ManagedPostgres::stop`].
 #[derive(Debug)]
 pub struct ManagedPostgres {
     endpoint: Endpoint,
@@ -156,17 +157,17 @@ pub struct ManagedPostgres {
 }
 
 impl ManagedPostgres {
-    /// Chooses a PostgreSQL, makes the cluster if there is none, starts it, and checks that it is durable.
+    /// Selects a PostgreSQL, makes the cluster if there is none, starts the server, and checks that it is durable.
     ///
     /// # Errors
-    /// One variant for each thing that can be wrong; the server is stopped by then.
+    /// One variant for each step; the server has been stopped by then.
     pub async fn start(options: PostgresOptions) -> Result<Self, Error> {
         let dist = options.data_dir.join("dist");
-        let installation = Source::find(options.bin_dir.as_deref())?.choose(&dist).await?;
+        let installation = Source::find(options.bin_dir.as_deref())?.install(&dist).await?;
         info!("using {installation}");
         let cluster = Cluster::open(&options.data_dir, &installation, options.init_timeout).await?;
         let endpoint = Endpoint {
-            socket_dir: run_dir::find(&options.data_dir, SOCKET)?,
+            socket_dir: run_dir::find(&options.data_dir, SOCKET_NAME)?,
             port: PORT,
             user: SUPERUSER.to_owned(),
             password: cluster.password.clone(),
@@ -174,12 +175,9 @@ impl ManagedPostgres {
         };
         let server = Server::new(&options, &installation, &cluster, &endpoint);
         let (supervised, first_start) = Supervised::start(server, policy(&options)).map_err(Error::Supervise)?;
-        let failed = |failure| Error::Start {
-            installation: Box::new(installation.clone()),
-            path: cluster.path.clone(),
-            failure,
-        };
-        first_start.await.unwrap_or(Err(Failure::Stopped)).map_err(failed)?;
+        let failed =
+            |source| Error::Start { installation: Box::new(installation.clone()), path: cluster.path.clone(), source };
+        first_start.await.unwrap_or(Err(process::Error::Stopped)).map_err(failed)?;
         if let Err(error) = prepare_database(&endpoint, &cluster.path).await {
             supervised.stop().await;
             return Err(error);
@@ -187,22 +185,22 @@ impl ManagedPostgres {
         Ok(Self { endpoint, installation, supervised })
     }
 
-    /// How to reach it.
+    /// Its connection parameters.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Which PostgreSQL it is.
+    /// The installation that it runs.
     pub fn installation(&self) -> &Installation {
         &self.installation
     }
 
-    /// What it is doing, now and from now on.
+    /// Its status, now and whenever it changes.
     pub fn status(&self) -> watch::Receiver<ChildStatus> {
         self.supervised.status()
     }
 
-    /// Shuts it down: at once for its clients, cleanly for its data. Bounded.
+    /// Shuts it down: disconnects its clients and writes its data to disk. Waits for a limited time.
     pub async fn stop(self) {
         self.supervised.stop().await;
     }
@@ -212,13 +210,13 @@ fn policy(options: &PostgresOptions) -> Policy {
     Policy {
         start_timeout: options.start_timeout,
         first_start_must_succeed: true,
-        // Not SIGTERM, which waits for clients to leave.
-        stop: vec![(Signal::SIGINT, options.stop_timeout), (Signal::SIGQUIT, QUIT_PATIENCE)],
+        // Not SIGTERM, with which the server waits until its clients disconnect.
+        stop_signals: vec![(Signal::SIGINT, options.stop_timeout), (Signal::SIGQUIT, QUIT_TIMEOUT)],
         ..Policy::new("postgres", LogSyntax::Postgres)
     }
 }
 
-/// The server as the supervision sees it.
+/// The server in the view of the supervision.
 struct Server {
     command: ChildCommand,
     cluster: PathBuf,
@@ -229,7 +227,7 @@ struct Server {
 impl Server {
     fn new(options: &PostgresOptions, installation: &Installation, cluster: &Cluster, endpoint: &Endpoint) -> Self {
         let mut client = endpoint.client_config();
-        // The database of the endpoint may not exist yet.
+        // The configured database may not exist yet.
         client.dbname(SUPERUSER);
         Self {
             command: command(options, installation, &cluster.path, &endpoint.socket_dir),
@@ -245,24 +243,24 @@ impl Program for Server {
         self.command.clone()
     }
 
-    async fn prepare(&self) -> Result<(), String> {
-        let lock = self.socket.with_file_name(format!("{SOCKET}.lock"));
-        stale_processes::clear(&self.cluster, [self.socket.clone(), lock]).await
+    async fn prepare(&self) -> Result<(), BoxError> {
+        let lock = self.socket.with_file_name(format!("{SOCKET_NAME}.lock"));
+        Ok(stale_processes::clear(&self.cluster, [self.socket.clone(), lock]).await?)
     }
 
     async fn ready(&self, pid: u32) {
-        // The server says in its pid file when it accepts connections; asking earlier would fill its log with errors.
-        while !says_ready(&self.cluster, pid) {
-            sleep(LOOK_AGAIN).await;
+        // The server writes into its pid file when it accepts connections; earlier attempts would fill its log with errors.
+        while !accepts_connections(&self.cluster, pid) {
+            sleep(READY_POLL_INTERVAL).await;
         }
         while let Err(error) = select_one(&self.client).await {
             debug!("PostgreSQL does not answer yet: {error}");
-            sleep(LOOK_AGAIN).await;
+            sleep(READY_POLL_INTERVAL).await;
         }
     }
 
     fn is_transient(&self, last_lines: &str) -> bool {
-        // What a killed server's backends hold is free again in a moment.
+        // The backends of a killed server release these soon.
         last_lines.contains("pre-existing shared memory block") || last_lines.contains("could not lock file")
     }
 }
@@ -270,7 +268,7 @@ impl Program for Server {
 /// The server's command line.
 fn command(options: &PostgresOptions, installation: &Installation, cluster: &Path, socket_dir: &Path) -> ChildCommand {
     let mut sockets = std::ffi::OsString::from("unix_socket_directories=");
-    // A list for PostgreSQL: quotes keep a comma or a blank in the path from splitting it.
+    // The value is a list, in which quotes protect a comma or a blank of the path.
     sockets.push("\"");
     sockets.push(socket_dir);
     sockets.push("\"");
@@ -287,17 +285,17 @@ fn command(options: &PostgresOptions, installation: &Installation, cluster: &Pat
         "full_page_writes=on",
         "synchronous_commit=on",
         "jit=off",
-        // A statement whose client has gone is ended, not finished for nobody.
+        // Cancels a statement whose client has disconnected.
         "client_connection_check_interval=1s",
         "ssl=off",
         "timezone=UTC",
         "log_timezone=UTC",
-        // Standard error becomes our log; a statement may hold personal data, which does not belong there.
+        // Standard error goes to the log of the appliance, which must not contain statements: they may have personal data.
         "log_destination=stderr",
         "logging_collector=off",
         "log_line_prefix=",
         "log_min_error_statement=panic",
-        // Details quote the row that was refused.
+        // Details would quote the rejected row.
         "log_error_verbosity=terse",
     ];
     let mut command = ChildCommand::new(installation.program("postgres"), Signal::SIGINT).arg("-D").arg(cluster);
@@ -307,8 +305,8 @@ fn command(options: &PostgresOptions, installation: &Installation, cluster: &Pat
     command.arg("-c").arg(sockets)
 }
 
-/// Whether the server `pid` has written that it accepts connections (line 8 of its pid file).
-fn says_ready(cluster: &Path, pid: u32) -> bool {
+/// Whether the server `pid` has written into its pid file (line 8) that it accepts connections.
+fn accepts_connections(cluster: &Path, pid: u32) -> bool {
     let Ok(text) = std::fs::read_to_string(cluster.join("postmaster.pid")) else { return false };
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
@@ -329,21 +327,21 @@ async fn select_one(config: &tokio_postgres::Config) -> Result<(), tokio_postgre
     connect(config).await?.simple_query("SELECT 1").await.map(|_| ())
 }
 
-/// Creates the database if it is missing and checks the settings that durability rests on.
+/// Creates the database if it is missing and checks the settings on which durability depends.
 async fn prepare_database(endpoint: &Endpoint, cluster: &Path) -> Result<(), Error> {
     let mut config = endpoint.client_config();
     config.dbname(SUPERUSER);
-    let client = bounded("connecting", connect(&config)).await?;
+    let client = with_timeout("connecting", connect(&config)).await?;
     let wanted: [&(dyn ToSql + Sync); 1] = [&endpoint.database];
     let found = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &wanted);
-    if bounded("looking for the database", found).await?.is_empty() {
+    if with_timeout("looking for the database", found).await?.is_empty() {
         let name = endpoint.database.replace('"', "\"\"");
         let create = format!("CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0");
-        bounded("creating the database", client.batch_execute(&create)).await?;
+        with_timeout("creating the database", client.batch_execute(&create)).await?;
     }
-    for setting in MUST_BE_ON {
+    for setting in DURABILITY_SETTINGS {
         let show = format!("SELECT current_setting('{setting}')");
-        let value: String = bounded("asking for its settings", client.query_one(&show, &[])).await?.get(0);
+        let value: String = with_timeout("asking for its settings", client.query_one(&show, &[])).await?.get(0);
         if value != "on" {
             return Err(not_durable(setting, value, cluster));
         }
@@ -361,12 +359,13 @@ fn not_durable(setting: &'static str, value: String, cluster: &Path) -> Error {
     Error::NotDurable { setting, value, remedy }
 }
 
-async fn bounded<T>(
+/// Runs a query with a time-out.
+async fn with_timeout<T>(
     what: &'static str,
     query: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(QUERY_TIMEOUT, query).await {
         Ok(result) => result.map_err(|source| Error::Query { what, source }),
-        Err(_) => Err(Error::Slow { what }),
+        Err(_) => Err(Error::QueryTimeout { what }),
     }
 }

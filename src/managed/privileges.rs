@@ -1,9 +1,8 @@
-//! Nothing runs as root.
+//! Gives up root privileges.
 //!
-//! Policy: started as root, the process becomes `attendance-api` if there is such a user, else `nobody`, and for good:
-//! groups, group and user, in this order. Before that it gives the data directory, where there is to be one, to that
-//! user. It must happen before the process has a second thread. PostgreSQL refuses to run as root, and initdb needs a name for its user, hence a
-//! user with a passwd entry.
+//! Policy: a process that is started as root permanently becomes the user `attendance-api` if it exists, else `nobody`. Before that
+//! it changes the owner of the data directory, if one is needed. It must happen before the process has a second
+//! thread. PostgreSQL does not run as root, and initdb needs the name of its user, so the user must have a passwd entry.
 
 use std::path::{Path, PathBuf};
 
@@ -14,56 +13,58 @@ use nix::unistd::{AccessFlags, Uid, User, access, setgid, setgroups, setuid};
 use super::data_dir;
 
 /// The users to become, in order of preference.
-const USERS: [&str; 2] = ["attendance-api", "nobody"];
+const UNPRIVILEGED_USERS: [&str; 2] = ["attendance-api", "nobody"];
 
-/// Why the process still is root, or cannot work without being it.
+/// Why the process is still root, or cannot work as another user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system has neither user.
+    /// The system has none of these users.
     #[error(
         "started as root, but there is no user to become: neither 'attendance-api' nor 'nobody' is in the passwd \
          database; create one (useradd --system attendance-api) or start as another user"
     )]
     NoUser,
-    /// The data directory cannot be given to that user.
+    /// The owner of the data directory cannot be changed.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
-    /// The kernel refused.
+    /// The kernel rejected the change of user.
     #[error("cannot become the user '{user}': {errno}; start as that user instead")]
     Become {
-        /// Which user.
+        /// The user to become.
         user: String,
-        /// What the kernel said.
+        /// The error of the kernel.
+        #[source]
         errno: Errno,
     },
-    /// A directory above the data directory is closed to that user.
+    /// A directory above the data directory does not let that user pass.
     #[error(
         "started as root, so this runs as the user '{user}', who cannot reach the data directory {dir} ({errno}); choose \
          another --data-dir, or let others pass through the directories above it (chmod o+x)",
         dir = .dir.display()
     )]
     Unreachable {
-        /// Which user.
+        /// The user that the process became.
         user: String,
         /// The data directory.
         dir: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
+        #[source]
         errno: Errno,
     },
 }
 
-/// As root: makes and hands over `data_dir`, becomes an unprivileged user and returns its name. As another user: makes
-/// `data_dir` and returns `None`. Without a `data_dir` only the user changes.
+/// As root: makes `data_dir` for an unprivileged user, becomes that user and returns its name. As another user: makes
+/// `data_dir` and returns `None`. Without `data_dir`, only the user changes.
 ///
 /// # Errors
-/// When there is no such user, the kernel refuses, or the user cannot reach the directory.
+/// When there is no such user, the kernel rejects the change, or the user cannot reach the directory.
 pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, Error> {
     if !Uid::effective().is_root() {
         data_dir.map_or(Ok(()), data_dir::prepare)?;
         return Ok(None);
     }
-    let user = USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).ok_or(Error::NoUser)?;
-    data_dir.map_or(Ok(()), |dir| data_dir::take_over(dir, user.uid, user.gid))?;
+    let user = UNPRIVILEGED_USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).ok_or(Error::NoUser)?;
+    data_dir.map_or(Ok(()), |dir| data_dir::prepare_for_user(dir, user.uid, user.gid))?;
     become_user(&user).map_err(|errno| Error::Become { user: user.name.clone(), errno })?;
     if let Some(dir) = data_dir {
         access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| Error::Unreachable {
@@ -79,6 +80,6 @@ fn become_user(user: &User) -> Result<(), Errno> {
     setgroups(&[])?;
     setgid(user.gid)?;
     setuid(user.uid)?;
-    // The kernel closes /proc/self to a process that changed its user; children are started through /proc/self/exe.
+    // A process that changed its user may not read /proc/self unless it is dumpable; children are started through /proc/self/exe.
     set_dumpable(true)
 }

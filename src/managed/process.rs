@@ -1,9 +1,9 @@
-//! One supervised child: started, watched, restarted, stopped.
+//! Supervises one child process: starts, checks, restarts and stops it.
 //!
-//! Policy: an exit is noticed at once and answered with a restart after a pause, 100 ms at first and doubling to 5 s; a
-//! child that ran for a minute has earned a short pause again. A child that runs but fails its checks is ended and
-//! restarted like one that died. A stop sends the signals of the child's [`Policy`] one after the other, each with a
-//! bound, and ends with SIGKILL to its whole process group. What a program needs beyond that is its [`Program`].
+//! Policy: a child that exits is restarted after a back-off of 100 ms, which doubles up to 5 s and is reset when the child has run for
+//! a minute. A child that runs but fails its checks is ended and restarted in this way, too. A stop sends the signals of the
+//! child's [`Policy`] one after the other, each with a time-out, and then SIGKILL to its whole process group. What differs between programs
+//! is in their [`Program`].
 
 use std::future::Future;
 use std::io;
@@ -23,76 +23,79 @@ use super::output::{LogSyntax, Output};
 use super::spawner::Spawner;
 use super::status::{ChildState, ChildStatus};
 
-/// How long the kernel may take to end a process after SIGKILL; only a process stuck in a disk operation needs longer.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end a process after SIGKILL; only a process that waits for a disk takes longer.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the supervision must know about the program it looks after.
+/// An error of one program that the supervision only reports.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the supervision must know about a program.
 pub(super) trait Program: Send + Sync + 'static {
-    /// What is started, each time anew.
+    /// The command of the next start.
     fn command(&self) -> ChildCommand;
 
-    /// Clears what a previous process left, before each start. Bounded by the implementation.
-    fn prepare(&self) -> impl Future<Output = Result<(), String>> + Send {
+    /// Removes what a previous process left, before each start. The implementation must limit its time.
+    fn prepare(&self) -> impl Future<Output = Result<(), BoxError>> + Send {
         async { Ok(()) }
     }
 
-    /// Resolves when the process `pid` answers; the supervision bounds the wait.
+    /// Resolves when the process `pid` is ready; the supervision limits the wait.
     fn ready(&self, pid: u32) -> impl Future<Output = ()> + Send;
 
-    /// Looks at the running process. Bounded by the implementation.
+    /// Checks the running process. The implementation must limit its time.
     fn check(&self, _pid: u32) -> impl Future<Output = Result<(), Unhealthy>> + Send {
         async { Ok(()) }
     }
 
-    /// Whether a first start that ended with these last lines may succeed when tried again.
+    /// Whether a first start that failed with these last lines of output may succeed when it is repeated.
     fn is_transient(&self, _last_lines: &str) -> bool {
         false
     }
 }
 
-/// What is wrong with a running child.
+/// A failed check of a running child.
 #[derive(Debug)]
 pub(super) enum Unhealthy {
-    /// It may be busy: acted on when it lasts.
-    Suspected(String),
-    /// It needs a restart now.
-    Certain(String),
+    /// It may only be busy: it is restarted after [`Policy::max_failed_checks`] such results in a row.
+    Suspected(BoxError),
+    /// It must be restarted now.
+    Certain(BoxError),
 }
 
-/// How patient the supervision is.
+/// The time-outs and limits of the supervision of one child.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
-    /// For logs and thread names.
+    /// The name of the child, for logs and threads.
     pub(super) name: &'static str,
-    /// How to read its output.
+    /// The syntax of its output.
     pub(super) log_syntax: LogSyntax,
-    /// A start may take this long until the child answers.
+    /// The time from a start until the child must be ready.
     pub(super) start_timeout: Duration,
-    /// Whether a failed first start is final and is reported; otherwise it is retried like any other.
+    /// Whether a failed first start is final and is reported; otherwise it is repeated like every other start.
     pub(super) first_start_must_succeed: bool,
-    /// The signals of a stop, each with the time it is given. SIGKILL follows in any case.
-    pub(super) stop: Vec<(Signal, Duration)>,
+    /// The signals of a stop, each with the time to wait after it. SIGKILL follows if they do not suffice.
+    pub(super) stop_signals: Vec<(Signal, Duration)>,
     /// Time between two checks of a running child.
     pub(super) check_interval: Duration,
-    /// So many suspected illnesses in a row are a certain one.
+    /// The number of suspected results in a row after which the child is restarted.
     pub(super) max_failed_checks: u32,
-    /// The first pause before a restart; it doubles.
+    /// The first back-off before a restart; it doubles with each restart.
     pub(super) min_backoff: Duration,
-    /// The longest pause before a restart.
+    /// The longest back-off before a restart.
     pub(super) max_backoff: Duration,
-    /// After running this long the pause starts over.
+    /// A child that ran for this long starts again with the first back-off.
     pub(super) reset_backoff_after: Duration,
 }
 
 impl Policy {
-    /// The usual patience; the caller sets what differs.
+    /// The default policy; the caller sets what differs.
     pub(super) fn new(name: &'static str, log_syntax: LogSyntax) -> Self {
         Self {
             name,
             log_syntax,
             start_timeout: Duration::from_secs(60),
             first_start_must_succeed: false,
-            stop: vec![(Signal::SIGTERM, Duration::from_secs(2))],
+            stop_signals: vec![(Signal::SIGTERM, Duration::from_secs(2))],
             check_interval: Duration::from_secs(1),
             max_failed_checks: 3,
             min_backoff: Duration::from_millis(100),
@@ -104,13 +107,13 @@ impl Policy {
 
 /// Why a child is not running.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The system did not start the process.
+pub enum Error {
+    /// The operating system did not start the process.
     #[error("the system cannot start a process for it: {0}")]
     Spawn(#[source] io::Error),
-    /// What a previous process left could not be cleared.
-    #[error("{0}")]
-    Prepare(String),
+    /// What a previous process left could not be removed.
+    #[error(transparent)]
+    Prepare(BoxError),
     /// The process ended by itself.
     #[error("it ended with {status}; the last it said:\n{last_lines}")]
     Exited {
@@ -119,26 +122,26 @@ pub enum Failure {
         /// The last lines of its output.
         last_lines: String,
     },
-    /// The process ran without ever answering.
+    /// The process was not ready before the time-out.
     #[error("it did not answer within {after:?} and was ended; the last it said:\n{last_lines}")]
-    Silent {
-        /// How long it was given.
+    NotReady {
+        /// The time-out.
         after: Duration,
         /// The last lines of its output.
         last_lines: String,
     },
-    /// The process ran, but was of no use.
+    /// The process failed its checks.
     #[error("it was ended: {0}")]
-    Ill(String),
-    /// Somebody asked for a stop before it answered.
+    Unhealthy(#[source] BoxError),
+    /// A stop was requested before it was ready.
     #[error("it was stopped before it answered")]
     Stopped,
 }
 
-impl Failure {
+impl Error {
     fn last_lines(&self) -> &str {
         match self {
-            Self::Exited { last_lines, .. } | Self::Silent { last_lines, .. } => last_lines,
+            Self::Exited { last_lines, .. } | Self::NotReady { last_lines, .. } => last_lines,
             _ => "",
         }
     }
@@ -150,55 +153,55 @@ pub(super) struct Supervised {
     status: watch::Receiver<ChildStatus>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    /// A stop takes this long at the most.
-    stop_bound: Duration,
+    /// The longest time that a stop can take.
+    stop_timeout: Duration,
 }
 
-/// Tells how the first start went, once.
-pub(super) type FirstStart = oneshot::Receiver<Result<(), Failure>>;
+/// Receives the outcome of the first start.
+pub(super) type FirstStart = oneshot::Receiver<Result<(), Error>>;
 
 impl Supervised {
-    /// Starts to look after `program`. Returns at once; the second value tells when it answered first.
+    /// Starts to supervise `program` and returns immediately; the second value receives the outcome of the first start.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// When the operating system has no thread for it.
     pub(super) fn start(program: impl Program, policy: Policy) -> io::Result<(Self, FirstStart)> {
         let (status, watched) = watch::channel(ChildStatus::initial());
         let (stop, stopping) = watch::channel(false);
         let (report, first_start) = oneshot::channel();
-        let stop_bound = policy.stop.iter().map(|step| step.1).sum::<Duration>() + 2 * KILL_PATIENCE;
+        let stop_timeout = policy.stop_signals.iter().map(|step| step.1).sum::<Duration>() + 2 * KILL_TIMEOUT;
         let spawner = Spawner::start(policy.name)?;
         let supervisor = Supervisor { program, policy, spawner, status, stopping, report: Some(report) };
         let task = tokio::spawn(supervisor.run());
-        Ok((Self { status: watched, stop, task, stop_bound }, first_start))
+        Ok((Self { status: watched, stop, task, stop_timeout }, first_start))
     }
 
-    /// What it is doing, now and from now on.
+    /// Its status, now and whenever it changes.
     pub(super) fn status(&self) -> watch::Receiver<ChildStatus> {
         self.status.clone()
     }
 
-    /// Stops the child for good and waits for it, bounded.
+    /// Stops the child permanently and waits for it, for a limited time.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(self.stop_bound, self.task).await.is_err() {
-            error!("a child could not be stopped within {:?}; its death signal will end it", self.stop_bound);
+        if tokio::time::timeout(self.stop_timeout, self.task).await.is_err() {
+            error!("a child could not be stopped within {:?}; its death signal will end it", self.stop_timeout);
         }
     }
 }
 
-/// How one life of the child ended.
-enum End {
+/// The outcome of one process of the child.
+enum Outcome {
     Stopped,
-    Failed(Failure),
+    Failed(Error),
 }
 
-/// What ended the patience with a process, or the process.
-enum Event {
-    Stop,
-    Exit(io::Result<ExitStatus>),
-    Overdue,
-    Ill(String),
+/// Why a process has ended or must be ended.
+enum EndCause {
+    StopRequested,
+    Exited(io::Result<ExitStatus>),
+    StartTimedOut,
+    Unhealthy(BoxError),
 }
 
 /// The task behind [`Supervised`].
@@ -208,68 +211,68 @@ struct Supervisor<P> {
     spawner: Spawner,
     status: watch::Sender<ChildStatus>,
     stopping: watch::Receiver<bool>,
-    /// Present until the first start has succeeded or failed for good.
-    report: Option<oneshot::Sender<Result<(), Failure>>>,
+    /// Present until the first start has succeeded or finally failed.
+    report: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
 impl<P: Program> Supervisor<P> {
     async fn run(mut self) {
         let first_deadline = Instant::now() + self.policy.start_timeout;
-        let mut pause = self.policy.min_backoff;
+        let mut backoff = self.policy.min_backoff;
         loop {
-            let begun = Instant::now();
-            let failure = match self.live().await {
-                End::Stopped => return self.finish(ChildState::Stopped, Failure::Stopped),
-                End::Failed(failure) => failure,
+            let started = Instant::now();
+            let error = match self.run_once().await {
+                Outcome::Stopped => return self.finish(ChildState::Stopped, Error::Stopped),
+                Outcome::Failed(error) => error,
             };
-            let retry = self.program.is_transient(failure.last_lines()) && Instant::now() < first_deadline;
+            let retry = self.program.is_transient(error.last_lines()) && Instant::now() < first_deadline;
             if self.report.is_some() && self.policy.first_start_must_succeed && !retry {
-                return self.finish(ChildState::Failed, failure);
+                return self.finish(ChildState::Failed, error);
             }
-            if begun.elapsed() >= self.policy.reset_backoff_after {
-                pause = self.policy.min_backoff;
+            if started.elapsed() >= self.policy.reset_backoff_after {
+                backoff = self.policy.min_backoff;
             }
-            warn!("{} is started again in {pause:?}: {failure}", self.policy.name);
+            warn!("{} is started again in {backoff:?}: {error}", self.policy.name);
             self.status.send_modify(|status| {
                 status.pid = None;
-                status.last_failure = Some(failure.to_string());
+                status.last_error = Some(error.to_string());
                 status.enter(ChildState::Backoff);
             });
             tokio::select! {
-                () = stop_requested(&mut self.stopping) => return self.finish(ChildState::Stopped, Failure::Stopped),
-                () = tokio::time::sleep(pause) => {}
+                () = stop_requested(&mut self.stopping) => return self.finish(ChildState::Stopped, Error::Stopped),
+                () = tokio::time::sleep(backoff) => {}
             }
-            pause = (pause * 2).min(self.policy.max_backoff);
+            backoff = (backoff * 2).min(self.policy.max_backoff);
             self.status.send_modify(|status| status.restarts += 1);
         }
     }
 
-    /// The last state; also answers whoever still waits for the first start.
-    fn finish(&mut self, state: ChildState, failure: Failure) {
+    /// Enters the final state and reports the error of a first start that is still pending.
+    fn finish(&mut self, state: ChildState, error: Error) {
         self.status.send_modify(|status| {
             status.pid = None;
             status.enter(state);
         });
         if let Some(report) = self.report.take() {
-            // Nobody waiting is fine: not every child's first start is waited for.
-            let _ = report.send(Err(failure));
+            // It fails if the receiver was dropped: not every caller waits for the first start.
+            let _ = report.send(Err(error));
         }
     }
 
-    /// One process from its start to its end.
-    async fn live(&mut self) -> End {
-        let begun = Instant::now();
+    /// Runs one process from its start to its end.
+    async fn run_once(&mut self) -> Outcome {
+        let started = Instant::now();
         self.status.send_modify(|status| status.enter(ChildState::Starting));
         let prepared = tokio::select! {
-            () = stop_requested(&mut self.stopping) => return End::Stopped,
+            () = stop_requested(&mut self.stopping) => return Outcome::Stopped,
             prepared = self.program.prepare() => prepared,
         };
-        if let Err(reason) = prepared {
-            return End::Failed(Failure::Prepare(reason));
+        if let Err(error) = prepared {
+            return Outcome::Failed(Error::Prepare(error));
         }
         let (mut child, pid) = match self.spawn().await {
             Ok(started) => started,
-            Err(e) => return End::Failed(Failure::Spawn(e)),
+            Err(error) => return Outcome::Failed(Error::Spawn(error)),
         };
         let output = Output::follow(&mut child, self.policy.log_syntax);
         self.status.send_modify(|status| {
@@ -277,14 +280,14 @@ impl<P: Program> Supervisor<P> {
             status.started_at = Some(SystemTime::now());
             status.start_duration = None;
         });
-        let event = match self.until_ready(&mut child, pid).await {
+        let cause = match self.until_ready(&mut child, pid).await {
             Ok(()) => {
-                self.became_ready(pid, begun.elapsed());
+                self.mark_ready(pid, started.elapsed());
                 self.while_running(&mut child, pid).await
             }
-            Err(event) => event,
+            Err(cause) => cause,
         };
-        self.bury(event, child, output).await
+        self.reap(cause, child, output).await
     }
 
     async fn spawn(&self) -> io::Result<(Child, u32)> {
@@ -293,101 +296,101 @@ impl<P: Program> Supervisor<P> {
         let mut child = self.spawner.spawn(command.to_command()?).await?;
         let pid = child.id().ok_or_else(|| io::Error::other("the process ended before it had a process id"))?;
         if let (Some(bytes), Some(mut stdin)) = (command.input_bytes(), child.stdin.take()) {
-            // A child that does not read ends or stays silent, and is judged by that.
+            // A child that does not read its input exits or does not become ready, which is handled as such.
             tokio::spawn(async move { stdin.write_all(&bytes).await });
         }
         Ok((child, pid))
     }
 
-    async fn until_ready(&mut self, child: &mut Child, pid: u32) -> Result<(), Event> {
+    async fn until_ready(&mut self, child: &mut Child, pid: u32) -> Result<(), EndCause> {
         tokio::select! {
             biased;
-            () = stop_requested(&mut self.stopping) => Err(Event::Stop),
-            exit = child.wait() => Err(Event::Exit(exit)),
+            () = stop_requested(&mut self.stopping) => Err(EndCause::StopRequested),
+            exit = child.wait() => Err(EndCause::Exited(exit)),
             ready = tokio::time::timeout(self.policy.start_timeout, self.program.ready(pid)) => {
-                ready.map_err(|_| Event::Overdue)
+                ready.map_err(|_| EndCause::StartTimedOut)
             }
         }
     }
 
-    fn became_ready(&mut self, pid: u32, took: Duration) {
+    fn mark_ready(&mut self, pid: u32, took: Duration) {
         info!("{} is ready: process {pid}, after {} ms", self.policy.name, took.as_millis());
         self.status.send_modify(|status| {
             status.start_duration = Some(took);
             status.enter(ChildState::Running);
         });
         if let Some(report) = self.report.take() {
-            // Nobody waiting is fine: not every child's first start is waited for.
+            // It fails if the receiver was dropped: not every caller waits for the first start.
             let _ = report.send(Ok(()));
         }
     }
 
-    async fn while_running(&mut self, child: &mut Child, pid: u32) -> Event {
+    async fn while_running(&mut self, child: &mut Child, pid: u32) -> EndCause {
         tokio::select! {
             biased;
-            () = stop_requested(&mut self.stopping) => Event::Stop,
-            exit = child.wait() => Event::Exit(exit),
-            reason = illness(&self.program, &self.policy, pid) => Event::Ill(reason),
+            () = stop_requested(&mut self.stopping) => EndCause::StopRequested,
+            exit = child.wait() => EndCause::Exited(exit),
+            error = until_unhealthy(&self.program, &self.policy, pid) => EndCause::Unhealthy(error),
         }
     }
 
-    /// Ends what is left of a process and says why it ended.
-    async fn bury(&self, event: Event, mut child: Child, output: Output) -> End {
-        if !matches!(event, Event::Exit(_)) {
-            end(&mut child, &self.policy).await;
+    /// Ends a process that still runs, waits for it and returns its outcome.
+    async fn reap(&self, cause: EndCause, mut child: Child, output: Output) -> Outcome {
+        if !matches!(cause, EndCause::Exited(_)) {
+            terminate(&mut child, &self.policy).await;
         }
         let last_lines = output.last_lines().await;
-        match event {
-            Event::Stop => {
+        Outcome::Failed(match cause {
+            EndCause::StopRequested => {
                 info!("{} has stopped", self.policy.name);
-                End::Stopped
+                return Outcome::Stopped;
             }
-            Event::Exit(Ok(status)) => End::Failed(Failure::Exited { status, last_lines }),
-            Event::Exit(Err(e)) => End::Failed(Failure::Spawn(e)),
-            Event::Overdue => End::Failed(Failure::Silent { after: self.policy.start_timeout, last_lines }),
-            Event::Ill(reason) => End::Failed(Failure::Ill(reason)),
-        }
+            EndCause::Exited(Ok(status)) => Error::Exited { status, last_lines },
+            EndCause::Exited(Err(error)) => Error::Spawn(error),
+            EndCause::StartTimedOut => Error::NotReady { after: self.policy.start_timeout, last_lines },
+            EndCause::Unhealthy(error) => Error::Unhealthy(error),
+        })
     }
 }
 
-/// Resolves when a stop was asked for, or when nobody is left who could ask.
+/// Resolves when a stop is requested, or when the [`Supervised`] that could request one is dropped.
 async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Checks the child again and again; resolves with the reason why it must be restarted.
-async fn illness(program: &impl Program, policy: &Policy, pid: u32) -> String {
+/// Checks the child repeatedly; resolves with the reason for which it must be restarted.
+async fn until_unhealthy(program: &impl Program, policy: &Policy, pid: u32) -> BoxError {
     let mut failures = 0;
     loop {
         tokio::time::sleep(policy.check_interval).await;
         match program.check(pid).await {
             Ok(()) => failures = 0,
-            Err(Unhealthy::Certain(reason)) => return reason,
-            Err(Unhealthy::Suspected(reason)) => {
+            Err(Unhealthy::Certain(error)) => return error,
+            Err(Unhealthy::Suspected(error)) => {
                 failures += 1;
-                debug!("{} failed check {failures} of {}: {reason}", policy.name, policy.max_failed_checks);
+                debug!("{} failed check {failures} of {}: {error}", policy.name, policy.max_failed_checks);
                 if failures >= policy.max_failed_checks {
-                    return reason;
+                    return error;
                 }
             }
         }
     }
 }
 
-/// Ends a process: the policy's signals one after the other, then SIGKILL to all of its group.
-pub(super) async fn end(child: &mut Child, policy: &Policy) {
-    // The process id is ours to signal as long as the child was not waited for; then `id` is `None`.
-    for (signal, patience) in &policy.stop {
+/// Ends a process: sends the signals of the policy one after the other, then SIGKILL to its whole group.
+pub(super) async fn terminate(child: &mut Child, policy: &Policy) {
+    // The process id stays valid until the child is waited for; after that `id` is `None`.
+    for (signal, timeout) in &policy.stop_signals {
         let Some(pid) = process_id(child) else { return };
-        if kill(pid, *signal).is_err() || tokio::time::timeout(*patience, child.wait()).await.is_ok() {
+        if kill(pid, *signal).is_err() || tokio::time::timeout(*timeout, child.wait()).await.is_ok() {
             continue;
         }
-        warn!("{} did not end within {patience:?} after {signal}", policy.name);
+        warn!("{} did not end within {timeout:?} after {signal}", policy.name);
     }
     if let Some(pid) = process_id(child) {
-        // The group exists unless the child died before it had one; then the child alone is the group.
+        // A child that has not yet made its group is signalled alone.
         let _ = killpg(pid, Signal::SIGKILL).or_else(|_| kill(pid, Signal::SIGKILL));
-        if tokio::time::timeout(KILL_PATIENCE, child.wait()).await.is_err() {
+        if tokio::time::timeout(KILL_TIMEOUT, child.wait()).await.is_err() {
             error!("process {pid} of {} does not end after SIGKILL", policy.name);
         }
     }

@@ -1,4 +1,4 @@
-//! The supervision, with `sh` in the place of the real programs.
+//! Tests of the supervision, with shell scripts instead of PostgreSQL and Redis.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::time::timeout;
 
 use super::command::ChildCommand;
 use super::output::LogSyntax;
-use super::process::{Failure, Policy, Program, Supervised, Unhealthy};
+use super::process::{BoxError, Error, Policy, Program, Supervised, Unhealthy};
 use super::status::{ChildState, ChildStatus};
 use super::testing::{Scratch, scratch};
 
-/// A shell script that answers once it has made the file `ready` in its directory.
+/// A shell script that is ready when it has made the file `ready` in its directory.
 struct Fake {
     script: &'static str,
     dir: Scratch,
-    /// So many checks succeed; the ones after that do not.
+    /// The number of checks that succeed; all later checks fail.
     healthy_checks: AtomicU32,
     retry_on: &'static str,
 }
@@ -34,7 +34,7 @@ impl Program for Fake {
         ChildCommand::new("/bin/sh", Signal::SIGKILL).args(["-c", self.script]).env("DIR", &*self.dir).direct()
     }
 
-    async fn prepare(&self) -> Result<(), String> {
+    async fn prepare(&self) -> Result<(), BoxError> {
         let _ = std::fs::remove_file(self.dir.join("ready"));
         Ok(())
     }
@@ -63,7 +63,7 @@ fn quick() -> Policy {
     Policy {
         start_timeout: Duration::from_secs(20),
         first_start_must_succeed: true,
-        stop: vec![(Signal::SIGTERM, Duration::from_millis(300))],
+        stop_signals: vec![(Signal::SIGTERM, Duration::from_millis(300))],
         check_interval: Duration::from_millis(10),
         min_backoff: Duration::from_millis(10),
         max_backoff: Duration::from_millis(40),
@@ -83,33 +83,33 @@ fn is_alive(pid: u32) -> bool {
 const RUNS: &str = "touch $DIR/ready; exec sleep 60";
 
 #[tokio::test]
-async fn a_child_that_dies_is_started_again() {
+async fn a_child_that_dies_is_restarted() {
     let (child, first) = Supervised::start(Fake::new("dies", RUNS), quick()).unwrap();
     first.await.unwrap().unwrap();
     let mut status = child.status();
     let before = until(&mut status, |status| status.state == ChildState::Running).await;
-    assert!(before.start_duration.is_some() && before.last_failure.is_none());
+    assert!(before.start_duration.is_some() && before.last_error.is_none());
     kill(Pid::from_raw(i32::try_from(before.pid.unwrap()).unwrap()), Signal::SIGKILL).unwrap();
     let after = until(&mut status, |status| status.state == ChildState::Running && status.restarts == 1).await;
     assert_ne!(after.pid, before.pid);
-    assert!(after.last_failure.unwrap().contains("signal: 9"));
+    assert!(after.last_error.unwrap().contains("signal: 9"));
     child.stop().await;
     assert_eq!(status.borrow().state, ChildState::Stopped);
     assert!(!is_alive(after.pid.unwrap()));
 }
 
 #[tokio::test]
-async fn a_failed_first_start_is_final_and_says_why() {
+async fn a_failed_first_start_is_final_and_reports_the_last_lines() {
     let fake = Fake::new("fails", "echo 'no room at the inn' >&2; exit 3");
     let (child, first) = Supervised::start(fake, quick()).unwrap();
-    let failure = first.await.unwrap().unwrap_err();
-    assert!(matches!(&failure, Failure::Exited { last_lines, .. } if last_lines == "no room at the inn"), "{failure}");
+    let error = first.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Exited { last_lines, .. } if last_lines == "no room at the inn"), "{error}");
     assert_eq!(child.status().borrow().state, ChildState::Failed);
     child.stop().await;
 }
 
 #[tokio::test]
-async fn a_program_that_is_missing_is_an_error_at_once() {
+async fn a_missing_program_is_an_error_without_a_retry() {
     struct Missing;
     impl Program for Missing {
         fn command(&self) -> ChildCommand {
@@ -118,11 +118,11 @@ async fn a_program_that_is_missing_is_an_error_at_once() {
         async fn ready(&self, _pid: u32) {}
     }
     let (_child, first) = Supervised::start(Missing, quick()).unwrap();
-    assert!(matches!(first.await.unwrap(), Err(Failure::Spawn(_))));
+    assert!(matches!(first.await.unwrap(), Err(Error::Spawn(_))));
 }
 
 #[tokio::test]
-async fn a_first_start_that_may_succeed_later_is_tried_again() {
+async fn a_first_start_with_a_transient_error_is_repeated() {
     let script =
         "[ -e $DIR/second ] && { touch $DIR/ready; exec sleep 60; }; touch $DIR/second; echo still in use; exit 1";
     let fake = Fake { retry_on: "still in use", ..Fake::new("retry", script) };
@@ -133,13 +133,13 @@ async fn a_first_start_that_may_succeed_later_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_child_that_never_answers_is_ended() {
+async fn a_child_that_is_never_ready_is_ended() {
     let policy = Policy { start_timeout: Duration::from_millis(100), ..quick() };
     let (child, first) = Supervised::start(Fake::new("silent", "echo thinking; exec sleep 60"), policy).unwrap();
     let mut status = child.status();
     let pid = until(&mut status, |status| status.pid.is_some()).await.pid.unwrap();
-    let failure = first.await.unwrap().unwrap_err();
-    assert!(matches!(&failure, Failure::Silent { last_lines, .. } if last_lines == "thinking"), "{failure}");
+    let error = first.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::NotReady { last_lines, .. } if last_lines == "thinking"), "{error}");
     assert!(!is_alive(pid));
 }
 
@@ -150,12 +150,12 @@ async fn a_child_that_fails_its_checks_is_restarted() {
     first.await.unwrap().unwrap();
     let mut status = child.status();
     let after = until(&mut status, |status| status.restarts >= 1).await;
-    assert!(after.last_failure.unwrap().contains("the test says so"));
+    assert!(after.last_error.unwrap().contains("the test says so"));
     child.stop().await;
 }
 
 #[tokio::test]
-async fn a_stop_goes_on_to_sigkill_for_the_whole_group() {
+async fn a_stop_ends_with_sigkill_to_the_whole_group() {
     let script = "trap '' TERM; sleep 61 & echo $! > $DIR/grandchild; touch $DIR/ready; while :; do sleep 0.1; done";
     let fake = Fake::new("stubborn", script);
     let recorded = fake.dir.join("grandchild");
@@ -170,14 +170,14 @@ async fn a_stop_goes_on_to_sigkill_for_the_whole_group() {
 }
 
 #[tokio::test]
-async fn a_stop_during_a_pause_or_a_start_is_immediate() {
+async fn a_stop_during_a_back_off_or_a_start_is_immediate() {
     let policy = Policy { first_start_must_succeed: false, min_backoff: Duration::from_secs(60), ..quick() };
     let (child, _first) = Supervised::start(Fake::new("pause", "exit 1"), policy).unwrap();
     until(&mut child.status(), |status| status.state == ChildState::Backoff).await;
-    timeout(Duration::from_secs(20), child.stop()).await.expect("it does not sit out its pause");
+    timeout(Duration::from_secs(20), child.stop()).await.expect("it does not wait for the end of its back-off");
 
     let (child, first) = Supervised::start(Fake::new("start", "exec sleep 60"), quick()).unwrap();
     until(&mut child.status(), |status| status.pid.is_some()).await;
     child.stop().await;
-    assert!(matches!(first.await.unwrap(), Err(Failure::Stopped)));
+    assert!(matches!(first.await.unwrap(), Err(Error::Stopped)));
 }

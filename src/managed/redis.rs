@@ -1,10 +1,10 @@
 //! The managed Redis: mini-redis in a child of our own program, or a real `redis-server`.
 //!
-//! Policy: a cache may come late, be emptied or be away; it is never a reason not to start. So the start returns at
-//! once and everything that goes wrong later is a restart. Once a second a key is written and read back: three failures
-//! in a row, or an answer that can only be a broken server, restart it. mini-redis has no bound on its memory, so its
-//! resident size is looked at too. Its port is the parent's, open for the parent's whole life, hence stable; the socket
-//! has `TCP_NODELAY`, which accepted sockets inherit, because mini-redis itself would wait 40 ms for its own packets.
+//! Policy: a cache may become ready late, lose its content or be down; it never prevents the start. So the start returns
+//! immediately, and every later error leads to a restart. Once a second a key is written and read back: three failures
+//! in a row, or an answer that only a broken server gives, lead to a restart. mini-redis does not limit its memory, so its
+//! resident size is checked, too. The parent owns the listening socket for its whole life, so the port does not change; the socket
+//! has `TCP_NODELAY`, which accepted sockets inherit, because without it mini-redis delays pipelined answers by 40 ms.
 
 use std::fmt;
 use std::fs;
@@ -24,67 +24,67 @@ use tokio::time::{sleep, timeout};
 
 use super::command::{ChildCommand, Input, OWN_PROGRAM};
 use super::output::LogSyntax;
-use super::process::{Policy, Program, Supervised, Unhealthy};
+use super::process::{BoxError, Policy, Program, Supervised, Unhealthy};
 use super::status::ChildStatus;
 use super::{mini_redis, run_dir};
 
-/// The name of the socket of a real Redis.
-const SOCKET: &str = "redis.sock";
-/// The key that the probe writes; it lives a minute.
+/// The file name of the socket of a `redis-server`.
+const SOCKET_NAME: &str = "redis.sock";
+/// The key that the probe writes; it expires after a minute.
 const PROBE_KEY: &str = "attendance:probe";
-/// A probe may take this long.
+/// The time-out of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time between two attempts to reach a Redis that is starting.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Clients that wait to be accepted while the child is being restarted.
-const BACKLOG: u32 = 1024;
+/// Time between two probes of a Redis that is starting.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The number of connections that wait in the kernel while the child is restarted.
+const LISTEN_BACKLOG: u32 = 1024;
 
 /// Why there is no managed Redis.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No port on the loopback interface.
+    /// There is no free port on the loopback interface.
     #[error("cannot open a port on 127.0.0.1 for the built-in cache: {0}")]
     Listen(#[source] io::Error),
-    /// The configured program is not there.
+    /// The configured program does not exist or is not executable.
     #[error(
         "redis.program names '{path}', which is not a program that can be run; correct it, install it (apt-get install \
          redis-server), or remove the key to use the built-in cache",
         path = .0.display()
     )]
     NoProgram(PathBuf),
-    /// No place for its socket.
+    /// There is no directory for its socket.
     #[error(transparent)]
     RunDir(#[from] run_dir::Error),
-    /// The system has no thread left for it.
+    /// The operating system has no thread for the supervision.
     #[error("cannot look after Redis: {0}; raise the limit of processes and threads of this user")]
     Supervise(#[source] io::Error),
-    /// The address is not one the client understands.
+    /// The client does not accept the address.
     #[error("cannot make a client for the managed Redis: {0}")]
     Client(#[from] redis::RedisError),
 }
 
-/// What a managed Redis is told.
+/// The options of a managed Redis.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
     /// The appliance's data directory. Absolute.
     pub data_dir: PathBuf,
     /// A `redis-server` to run instead of mini-redis.
     pub program: Option<PathBuf>,
-    /// It may hold this many bytes: mini-redis is restarted past it, a real Redis drops its oldest keys.
+    /// The limit of its memory in bytes: mini-redis is restarted when it exceeds it, a `redis-server` evicts keys.
     pub max_memory: u64,
 }
 
-/// How to reach a managed Redis; the same for all of its lives.
+/// The address of a managed Redis, which restarts do not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// mini-redis
     Tcp(SocketAddr),
-    /// A real Redis.
+    /// `redis-server`
     Unix(PathBuf),
 }
 
 impl Endpoint {
-    /// The same as the client library wants it.
+    /// The address in the form of the client library.
     pub fn connection_info(&self) -> redis::RedisResult<redis::ConnectionInfo> {
         let address = match self {
             Self::Tcp(address) => redis::ConnectionAddr::Tcp(address.ip().to_string(), address.port()),
@@ -103,7 +103,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A Redis that is looked after. Stop it with [`ManagedRedis::stop`].
+/// A supervised Redis. Stop it with [`ManagedRedis::stop`].
 #[derive(Debug)]
 pub struct ManagedRedis {
     endpoint: Endpoint,
@@ -111,33 +111,33 @@ pub struct ManagedRedis {
 }
 
 impl ManagedRedis {
-    /// Starts to look after a Redis; it may answer later, see [`ManagedRedis::status`].
+    /// Starts to supervise a Redis, which may become ready later, see [`ManagedRedis::status`].
     ///
     /// # Errors
-    /// When it could never work: no port, no such program, no place for its socket.
+    /// When it can never work: no free port, no such program, no directory for its socket.
     pub async fn start(options: RedisOptions) -> Result<Self, Error> {
         let (endpoint, command, resident_limit) = match &options.program {
-            Some(program) => real(program, &options)?,
-            None => mini(options.max_memory)?,
+            Some(program) => redis_server(program, &options)?,
+            None => built_in(options.max_memory)?,
         };
         let client = redis::Client::open(endpoint.connection_info()?)?;
         let server = Server { command, resident_limit, client, connection: Mutex::new(None) };
-        // Nobody waits for the first start: Redis may come up late.
+        // The outcome of the first start is not awaited: Redis may become ready late.
         let (supervised, _) = Supervised::start(server, policy()).map_err(Error::Supervise)?;
         Ok(Self { endpoint, supervised })
     }
 
-    /// How to reach it.
+    /// Its address.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// What it is doing, now and from now on.
+    /// Its status, now and whenever it changes.
     pub fn status(&self) -> watch::Receiver<ChildStatus> {
         self.supervised.status()
     }
 
-    /// Ends it. Bounded.
+    /// Stops it and waits for it, for a limited time.
     pub async fn stop(self) {
         self.supervised.stop().await;
     }
@@ -147,10 +147,11 @@ fn policy() -> Policy {
     Policy { start_timeout: Duration::from_secs(10), ..Policy::new("redis", LogSyntax::Redis) }
 }
 
-type Plan = (Endpoint, ChildCommand, Option<u64>);
+/// The address, the command and the limit of resident memory of a Redis.
+type Launch = (Endpoint, ChildCommand, Option<u64>);
 
-/// mini-redis: a socket of ours as the standard input of our own program.
-fn mini(max_memory: u64) -> Result<Plan, Error> {
+/// mini-redis: the appliance's own program with a listening socket as its standard input.
+fn built_in(max_memory: u64) -> Result<Launch, Error> {
     let (descriptor, address) = listen().map_err(Error::Listen)?;
     let command = ChildCommand::new(OWN_PROGRAM, Signal::SIGTERM)
         .arg(mini_redis::SUBCOMMAND)
@@ -162,20 +163,21 @@ fn listen() -> io::Result<(OwnedFd, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_nodelay(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = socket.listen(LISTEN_BACKLOG)?;
     let address = listener.local_addr()?;
     Ok((OwnedFd::from(listener.into_std()?), address))
 }
 
-/// A real Redis: its configuration through standard input, a Unix socket in our private directory, nothing on disk.
-fn real(program: &Path, options: &RedisOptions) -> Result<Plan, Error> {
+/// `redis-server`: it reads its configuration from standard input, listens on a Unix socket in the private directory, and stores nothing on
+/// disk.
+fn redis_server(program: &Path, options: &RedisOptions) -> Result<Launch, Error> {
     use std::os::unix::fs::PermissionsExt;
     let executable = fs::metadata(program).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
     if !executable {
         return Err(Error::NoProgram(program.to_owned()));
     }
-    let run_dir = run_dir::find(&options.data_dir, SOCKET)?;
-    let socket = run_dir.join(SOCKET);
+    let run_dir = run_dir::find(&options.data_dir, SOCKET_NAME)?;
+    let socket = run_dir.join(SOCKET_NAME);
     let configuration = format!(
         "port 0\nunixsocket {socket}\nunixsocketperm 700\nprotected-mode yes\ndaemonize no\nsupervised no\n\
          dir {dir}\nsave \"\"\nappendonly no\nmaxmemory {memory}\nmaxmemory-policy allkeys-lru\n",
@@ -188,18 +190,31 @@ fn real(program: &Path, options: &RedisOptions) -> Result<Plan, Error> {
     Ok((Endpoint::Unix(socket), command, None))
 }
 
-/// A path as Redis's configuration wants it.
+/// A path in the syntax of Redis's configuration.
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The server as the supervision sees it.
+/// Why a Redis that runs is not usable.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("the probe had no answer within {PROBE_TIMEOUT:?}")]
+    Timeout,
+    #[error("the probe failed: {0}")]
+    Failed(#[source] redis::RedisError),
+    #[error("the probe was hung up on: {0}")]
+    HungUp(#[source] redis::RedisError),
+    #[error("it holds {resident} bytes of memory, {limit} are allowed; starting over empty")]
+    TooMuchMemory { resident: u64, limit: u64 },
+}
+
+/// The server in the view of the supervision.
 struct Server {
     command: ChildCommand,
-    /// Its resident memory may be this much, in bytes, where it has no bound of its own.
+    /// The limit of its resident memory in bytes, if it has no limit of its own.
     resident_limit: Option<u64>,
     client: redis::Client,
-    /// Kept between probes: mini-redis answers 249 connections and a probe should not need a new one.
+    /// Kept between probes, because mini-redis accepts only 249 connections.
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
@@ -207,15 +222,15 @@ impl Server {
     /// Writes a key and reads it back, on the connection of the last probe or a new one.
     async fn probe(&self) -> Result<(), Unhealthy> {
         let mut kept = self.connection.lock().await;
-        // Taken out first: a probe that is cut off must not leave a connection with an answer still to come.
+        // Taken out first: after a time-out the connection must not be used again, because its answer may still arrive.
         let reused = kept.take();
         match timeout(PROBE_TIMEOUT, self.round_trip(reused)).await {
             Ok(Ok(connection)) => {
                 *kept = Some(connection);
                 Ok(())
             }
-            Ok(Err(illness)) => Err(illness),
-            Err(_) => Err(Unhealthy::Suspected(format!("the probe had no answer within {PROBE_TIMEOUT:?}"))),
+            Ok(Err(unhealthy)) => Err(unhealthy),
+            Err(_) => Err(Unhealthy::Suspected(ProbeError::Timeout.into())),
         }
     }
 
@@ -225,15 +240,13 @@ impl Server {
         {
             return Ok(connection);
         }
-        let suspect = |error: redis::RedisError| Unhealthy::Suspected(format!("the probe failed: {error}"));
-        let mut connection = self.client.get_multiplexed_async_connection().await.map_err(suspect)?;
+        let suspected = |error| Unhealthy::Suspected(ProbeError::Failed(error).into());
+        let mut connection = self.client.get_multiplexed_async_connection().await.map_err(suspected)?;
         match write_and_read(&mut connection).await {
             Ok(()) => Ok(connection),
-            // It accepts and hangs up: its lock is poisoned, which no waiting heals.
-            Err(error) if error.is_connection_dropped() => {
-                Err(Unhealthy::Certain(format!("the probe was hung up on: {error}")))
-            }
-            Err(error) => Err(suspect(error)),
+            // It accepts and hangs up: its lock is poisoned, and only a restart helps.
+            Err(error) if error.is_connection_dropped() => Err(Unhealthy::Certain(ProbeError::HungUp(error).into())),
+            Err(error) => Err(suspected(error)),
         }
     }
 }
@@ -253,14 +266,14 @@ impl Program for Server {
         self.command.clone()
     }
 
-    async fn prepare(&self) -> Result<(), String> {
+    async fn prepare(&self) -> Result<(), BoxError> {
         *self.connection.lock().await = None;
         Ok(())
     }
 
     async fn ready(&self, _pid: u32) {
         while self.probe().await.is_err() {
-            sleep(LOOK_AGAIN).await;
+            sleep(READY_POLL_INTERVAL).await;
         }
     }
 
@@ -268,8 +281,7 @@ impl Program for Server {
         if let (Some(limit), Some(resident)) = (self.resident_limit, resident_memory(pid))
             && resident > limit
         {
-            let reason = format!("it holds {resident} bytes of memory, {limit} are allowed; starting over empty");
-            return Err(Unhealthy::Certain(reason));
+            return Err(Unhealthy::Certain(ProbeError::TooMuchMemory { resident, limit }.into()));
         }
         self.probe().await
     }

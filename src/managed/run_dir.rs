@@ -1,8 +1,8 @@
-//! The directory for Unix sockets, which nobody else can enter.
+//! The private directory for Unix sockets.
 //!
-//! Policy: systemd's runtime directory where there is one, else `DATA/run`; where the path of the socket would be too
-//! long for the kernel, a directory in the system's temporary one. A directory there is only used when it is a real
-//! directory, ours, and closed to others: anybody may write there.
+//! Policy: systemd's runtime directory if there is one, else `DATA/run`; if the path of the socket would be too
+//! long for the kernel, a directory below the system's temporary directory. All users can write there, so it is used only if it is
+//! a real directory, belongs to this user and is closed to others.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -15,30 +15,30 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 /// The kernel's limit for the path of a Unix socket, in bytes.
-const LONGEST_PATH: usize = 107;
+const MAX_SOCKET_PATH: usize = 107;
 
-/// Why there is no place for a socket.
+/// Why there is no directory for a socket.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no private directory for a Unix socket: {path}: {source}", path = .path.display())]
 pub struct Error {
-    /// The last place that was tried.
+    /// The last directory that was tried.
     path: PathBuf,
     /// Why it cannot be used.
     source: io::Error,
 }
 
-/// Finds or makes the directory in which a socket called `file_name` can be made.
+/// Finds or makes the directory for a socket with the name `file_name`.
 ///
 /// # Errors
-/// When none of the places can be used.
+/// When none of the directories can be used.
 pub(super) fn find(data_dir: &Path, file_name: &str) -> Result<PathBuf, Error> {
     let systemd = std::env::var_os("RUNTIME_DIRECTORY").filter(|dirs| !dirs.is_empty());
-    // systemd separates several with a colon; the first is as good as any.
+    // systemd separates several directories with a colon; the first one is used.
     let systemd = systemd.and_then(|dirs| std::env::split_paths(&dirs).next()).map(|dir| dir.join("sockets"));
     let temporary = std::env::temp_dir().join(temporary_name(data_dir));
     let mut last = None;
     for path in [systemd, Some(data_dir.join("run")), Some(temporary)].into_iter().flatten() {
-        if path.join(file_name).as_os_str().as_bytes().len() > LONGEST_PATH {
+        if path.join(file_name).as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
             last = Some(Error { path, source: io::Error::other("the path is too long for a socket") });
             continue;
         }
@@ -51,7 +51,7 @@ pub(super) fn find(data_dir: &Path, file_name: &str) -> Result<PathBuf, Error> {
     Err(last.unwrap_or_else(nowhere))
 }
 
-/// The same for the same data directory, so that starts do not litter; different for others.
+/// Derived from the data directory, so that every start uses one directory and two data directories use different ones.
 fn temporary_name(data_dir: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     data_dir.hash(&mut hasher);
@@ -78,7 +78,7 @@ mod tests {
     const SOCKET: &str = ".s.PGSQL.5432";
 
     #[test]
-    fn below_the_data_directory_and_closed_to_others() {
+    fn the_directory_is_below_the_data_directory_and_private() {
         let data = scratch("run");
         fs::create_dir(data.join("run")).unwrap();
         assert_eq!(find(&data, SOCKET).unwrap(), data.join("run"));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_when_the_path_is_too_long() {
+    fn a_temporary_directory_is_used_if_the_path_is_too_long() {
         let dir = scratch("long");
         let data = dir.join("x".repeat(110));
         fs::create_dir(&data).unwrap();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_not_followed() {
+    fn a_symbolic_link_is_not_followed() {
         let base = scratch("link");
         fs::create_dir(base.join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(base.join("elsewhere"), base.join("run")).unwrap();

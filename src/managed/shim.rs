@@ -1,9 +1,9 @@
-//! The hidden subcommand `supervised-child`: the last step between the appliance and a child's own program.
+//! The hidden subcommand `supervised-child`: sets the death signal and then becomes the program of a child.
 //!
-//! Policy: a child never outlives the appliance. The kernel is asked for that with a death signal, which a process can
-//! only set for itself, so the appliance re-executes itself as this shim, which sets it and becomes the program by
-//! `exec`: same process id, still our direct child. The signal fires when the *thread* that spawned the child ends, so
-//! `spawner` keeps one for that. An appliance that died before the signal was set is noticed by its changed parent id.
+//! Policy: a child never outlives the appliance. The kernel ensures that with a death signal, which a process can
+//! set only for itself. So the appliance executes itself as this shim, which sets the signal and becomes the program by
+//! `exec`: the process id does not change, and it remains a direct child. The kernel sends the signal when the *thread* that spawned the
+//! child ends, so `spawner` keeps a thread for that. If the appliance dies before the signal is set, the parent id has changed.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -22,16 +22,16 @@ pub const SUBCOMMAND: &str = "supervised-child";
 /// Why the shim did not become the program.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Called by hand, or by another version.
+    /// The signal argument is unknown.
     #[error("'{0}' is not the name of a signal; this subcommand is only for the appliance itself")]
     Signal(String),
-    /// Called by hand, or by another version.
+    /// The program argument is missing.
     #[error("no program was named; this subcommand is only for the appliance itself")]
     NoProgram,
-    /// The kernel refused the death signal.
+    /// The kernel rejected the death signal.
     #[error("cannot ask the kernel for a death signal: {0}")]
-    DeathSignal(Errno),
-    /// The appliance is gone, so the child must not start.
+    DeathSignal(#[source] Errno),
+    /// The appliance has ended, so the child must not start.
     #[error("the appliance (process {0}) is gone; not starting '{program}'", program = .1.display())]
     Orphaned(i32, OsString),
     /// The program cannot be executed.
@@ -39,15 +39,15 @@ pub enum Error {
     Exec(OsString, #[source] io::Error),
 }
 
-/// The arguments that make the appliance run the program and arguments which follow them.
+/// The arguments of the shim; the program and its arguments follow them.
 pub(super) fn arguments(death_signal: Signal) -> [OsString; 6] {
     let parent = getpid().to_string();
     [SUBCOMMAND, "--parent", &parent, "--signal", death_signal.as_str(), "--"].map(OsString::from)
 }
 
-/// Becomes `command` (a program and its arguments), which then dies by `signal` when the process `parent` does.
+/// Becomes `command` (a program and its arguments), to which the kernel then sends `signal` when the process `parent` dies.
 ///
-/// Returns only when that failed.
+/// Returns only if that failed.
 pub fn run_supervised_child(parent: i32, signal: &str, command: &[impl AsRef<OsStr>]) -> Error {
     let Some((program, args)) = command.split_first() else {
         return Error::NoProgram;
@@ -58,7 +58,7 @@ pub fn run_supervised_child(parent: i32, signal: &str, command: &[impl AsRef<OsS
     if let Err(errno) = prctl::set_pdeathsig(death_signal) {
         return Error::DeathSignal(errno);
     }
-    // Asked after the signal was set: from here on there is no gap.
+    // Checked after the signal is set, so that no moment is left in which the death of the parent goes unnoticed.
     let program = program.as_ref();
     if getppid().as_raw() != parent {
         return Error::Orphaned(parent, program.to_owned());
@@ -71,15 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_only_a_person_would_type() {
+    fn a_missing_program_and_an_unknown_signal_are_rejected() {
         let nothing: [&str; 0] = [];
         assert!(matches!(run_supervised_child(1, "SIGINT", &nothing), Error::NoProgram));
         assert!(matches!(run_supervised_child(1, "SIGNONSENSE", &["true"]), Error::Signal(_)));
     }
 
     #[test]
-    fn does_not_start_the_child_of_a_parent_that_is_gone() {
-        // No process has this id; the signal is one that changes nothing here.
+    fn a_child_whose_parent_is_gone_is_not_started() {
+        // No process has this id, and SIGCONT has no effect on this process.
         let error = run_supervised_child(-1, "SIGCONT", &["true"]);
         assert!(matches!(error, Error::Orphaned(-1, _)), "{error}");
     }

@@ -1,8 +1,8 @@
-//! The one thread that starts a child.
+//! A thread that starts the processes of one child.
 //!
-//! Policy: the death signal of a child fires when the thread that spawned it ends, and threads of a runtime come and
-//! go. So each supervised child has a thread of its own that does nothing but spawn and lives as long as its [`Spawner`];
-//! dropping the spawner is therefore the same as killing the child with its death signal.
+//! Policy: the kernel sends the death signal of a child when the thread that spawned it ends, and the threads of a runtime may end at
+//! any time. So each supervised child has a thread that only spawns its processes and lives as long as its [`Spawner`];
+//! dropping the spawner therefore kills the child with its death signal.
 
 use std::io;
 use std::sync::mpsc;
@@ -20,7 +20,7 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread. Must be called inside the runtime that will look after the children.
+    /// Starts the thread. Must be called inside the runtime that will wait for the processes.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -30,7 +30,7 @@ impl Spawner {
         thread::Builder::new().name(format!("spawn-{name}")).stack_size(256 * 1024).spawn(move || {
             while let Ok((mut command, reply)) = inbox.recv() {
                 let _inside = runtime.enter();
-                // Nobody waits any more: the spawner is being dropped, and the death signal ends the child.
+                // It fails only while the spawner is being dropped; then the death signal ends the child.
                 let _ = reply.send(command.spawn());
             }
         })?;
@@ -40,7 +40,7 @@ impl Spawner {
     /// Starts one process.
     ///
     /// # Errors
-    /// What the system answers: no such program, no permission, no memory.
+    /// The error of the operating system: no such program, no permission, no memory.
     pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts children has ended");

@@ -1,11 +1,11 @@
-//! What an earlier PostgreSQL left in the way of the next one.
+//! Ends processes of an earlier PostgreSQL and removes its stale files before the next start.
 //!
-//! Policy: processes are judged by what they run and where (`/proc/PID/exe` and working directory), never by a process
-//! id alone: ids are given away again. Every server process works inside its cluster's directory. A postmaster that
-//! outlived its appliance is asked to shut down, then made to; backends without a postmaster end by themselves, and are
-//! made to when they do not. `postmaster.pid` is removed only when it names a living stranger, whom PostgreSQL would
-//! believe to be a server, or names nobody (a crash before it was written), which PostgreSQL refuses to judge. Any other
-//! stale file is left to PostgreSQL's own checks, which also see shared memory.
+//! Policy: a process is identified by its program and its working directory (`/proc/PID/exe` and `cwd`), never by its process id alone,
+//! because ids are reused. Every server process works inside the directory of its cluster. A postmaster that outlived its
+//! appliance is asked to shut down and then killed. Backends without a postmaster end by themselves; those that do not are killed.
+//! `postmaster.pid` is removed in two cases only: it names a running process of another program, which PostgreSQL would take for
+//! a server, or it names none (after a crash before it was written), which PostgreSQL rejects. All other stale files are left to
+//! PostgreSQL's own checks, which also examine shared memory.
 
 use std::fs;
 use std::io;
@@ -17,46 +17,70 @@ use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-/// The signals for a survivor, each with the time it is given.
-const STEPS: [(Signal, Duration); 3] = [
+/// The signals that end a stale server, each with the time to wait after it.
+const STOP_SIGNALS: [(Signal, Duration); 3] = [
     (Signal::SIGINT, Duration::from_secs(15)),
     (Signal::SIGQUIT, Duration::from_secs(5)),
     (Signal::SIGKILL, Duration::from_secs(5)),
 ];
-/// How long backends get to notice that their postmaster is gone.
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(3);
-/// Time between two looks at the process table.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long backends have to notice that their postmaster is gone.
+const ORPHAN_EXIT_GRACE: Duration = Duration::from_secs(3);
+/// Time between two reads of the process table.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Clears the way for a start of the cluster in `cluster` (absolute, without symbolic links).
+/// Why the next PostgreSQL cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Processes survived SIGKILL.
+    #[error(
+        "processes of an earlier PostgreSQL still use {cluster} and do not end ({processes:?}); end them by hand",
+        cluster = .cluster.display()
+    )]
+    StillRunning {
+        /// The directory of the cluster.
+        cluster: PathBuf,
+        /// Their process ids.
+        processes: Vec<Pid>,
+    },
+    /// A stale file cannot be removed.
+    #[error("cannot remove {path}: {source}", path = .path.display())]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: io::Error,
+    },
+}
+
+/// Prepares a start of the cluster in `cluster` (an absolute path without symbolic links).
 ///
 /// # Errors
 /// When a process does not end even after SIGKILL, or a file cannot be removed.
-pub(super) async fn clear(cluster: &Path, socket_files: [PathBuf; 2]) -> Result<(), String> {
+pub(super) async fn clear(cluster: &Path, socket_files: [PathBuf; 2]) -> Result<(), Error> {
     let recorded = recorded_pid(cluster);
-    let living = stale_processes(cluster);
+    let living = find(cluster);
     match recorded {
         Some(postmaster) if living.contains(&postmaster) => {
             info!("a PostgreSQL that outlived an earlier appliance still runs ({postmaster}); stopping it");
             stop(cluster, postmaster).await;
         }
         _ if !living.is_empty() => {
-            wait_until_gone(cluster, ORPHANS_PATIENCE).await;
+            wait_until_gone(cluster, ORPHAN_EXIT_GRACE).await;
         }
         _ => {}
     }
-    end_the_rest(cluster).await?;
+    kill_orphans(cluster).await?;
     remove_misleading_pid_file(cluster, recorded)?;
     socket_files.iter().try_for_each(|path| remove(path))
 }
 
-/// To be called when no process of ours is left.
-fn remove_misleading_pid_file(cluster: &Path, recorded: Option<Pid>) -> Result<(), String> {
+/// Must be called only when no process of the cluster is left.
+fn remove_misleading_pid_file(cluster: &Path, recorded: Option<Pid>) -> Result<(), Error> {
     let path = cluster.join("postmaster.pid");
     match recorded {
         None if path.exists() => info!("postmaster.pid names no process; removing the file"),
-        Some(stranger) if kill(stranger, None).is_ok() => {
-            info!("postmaster.pid names process {stranger}, which is not a PostgreSQL of ours; removing the file");
+        Some(other) if kill(other, None).is_ok() => {
+            info!("postmaster.pid names process {other}, which is not a PostgreSQL of ours; removing the file");
         }
         _ => return Ok(()),
     }
@@ -64,41 +88,38 @@ fn remove_misleading_pid_file(cluster: &Path, recorded: Option<Pid>) -> Result<(
 }
 
 async fn stop(cluster: &Path, postmaster: Pid) {
-    for (signal, patience) in STEPS {
-        // Looked up anew each time: a process that ended may have given its id away.
-        if stale_processes(cluster).contains(&postmaster) && kill(postmaster, signal).is_ok() {
-            wait_until_gone(cluster, patience).await;
+    for (signal, timeout) in STOP_SIGNALS {
+        // Looked up again each time, because the id of a process that has ended may be reused.
+        if find(cluster).contains(&postmaster) && kill(postmaster, signal).is_ok() {
+            wait_until_gone(cluster, timeout).await;
         }
     }
 }
 
-/// Ends backends that have lost their postmaster and do not notice.
-async fn end_the_rest(cluster: &Path) -> Result<(), String> {
-    for (signal, patience) in &STEPS[1..] {
-        let living = stale_processes(cluster);
+/// Ends backends that have not noticed that their postmaster is gone.
+async fn kill_orphans(cluster: &Path) -> Result<(), Error> {
+    for (signal, timeout) in &STOP_SIGNALS[1..] {
+        let living = find(cluster);
         if living.is_empty() {
             return Ok(());
         }
         warn!("PostgreSQL processes without a server are left ({living:?}); sending {signal}");
         for pid in living {
-            // One that has just ended is what we want.
+            // An error means that it has ended meanwhile.
             let _ = kill(pid, *signal);
         }
-        wait_until_gone(cluster, *patience).await;
+        wait_until_gone(cluster, *timeout).await;
     }
-    match stale_processes(cluster) {
+    match find(cluster) {
         living if living.is_empty() => Ok(()),
-        living => Err(format!(
-            "processes of an earlier PostgreSQL still use {} and do not end ({living:?}); end them by hand",
-            cluster.display()
-        )),
+        processes => Err(Error::StillRunning { cluster: cluster.to_owned(), processes }),
     }
 }
 
-async fn wait_until_gone(cluster: &Path, patience: Duration) {
-    let deadline = Instant::now() + patience;
-    while !stale_processes(cluster).is_empty() && Instant::now() < deadline {
-        sleep(LOOK_AGAIN).await;
+async fn wait_until_gone(cluster: &Path, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    while !find(cluster).is_empty() && Instant::now() < deadline {
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -106,28 +127,28 @@ async fn wait_until_gone(cluster: &Path, patience: Duration) {
 fn recorded_pid(cluster: &Path) -> Option<Pid> {
     let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
     let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-    // A single-user server writes its id negated; none of ours does.
+    // Only a single-user server writes its id negated, and the appliance never starts one.
     (pid > 1).then(|| Pid::from_raw(pid))
 }
 
-/// The processes of a PostgreSQL that work in `cluster`.
-fn stale_processes(cluster: &Path) -> Vec<Pid> {
+/// The PostgreSQL processes whose working directory is `cluster`.
+fn find(cluster: &Path) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    ids.filter(|pid| is_ours(*pid, cluster)).map(Pid::from_raw).collect()
+    ids.filter(|pid| is_server_process(*pid, cluster)).map(Pid::from_raw).collect()
 }
 
-fn is_ours(pid: i32, cluster: &Path) -> bool {
+fn is_server_process(pid: i32, cluster: &Path) -> bool {
     let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}"));
     let works_here = link("cwd").is_ok_and(|cwd| cwd == cluster);
-    // "postgres (deleted)" after the distribution was replaced.
+    // The kernel reports "postgres (deleted)" after the distribution was replaced.
     let is_postgres = |exe: &Path| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres"));
     works_here && link("exe").is_ok_and(|exe| is_postgres(&exe))
 }
 
-fn remove(path: &Path) -> Result<(), String> {
+fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("cannot remove {}: {e}", path.display())),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Remove { path: path.to_owned(), source }),
         _ => Ok(()),
     }
 }
@@ -158,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_living_orphan_is_stopped() {
+    async fn a_server_that_outlived_its_appliance_is_stopped() {
         let cluster = cluster("orphan");
         let mut orphan = fake_server(&cluster);
         fs::write(cluster.join("postmaster.pid"), format!("{}\n", orphan.id())).unwrap();
@@ -170,20 +191,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stranger_with_the_recorded_id_lives_and_the_file_goes() {
-        let cluster = cluster("stranger");
-        let mut stranger = Command::new("/bin/sleep").arg("60").current_dir(&cluster).spawn().unwrap();
-        fs::write(cluster.join("postmaster.pid"), format!("{}\n", stranger.id())).unwrap();
+    async fn a_pid_file_that_names_another_program_is_removed_and_the_program_lives() {
+        let cluster = cluster("other-program");
+        let mut other = Command::new("/bin/sleep").arg("60").current_dir(&cluster).spawn().unwrap();
+        fs::write(cluster.join("postmaster.pid"), format!("{}\n", other.id())).unwrap();
         clear(&cluster, socket_files(&cluster)).await.unwrap();
-        assert!(stranger.try_wait().unwrap().is_none());
+        assert!(other.try_wait().unwrap().is_none());
         assert!(!cluster.join("postmaster.pid").exists());
-        stranger.kill().unwrap();
-        stranger.wait().unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[tokio::test]
-    async fn a_file_that_names_nobody_goes() {
-        let cluster = cluster("nobody");
+    async fn a_pid_file_that_names_no_process_is_removed() {
+        let cluster = cluster("no-process");
         for text in ["", "garbage\n", "-5\n", "99999999999\n"] {
             fs::write(cluster.join("postmaster.pid"), text).unwrap();
             clear(&cluster, socket_files(&cluster)).await.unwrap();
@@ -192,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_id_is_left_to_postgres_to_judge() {
+    async fn a_pid_file_that_names_a_dead_process_is_left_to_postgresql() {
         let cluster = cluster("dead");
         let mut dead = Command::new("/bin/true").spawn().unwrap();
         dead.wait().unwrap();

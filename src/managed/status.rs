@@ -1,20 +1,20 @@
-//! What is known about a supervised child, for health reports and metrics.
+//! The status of a supervised child, for health reports and metrics.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// What a supervised child is doing.
+/// The state of a supervised child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildState {
-    /// The program was started, it does not answer yet.
+    /// The process was started and is not ready yet.
     Starting,
-    /// It answers.
+    /// It is ready.
     Running,
-    /// It ended on its own and is started again after a pause.
+    /// It ended by itself or was unhealthy, and is restarted after a back-off.
     Backoff,
     /// It was asked to stop and did.
     Stopped,
-    /// Its first start failed; nobody tries again.
+    /// Its first start failed, and it is not started again.
     Failed,
 }
 
@@ -30,23 +30,23 @@ impl fmt::Display for ChildState {
     }
 }
 
-/// One moment in the life of a supervised child.
+/// The state of a supervised child and its history.
 #[derive(Debug, Clone)]
 pub struct ChildStatus {
-    /// What it is doing.
+    /// The current state.
     pub state: ChildState,
     /// When it entered this state.
     pub since: SystemTime,
     /// Its process id, while there is a process.
     pub pid: Option<u32>,
-    /// How often it was started again after it had ended on its own or was found ill.
+    /// How often it was restarted because it had ended by itself or was unhealthy.
     pub restarts: u64,
     /// When the current process was started.
     pub started_at: Option<SystemTime>,
-    /// How long the current process took from its start to its first answer.
+    /// How long the current process took from its start until it was ready.
     pub start_duration: Option<Duration>,
-    /// Why the previous process ended, where one did.
-    pub last_failure: Option<String>,
+    /// Why the previous process ended, if there was one.
+    pub last_error: Option<String>,
 }
 
 impl ChildStatus {
@@ -59,7 +59,7 @@ impl ChildStatus {
             restarts: 0,
             started_at: None,
             start_duration: None,
-            last_failure: None,
+            last_error: None,
         }
     }
 

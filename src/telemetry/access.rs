@@ -1,8 +1,7 @@
-//! The line that each request leaves.
+//! The access log: one line for each request.
 //!
-//! Policy: the same fields and the same escaping as every other line (`log.rs`), but written straight into bytes: it is
-//! the one line that a busy server writes all the time. It is an event of the target `access` at `info` to the level
-//! filter.
+//! Policy: fields and escaping are those of every other line (`log.rs`), but a line is written directly as bytes, because a busy server
+//! writes little else. For the level filter it counts as an event of the target `access` at `info`.
 
 use std::cell::RefCell;
 use std::fmt::{self, Display, Write};
@@ -12,20 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
 
-use super::log::{self, Format};
+use super::format::Format;
 use super::nonblocking_writer::LineQueue;
 use super::timestamp;
 
-/// Longer lines give their buffer back.
-const KEPT: usize = 4096;
+/// A buffer that grew beyond this for a long line is freed after it.
+const MAX_KEPT_CAPACITY: usize = 4096;
 
-/// Where access lines are written.
+/// Writes the access log.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     format: Format,
     lines: Arc<LineQueue>,
-    /// Whether the level lets events at `info` through: the filter itself would be asked for every request.
-    wanted: Arc<AtomicBool>,
+    /// Whether the log level admits events at `info`: cheaper for each request than the level filter.
+    is_enabled: Arc<AtomicBool>,
 }
 
 /// One request and its answer.
@@ -37,38 +36,38 @@ pub struct Access<'a, R> {
     pub method: &'a str,
     /// Status of the answer.
     pub status: u16,
-    /// Who asked.
+    /// The client.
     pub remote: IpAddr,
     /// Time taken, in microseconds.
     pub micros: u64,
-    /// The id that is in the answer, too.
+    /// The id that is also in the answer.
     pub request_id: &'a str,
-    /// The cache's part.
+    /// Whether the cache answered, as the header says it.
     pub cache: &'a str,
 }
 
 impl AccessLog {
-    pub(super) fn new(format: Format, lines: Arc<LineQueue>, wanted: Arc<AtomicBool>) -> Self {
-        Self { format, lines, wanted }
+    pub(super) fn new(format: Format, lines: Arc<LineQueue>, is_enabled: Arc<AtomicBool>) -> Self {
+        Self { format, lines, is_enabled }
     }
 
-    /// Writes the line of a request, unless the level forbids it.
+    /// Writes the line of a request, unless the log level excludes it.
     pub fn write<R: Display>(&self, access: &Access<'_, R>) {
         thread_local!(static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-        if !self.wanted.load(Ordering::Relaxed) {
+        if !self.is_enabled.load(Ordering::Relaxed) {
             return;
         }
         LINE.with_borrow_mut(|line| {
             line.clear();
             match self.format {
                 Format::Json | Format::Journal => {
-                    log::begin(self.format, Level::INFO, line);
+                    self.format.append_priority(Level::INFO, line);
                     access.json(line);
                 }
                 Format::Text => access.text(line),
             }
             self.lines.push(line);
-            if line.capacity() > KEPT {
+            if line.capacity() > MAX_KEPT_CAPACITY {
                 *line = Vec::new();
             }
         });
@@ -102,7 +101,7 @@ impl<R: Display> Access<'_, R> {
     fn text(&self, line: &mut Vec<u8>) {
         timestamp::append_now(line);
         line.extend_from_slice(b"  INFO access: request answered request=");
-        // What would break the line is escaped as it is in JSON.
+        // Characters that would break the line are escaped as in JSON.
         let _ = write!(Escaped(line), "{}", self.request);
         line.extend_from_slice(b" status_code=");
         append_decimal(line, self.status.into());
@@ -120,7 +119,7 @@ impl<R: Display> Access<'_, R> {
     }
 }
 
-/// The inside of a JSON string.
+/// Escapes what is written into it for the inside of a JSON string.
 struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl Write for Escaped<'_> {
@@ -142,7 +141,7 @@ impl Write for Escaped<'_> {
     }
 }
 
-pub(super) fn append_decimal(line: &mut Vec<u8>, mut number: u64) {
+fn append_decimal(line: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_json_whatever_was_asked_for() {
+    fn a_line_is_valid_json_for_any_request_line() {
         for (request, remote) in [
             ("GET / HTTP/1.1", "127.0.0.1"),
             ("GET /\"\\\u{1}\u{7f}ü\n HTTP/1.1", "::1"),
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_stays_one_line() {
+    fn a_text_line_has_no_control_characters() {
         let line = written(|line| access("GET /\n\u{1b}[2J\u{7f}\u{9b} HTTP/1.1", "10.0.0.255").text(line));
         assert!(line.ends_with(
             "status_code=200 method=GET remote_address=10.0.0.255 duration_ms=1234.005 request_id=r-1 cache=hit\n"
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_whole() {
+    fn numbers_are_written_with_all_their_digits() {
         for number in [0, 9, 10, 200, u64::MAX] {
             assert_eq!(written(|line| append_decimal(line, number)), number.to_string());
         }

@@ -1,101 +1,91 @@
 //! Log lines on standard output.
 //!
-//! Policy: one event is one line, JSON for machines or text for a person. Writing never holds a request: lines
-//! go through a bounded buffer to a thread of their own (`lines.rs`), and what it had to drop is counted. Values a client
-//! sent are escaped; secrets never come this far, because they do not print. The line of a request is in `access.rs`.
+//! Policy: one event is one line, JSON for programs or text for a terminal. Writing never blocks a request: lines go
+//! through a bounded queue to a thread of their own (`nonblocking_writer.rs`), which counts the lines that it had to drop. Values from
+//! clients are escaped. Secrets cannot get here, because their type does not print them. The line of a request is in `access.rs`.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::access::AccessLog;
+use super::format::Format;
 use super::nonblocking_writer::{LineQueue, Writer};
 use super::timestamp;
 
-/// Libraries whose chatter at `info` tells an operator nothing.
-const QUIET: [&str; 7] = ["hyper", "tokio_postgres", "refinery_core", "mini_redis", "pg_embed", "reqwest", "rustls"];
+/// Libraries whose events at `info` are of no use to an operator.
+const QUIET_TARGETS: [&str; 7] =
+    ["hyper", "tokio_postgres", "refinery_core", "mini_redis", "pg_embed", "reqwest", "rustls"];
 
-/// Keeps the writer alive; what is queued is written when it is dropped.
+/// The log of the process. Dropping it writes what is queued.
 #[derive(Debug)]
 pub struct Logging {
     format: Format,
     lines: Arc<LineQueue>,
     filter: reload::Handle<EnvFilter, Registry>,
-    /// Whether lines of requests are wanted.
-    access: Arc<AtomicBool>,
+    /// Whether the level admits lines of requests.
+    is_access_enabled: Arc<AtomicBool>,
     _writer: Writer,
 }
 
-/// The format of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object.
-    Json,
-    /// The same behind its priority (`<6>`), which the journal takes off.
-    Journal,
-    /// For a person.
-    Text,
-}
-
-impl Format {
-    /// Text on a terminal, JSON elsewhere.
-    pub fn for_stdout() -> Self {
-        if io::stdout().is_terminal() { Self::Text } else { Self::Json }
-    }
-}
-
-/// Logging cannot be set up.
+/// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The subscriber is already set.
+    /// The process already has a subscriber.
     #[error("logging can be set up only once")]
-    AlreadySet,
-    /// No thread can be started.
+    AlreadySet(#[source] TryInitError),
+    /// The operating system has no thread for the writer.
     #[error("no thread can be started for the log: {0}")]
-    Thread(io::Error),
+    Thread(#[source] io::Error),
 }
 
 impl Logging {
-    /// Sends all events of the process to standard output from now on.
+    /// Writes all events of the process to standard output from now on.
     pub fn start(format: Format, level: Level) -> Result<Self, Error> {
         Self::start_on(io::stdout(), format, level)
     }
 
-    /// The same to standard error, for a command whose standard output is an answer.
+    /// Writes them to standard error instead, for a command whose standard output is its result.
     pub fn start_on_stderr(format: Format, level: Level) -> Result<Self, Error> {
         Self::start_on(io::stderr(), format, level)
     }
 
     fn start_on(output: impl io::Write + Send + 'static, format: Format, level: Level) -> Result<Self, Error> {
-        let format = if format == Format::Json && is_the_journal(STDOUT) { Format::Journal } else { format };
+        let format = if format == Format::Json && is_journal(STDOUT) { Format::Journal } else { format };
         let lines = Arc::new(LineQueue::default());
         let events = Events { format, lines: Arc::clone(&lines) };
         let (filtered, filter) = reload::Layer::new(filter(level));
-        tracing_subscriber::registry().with(filtered).with(events).try_init().map_err(|_| Error::AlreadySet)?;
+        tracing_subscriber::registry().with(filtered).with(events).try_init().map_err(Error::AlreadySet)?;
         let writer = Writer::start(Arc::clone(&lines), output).map_err(Error::Thread)?;
-        Ok(Self { format, lines, filter, access: Arc::new(AtomicBool::new(tells_requests(level))), _writer: writer })
+        Ok(Self {
+            format,
+            lines,
+            filter,
+            is_access_enabled: Arc::new(AtomicBool::new(admits_access(level))),
+            _writer: writer,
+        })
     }
 
-    /// Events below this level are left out from now on.
+    /// Sets the least severe level that is written from now on.
     pub fn set_level(&self, level: Level) {
-        // It fails only when the subscriber is gone, and then nothing is logged any more.
+        // It fails only if the subscriber is gone; then nothing is logged any more.
         let _ = self.filter.reload(filter(level));
-        self.access.store(tells_requests(level), Ordering::Relaxed);
+        self.is_access_enabled.store(admits_access(level), Ordering::Relaxed);
     }
 
-    /// Where the lines of requests go.
+    /// The access log, which shares the writer and the level.
     pub fn access(&self) -> AccessLog {
-        AccessLog::new(self.format, Arc::clone(&self.lines), Arc::clone(&self.access))
+        AccessLog::new(self.format, Arc::clone(&self.lines), Arc::clone(&self.is_access_enabled))
     }
 
-    /// The count of lines that were dropped.
+    /// The counter of dropped lines.
     pub fn dropped(&self) -> DroppedLines {
         DroppedLines(Arc::clone(&self.lines))
     }
@@ -104,29 +94,17 @@ impl Logging {
 const STDOUT: &str = "/proc/self/fd/1";
 const STDERR: &str = "/proc/self/fd/2";
 
-/// The line of the failure that ends the process, where standard error goes to the journal. It is told after the log has
-/// ended, or before it began.
+/// The line for an error that ends the process, if standard error goes to the journal. The command line writes it itself, because the
+/// log has ended by then or has not begun.
 pub fn journal_error(message: &str) -> Option<Vec<u8>> {
-    is_the_journal(STDERR).then(|| json_object(Format::Journal, Level::ERROR, message, env!("CARGO_PKG_NAME"), &[]))
+    is_journal(STDERR).then(|| json_object(Format::Journal, Level::ERROR, message, env!("CARGO_PKG_NAME"), &[]))
 }
 
-/// Whether what is written there goes to the journal: systemd tells the device and inode of that stream.
-fn is_the_journal(descriptor: &str) -> bool {
+/// Whether a descriptor goes to the journal: `JOURNAL_STREAM` has the device and inode of the journal's stream.
+fn is_journal(descriptor: &str) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     std::fs::metadata(descriptor).is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
-}
-
-/// Begins a line with its priority, as syslog counts them, where that is wanted.
-pub(super) fn begin(format: Format, level: Level, line: &mut Vec<u8>) {
-    if format == Format::Journal {
-        line.extend_from_slice(match level {
-            Level::ERROR => b"<3>",
-            Level::WARN => b"<4>",
-            Level::INFO => b"<6>",
-            _ => b"<7>",
-        });
-    }
 }
 
 /// Counts lines dropped because standard output could not take them.
@@ -134,28 +112,28 @@ pub(super) fn begin(format: Format, level: Level, line: &mut Vec<u8>) {
 pub struct DroppedLines(Arc<LineQueue>);
 
 impl DroppedLines {
-    /// How many so far.
+    /// The number of dropped lines so far.
     pub fn count(&self) -> u64 {
         self.0.dropped()
     }
 }
 
-/// Requests are told at `info`.
-fn tells_requests(level: Level) -> bool {
+/// Lines of requests have the level `info`.
+fn admits_access(level: Level) -> bool {
     level >= Level::INFO
 }
 
 fn filter(level: Level) -> EnvFilter {
     let mut directives = level.to_string().to_lowercase();
     if level <= Level::INFO {
-        for target in QUIET {
+        for target in QUIET_TARGETS {
             let _ = write!(directives, ",{target}=warn");
         }
     }
     EnvFilter::new(directives)
 }
 
-/// Turns events into lines.
+/// The layer that formats events as lines and queues them.
 struct Events {
     format: Format,
     lines: Arc<LineQueue>,
@@ -178,10 +156,10 @@ fn json_line(format: Format, event: &Event<'_>) -> Vec<u8> {
     json_object(format, *metadata.level(), &fields.message, metadata.target(), &fields.rest)
 }
 
-/// `rest`: further members, each behind a comma.
+/// `rest` has further members, each after a comma.
 fn json_object(format: Format, level: Level, message: &str, target: &str, rest: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(message.len() + rest.len() + 192);
-    begin(format, level, &mut line);
+    format.append_priority(level, &mut line);
     line.extend_from_slice(b"{\"timestamp\":\"");
     timestamp::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");
@@ -203,7 +181,7 @@ fn text_line(event: &Event<'_>) -> Vec<u8> {
     let metadata = event.metadata();
     let mut line =
         format!("{} {:>5} {}: {}{}", now(), metadata.level(), metadata.target(), fields.message, fields.rest);
-    // One event stays one line, whatever is in it.
+    // One event is one line: control characters are escaped.
     if line.contains(|c: char| c.is_control()) {
         line = line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
     }
@@ -217,7 +195,7 @@ fn now() -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The Python service's names.
+/// The names that the Python service used for levels.
 fn python_level(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
@@ -228,7 +206,7 @@ fn python_level(level: Level) -> &'static str {
 }
 
 fn append_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Texts and numbers always serialise, and a Vec takes every byte.
+    // Strings and numbers always serialise, and writing to a Vec cannot fail.
     let _ = serde_json::to_writer(out, value);
 }
 

@@ -1,7 +1,7 @@
-//! Every metric, declared in one place.
+//! Declares every metric of the process.
 //!
-//! Policy: names of the Python service's exporter stay as they were, so its dashboards keep working; ours begin
-//! with `attendance_api_`. Labels take values from fixed sets only, never from what a client sends.
+//! Policy: metrics that the Python service exported keep their names, so that its dashboards work; all others begin
+//! with `attendance_api_`. Label values come from fixed sets, never from what a client sends, so that the number of series is bounded.
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -12,13 +12,13 @@ use prometheus::{
 
 use super::cached_collector::CachedCollector;
 
-/// The exporter's own buckets, in seconds.
+/// The buckets of the Python service's exporter, in seconds.
 const REQUEST_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// For what normally takes microseconds to milliseconds, in seconds.
+/// Buckets for operations of microseconds to milliseconds, in seconds.
 const FINE_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0];
 
-/// For requests that share a statement.
-const TOGETHER_BUCKETS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+/// Buckets for the number of requests that share one statement.
+const BATCH_SIZE_BUCKETS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -27,23 +27,23 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Time from the request's head to the end of its handling, by method, route and status.
+    /// Time from the arrival of a request's head to the end of its handling, by method, route and status.
     pub request_duration: HistogramVec,
     /// Requests answered, by method and status.
     pub requests: IntCounterVec,
-    /// Requests that failed by a bug of ours, by method and status.
+    /// Requests that failed because of a bug, by method and status.
     pub request_exceptions: IntCounterVec,
-    /// Requests being handled now.
+    /// Requests in progress.
     pub requests_in_flight: IntGauge,
     /// Open client connections.
     pub connections_open: IntGauge,
     /// Reads answered from the cache.
     pub cache_hits: IntCounter,
-    /// Of those, answered from this process's memory.
+    /// Reads answered from the memory of this process; also counted in `cache_hits`.
     pub cache_local_hits: IntCounter,
-    /// Reads the cache could have answered but had no valid entry for.
+    /// Reads for which the cache had no valid entry.
     pub cache_misses: IntCounter,
-    /// Cache commands that failed, timed out or answered nonsense.
+    /// Cache commands that failed, timed out or returned invalid data.
     pub cache_errors: IntCounter,
     /// Time of one round trip to the cache, by operation (`get`, `set`).
     pub cache_duration: HistogramVec,
@@ -57,28 +57,31 @@ pub struct Metrics {
     pub pool_wait: Histogram,
     /// Time of one statement, by operation (`create`, `search`, `search_all`, `ping`).
     pub query_duration: HistogramVec,
-    /// Questions one statement answered, by operation (`create`, `search`).
+    /// Requests that shared one statement, by operation (`create`, `search`).
     pub statement_rows: HistogramVec,
     /// Records created.
     pub records_created: IntCounter,
-    /// Creates refused because the record exists.
+    /// Creates rejected because the record exists.
     pub record_conflicts: IntCounter,
     /// Whether a managed child runs (1) or not (0), by child.
     pub child_up: IntGaugeVec,
     /// Restarts of a managed child since the appliance started, by child.
     pub child_restarts: IntCounterVec,
-    /// How long a managed child's last start took, by child.
+    /// Time from the last start of a managed child until it was ready, by child.
     pub child_start: GaugeVec,
     /// Changesets and migrations applied by this start.
     pub migrations_applied: IntGauge,
-    /// How long this start's migrations took.
+    /// Duration of the migrations of this start.
     pub migration_duration: Gauge,
     /// Log lines dropped because standard output could not take them.
     pub log_lines_dropped: IntCounter,
 }
 
 impl Metrics {
-    /// Declares and registers everything. Fails only if two metrics share a name.
+    /// Declares and registers every metric. `version` and `postgresql` are labels of the build information.
+    ///
+    /// # Errors
+    /// When two metrics have the same name.
     pub fn new(version: &str, postgresql: &str) -> Result<Self, prometheus::Error> {
         let r = Registry::new();
         let metrics = Self {
@@ -175,7 +178,7 @@ impl Metrics {
                     buckets(
                         "attendance_api_statement_requests",
                         "Requests that shared one statement",
-                        &TOGETHER_BUCKETS,
+                        &BATCH_SIZE_BUCKETS,
                     ),
                     &["operation"],
                 )?,
@@ -229,7 +232,10 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The exposition text; a metric that cannot be rendered is an error, not a hole.
+    /// All metrics in Prometheus's text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be rendered; it is not silently left out.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut text = Vec::with_capacity(32 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

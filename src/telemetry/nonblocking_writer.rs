@@ -1,9 +1,9 @@
-//! LineQueue on their way to the output.
+//! Writes log lines without blocking their senders.
 //!
-//! Policy: whoever has a line adds it to a buffer and goes on; a thread of its own writes what has gathered in one
-//! call. The buffer is bounded in bytes, twice over while it is being written; a line that finds it full, or that the
-//! output refuses, is dropped and counted. The thread sleeps while there is nothing and gathers for a moment while there
-//! is, so that a busy server pays for few wake-ups and few writes.
+//! Policy: a sender appends its line to a queue and continues; one thread writes everything queued in one call. The queue is
+//! bounded in bytes (a second buffer of that size may be in writing). A line that does not fit, or that the output rejects, is dropped
+//! and counted. The thread sleeps while the queue is empty and waits a moment before it writes, so that a busy server needs few
+//! wake-ups and few writes.
 
 use std::io;
 use std::mem;
@@ -12,105 +12,105 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that may wait to be written: some 14,000 lines.
-const MOST: usize = 4 << 20;
-/// A buffer that has grown past this is given back once it is written.
-const KEPT: usize = 256 << 10;
-/// LineQueue gather for this long before they are written; what a kill may lose.
-const GATHERING: Duration = Duration::from_millis(10);
-/// At the end, an output that takes nothing is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes in the queue: about 14,000 lines.
+const MAX_QUEUED_BYTES: usize = 4 << 20;
+/// A buffer that grew beyond this is freed once it is written.
+const MAX_KEPT_CAPACITY: usize = 256 << 10;
+/// How long lines wait for others before they are written; a kill loses at most this much of the log.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+/// How long the end of the process waits for an output that does not accept the last lines.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where lines are handed over.
+/// The queue between the senders of lines and the thread that writes them.
 #[derive(Debug, Default)]
 pub struct LineQueue {
     state: Mutex<State>,
-    /// There is something for the thread to do.
+    /// Notified when the thread has something to do.
     work: Condvar,
-    /// The thread has ended.
+    /// Notified when the thread has ended.
     ended: Condvar,
     dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<u8>,
-    asleep: bool,
-    closed: bool,
-    ended: bool,
+    queued: Vec<u8>,
+    is_asleep: bool,
+    is_closed: bool,
+    has_ended: bool,
 }
 
 impl LineQueue {
-    /// Takes a line, its end included, or drops it.
+    /// Queues a line, which includes its line feed, or drops it if the queue is full.
     pub fn push(&self, line: &[u8]) {
         let mut state = self.state();
-        if state.waiting.len() + line.len() > MOST {
+        if state.queued.len() + line.len() > MAX_QUEUED_BYTES {
             drop(state);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        state.waiting.extend_from_slice(line);
-        if mem::take(&mut state.asleep) {
+        state.queued.extend_from_slice(line);
+        if mem::take(&mut state.is_asleep) {
             drop(state);
             self.work.notify_one();
         }
     }
 
-    /// LineQueue dropped so far.
+    /// The number of lines dropped so far.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// What has gathered; `None` at the end.
+    /// Waits for lines and takes all that are queued; `None` once the queue is closed and empty. `written` is reused as the next queue.
     fn next(&self, mut written: Vec<u8>) -> Option<Vec<u8>> {
         let mut state = self.state();
-        while state.waiting.is_empty() {
-            if state.closed {
+        while state.queued.is_empty() {
+            if state.is_closed {
                 return None;
             }
-            state.asleep = true;
+            state.is_asleep = true;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if !state.closed {
+        if !state.is_closed {
             drop(state);
-            thread::sleep(GATHERING);
+            thread::sleep(FLUSH_INTERVAL);
             state = self.state();
         }
         written.clear();
-        if written.capacity() > KEPT {
+        if written.capacity() > MAX_KEPT_CAPACITY {
             written = Vec::new();
         }
-        Some(mem::replace(&mut state.waiting, written))
+        Some(mem::replace(&mut state.queued, written))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is a buffer of whole lines and a few flags: none is left half-changed by a panic.
+        // The state is a buffer of complete lines and a few flags, so a panic cannot leave it inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread that writes. Dropping it writes what is left, within a second.
+/// The thread that writes. Dropping this waits until the queue is written, at most [`SHUTDOWN_TIMEOUT`].
 #[derive(Debug)]
 pub struct Writer(Arc<LineQueue>);
 
 impl Writer {
-    /// Begins to write lines to an output.
+    /// Starts the thread, which writes the lines of the queue to `output`.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(lines: Arc<LineQueue>, mut output: impl io::Write + Send + 'static) -> io::Result<Self> {
-        let taken = Arc::clone(&lines);
+        let queue = Arc::clone(&lines);
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             let mut batch = Vec::new();
-            while let Some(next) = taken.next(batch) {
+            while let Some(next) = queue.next(batch) {
                 batch = next;
                 if output.write_all(&batch).and_then(|()| output.flush()).is_err() {
                     let lost = batch.iter().filter(|byte| **byte == b'\n').count();
-                    taken.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+                    queue.dropped.fetch_add(lost as u64, Ordering::Relaxed);
                 }
             }
-            taken.state().ended = true;
-            taken.ended.notify_all();
+            queue.state().has_ended = true;
+            queue.ended.notify_all();
         })?;
         Ok(Self(lines))
     }
@@ -119,10 +119,10 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.closed = true;
+        state.is_closed = true;
         self.0.work.notify_one();
-        // An output that does not take what is left ends with the process.
-        let _ = self.0.ended.wait_timeout_while(state, PATIENCE, |state| !state.ended);
+        // What a blocked output has not accepted by then is lost with the process.
+        let _ = self.0.ended.wait_timeout_while(state, SHUTDOWN_TIMEOUT, |state| !state.has_ended);
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing until it is told to.
+    /// An output that blocks until the test lets one write through.
     struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Gate {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_in_order_and_none_is_left_at_the_end() {
+    fn all_lines_are_written_in_order_by_the_time_the_writer_is_dropped() {
         let (lines, written) = (Arc::new(LineQueue::default()), Arc::new(Mutex::new(Vec::new())));
         let (open, gate) = mpsc::channel();
         let writer = Writer::start(Arc::clone(&lines), Gate(gate, Arc::clone(&written))).unwrap();
@@ -161,16 +161,16 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_takes_nothing_holds_nobody_and_what_is_lost_is_counted() {
+    fn a_blocked_output_does_not_block_senders_and_lost_lines_are_counted() {
         let (lines, written) = (Arc::new(LineQueue::default()), Arc::new(Mutex::new(Vec::new())));
         let (open, gate) = mpsc::channel();
         let writer = Writer::start(Arc::clone(&lines), Gate(gate, written)).unwrap();
         let line = [&[b'x'; 1023][..], b"\n"].concat();
-        let sent = 3 * MOST / line.len();
+        let sent = 3 * MAX_QUEUED_BYTES / line.len();
         (0..sent).for_each(|_| lines.push(&line));
         let dropped = lines.dropped();
-        assert!(dropped >= (MOST / line.len()) as u64, "{dropped} of {sent}");
-        drop(open); // from here on the output fails
+        assert!(dropped >= (MAX_QUEUED_BYTES / line.len()) as u64, "{dropped} of {sent}");
+        drop(open); // from now on the output fails
         drop(writer);
         assert_eq!(lines.dropped(), sent as u64);
     }

@@ -1,6 +1,6 @@
-//! The time stamp of a line: RFC 3339 with microseconds, UTC.
+//! The timestamp of a log line: RFC 3339 with microseconds, UTC.
 //!
-//! Policy: the text of a second is made once a second and thread, not once a line.
+//! Policy: date and second are formatted once per second on each thread, not for every line.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 /// `2026-01-31T08:30:00`
 type Second = [u8; 19];
 
-/// Appends the time as it is now.
+/// Appends the current time.
 pub fn append_now(line: &mut Vec<u8>) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     append(line, since.as_secs(), since.subsec_micros());
@@ -18,8 +18,8 @@ pub fn append_now(line: &mut Vec<u8>) {
 
 fn append(line: &mut Vec<u8>, second: u64, micros: u32) {
     thread_local!(static LAST: Cell<(u64, Second)> = const { Cell::new((u64::MAX, [b'0'; 19])) });
-    let (known, mut text) = LAST.get();
-    if known != second {
+    let (last, mut text) = LAST.get();
+    if last != second {
         text = write(second);
         LAST.set((second, text));
     }
@@ -29,9 +29,10 @@ fn append(line: &mut Vec<u8>, second: u64, micros: u32) {
 }
 
 fn write(second: u64) -> Second {
-    let moment = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or_default();
+    let timestamp =
+        i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or_default();
     let mut text = [b'0'; 19];
-    let whole = format!("{moment:.0}");
+    let whole = format!("{timestamp:.0}");
     // Years have four digits up to the end of jiff's range.
     if let Some(begin) = whole.as_bytes().first_chunk() {
         text = *begin;
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_text_of_the_moment() {
+    fn the_text_parses_back_to_the_time() {
         for (second, micros) in [(0, 0), (1_769_848_200, 123_456), (1_769_848_200, 7), (1_769_848_201, 999_999)] {
             let mut line = Vec::new();
             append(&mut line, second, micros);
