@@ -1,4 +1,4 @@
-//! What a person at a terminal sees when the appliance is ready. A log has the same in one line of its own.
+//! The text that is printed on a terminal when the appliance is ready. The log has a line with these values.
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use super::output;
 use crate::appliance::Ready;
 
-/// Prints the banner where a person sees it.
+/// Prints the banner if standard output is a terminal.
 pub fn show(ready: &Ready) {
     if io::stdout().is_terminal() {
-        // a terminal that went away is no reason to stop serving
+        // A terminal that has gone is not a reason to stop serving.
         output::print(&text(ready)).ok();
     }
 }
@@ -26,10 +26,10 @@ fn text(ready: &Ready) -> String {
         ("Redis", ready.redis.clone()),
     ];
     let rows: String = rows.iter().map(|(name, value)| format!("    {name:<12}{value}\n")).collect();
-    format!("\n  attendance-api {}\n\n{rows}\n  Ctrl-C stops it.\n\n", env!("CARGO_PKG_VERSION"))
+    format!("\n  attendance-api {}\n\n{rows}\n  Press Ctrl-C to stop.\n\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The address a browser on this machine can open.
+/// The URL that a browser on this machine can open.
 fn base_url(listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         format!("http://localhost:{}", listen.port())

@@ -1,10 +1,10 @@
-//! What the appliance starts itself as. Not for people, so not in the help.
+//! The commands with which the appliance starts itself as a child. They are not for users, so the help does not list them.
 
 use std::ffi::OsString;
 
 use clap::Args;
 
-use super::Error;
+use super::error::Error;
 use crate::appliance;
 
 /// The process that prepares itself and then becomes a supervised child.
@@ -14,7 +14,7 @@ pub struct Supervised {
     /// The appliance's process id; the child must not outlive it.
     #[arg(long)]
     pub parent: i32,
-    /// What the kernel sends the child when the appliance is gone.
+    /// The signal that the kernel sends the child when the appliance has ended.
     #[arg(long)]
     pub signal: String,
     /// The program and its arguments.
@@ -27,12 +27,12 @@ pub struct Supervised {
 #[command(hide = true)]
 pub struct MiniRedis {}
 
-/// The process in which pg-embed does its part.
+/// The process in which pg-embed runs.
 #[cfg(feature = "download")]
 #[derive(Debug, Args)]
 #[command(hide = true)]
 pub struct PgEmbed {
-    /// What to do, as `managed::pg_embed` words it.
+    /// The request, as `managed::pg_embed` encodes it.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
@@ -42,13 +42,13 @@ pub fn supervised(arguments: &Supervised) -> Result<(), Error> {
     Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
 }
 
-/// Serves mini-redis until its parent ends it.
+/// Serves mini-redis until the parent stops it.
 pub fn mini_redis() -> Result<(), Error> {
     Ok(appliance::mini_redis_child()?)
 }
 
-/// Does pg-embed's part and ends.
+/// Runs pg-embed once.
 #[cfg(feature = "download")]
 pub fn pg_embed(arguments: &PgEmbed) -> Result<(), Error> {
-    super::runtime::run_here(appliance::pg_embed_child(&arguments.words))
+    super::runtime::run_single_threaded(appliance::pg_embed_child(&arguments.words))
 }

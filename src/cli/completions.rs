@@ -1,13 +1,14 @@
 //! `attendance-api completions`
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{CommandLine, Error, help, output};
+use super::error::Error;
+use super::{help, output};
 
-/// Print the completions of a shell
+/// Print completions for a shell
 ///
-/// The package installs those of bash, zsh and fish.
+/// The package installs those for bash, zsh and fish.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::COMPLETIONS)]
 pub struct Arguments {
@@ -15,9 +16,9 @@ pub struct Arguments {
     shell: Shell,
 }
 
-/// Prints the script.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+/// Prints the script that completes the command line of a program.
+pub fn run(arguments: &Arguments, mut program: Command) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "attendance-api", &mut script);
+    clap_complete::generate(arguments.shell, &mut program, "attendance-api", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }

@@ -2,13 +2,14 @@
 
 use clap::{Args, Subcommand};
 
+use super::error::Error;
 use super::flags;
 use super::serve;
-use super::{Error, help, output};
+use super::{help, output};
 use crate::appliance;
 use crate::config::{self, Config, ExternalPostgres, Loaded, PostgresService, RedisService};
 
-/// Check, show or explain the configuration
+/// Check or show the configuration, or print a template of it
 #[derive(Debug, Args)]
 #[command(after_long_help = help::CONFIG)]
 pub struct Arguments {
@@ -18,18 +19,18 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge the configuration without starting anything; every problem is told at once
+    /// Check the configuration without starting anything; all problems are reported at once
     #[command(after_long_help = help::CONFIG)]
     Check(serve::Arguments),
     /// Print every key with its value and where it came from; passwords are masked
     #[command(after_long_help = help::CONFIG)]
     Show(serve::Arguments),
-    /// Print a configuration file that explains every key, each commented out
+    /// Print a configuration file that explains every key; each is commented out
     #[command(after_long_help = help::CONFIG)]
     Template,
 }
 
-/// Checks, shows or explains the configuration.
+/// Checks or shows the configuration, or prints the template.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     match &arguments.command {
         Command::Check(serve) => check(&flags::load(&serve.flags())?),
@@ -39,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
 }
 
 fn check(loaded: &Loaded) -> Result<(), Error> {
-    loaded.warnings().iter().for_each(|warning| output::warn(warning));
+    loaded.warnings().iter().for_each(|warning| output::print_warning(warning));
     let config = &loaded.config;
     let file = loaded.file.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
     let rows = [

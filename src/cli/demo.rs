@@ -1,20 +1,21 @@
 //! `attendance-api demo`
 //!
-//! Policy: a demonstration touches nothing that stays. It reads no configuration file and no environment, so it
-//! never writes its sample records into a database that somebody uses; its directory goes when it ends.
+//! Policy: a demonstration changes nothing outside of its own temporary directory, which is removed at the end. It reads no
+//! configuration file and no environment variables, so it never writes its sample records into a database that is in use.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Error, banner, help, output, runtime, seed};
+use super::error::Error;
+use super::{banner, help, output, runtime, seed};
 use crate::appliance::{self, Options};
 use crate::config::{self, Config, Environment, Flags};
 
-/// Serve a throw-away database with sample records
+/// Serve a temporary database with sample records
 ///
-/// Starts the appliance in a temporary directory, with a month of attendance records of 50 employees in it. Ctrl-C
-/// ends it and removes everything. No configuration file and no environment variable is read.
+/// Starts the appliance in a temporary directory with a month of attendance records of 50 employees. Ctrl-C stops it and removes
+/// everything. No configuration file and no environment variable is read.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DEMO)]
 pub struct Arguments {
@@ -26,12 +27,12 @@ pub struct Arguments {
     set: Vec<String>,
 }
 
-/// Serves the demonstration until told to stop.
+/// Serves the demonstration until a signal stops it.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let directory = Directory::make()?;
+    let directory = Directory::create()?;
     let config = configuration(arguments, &directory.path)?;
     let outcome = serve(config);
-    // the error of the demonstration says more than that of the cleaning up
+    // An error of the demonstration says more than one of the cleanup.
     outcome.and(directory.remove())
 }
 
@@ -52,17 +53,17 @@ fn serve(config: Config) -> Result<(), Error> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let options =
         Options { config_file: None, user, reload: None, seed_records: seed::records(today), on_ready: banner::show };
-    runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
+    runtime::run_multi_threaded(runtime::worker_threads(&config), appliance::run(config, options))
 }
 
-/// A directory that is gone when the demonstration is.
+/// A directory that is removed when the demonstration ends.
 struct Directory {
     path: PathBuf,
     removed: bool,
 }
 
 impl Directory {
-    fn make() -> Result<Self, Error> {
+    fn create() -> Result<Self, Error> {
         let parent = std::env::temp_dir();
         let made = nix::unistd::mkdtemp(&parent.join("attendance-api-demo-XXXXXX"));
         let path = made.map_err(|error| Error::DemoDirectory { path: parent, source: error.into() })?;
@@ -76,10 +77,10 @@ impl Directory {
 }
 
 impl Drop for Directory {
-    /// The way out of a demonstration that failed: that error is already on its way to the person.
+    /// Cleans up after a demonstration that failed. Its error is reported anyway, so an error of the cleanup is only a warning.
     fn drop(&mut self) {
         if !self.removed && std::fs::remove_dir_all(&self.path).is_err() {
-            output::warn(&format!("{} is left behind; remove it by hand", self.path.display()));
+            output::print_warning(&format!("{} could not be removed; remove it yourself", self.path.display()));
         }
     }
 }
@@ -89,21 +90,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_is_private_and_goes() {
+    fn the_directory_is_private_and_is_removed() {
         use std::os::unix::fs::PermissionsExt;
-        let directory = Directory::make().unwrap();
+        let directory = Directory::create().unwrap();
         let path = directory.path.clone();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         directory.remove().unwrap();
         assert!(!path.exists());
-        let path = Directory::make().unwrap().path.clone();
+        let path = Directory::create().unwrap().path.clone();
         assert!(!path.exists());
     }
 
     #[test]
-    fn services_outside_are_refused() {
+    fn external_services_are_rejected() {
         let arguments = Arguments { listen: "127.0.0.1:0".to_owned(), set: vec!["postgres.host=db".to_owned()] };
         let error = configuration(&arguments, Path::new("/tmp/demo")).unwrap_err();
-        assert!(error.to_string().contains("postgres.host names a service outside"), "{error}");
+        assert!(error.to_string().contains("postgres.host names an external service"), "{error}");
     }
 }

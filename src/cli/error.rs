@@ -1,20 +1,21 @@
-//! How a command can fail, and the exit status that says so.
+//! The errors of commands, and the exit status of each.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::{healthcheck, migrate};
+use super::migrate::error as migrate;
+use super::probe;
 use crate::appliance;
 use crate::config;
 
-/// Error of any kind that has no status of its own.
+/// Any error that has no status of its own.
 const FAILED: u8 = 1;
-/// The database is a newer version's, as sysexits.h numbers data that cannot be used: no restart mends it.
+/// A newer version has migrated the database (sysexits.h: data error). A restart does not help.
 const NEWER_DATABASE: u8 = 65;
-/// The address cannot be listened on, as sysexits.h numbers a service that is unavailable: trying again every moment would only
-/// push the reason out of sight.
+/// The address cannot be listened on (sysexits.h: service unavailable). Frequent restarts would only hide the reason among their
+/// log lines.
 const NO_ADDRESS: u8 = 69;
-/// A wrong configuration, as sysexits.h numbers it.
+/// The configuration is wrong (sysexits.h: configuration error).
 const CONFIGURATION: u8 = 78;
 
 /// Why a command did not succeed.
@@ -26,22 +27,22 @@ pub enum Error {
     /// `config check`: the configuration is well-formed, but its PostgreSQL cannot be used.
     #[error("the PostgreSQL of this configuration cannot be used")]
     Postgres(#[source] appliance::Error),
-    /// The appliance could not start, or ended by an error.
+    /// The appliance could not start, or ended with an error.
     #[error(transparent)]
     Appliance(#[from] appliance::Error),
     /// A `migrate` command failed.
     #[error(transparent)]
     Migrate(#[from] migrate::Error),
-    /// The health check did not find a healthy appliance.
+    /// The appliance is not known to be healthy.
     #[error(transparent)]
-    Unhealthy(#[from] healthcheck::Error),
-    /// The operating system gives no threads.
+    Unhealthy(#[from] probe::Error),
+    /// The operating system could not start threads.
     #[error("cannot start the worker threads; is the limit of processes or memory reached?")]
     Runtime(#[source] io::Error),
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
-    /// A page cannot be written.
+    /// A man page cannot be written.
     #[error("cannot write {}; name an existing directory that can be written", .path.display())]
     Write {
         /// Where to.
@@ -49,16 +50,16 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// The directory of a demonstration cannot be made.
-    #[error("cannot make a directory for the demonstration in {}; set TMPDIR to a directory that can be written", .path.display())]
+    /// The directory of a demonstration cannot be created.
+    #[error("cannot create a directory for the demonstration in {}; set TMPDIR to a directory that can be written", .path.display())]
     DemoDirectory {
-        /// Where it was to be.
+        /// Where it was to be created.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
     },
-    /// The directory of a demonstration is left behind.
-    #[error("cannot remove the demonstration's directory {}; remove it by hand", .path.display())]
+    /// The directory of a demonstration cannot be removed.
+    #[error("cannot remove the directory of the demonstration, {}; remove it yourself", .path.display())]
     DemoLeftover {
         /// The directory.
         path: PathBuf,

@@ -1,19 +1,19 @@
-//! The flags that have a say in the configuration.
+//! The flags that set keys of the configuration.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Error;
+use super::error::Error;
 use crate::config::{self, Environment, Flags, Loaded};
 
-/// Flags every command that reads the configuration takes.
+/// The flags of every command that reads the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigFlags {
-    /// Read this configuration file instead of the one found by itself
+    /// Read this configuration file instead of the default one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keep the data here [default: /var/lib/attendance-api for root, else ~/.local/share/attendance-api]
+    /// Data directory [default: /var/lib/attendance-api for root, else ~/.local/share/attendance-api]
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<String>,
     /// Set one key of the configuration, for example log.level=debug; may be repeated
@@ -22,12 +22,12 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
-    /// The flags as the configuration takes them.
+    /// The flags in the form that the configuration expects.
     pub fn flags(&self) -> Flags {
         Flags { config: self.config.clone(), listen: None, data_dir: self.data_dir.clone(), set: self.set.clone() }
     }
 
-    /// Loads the configuration these flags lead to.
+    /// Loads the configuration with these flags.
     ///
     /// # Errors
     /// Every problem of the configuration.

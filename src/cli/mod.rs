@@ -1,7 +1,7 @@
-//! The command line: what can be asked of the appliance, one file a subcommand.
+//! The command line: one file per subcommand.
 //!
-//! Policy: a subcommand is thin; it loads the configuration, calls what does the work and prints the answer. All of
-//! them end in one place, which maps the outcome to the exit status.
+//! Policy: a subcommand is thin: it loads the configuration, calls the layer that does the work, and prints the result. One function
+//! maps the results of all to exit statuses.
 
 mod banner;
 mod children;
@@ -16,6 +16,7 @@ mod man;
 mod migrate;
 mod openapi;
 mod output;
+mod probe;
 mod runtime;
 mod seed;
 mod serve;
@@ -24,23 +25,23 @@ mod version;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use error::Error;
 
-/// Bad usage, as sysexits.h numbers it.
+/// Wrong usage of the command line, as in sysexits.h.
 const USAGE: u8 = 64;
 
 /// An attendance REST API that brings its own PostgreSQL and its own Redis.
 ///
-/// Without a command it serves, with nothing configured: `attendance-api` is `attendance-api serve`.
+/// Without a command it serves: `attendance-api` is `attendance-api serve`. Nothing has to be configured.
 #[derive(Debug, Parser)]
 #[command(
     name = "attendance-api",
     version,
     max_term_width = 110,
     args_conflicts_with_subcommands = true,
-    after_help = "attendance-api COMMAND --help tells more about a command.",
+    after_help = "`attendance-api COMMAND --help` explains a command.",
     after_long_help = help::MAIN
 )]
 pub struct CommandLine {
@@ -50,7 +51,7 @@ pub struct CommandLine {
     command: Option<Command>,
 }
 
-/// What to do.
+/// The subcommands. The last ones are hidden: with them the appliance starts itself as a child.
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
@@ -71,10 +72,10 @@ enum Command {
 /// Parses the command line.
 ///
 /// # Errors
-/// What was to be printed (help, version or what is wrong) has been printed; the status to exit with.
+/// The exit status. The text (help, version or what is wrong) has been printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, ExitCode> {
     CommandLine::try_parse_from(arguments).map_err(|error| {
-        // when nobody reads our output there is nobody to tell that
+        // An error of standard output or standard error cannot be reported anywhere.
         error.print().ok();
         if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
     })
@@ -83,7 +84,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
 /// Runs what the command line says.
 ///
 /// # Errors
-/// Why it did not succeed; [`exit_status`] tells it to the person.
+/// Why it failed; [`exit_status`] prints it.
 pub fn run(line: CommandLine) -> Result<(), Error> {
     match line.command.unwrap_or(Command::Serve(line.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
@@ -93,8 +94,8 @@ pub fn run(line: CommandLine) -> Result<(), Error> {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Version(_) => version::run(),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
+        Command::Man(arguments) => man::run(&arguments, CommandLine::command()),
         Command::SupervisedChild(arguments) => children::supervised(&arguments),
         Command::MiniRedisChild(_) => children::mini_redis(),
         #[cfg(feature = "download")]
@@ -102,7 +103,7 @@ pub fn run(line: CommandLine) -> Result<(), Error> {
     }
 }
 
-/// Tells an error on standard error and gives the status to exit with.
+/// Prints an error to standard error, and returns the exit status.
 pub fn exit_status(outcome: Result<(), Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,8 +116,6 @@ pub fn exit_status(outcome: Result<(), Error>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parsed(words: &[&str]) -> CommandLine {
@@ -125,19 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_definition_of_the_command_line_is_valid() {
         CommandLine::command().debug_assert();
     }
 
     #[test]
-    fn no_command_is_serve() {
+    fn without_a_command_the_command_is_serve() {
         assert!(parsed(&[]).command.is_none());
         assert_eq!(parsed(&["--listen", "127.0.0.1:0"]).serve.flags().listen.as_deref(), Some("127.0.0.1:0"));
         assert!(matches!(parsed(&["serve", "--set", "log.level=debug"]).command, Some(Command::Serve(_))));
     }
 
     #[test]
-    fn a_child_gets_its_words_as_they_are() {
+    fn the_arguments_of_a_child_are_passed_on_unchanged() {
         let words = ["--parent", "1", "--signal", "SIGINT", "--", "/bin/sh", "-c", "exit", "--help"];
         let line = parsed(&[&["supervised-child"][..], &words].concat());
         let Some(Command::SupervisedChild(child)) = line.command else { panic!("{line:?}") };
@@ -149,9 +148,23 @@ mod tests {
     fn every_command_has_a_help_page() {
         for command in CommandLine::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
             let help = command.render_long_help().to_string();
-            for part in ["Usage:", "Examples:", "Exit status:"] {
+            for part in ["Usage:", "Examples:", "`attendance-api --help`"] {
                 assert!(help.contains(part), "{} lacks {part}\n{help}", command.get_name());
             }
+        }
+        let help = CommandLine::command().render_long_help().to_string();
+        for part in ["Usage:", "Examples:", "Files:", "Environment:", "Signals:", "Exit status:"] {
+            assert!(help.contains(part), "{part}\n{help}");
+        }
+    }
+
+    #[test]
+    fn no_line_below_the_options_is_too_long_for_a_terminal_of_80_columns() {
+        let mut program = CommandLine::command();
+        program.build();
+        let pages = program.get_subcommands().chain([&program]).filter_map(clap::Command::get_after_long_help);
+        for page in pages.map(ToString::to_string) {
+            assert!(page.lines().all(|line| line.chars().count() <= 76), "{page}");
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use super::{Error, help, output};
+use super::error::Error;
+use super::{help, output};
 use crate::appliance;
 
 /// Print the OpenAPI document of the API
 ///
-/// The same document that a running appliance serves at /openapi.json; for client generators and diffs.
+/// A running appliance serves this document at /openapi.json. Use it for client generators and diffs.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::OPENAPI)]
 pub struct Arguments {}

@@ -1,17 +1,17 @@
-//! What a command writes for the person in front of it.
+//! What a command prints for its user.
 //!
-//! Policy: a reader that went away (`attendance-api config show | head`) is no error and never a panic. Where standard error
-//! goes to the journal, an error is one line like those of the log, so that the journal has one form and `-p err` finds it.
+//! Policy: a reader that has gone (`attendance-api config show | head`) is not an error and never a panic. If standard error goes to
+//! the journal, an error is one line in the form of the log, so that the journal has one form and `-p err` finds it.
 
 use std::io::{self, Write};
 
-use super::Error;
+use super::error::Error;
 use crate::telemetry::log;
 
-/// Writes an answer to standard output.
+/// Prints the result of a command to standard output.
 ///
 /// # Errors
-/// When it cannot be written for another reason than that nobody reads it.
+/// If it cannot be written. A reader that has closed the pipe is not an error.
 pub fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -20,11 +20,11 @@ pub fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Writes an error to standard error, its causes below it, one line each.
+/// Prints an error to standard error, with its causes below it, one line each.
 pub fn print_error(error: &Error) {
     let mut stderr = io::stderr().lock();
     if let Error::Migrate(error) = error {
-        // Liquibase's layout: scripts look for it, and the message has lines of its own.
+        // Liquibase's layout, because scripts look for it; the message may have several lines.
         writeln!(stderr, "\nUnexpected error running Liquibase: {error}\n").ok();
         return;
     }
@@ -37,22 +37,22 @@ pub fn print_error(error: &Error) {
         return;
     }
     for line in lines {
-        // standard error is the last place to tell anything; when it is closed there is none
+        // An error of standard error itself cannot be reported anywhere.
         writeln!(stderr, "attendance-api: {line}").ok();
     }
 }
 
-/// Writes a line to standard error as it is.
-pub fn note(line: &str) {
+/// Prints a line to standard error.
+pub fn print_message(line: &str) {
     writeln!(io::stderr().lock(), "{line}").ok();
 }
 
-/// Writes a remark to standard error.
-pub fn warn(text: &str) {
+/// Prints a warning to standard error.
+pub fn print_warning(text: &str) {
     writeln!(io::stderr().lock(), "attendance-api: warning: {text}").ok();
 }
 
-/// A message and its causes. A cause that only repeats what stands above it is left out.
+/// A message and its causes. A cause whose text is part of an earlier line is left out.
 fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     let mut lines = vec![one_line(error)];
     let mut cause = error.source();
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn each_cause_is_printed_once() {
         let error = Error::Runtime(io::Error::other("no threads\n left"));
         let lines = chain(&error);
         assert_eq!(lines.len(), 2);

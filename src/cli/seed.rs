@@ -1,4 +1,4 @@
-//! Sample records for the demonstration: the same every day, but for the dates.
+//! Sample records for the demonstration. Apart from the dates, they are the same on every day.
 
 use jiff::civil::{Date, Weekday};
 
@@ -36,7 +36,7 @@ fn working_days(today: Date) -> Vec<Date> {
 }
 
 fn record(employee: usize, day: usize, date: String) -> SeedRecord {
-    // each decade of employees goes through the first names once, shifted by one last name
+    // Each group of ten employees has every first name once, and its last names are shifted by one.
     let first = FIRST_NAMES[employee % 10];
     let last = LAST_NAMES[(employee % 10 + employee / 10) % 10];
     SeedRecord {
@@ -47,7 +47,7 @@ fn record(employee: usize, day: usize, date: String) -> SeedRecord {
     }
 }
 
-/// Most are present most of the time; who is not changes from day to day.
+/// Present in most cases; the employees with another status change from day to day.
 fn status(employee: usize, day: usize) -> &'static str {
     match (employee * 37 + day * 61) % 100 {
         0..=3 => "Absent",
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_of_fifty_employees() {
+    fn there_is_a_record_of_each_of_50_employees_on_each_working_day_of_a_month() {
         let records = records(jiff::civil::date(2026, 11, 22));
         assert_eq!(records.len(), 1100);
         assert_eq!((records[0].date.as_str(), records[1099].date.as_str()), ("2026-10-22", "2026-11-20"));

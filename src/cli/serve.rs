@@ -2,15 +2,16 @@
 
 use clap::Args;
 
+use super::error::Error;
 use super::flags::{self, ConfigFlags};
-use super::{Error, banner, help, runtime};
+use super::{banner, help, runtime};
 use crate::appliance::{self, Options, Reloadable};
 use crate::config::Flags;
 
-/// Serve the API until told to stop
+/// Serve the API
 ///
-/// Starts PostgreSQL and Redis (or connects to those the configuration names), brings the schema up to date, and
-/// serves. SIGTERM or Ctrl-C stops it: requests in flight are finished first; a second signal stops at once.
+/// Starts PostgreSQL and Redis (or connects to those that the configuration names), brings the schema up to date, and serves.
+/// SIGTERM or Ctrl-C stops it: requests in flight are finished first; a second signal stops at once.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = help::SERVE)]
 pub struct Arguments {
@@ -22,13 +23,13 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The flags as the configuration takes them.
+    /// The flags in the form that the configuration expects.
     pub fn flags(&self) -> Flags {
         Flags { listen: self.listen.clone(), ..self.config.flags() }
     }
 }
 
-/// Serves until told to stop.
+/// Serves until a signal stops it.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let flags = arguments.flags();
     let loaded = flags::load(&flags)?;
@@ -36,5 +37,5 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let user = appliance::drop_privileges(&config)?;
     let reload = Some(Reloadable::new(flags, loaded));
     let options = Options { config_file, user, reload, seed_records: Vec::new(), on_ready: banner::show };
-    runtime::run_on(runtime::for_requests(&config), appliance::run(config, options))
+    runtime::run_multi_threaded(runtime::worker_threads(&config), appliance::run(config, options))
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::{Error, help, output};
+use super::error::Error;
+use super::{help, output};
 use crate::appliance;
 
-/// Print the version, and that of the embedded PostgreSQL
+/// Print the versions of the program and of the embedded PostgreSQL
 #[derive(Debug, Args)]
 #[command(after_long_help = help::VERSION)]
 pub struct Arguments {}

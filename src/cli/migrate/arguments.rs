@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-/// Options that any command takes, before or behind its name.
+/// Options of every command, before or after its name.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The database: jdbc:postgresql://HOST:PORT/NAME or postgres://HOST:PORT/NAME [default: the appliance's own]
@@ -11,10 +11,10 @@ pub struct Common {
     /// The role to log in as
     #[arg(long, global = true, value_name = "NAME")]
     pub username: Option<String>,
-    /// Its password; better given in $LIQUIBASE_COMMAND_PASSWORD or the defaults file, which others cannot see
+    /// Its password; $LIQUIBASE_COMMAND_PASSWORD or the defaults file are safer, because other users can see command lines
     #[arg(long, global = true, value_name = "TEXT", hide_env_values = true)]
     pub password: Option<String>,
-    /// The changelog, below the search path [default: the one built in]
+    /// The changelog, below the search path [default: the built-in one]
     #[arg(long, global = true, value_name = "FILE", aliases = ["changelogFile", "changeLogFile"])]
     pub changelog_file: Option<String>,
     /// The directories that changelogs are in, separated by commas [default: the current directory]
@@ -26,25 +26,25 @@ pub struct Common {
     /// An expression over labels
     #[arg(long, global = true, value_name = "EXPRESSION", aliases = ["labelFilter", "labels"])]
     pub label_filter: Option<String>,
-    /// A Java properties file with values for these options [default: ./liquibase.properties, where it exists]
+    /// A Java properties file with values for these options [default: ./liquibase.properties, if it exists]
     #[arg(long, global = true, value_name = "FILE", aliases = ["defaultsFile", "driver-properties-file"])]
     pub defaults_file: Option<String>,
-    /// Write what would go to standard output to this file
+    /// Write the result to this file instead of standard output
     #[arg(long, global = true, value_name = "FILE", alias = "outputFile")]
     pub output_file: Option<String>,
-    /// How much is told on standard error: off, severe, warning, info, fine
+    /// How much is logged to standard error: off, severe, warning, info, fine
     #[arg(long, global = true, value_name = "LEVEL", alias = "logLevel")]
     pub log_level: Option<String>,
-    /// How long to wait for another migration [default: 5]
+    /// How long to wait for another migration to finish [default: 5]
     #[arg(long = "changelog-lock-wait-time-in-minutes", global = true, value_name = "MINUTES")]
     pub lock_wait: Option<String>,
     /// A value for ${NAME} in changelogs; may be repeated
     #[arg(short = 'D', global = true, value_name = "NAME=VALUE")]
     pub define: Vec<String>,
-    /// Read this configuration file instead of the one found by itself (without --url)
+    /// Read this configuration file instead of the default one (without --url)
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<std::path::PathBuf>,
-    /// Where the appliance keeps its data (without --url)
+    /// The data directory of the appliance (without --url)
     #[arg(long, global = true, value_name = "DIRECTORY")]
     pub data_dir: Option<String>,
     /// Set one key of the configuration (without --url); may be repeated
@@ -52,61 +52,61 @@ pub struct Common {
     pub set: Vec<String>,
 }
 
-/// Which tag.
+/// The option of commands that need a tag.
 #[derive(Debug, Args)]
 pub struct TagOption {
     /// The tag
     #[arg(long, required_unless_present = "bare_tag")]
     tag: Option<String>,
-    /// The same without its name, as Liquibase takes it too
+    /// The value without the name of the option, which Liquibase accepts too
     #[arg(value_name = "TAG", hide = true, conflicts_with = "tag")]
     bare_tag: Option<String>,
 }
 
 impl TagOption {
-    /// What was given in either way; the parser demands one of them.
+    /// The value in either form; the parser requires one of them.
     pub fn tag(&self) -> &str {
         self.tag.as_deref().or(self.bare_tag.as_deref()).unwrap_or_default()
     }
 }
 
-/// How many.
+/// The option of commands that need a number of changesets.
 #[derive(Debug, Args)]
 pub struct CountOption {
     /// How many changesets
     #[arg(long, required_unless_present = "bare_count")]
     count: Option<usize>,
-    /// The same without its name, as Liquibase takes it too
+    /// The value without the name of the option, which Liquibase accepts too
     #[arg(value_name = "COUNT", hide = true, conflicts_with = "count")]
     bare_count: Option<usize>,
 }
 
 impl CountOption {
-    /// What was given in either way; the parser demands one of them.
+    /// The value in either form; the parser requires one of them.
     pub fn count(&self) -> usize {
         self.count.or(self.bare_count).unwrap_or_default()
     }
 }
 
-/// Since when.
+/// The option of commands that need a date.
 #[derive(Debug, Args)]
 pub struct DateOption {
-    /// A moment: 2026-01-31, "2026-01-31 10:00:00" or 2026-01-31T10:00:00
+    /// A date or time: 2026-01-31, "2026-01-31 10:00:00" or 2026-01-31T10:00:00
     #[arg(long, required_unless_present = "bare_date")]
     date: Option<String>,
-    /// The same without its name, as Liquibase takes it too
+    /// The value without the name of the option, which Liquibase accepts too
     #[arg(value_name = "DATE", hide = true, conflicts_with = "date")]
     bare_date: Option<String>,
 }
 
 impl DateOption {
-    /// What was given in either way; the parser demands one of them.
+    /// The value in either form; the parser requires one of them.
     pub fn date(&self) -> &str {
         self.date.as_deref().or(self.bare_date.as_deref()).unwrap_or_default()
     }
 }
 
-/// Whether to list.
+/// The option of commands that can list changesets.
 #[derive(Debug, Args)]
 pub struct VerboseOption {
     /// List the changesets
@@ -114,7 +114,7 @@ pub struct VerboseOption {
     pub verbose: bool,
 }
 
-/// Which changeset.
+/// The options that identify a changeset.
 #[derive(Debug, Args)]
 pub struct ChangeSetOption {
     /// The changeset, as FILE::ID::AUTHOR
@@ -131,29 +131,29 @@ pub struct ChangeSetOption {
     pub changeset_author: Option<String>,
 }
 
-/// Whether to go ahead.
+/// The options of commands that destroy data.
 #[derive(Debug, Args)]
 pub struct ForceOption {
-    /// Do not ask
+    /// Drop without asking
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub force: bool,
-    /// Refuse without --force
+    /// Fail without --force
     #[arg(long, alias = "requireForce", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub require_force: bool,
 }
 
-/// Who is to be the author.
+/// The options of `generate-changelog`.
 #[derive(Debug, Args)]
 pub struct AuthorOption {
     /// The author of the changesets [default: the role, then "(generated)"]
     #[arg(long)]
     pub author: Option<String>,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long, alias = "overwriteOutputFile", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub overwrite_output_file: bool,
 }
 
-/// What to do.
+/// The commands of Liquibase.
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
 pub enum Command {
@@ -161,7 +161,7 @@ pub enum Command {
     Update,
     /// Show the SQL of update
     UpdateSql,
-    /// Run the next changesets, so many
+    /// Run the next COUNT changesets
     UpdateCount(CountOption),
     /// Show the SQL of update-count
     UpdateCountSql(CountOption),
@@ -169,21 +169,21 @@ pub enum Command {
     UpdateToTag(TagOption),
     /// Show the SQL of update-to-tag
     UpdateToTagSql(TagOption),
-    /// Update, roll back what that ran, and update again
+    /// Update, roll the new changesets back, and update again
     UpdateTestingRollback,
     /// Roll back everything that ran after a tag was set
     Rollback(TagOption),
     /// Show the SQL of rollback
     RollbackSql(TagOption),
-    /// Roll back the newest changesets, so many
+    /// Roll back the newest COUNT changesets
     RollbackCount(CountOption),
     /// Show the SQL of rollback-count
     RollbackCountSql(CountOption),
-    /// Roll back everything that ran later than a moment
+    /// Roll back everything that ran after a date or time
     RollbackToDate(DateOption),
     /// Show the SQL of rollback-to-date
     RollbackToDateSql(DateOption),
-    /// Tell how many changesets have not run yet; change nothing
+    /// Show how many changesets have not run yet; change nothing
     Status(VerboseOption),
     /// List the changesets that have run
     History,
@@ -191,7 +191,7 @@ pub enum Command {
     Validate,
     /// Tag the newest changeset that has run
     Tag(TagOption),
-    /// Tell whether a tag is set
+    /// Show whether a tag is set
     TagExists(TagOption),
     /// Record all changesets as run without running them
     ChangelogSync,
@@ -205,24 +205,24 @@ pub enum Command {
     MarkNextChangesetRan,
     /// Show the SQL of mark-next-changeset-ran
     MarkNextChangesetRanSql,
-    /// Forget all checksums; the next update computes them anew
+    /// Clear all checksums; the next update computes them again
     ClearChecksums,
     /// Compute the checksum of a changeset
     CalculateChecksum(ChangeSetOption),
-    /// Tell how many changesets have run that the changelog does not have
+    /// Show how many changesets have run that the changelog does not contain
     UnexpectedChangesets(VerboseOption),
-    /// Tell who holds the migration lock
+    /// Show who holds the migration lock
     ListLocks,
-    /// Free the migration lock that a process which is gone has left
+    /// Release a migration lock that was left by a process that has ended
     ReleaseLocks,
     /// Drop every table, view and sequence of the schema; asks on a terminal
     DropAll(ForceOption),
-    /// Write a changelog that makes the schema as it is
+    /// Write a changelog that creates the current schema
     GenerateChangelog(AuthorOption),
 }
 
 impl Command {
-    /// Its name, as it is typed.
+    /// Its name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Update => "update",

@@ -1,11 +1,11 @@
-//! Why a `migrate` command did not succeed.
+//! The errors of `migrate` commands.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::{appliance, config, database};
 
-/// Why it did not.
+/// Why a `migrate` command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The defaults file cannot be read.
@@ -19,10 +19,10 @@ pub enum Error {
     /// `-D` without a value.
     #[error("-D{0} has no value; write -Dname=value")]
     Definition(String),
-    /// The time to wait cannot be understood.
-    #[error("'{0}' is no number of minutes; correct --changelog-lock-wait-time-in-minutes")]
+    /// The lock wait time is not a number.
+    #[error("'{0}' is not a number of minutes; correct --changelog-lock-wait-time-in-minutes")]
     LockWait(String),
-    /// The URL cannot be understood.
+    /// The URL is malformed.
     #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
     Url(#[source] config::UrlError),
     /// The `sslmode` of a JDBC URL is unknown.
@@ -30,12 +30,12 @@ pub enum Error {
         "the url cannot be used: its sslmode {0:?} is not known; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE"
     )]
     SslMode(String),
-    /// The moment cannot be understood.
-    #[error("'{0}' is no date; write 2026-01-31 or 2026-01-31T10:00:00")]
+    /// The date is malformed.
+    #[error("'{0}' is not a date; write 2026-01-31 or 2026-01-31T10:00:00")]
     Date(String),
-    /// The changeset cannot be understood.
+    /// The changeset is not identified.
     #[error(
-        "the changeset is not named; give --changeset-identifier=FILE::ID::AUTHOR, or --changeset-path, --changeset-id and --changeset-author"
+        "the changeset is not identified; give --changeset-identifier=FILE::ID::AUTHOR, or --changeset-path, --changeset-id and --changeset-author"
     )]
     ChangeSet,
     /// A file cannot be written.
@@ -46,16 +46,16 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// There is a file already.
+    /// The output file exists.
     #[error("{0} exists already; name another file, or add --overwrite-output-file")]
     Exists(String),
-    /// The person said no, or `--require-force` does.
-    #[error("nothing was dropped; add --force to drop everything without being asked")]
+    /// The user answered no, or `--require-force` was given without `--force`.
+    #[error("nothing was dropped; add --force to drop everything without a question")]
     NotDropped,
     /// The changelog cannot be read.
     #[error(transparent)]
     Load(#[from] liquibase_compat::LoadError),
-    /// Rolling back failed; the changeset has been named on the line before.
+    /// A rollback failed; the line before names the changeset.
     #[error(transparent)]
     Rollback(Box<liquibase_compat::RollbackError>),
     /// The command failed.

@@ -1,4 +1,4 @@
-//! `generate-changelog`: where the changelog goes.
+//! `generate-changelog`: the form and the destination of the changelog.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use liquibase_compat::{GeneratedFormat, generate_changelog};
 use tokio_postgres::Client;
 
 use super::arguments::AuthorOption;
-use super::commands::Console;
+use super::console::Console;
 use super::error::Error;
 use crate::cli::output;
 
-/// Writes a changelog that makes the schema as it is: to a file, whose ending names the format, or to standard output as XML.
+/// Writes a changelog that creates the current schema: to a file, whose extension determines the format, or to standard output as XML.
 ///
 /// # Errors
-/// When the schema cannot be read, or the file cannot be written.
+/// If the schema cannot be read, or the file cannot be written.
 pub async fn run(
     client: &mut Client,
     option: &AuthorOption,
@@ -36,6 +36,6 @@ pub async fn run(
         return Err(Error::Exists(file.to_owned()));
     }
     std::fs::write(file, text).map_err(|source| Error::File { path: file.into(), source })?;
-    output::note(&format!("Generated changelog written to {file}"));
+    output::print_message(&format!("Generated changelog written to {file}"));
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! `attendance-api migrate`: Liquibase's commands on any PostgreSQL, without Java.
 //!
-//! Policy: standard output is what Liquibase puts there, because scripts read it; all else goes to standard error. The database is
-//! the one of `--url`, else the appliance's own, which is started for it and stopped again where it does not run.
+//! Policy: standard output has what Liquibase prints there, because scripts read it; everything else goes to standard error. The
+//! database is the one of `--url`, else the appliance's own, which is started for the command if it does not run.
 
 mod arguments;
 mod commands;
-mod error;
+mod console;
+pub mod error;
 mod generate;
 mod settings;
 mod target;
@@ -16,23 +17,24 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::Error as CliError;
 use super::{help, output, runtime};
+use crate::appliance;
 use crate::config::{Config, Environment, Flags};
 use crate::database::Database;
 use crate::telemetry::format::Format;
 use crate::telemetry::log::Logging;
-use crate::{appliance, cli};
 use arguments::{Command, Common};
-use commands::{Console, Work};
+use commands::Invocation;
+use console::Console;
+use error::Error;
 use settings::Settings;
 
-pub use error::Error;
-
-/// Bring a database schema up to date, or see what is pending: the commands of Liquibase
+/// Update a database schema, or show what is pending: the commands of Liquibase
 ///
-/// Works on the database of --url with the changelog of --changelog-file, as the Liquibase CLI does; both may also stand in a
-/// liquibase.properties. Without a URL it is the appliance's own database: the external one the configuration names, or the
-/// one it brings along, which is started for it and stopped again. `serve` does the update by itself.
+/// Works on the database of --url with the changelog of --changelog-file, as the Liquibase CLI does; both can also be in a
+/// liquibase.properties. Without a URL it works on the appliance's own database: the external one that the configuration names, or
+/// the managed one, which is started for the command and stopped again. `serve` runs the update itself.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::MIGRATE)]
 pub struct Arguments {
@@ -42,70 +44,70 @@ pub struct Arguments {
     command: Command,
 }
 
-/// Does what the command says.
-pub fn run(arguments: &Arguments) -> Result<(), cli::Error> {
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), CliError> {
     let _logging = Logging::start_on_stderr(Format::Text, level(arguments.common.log_level.as_deref()))
         .map_err(appliance::Error::from)?;
-    let settings = Settings::gather(&arguments.common)?;
+    let settings = Settings::read(&arguments.common)?;
     let mut console = Console::default();
-    let done = match &settings.target {
-        Some(_) => on_target(arguments, &settings, &mut console),
-        None => on_own(arguments, &settings, &mut console),
+    let outcome = match &settings.target {
+        Some(_) => run_on_url(arguments, &settings, &mut console),
+        None => run_on_own_database(arguments, &settings, &mut console),
     };
     match &arguments.common.output_file {
         Some(path) if !console.output.is_empty() => write_file(Path::new(path), &console.output)?,
         _ => output::print(&console.output)?,
     }
-    done?;
-    output::note(&format!("Liquibase command '{}' was executed successfully.", arguments.command.name()));
+    outcome?;
+    output::print_message(&format!("Liquibase command '{}' was executed successfully.", arguments.command.name()));
     Ok(())
 }
 
 /// Works on the database of `--url`.
-fn on_target(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), cli::Error> {
+fn run_on_url(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), CliError> {
     let Some(target) = &settings.target else { return Ok(()) };
-    let chosen = match arguments.command.reads_changelog() {
-        true => Some(settings.choose(&crate::config::Migrations::default())?),
+    let changelog = match arguments.command.reads_changelog() {
+        true => Some(settings.load_changelog(&crate::config::Migrations::default())?),
         false => None,
     };
     let database = Database::external(&target.server).map_err(Error::from)?;
-    let work = Work {
+    let invocation = Invocation {
         command: &arguments.command,
-        chosen,
+        changelog,
         url: Some(target.url.clone()),
-        own: false,
-        patience: Duration::ZERO,
+        is_own_database: false,
+        connect_timeout: Duration::ZERO,
         lock_wait: settings.lock_wait,
-        generated: arguments.common.changelog_file.as_deref(),
+        generated_file: arguments.common.changelog_file.as_deref(),
     };
-    runtime::run_on(runtime::processors(), commands::execute(database, work, console))
+    runtime::run_multi_threaded(runtime::processor_count(), commands::execute(database, invocation, console))
 }
 
 /// Works on the appliance's own database.
-fn on_own(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), cli::Error> {
+fn run_on_own_database(arguments: &Arguments, settings: &Settings, console: &mut Console) -> Result<(), CliError> {
     let config = configuration(&arguments.common)?;
-    // Read while this process still is who was asked: the changelog may be readable to nobody else.
-    let chosen = match arguments.command.reads_changelog() {
-        true => Some(settings.choose(&config.migrations)?),
+    // Read before the privileges are dropped, because the unprivileged user may not be allowed to read the changelog.
+    let changelog = match arguments.command.reads_changelog() {
+        true => Some(settings.load_changelog(&config.migrations)?),
         false => None,
     };
     appliance::drop_privileges(&config)?;
-    let work = Work {
+    let invocation = Invocation {
         command: &arguments.command,
-        chosen,
+        changelog,
         url: None,
-        own: settings.changelog.is_none(),
-        patience: config.postgres.connect_timeout,
+        is_own_database: settings.changelog.is_none(),
+        connect_timeout: config.postgres.connect_timeout,
         lock_wait: settings.lock_wait,
-        generated: arguments.common.changelog_file.as_deref(),
+        generated_file: arguments.common.changelog_file.as_deref(),
     };
-    runtime::run_on(
-        runtime::processors(),
-        appliance::with_database(&config, async |database| commands::execute(database, work, console).await),
+    runtime::run_multi_threaded(
+        runtime::processor_count(),
+        appliance::with_database(&config, async |database| commands::execute(database, invocation, console).await),
     )
 }
 
-fn configuration(common: &Common) -> Result<Config, cli::Error> {
+fn configuration(common: &Common) -> Result<Config, CliError> {
     let flags = Flags {
         config: common.config.clone(),
         listen: None,
@@ -119,7 +121,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Liquibase's words for how much is told.
+/// The log level that Liquibase's word stands for.
 fn level(word: Option<&str>) -> tracing::Level {
     match word.map(str::to_ascii_lowercase).as_deref() {
         Some("off" | "severe") => tracing::Level::ERROR,

@@ -1,7 +1,7 @@
-//! Where a run's options come from: the command line, then the environment, then the defaults file.
+//! The options of a run: from the command line, else the environment, else the defaults file.
 //!
 //! Policy: names are those of Liquibase in all their spellings (`changelog-file`, `changelogFile`, `liquibase.command.changelogFile`,
-//! `LIQUIBASE_COMMAND_CHANGELOG_FILE`). What the defaults file says for other purposes (driver, classpath, logging) is passed over.
+//! `LIQUIBASE_COMMAND_CHANGELOG_FILE`). Other entries of the defaults file (driver, classpath, logging) are ignored.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,64 +14,64 @@ use super::target::Target;
 use crate::config::{Migrations, Secret};
 use crate::database::migrations::LoadedChangelog;
 
-/// The defaults file that is read where none is named.
+/// The defaults file that is read if none is named.
 const DEFAULTS_FILE: &str = "liquibase.properties";
 
 /// The options of a run.
 #[derive(Debug)]
 pub struct Settings {
-    /// The database; none is the appliance's own.
+    /// The database; `None` is the appliance's own.
     pub target: Option<Target>,
-    /// The changelog; none is the configured one, or the one built in.
+    /// The changelog; `None` is the configured one, or the built-in one.
     pub changelog: Option<String>,
-    /// The directories that changelogs are in.
+    /// The directories of changelogs.
     pub search_path: Vec<PathBuf>,
-    /// The contexts, where they are given.
+    /// The contexts, if they are arguments.
     pub contexts: Option<Vec<String>>,
-    /// The label filter, where it is given.
+    /// The label filter, if it is arguments.
     pub label_filter: Option<String>,
     /// Values for `${name}`.
     pub properties: Vec<(String, String)>,
-    /// How long to wait for another migration, where it is given.
+    /// How long to wait for another migration, if it is arguments.
     pub lock_wait: Option<Duration>,
 }
 
 impl Settings {
-    /// Gathers the options of this process.
+    /// Reads the options of this process.
     ///
     /// # Errors
-    /// When the defaults file cannot be read, or an option cannot be understood.
-    pub fn gather(given: &Common) -> Result<Self, Error> {
-        let file = Defaults::read(given)?;
+    /// If the defaults file cannot be read, or an option is malformed.
+    pub fn read(arguments: &Common) -> Result<Self, Error> {
+        let file = Defaults::read(arguments)?;
         let value = |flag: &Option<String>, names: &[&str]| {
             flag.clone().or_else(|| from_environment(names)).or_else(|| file.value(names))
         };
         let list =
             |text: &str| text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        let password = value(&given.password, &["password"]).map(Secret::new);
-        let target = value(&given.url, &["url"])
-            .map(|url| Target::parse(&url, value(&given.username, &["username"]), password))
+        let password = value(&arguments.password, &["password"]).map(Secret::new);
+        let target = value(&arguments.url, &["url"])
+            .map(|url| Target::parse(&url, value(&arguments.username, &["username"]), password))
             .transpose()?;
         let search_path: Vec<String> =
-            value(&given.search_path, &["search-path"]).map(|text| list(&text)).unwrap_or_default();
-        let mut properties = definitions(&given.define)?;
+            value(&arguments.search_path, &["search-path"]).map(|text| list(&text)).unwrap_or_default();
+        let mut properties = definitions(&arguments.define)?;
         properties.extend(file.parameters());
         Ok(Self {
             target,
-            changelog: value(&given.changelog_file, &["changelog-file"]),
+            changelog: value(&arguments.changelog_file, &["changelog-file"]),
             search_path: search_path.into_iter().map(PathBuf::from).collect(),
-            contexts: value(&given.contexts, &["contexts", "context-filter"]).map(|text| list(&text)),
-            label_filter: value(&given.label_filter, &["label-filter", "labels"]),
+            contexts: value(&arguments.contexts, &["contexts", "context-filter"]).map(|text| list(&text)),
+            label_filter: value(&arguments.label_filter, &["label-filter", "labels"]),
             properties,
-            lock_wait: lock_wait(value(&given.lock_wait, &["changelog-lock-wait-time-in-minutes"]))?,
+            lock_wait: lock_wait(value(&arguments.lock_wait, &["changelog-lock-wait-time-in-minutes"]))?,
         })
     }
 
-    /// Reads the changelog that these options name, else the one the configuration names, else the one built in.
+    /// Reads the changelog that these options name, else the one that the configuration names, else the built-in one.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn choose(&self, configured: &Migrations) -> Result<LoadedChangelog, Error> {
+    /// If it cannot be read.
+    pub fn load_changelog(&self, configured: &Migrations) -> Result<LoadedChangelog, Error> {
         let options = Options::default()
             .with_contexts(self.contexts.as_ref().unwrap_or(&configured.contexts))
             .with_label_filter(self.label_filter.as_ref().or(configured.labels.as_ref()).cloned().unwrap_or_default())
@@ -84,12 +84,12 @@ impl Settings {
 }
 
 /// `NAME=VALUE` of `-D`.
-fn definitions(given: &[String]) -> Result<Vec<(String, String)>, Error> {
+fn definitions(arguments: &[String]) -> Result<Vec<(String, String)>, Error> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err(Error::Definition(text.clone())),
     };
-    given.iter().map(pair).collect()
+    arguments.iter().map(pair).collect()
 }
 
 fn lock_wait(minutes: Option<String>) -> Result<Option<Duration>, Error> {
@@ -106,15 +106,15 @@ fn from_environment(names: &[&str]) -> Option<String> {
     })
 }
 
-/// What the defaults file says.
+/// The entries of the defaults file.
 #[derive(Debug, Default)]
 struct Defaults(Vec<(String, String)>);
 
 impl Defaults {
-    fn read(given: &Common) -> Result<Self, Error> {
-        let named = given.defaults_file.clone().or_else(|| from_environment(&["defaults-file"]));
-        let by_itself = given.url.is_none() && given.config.is_none() && Path::new(DEFAULTS_FILE).exists();
-        let Some(path) = named.or_else(|| by_itself.then(|| DEFAULTS_FILE.to_owned())) else {
+    fn read(arguments: &Common) -> Result<Self, Error> {
+        let named = arguments.defaults_file.clone().or_else(|| from_environment(&["defaults-file"]));
+        let is_default = arguments.url.is_none() && arguments.config.is_none() && Path::new(DEFAULTS_FILE).exists();
+        let Some(path) = named.or_else(|| is_default.then(|| DEFAULTS_FILE.to_owned())) else {
             return Ok(Self::default());
         };
         match std::fs::read_to_string(&path) {
@@ -124,7 +124,7 @@ impl Defaults {
     }
 
     fn value(&self, names: &[&str]) -> Option<String> {
-        let wanted = |key: &str| names.iter().any(|name| plain(name) == plain(key));
+        let wanted = |key: &str| names.iter().any(|name| normalized(name) == normalized(key));
         self.0.iter().rev().find(|(key, _)| wanted(key)).map(|(_, value)| value.trim().to_owned())
     }
 
@@ -134,8 +134,8 @@ impl Defaults {
     }
 }
 
-/// A name without what its spellings differ in.
-fn plain(name: &str) -> String {
+/// A name without the differences between its spellings.
+fn normalized(name: &str) -> String {
     let name = name.strip_prefix("liquibase.command.").or_else(|| name.strip_prefix("liquibase.")).unwrap_or(name);
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_name_is_the_name() {
+    fn every_spelling_of_a_name_is_found() {
         for key in ["changelog-file", "changeLogFile", "liquibase.command.changelogFile", "liquibase.changelog_file"] {
             let defaults = Defaults(vec![(key.to_owned(), "a.xml".to_owned())]);
             assert_eq!(defaults.value(&["changelog-file"]).as_deref(), Some("a.xml"), "{key}");

@@ -1,9 +1,9 @@
-//! The database a run works on, as `--url` names it.
+//! The database that `--url` names.
 
 use super::error::Error;
 use crate::config::{ExternalPostgres, Secret, SslMode, parse_postgres_url};
 
-/// A database and the name it goes by in messages.
+/// A database and its name in messages.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// How to reach it.
@@ -16,7 +16,7 @@ impl Target {
     /// Reads `jdbc:postgresql://HOST:PORT/NAME?user=...&password=...&sslmode=...` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
     ///
     /// # Errors
-    /// When it is neither.
+    /// If it is neither.
     pub fn parse(url: &str, username: Option<String>, password: Option<Secret>) -> Result<Self, Error> {
         let jdbc = url.strip_prefix("jdbc:");
         let (plain, parameters) = match jdbc {
@@ -50,7 +50,7 @@ impl Target {
     }
 }
 
-/// A jdbc URL as a plain one, and its parameters, which are more than the plain one takes.
+/// A JDBC URL as a plain one, and its parameters, because a plain URL accepts fewer of them.
 fn jdbc_parts(rest: &str) -> (String, Vec<(String, String)>) {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     // jdbc:postgresql:name and jdbc:postgresql://host mean the local server, or the database named like the role.
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_url_are_taken() {
+    fn jdbc_and_plain_urls_are_accepted() {
         let jdbc = Target::parse("jdbc:postgresql://db:6432/app?user=me&password=a%26b&ssl=false", None, None).unwrap();
         assert_eq!((jdbc.server.host.as_str(), jdbc.server.port, jdbc.server.user.as_str()), ("db", 6432, "me"));
         assert_eq!(jdbc.server.password.expose(), "a&b");

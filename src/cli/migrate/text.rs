@@ -1,10 +1,10 @@
-//! What Liquibase prints, as Liquibase prints it: scripts read it.
+//! The texts that Liquibase prints, in its wording and layout, because scripts read them.
 
 use std::fmt::Write as _;
 
 use liquibase_compat::{Event, FilterReason, HistoryRow, Report};
 
-/// `UPDATE SUMMARY` and what was left out. `total` is the changelog's length.
+/// `UPDATE SUMMARY` and the changesets that were filtered out. `total` is the number of changesets in the changelog.
 pub fn summary(report: &Report, total: usize) -> String {
     let filtered = report.filtered_out;
     let mut text = String::from("\nUPDATE SUMMARY\n");
@@ -38,7 +38,7 @@ const fn reason_name(reason: FilterReason) -> &'static str {
     }
 }
 
-/// What happens during a run, for standard error.
+/// An event of a run, for standard error.
 pub fn event(event: &Event<'_>) -> String {
     match event {
         Event::Running(changeset) => format!("Running Changeset: {changeset}"),
@@ -54,7 +54,7 @@ pub fn event(event: &Event<'_>) -> String {
     }
 }
 
-/// The table of `history`: one for each deployment.
+/// The output of `history`: one table per deployment.
 pub fn history(rows: &[HistoryRow], url: &str) -> String {
     let mut text = format!("Liquibase History for {url}\n\n");
     if rows.is_empty() {
@@ -97,7 +97,7 @@ fn table(rows: &[HistoryRow]) -> String {
     text
 }
 
-/// `1/31/26, 10:00 AM` from `2026-01-31 10:00:00.000000`; what is not such a date stays as it is.
+/// `1/31/26, 10:00 AM` from `2026-01-31 10:00:00.000000`; a text of another form is not changed.
 fn short_date(stored: &str) -> String {
     let numbers: Vec<u32> =
         stored.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).take(5).collect();
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_short() {
+    fn dates_of_the_history_have_liquibases_short_form() {
         assert_eq!(short_date("2026-01-31 00:05:09.000001"), "1/31/26, 12:05 AM");
         assert_eq!(short_date("2026-11-02 15:40:00.000000"), "11/2/26, 3:40 PM");
         assert_eq!(short_date("infinity"), "infinity");
