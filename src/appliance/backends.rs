@@ -10,7 +10,7 @@ use crate::attendance::{Content, Dependencies, Dependency, Store};
 use crate::cache::{Cache, CacheMetrics, CacheOptions};
 use crate::config::{Config, ExternalRedis, Postgres, PostgresService, Redis, RedisService};
 use crate::database::{ConnectionPool, Database, PoolMetrics};
-use crate::managed::postgres::{Endpoint, ManagedPostgres, PostgresOptions};
+use crate::managed::postgres::{ManagedPostgres, PostgresOptions};
 use crate::managed::redis::{ManagedRedis, RedisOptions};
 use crate::managed::{ChildStatus, memory};
 use crate::telemetry::metrics::Metrics;
@@ -44,7 +44,7 @@ impl Backends {
             }
         };
         let database = match (&postgres, &config.postgres.service) {
-            (Some(postgres), _) => managed_database(postgres.endpoint())?,
+            (Some(postgres), _) => postgres.endpoint().database()?,
             (None, PostgresService::External(external)) => Database::external(external)?,
             (None, PostgresService::Managed { .. }) => return Err(Error::NoBackend("PostgreSQL")),
         };
@@ -156,11 +156,6 @@ impl Backends {
             tracing::info!("Redis is stopped");
         }
     }
-}
-
-/// A managed server, to which clients connect by its Unix socket.
-pub(super) fn managed_database(endpoint: &Endpoint) -> Result<Database, Error> {
-    Ok(Database::on_unix_socket(endpoint.client_config(), endpoint.socket())?)
 }
 
 async fn start_postgres(config: &Config) -> Result<Option<ManagedPostgres>, Error> {

@@ -1,7 +1,7 @@
 //! Access to the database without serving, for `migrate`.
 
 use super::Error;
-use super::backends::{DATABASE, managed_database, postgres_options};
+use super::backends::{DATABASE, postgres_options};
 use crate::config::{Config, PostgresService};
 use crate::database::Database;
 use crate::managed::lock::{self, DataDirLock};
@@ -24,15 +24,15 @@ where
         Err(held @ lock::Error::Held { .. }) => {
             // A running appliance holds the lock: its PostgreSQL is used and keeps running.
             let endpoint = Endpoint::of_running(&config.data_dir, DATABASE).ok_or(Error::from(held))?;
-            return work(managed_database(&endpoint)?).await;
+            return work(endpoint.database().map_err(Error::from)?).await;
         }
         Err(error) => return Err(Error::from(error).into()),
     };
     let options = postgres_options(config).ok_or(Error::NoBackend("PostgreSQL"))?;
     let postgres = ManagedPostgres::start(options).await.map_err(Error::from)?;
-    let outcome = match managed_database(postgres.endpoint()) {
+    let outcome = match postgres.endpoint().database() {
         Ok(database) => work(database).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Error::from(error).into()),
     };
     postgres.stop().await;
     outcome

@@ -105,7 +105,7 @@ impl Database {
     pub async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
         let started = Instant::now();
         loop {
-            let error = match timeout(ATTEMPT_TIMEOUT, self.attempt()).await {
+            let error = match timeout(ATTEMPT_TIMEOUT, self.open()).await {
                 Ok(Ok(client)) => return self.check_version(client).await,
                 Ok(Err(error)) => self.as_transient(error)?,
                 Err(_) => AttemptError::Timeout(ATTEMPT_TIMEOUT),
@@ -125,7 +125,11 @@ impl Database {
         }
     }
 
-    async fn attempt(&self) -> Result<Client, tokio_postgres::Error> {
+    /// Opens a connection outside the pool, in one attempt and without a check of the server's version.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or rejects the user.
+    pub async fn open(&self) -> Result<Client, tokio_postgres::Error> {
         Ok(self.connector.open(&self.config).await?.0)
     }
 

@@ -13,7 +13,6 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls};
 use tracing::{debug, info};
 
 use super::cluster::{self, Cluster};
@@ -25,6 +24,7 @@ use super::process::{self, BoxError, Policy, Program, Supervised};
 use super::status::ChildStatus;
 use super::{run_dir, stale_processes};
 use crate::config::Secret;
+use crate::database::{self, Database};
 
 /// The port is only a part of the socket's name, because the server does not listen on TCP.
 const PORT: u16 = 5432;
@@ -65,6 +65,9 @@ pub enum Error {
         /// Why it is not running.
         source: process::Error,
     },
+    /// Connections to it cannot be made.
+    #[error(transparent)]
+    Database(#[from] database::Error),
     /// It started, and a query failed.
     #[error("PostgreSQL started, but {what} failed: {source}")]
     Query {
@@ -128,23 +131,35 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The file of its socket.
-    pub fn socket(&self) -> PathBuf {
+    /// The path of its socket.
+    fn socket(&self) -> PathBuf {
         self.socket_dir.join(SOCKET_NAME)
     }
 
-    /// The server that another process of ours runs on this data directory, if one does.
+    /// The server that another appliance runs on this data directory, if one does.
     pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
         let (socket_dir, password) = cluster::running(data_dir)?;
         Some(Self { socket_dir, port: PORT, user: SUPERUSER.to_owned(), password, database: database.to_owned() })
     }
 
-    /// The parameters in the form of the client library.
-    pub fn client_config(&self) -> tokio_postgres::Config {
+    /// The configured database.
+    ///
+    /// # Errors
+    /// When the TLS library fails to start.
+    pub fn database(&self) -> Result<Database, database::Error> {
+        self.database_named(&self.database)
+    }
+
+    /// The database that every cluster has. The configured one may not exist yet.
+    fn maintenance_database(&self) -> Result<Database, database::Error> {
+        self.database_named(SUPERUSER)
+    }
+
+    fn database_named(&self, name: &str) -> Result<Database, database::Error> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.socket_dir).port(self.port).user(&self.user).password(self.password.expose());
-        config.dbname(&self.database).application_name("attendance-api").connect_timeout(QUERY_TIMEOUT);
-        config
+        config.dbname(name);
+        Database::on_unix_socket(config, self.socket())
     }
 }
 
@@ -173,12 +188,13 @@ impl ManagedPostgres {
             password: cluster.password.clone(),
             database: options.database.clone(),
         };
-        let server = Server::new(&options, &installation, &cluster, &endpoint);
+        let database = endpoint.maintenance_database()?;
+        let server = Server::new(&options, &installation, &cluster, &endpoint, database.clone());
         let (supervised, first_start) = Supervised::start(server, policy(&options)).map_err(Error::Supervise)?;
         let failed =
             |source| Error::Start { installation: Box::new(installation.clone()), path: cluster.path.clone(), source };
         first_start.await.unwrap_or(Err(process::Error::Stopped)).map_err(failed)?;
-        if let Err(error) = prepare_database(&endpoint, &cluster.path).await {
+        if let Err(error) = prepare_database(&database, &endpoint.database, &cluster.path).await {
             supervised.stop().await;
             return Err(error);
         }
@@ -221,19 +237,22 @@ struct Server {
     command: ChildCommand,
     cluster: PathBuf,
     socket: PathBuf,
-    client: tokio_postgres::Config,
+    database: Database,
 }
 
 impl Server {
-    fn new(options: &PostgresOptions, installation: &Installation, cluster: &Cluster, endpoint: &Endpoint) -> Self {
-        let mut client = endpoint.client_config();
-        // The configured database may not exist yet.
-        client.dbname(SUPERUSER);
+    fn new(
+        options: &PostgresOptions,
+        installation: &Installation,
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+        database: Database,
+    ) -> Self {
         Self {
             command: command(options, installation, &cluster.path, &endpoint.socket_dir),
             cluster: cluster.path.clone(),
             socket: endpoint.socket(),
-            client,
+            database,
         }
     }
 }
@@ -253,7 +272,7 @@ impl Program for Server {
         while !accepts_connections(&self.cluster, pid) {
             sleep(READY_POLL_INTERVAL).await;
         }
-        while let Err(error) = select_one(&self.client).await {
+        while let Err(error) = select_one(&self.database).await {
             debug!("PostgreSQL does not answer yet: {error}");
             sleep(READY_POLL_INTERVAL).await;
         }
@@ -312,30 +331,17 @@ fn accepts_connections(cluster: &Path, pid: u32) -> bool {
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
 }
 
-/// Connects, and closes the connection when the client is dropped.
-async fn connect(config: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!("a connection of the supervision ended: {error}");
-        }
-    });
-    Ok(client)
-}
-
-async fn select_one(config: &tokio_postgres::Config) -> Result<(), tokio_postgres::Error> {
-    connect(config).await?.simple_query("SELECT 1").await.map(|_| ())
+async fn select_one(database: &Database) -> Result<(), tokio_postgres::Error> {
+    database.open().await?.simple_query("SELECT 1").await.map(|_| ())
 }
 
 /// Creates the database if it is missing and checks the settings on which durability depends.
-async fn prepare_database(endpoint: &Endpoint, cluster: &Path) -> Result<(), Error> {
-    let mut config = endpoint.client_config();
-    config.dbname(SUPERUSER);
-    let client = with_timeout("connecting", connect(&config)).await?;
-    let wanted: [&(dyn ToSql + Sync); 1] = [&endpoint.database];
+async fn prepare_database(maintenance: &Database, name: &str, cluster: &Path) -> Result<(), Error> {
+    let client = with_timeout("connecting", maintenance.open()).await?;
+    let wanted: [&(dyn ToSql + Sync); 1] = [&name];
     let found = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &wanted);
     if with_timeout("looking for the database", found).await?.is_empty() {
-        let name = endpoint.database.replace('"', "\"\"");
+        let name = name.replace('"', "\"\"");
         let create = format!("CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0");
         with_timeout("creating the database", client.batch_execute(&create)).await?;
     }
