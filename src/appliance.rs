@@ -113,9 +113,9 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
         signal = signals.next_stop() => return stopped_while_starting(signal),
     };
     let outcome = serve(&config, options, inherited, &backends, &logging, started, &mut signals).await;
-    let grace = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
+    let stop_grace = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
     tokio::select! {
-        stopped = timeout(grace, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_timeout, backends.stop())) => {
+        stopped = timeout(stop_grace, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_timeout, backends.stop())) => {
             if stopped.is_err() {
                 tracing::warn!("the children are left to their death signal");
             }
@@ -138,8 +138,8 @@ async fn serve(
 ) -> Result<StopMode, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
-    let chosen = migrations::LoadedChangelog::load(&config.migrations)?;
-    let migrating = migrations::run(&backends.database, &chosen, config.postgres.connect_timeout);
+    let changelog = migrations::LoadedChangelog::load(&config.migrations)?;
+    let migrating = migrations::run(&backends.database, &changelog, config.postgres.connect_timeout);
     let migration_timeout = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
     let migrated = tokio::select! {
         migrated = systemd::with_extended_timeout("bringing the schema up to date", migration_timeout, migrating) => migrated?,
@@ -154,7 +154,7 @@ async fn serve(
     let cache = backends.cache(&config.redis, &migrated.database_id, &metrics)?.map(Arc::new);
     let health = Arc::new(backends.health(store.clone(), cache.clone()));
     let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));
-    let _watch = child_metrics::ChildMetrics::start(backends.children(), logging.dropped(), metrics.clone());
+    let _child_metrics = child_metrics::ChildMetrics::start(backends.children(), logging.dropped(), metrics.clone());
     seed::store(&attendance, options.seed_records).await?;
 
     let socket_stays = inherited.is_some();
