@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::migrate::error as migrate;
+use super::migrate_error;
 use super::probe;
 use crate::appliance;
 use crate::config;
@@ -32,7 +32,7 @@ pub enum Error {
     Appliance(#[from] appliance::Error),
     /// A `migrate` command failed.
     #[error(transparent)]
-    Migrate(#[from] migrate::Error),
+    Migrate(#[from] migrate_error::Error),
     /// The appliance is not known to be healthy.
     #[error(transparent)]
     Unhealthy(#[from] probe::Error),

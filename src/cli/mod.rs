@@ -14,6 +14,7 @@ mod healthcheck;
 mod help;
 mod man;
 mod migrate;
+mod migrate_error;
 mod openapi;
 mod output;
 mod probe;

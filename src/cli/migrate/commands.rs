@@ -10,8 +10,8 @@ use tokio_postgres::Client;
 
 use super::arguments::{ChangeSetOption, Command, ForceOption};
 use super::console::Console;
-use super::error::Error;
 use super::{generate, text};
+use crate::cli::migrate_error::Error;
 use crate::cli::output;
 use crate::database::migrations::{self, LoadedChangelog};
 use crate::database::{self, Database};

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::arguments::AuthorOption;
 use super::console::Console;
-use super::error::Error;
+use crate::cli::migrate_error::Error;
 use crate::cli::output;
 
 /// Writes a changelog that creates the current schema: to a file, whose extension determines the format, or to standard output as XML.

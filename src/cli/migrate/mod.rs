@@ -6,7 +6,6 @@
 mod arguments;
 mod commands;
 mod console;
-pub mod error;
 mod generate;
 mod settings;
 mod target;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::Error as CliError;
+use super::migrate_error::Error;
 use super::{help, output, runtime};
 use crate::appliance;
 use crate::config::{Config, Environment, Flags};
@@ -27,7 +27,6 @@ use crate::telemetry::log::Logging;
 use arguments::{Command, Common};
 use commands::Invocation;
 use console::Console;
-use error::Error;
 use settings::Settings;
 
 /// Update a database schema, or show what is pending: the commands of Liquibase

@@ -9,8 +9,8 @@ use std::time::Duration;
 use liquibase_compat::Options;
 
 use super::arguments::Common;
-use super::error::Error;
 use super::target::Target;
+use crate::cli::migrate_error::Error;
 use crate::config::{Migrations, Secret};
 use crate::database::migrations::LoadedChangelog;
 

@@ -1,6 +1,6 @@
 //! The database that `--url` names.
 
-use super::error::Error;
+use crate::cli::migrate_error::Error;
 use crate::config::{ExternalPostgres, Secret, SslMode, parse_postgres_url};
 
 /// A database and its name in messages.
