@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use crate::attendance::{Attendance, Store};
 use crate::config::{Config, LogFormat, PostgresService, RedisService};
 use crate::database::migrations;
-use crate::http::{self, AppState};
+use crate::http;
 use crate::managed::lock::DataDirLock;
 use crate::managed::{distribution, mini_redis, privileges, shim};
 use crate::telemetry::format::Format;
@@ -165,8 +165,8 @@ async fn serve(
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
     let mut limits = config.server.clone();
     limits.max_connections = descriptors::clamp_connections(limits.max_connections, config.postgres.pool_size);
-    let app =
-        Arc::new(AppState::new(attendance, health, metrics, limits, config.log.access, logging.access(), socket_stays));
+    let services = http::Services { attendance, health, metrics, access_log: logging.access() };
+    let app = Arc::new(http::app_state(services, limits, config.log.access, socket_stays));
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
         // An error means that the sender was dropped, which is a request to stop as well.
@@ -292,7 +292,7 @@ pub fn embedded_postgres() -> Option<String> {
 
 /// The OpenAPI document as JSON.
 pub fn openapi() -> String {
-    http::openapi::json()
+    http::openapi_json()
 }
 
 /// If started as root, becomes an unprivileged user and returns its name. Must be called before any thread is started. The data

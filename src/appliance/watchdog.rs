@@ -42,7 +42,7 @@ async fn feed(app: Arc<AppState>, request_interval: Duration) {
         ticks.tick().await;
         match timeout(request_interval, http::self_check(Arc::clone(&app))).await {
             Ok(Ok(())) => systemd::feed_watchdog(),
-            Ok(Err(error)) => tracing::error!(error, "the appliance does not answer itself: the watchdog is not fed"),
+            Ok(Err(error)) => tracing::error!(%error, "the appliance does not answer itself: the watchdog is not fed"),
             Err(_) => tracing::error!("the appliance does not answer itself in time: the watchdog is not fed"),
         }
     }

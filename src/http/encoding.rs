@@ -1,18 +1,18 @@
-//! Which text encoding a JSON body is in, and the body as UTF-8.
+//! Detects the text encoding of a JSON body and converts the body to UTF-8.
 //!
-//! Policy: JSON is UTF-8, but the service this one replaces also reads UTF-16 and UTF-32, with a byte order
-//! mark or recognised by where the NUL bytes of the first two characters are; the charset parameter counts
-//! for nothing. So is it here. Text that is not valid in its encoding is refused with the place of the fault.
+//! Policy: JSON is UTF-8, but the Python service also reads UTF-16 and UTF-32, so they are accepted here too: with a byte order
+//! mark, or recognised by the positions of the NUL bytes in the first two characters. The charset parameter of the content type is
+//! ignored. Text that is not valid in its encoding is refused, with the position of the first invalid byte.
 
 use std::borrow::Cow;
 
-/// A body that is not text.
+/// A body that is not valid text in its encoding.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("is not valid {encoding}: the fault is at byte {at}")]
+#[error("is not valid {encoding}: the fault is at byte {position}")]
 pub struct EncodingError {
     encoding: &'static str,
     /// Counted from 0, byte order mark included.
-    at: usize,
+    position: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn text(body: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
     match encoding {
         Encoding::Utf8 => match std::str::from_utf8(content) {
             Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(error) => Err(EncodingError { encoding: "UTF-8", at: mark + error.valid_up_to() }),
+            Err(error) => Err(EncodingError { encoding: "UTF-8", position: mark + error.valid_up_to() }),
         },
         Encoding::Utf16(order) => utf16(content, order, mark).map(Cow::Owned),
         Encoding::Utf32(order) => utf32(content, order, mark).map(Cow::Owned),
@@ -46,7 +46,7 @@ pub fn text(body: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
 fn detect(body: &[u8]) -> (Encoding, usize) {
     match body {
         [0, 0, 0xfe, 0xff, ..] => (Encoding::Utf32(Order::Big), 4),
-        // Before UTF-16, whose mark it begins with.
+        // Must come before UTF-16, whose byte order mark it begins with.
         [0xff, 0xfe, 0, 0, ..] => (Encoding::Utf32(Order::Little), 4),
         [0xfe, 0xff, ..] => (Encoding::Utf16(Order::Big), 2),
         [0xff, 0xfe, ..] => (Encoding::Utf16(Order::Little), 2),
@@ -60,7 +60,7 @@ fn detect(body: &[u8]) -> (Encoding, usize) {
 }
 
 fn utf16(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingError> {
-    let fault = |at: usize| EncodingError { encoding: "UTF-16", at: mark + at };
+    let error_at = |at: usize| EncodingError { encoding: "UTF-16", position: mark + at };
     let (pairs, rest) = content.as_chunks::<2>();
     let units = pairs.iter().map(|pair| match order {
         Order::Little => u16::from_le_bytes(*pair),
@@ -69,15 +69,15 @@ fn utf16(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingEr
     let mut text = String::with_capacity(pairs.len());
     let mut at = 0;
     for character in char::decode_utf16(units) {
-        let character = character.map_err(|_| fault(at))?;
+        let character = character.map_err(|_| error_at(at))?;
         at += character.len_utf16() * 2;
         text.push(character);
     }
-    if rest.is_empty() { Ok(text) } else { Err(fault(at)) }
+    if rest.is_empty() { Ok(text) } else { Err(error_at(at)) }
 }
 
 fn utf32(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingError> {
-    let fault = |at: usize| EncodingError { encoding: "UTF-32", at: mark + at };
+    let error_at = |at: usize| EncodingError { encoding: "UTF-32", position: mark + at };
     let (words, rest) = content.as_chunks::<4>();
     let mut text = String::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
@@ -85,9 +85,9 @@ fn utf32(content: &[u8], order: Order, mark: usize) -> Result<String, EncodingEr
             Order::Little => u32::from_le_bytes(*word),
             Order::Big => u32::from_be_bytes(*word),
         };
-        text.push(char::from_u32(value).ok_or_else(|| fault(index * 4))?);
+        text.push(char::from_u32(value).ok_or_else(|| error_at(index * 4))?);
     }
-    if rest.is_empty() { Ok(text) } else { Err(fault(words.len() * 4)) }
+    if rest.is_empty() { Ok(text) } else { Err(error_at(words.len() * 4)) }
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_placed() {
+    fn invalid_text_is_refused_with_its_position() {
         let place = |bytes: &[u8]| text(bytes).unwrap_err().to_string();
         assert_eq!(place(b"{\"id\":\"\xff\"}"), "is not valid UTF-8: the fault is at byte 7");
         assert_eq!(place(b"\xff\xfe{\x00\x00\xd8"), "is not valid UTF-16: the fault is at byte 4");

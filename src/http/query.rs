@@ -1,62 +1,34 @@
-//! Query strings as typed values.
+//! Parses query strings into typed values.
 //!
-//! Policy: decoded as the service this one replaces does: `+` is a space, what is no escape is taken as it stands, bytes that are not
-//! UTF-8 become U+FFFD, of several values the first counts, unknown parameters are ignored. Everything that
-//! is wrong is told at once. An empty filter is no filter.
+//! Policy: queries are decoded as the Python service does it: `+` is a space, a `%` that begins no escape stands for itself, bytes
+//! that are not UTF-8 become U+FFFD, the first of several values counts, unknown parameters are ignored. All problems are
+//! reported in one answer. An empty filter does not filter.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
-use utoipa::IntoParams;
 
 use super::error::{ErrorStatus, HttpError};
 use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, truncate_for_message};
 
-/// Most records of one page.
+/// The largest `limit`: records of one page.
 const MAX_PAGE_SIZE: u32 = 10_000;
-/// RFC 3986's unreserved characters stand for themselves.
+/// Every character is escaped except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What the service this one replaces says, its trailing space included: clients compare it.
+/// The sentence of the Python service, with its trailing space: clients compare it.
 const CHECK_PARAMS: &str = "Unable to process request, please check query params ";
 
-/// Which record `search` is asked for.
-#[derive(Debug, PartialEq, Eq, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Search {
-    /// Employee. Of several the first counts.
-    #[param(min_length = 1, example = "1")]
+/// The query of `search`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// The employee.
     pub id: String,
-    /// Day; without it, the employee's latest record is answered. The forms of a record's date are accepted.
-    #[param(value_type = Option<String>, format = Date)]
+    /// The day; without it, the employee's latest record is wanted.
     pub date: Option<Date>,
 }
 
-/// Which records `search/all` is asked for.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents the domain's `ListQuery`, which knows nothing of OpenAPI")]
-pub struct SearchAll {
-    /// Only this employee's records (exact match; empty: all).
-    id: Option<String>,
-    /// Only records with this status (exact match; empty: all).
-    status: Option<String>,
-    /// Only records with this name (exact match; empty: all).
-    name: Option<String>,
-    /// Not before this day.
-    #[param(format = Date)]
-    from: Option<String>,
-    /// Not after this day.
-    #[param(format = Date)]
-    to: Option<String>,
-    /// At most this many records. Where there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 10000)]
-    limit: Option<u32>,
-    /// The cursor of the page before, as its `Link` header gave it.
-    after: Option<String>,
-}
-
-/// A query string, decoded as far as it is asked for.
+/// A query string. Only the values that are asked for are decoded.
 #[derive(Debug, Clone, Copy)]
 struct Query<'a>(&'a str);
 
@@ -68,7 +40,7 @@ impl<'a> Query<'a> {
         Some(decode(value)).filter(|value| !value.is_empty())
     }
 
-    /// A text the database can be asked for.
+    /// A text that PostgreSQL can be asked for: it cannot contain NUL.
     fn text(self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
         let value = self.get(name)?;
         if value.contains('\0') {
@@ -122,24 +94,24 @@ fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned())
 }
 
-/// Reads the query of `search`.
-pub fn search(query: &str) -> Result<Search, HttpError> {
+/// Parses the query of `search`.
+pub fn search(query: &str) -> Result<SearchQuery, HttpError> {
     let query = Query(query);
     let mut problems = Vec::new();
     let id = query.text("id", &mut problems);
     if id.is_none() {
         problems.push(Problem::new("id", "is required"));
     }
-    let id_is_usable = problems.is_empty();
+    let is_id_valid = problems.is_empty();
     let date = query.date("date", &mut problems);
     match id {
-        Some(id) if problems.is_empty() => Ok(Search { id, date }),
-        _ if id_is_usable => Err(HttpError::bad_query(problems)),
-        _ => Err(HttpError::new(ErrorStatus::BAD_REQUEST, CHECK_PARAMS).because(problems)),
+        Some(id) if problems.is_empty() => Ok(SearchQuery { id, date }),
+        _ if is_id_valid => Err(HttpError::bad_query(problems)),
+        _ => Err(HttpError::new(ErrorStatus::BAD_REQUEST, CHECK_PARAMS).with_details(problems)),
     }
 }
 
-/// Reads the query of `search/all`.
+/// Parses the query of `search/all`.
 pub fn search_all(query: &str) -> Result<ListQuery, HttpError> {
     let query = Query(query);
     let mut problems = Vec::new();
@@ -155,7 +127,7 @@ pub fn search_all(query: &str) -> Result<ListQuery, HttpError> {
     if problems.is_empty() { Ok(list) } else { Err(HttpError::bad_query(problems)) }
 }
 
-/// The query that asks for the page behind `after`, with the same filters.
+/// The query of the page that begins after the cursor `after`, with the filters of `list`.
 pub fn next_page(list: &ListQuery, after: &str) -> String {
     let date = |date: Option<Date>| date.map(|date| date.to_string());
     let mut query = String::new();
@@ -184,12 +156,12 @@ mod tests {
         search(query).ok().map(|search| search.id)
     }
 
-    fn refusal(failure: HttpError) -> String {
-        String::from_utf8(failure.body("id")).unwrap()
+    fn answer(error: HttpError) -> String {
+        String::from_utf8(error.body("id")).unwrap()
     }
 
     #[test]
-    fn queries_are_decoded_as_recorded() {
+    fn queries_are_decoded_as_the_python_service_does() {
         for (query, expected) in [
             ("id=1", "1"),
             ("id=a%20b", "a b"),
@@ -213,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn a_search_without_a_usable_id_is_refused_with_the_recorded_sentence() {
+    fn a_search_without_a_valid_id_gets_the_sentence_of_the_python_service() {
         for query in ["", "id=", "id", "ID=1", "name=One", "id=&id=2", "id=1%00"] {
-            let refusal = refusal(search(query).unwrap_err());
+            let answer = answer(search(query).unwrap_err());
             let sentence = "\"message\":\"Unable to process request, please check query params \"";
-            assert!(refusal.contains(sentence) && refusal.contains("\"field\":\"id\""), "{query}: {refusal}");
+            assert!(answer.contains(sentence) && answer.contains("\"field\":\"id\""), "{query}: {answer}");
         }
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
-        let refusal = refusal(search_all("id=%00&from=x&to=y&limit=0&after=z").unwrap_err());
+    fn all_problems_are_reported_in_one_answer() {
+        let answer = answer(search_all("id=%00&from=x&to=y&limit=0&after=z").unwrap_err());
         for field in ["id", "from", "to", "limit", "after"] {
-            assert!(refusal.contains(&format!("\"field\":\"{field}\"")), "{field}: {refusal}");
+            assert!(answer.contains(&format!("\"field\":\"{field}\"")), "{field}: {answer}");
         }
         for limit in ["0", "10001", "-1", "+5", "1.5", "99999999999", "x"] {
             assert!(search_all(&format!("limit={}", limit.replace('+', "%2B"))).is_err(), "{limit}");

@@ -1,8 +1,10 @@
 //! One request as a handler sees it, and how its body is read.
 //!
-//! Policy: a body is read within `body_timeout` and up to `max_body` bytes; one that announces more is refused before
-//! it is read. JSON is what says that it is JSON; what it is encoded in is seen from the bytes (`encoding.rs`).
+//! Policy: a body is read within `body_timeout` and up to `max_body` bytes; a body that announces more is refused before
+//! it is read. Only a content type of JSON is accepted; the text encoding is detected from the bytes (`encoding.rs`).
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
@@ -12,32 +14,52 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::encoding;
-use super::error::{ErrorStatus, HttpError, VALIDATION_ERROR};
+use super::error::{Cause, ErrorStatus, HttpError, VALIDATION_ERROR};
+use super::response::Reply;
 use super::state::AppState;
 use crate::attendance::{CreateRequest, NewRecord, Problem};
+
+/// The future of a handler.
+pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, HttpError>> + Send + 'a>>;
 
 /// One request.
 #[derive(Debug)]
 pub struct RequestContext {
-    /// What it may use.
+    /// What all requests share.
     pub app: Arc<AppState>,
-    /// Method, target, headers.
+    /// Method, target and headers.
     pub head: Parts,
-    /// The last piece of a file route's path.
-    pub file: String,
+    /// The parameters in the path.
+    pub parameters: PathParameters,
     body: Incoming,
-    at_end: bool,
+    is_body_complete: bool,
+}
+
+/// The parameters in the path of a request, decoded.
+#[derive(Debug, Default)]
+pub struct PathParameters(Vec<(&'static str, String)>);
+
+impl PathParameters {
+    /// Adds a parameter.
+    pub fn push(&mut self, name: &'static str, value: String) {
+        self.0.push((name, value));
+    }
+
+    /// The value of a parameter. Empty if the path of the route does not contain it.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
 }
 
 impl RequestContext {
-    /// A request whose body has not been touched.
+    /// A request whose body has not been read.
     pub fn new(app: Arc<AppState>, head: Parts, body: Incoming) -> Self {
-        Self { app, head, file: String::new(), body, at_end: false }
+        Self { app, head, parameters: PathParameters::default(), body, is_body_complete: false }
     }
 
-    /// Whether the client's body has been taken off the connection.
-    pub fn body_is_read(&self) -> bool {
-        self.at_end || self.body.is_end_stream()
+    /// Whether the body has been read to its end.
+    pub fn is_body_read(&self) -> bool {
+        self.is_body_complete || self.body.is_end_stream()
     }
 
     /// The query, without `?`.
@@ -45,7 +67,7 @@ impl RequestContext {
         self.head.uri.query().unwrap_or_default()
     }
 
-    /// The body, as a valid record.
+    /// Reads the body as a valid record.
     pub async fn record(&mut self) -> Result<NewRecord, HttpError> {
         if !is_json(&self.head.headers) {
             return Err(HttpError::new(
@@ -57,7 +79,7 @@ impl RequestContext {
         record(&body)
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     async fn body(&mut self) -> Result<Vec<u8>, HttpError> {
         let limits = self.app.limits();
         let limit = limits.max_body;
@@ -77,14 +99,14 @@ impl RequestContext {
 
     async fn read(&mut self, limit: usize, announced: usize) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::with_capacity(announced);
-        // A body of a known length has ended with its last byte: to wait for the parser to say so costs another turn.
+        // A body of known length ends with its last byte. Waiting for the parser to report the end would cost another poll.
         while !self.body.is_end_stream()
             && let Some(frame) = self.body.frame().await
         {
             let frame = frame.map_err(|error| {
                 HttpError::new(ErrorStatus::BAD_REQUEST, "The body ended early or is not framed as HTTP asks.")
-                    .titled(VALIDATION_ERROR)
-                    .logged(format!("a request's body could not be read: {error}"))
+                    .with_title(VALIDATION_ERROR)
+                    .with_cause(Cause::Body(error))
             })?;
             let Ok(data) = frame.into_data() else { continue };
             if body.len() + data.len() > limit {
@@ -92,7 +114,7 @@ impl RequestContext {
             }
             body.extend_from_slice(&data);
         }
-        self.at_end = true;
+        self.is_body_complete = true;
         Ok(body)
     }
 }
@@ -107,28 +129,28 @@ fn too_large(limit: usize) -> HttpError {
 fn record(body: &[u8]) -> Result<NewRecord, HttpError> {
     let unusable = |problem: String| {
         HttpError::new(ErrorStatus::BAD_REQUEST, format!("The body {problem}."))
-            .titled(VALIDATION_ERROR)
-            .because(vec![Problem::new("body", problem)])
+            .with_title(VALIDATION_ERROR)
+            .with_details(vec![Problem::new("body", problem)])
     };
     if body.is_empty() {
         return Err(unusable("is empty: at byte 0 a JSON object must begin".to_owned()));
     }
-    let text = encoding::text(body).map_err(|fault| unusable(fault.to_string()))?;
-    let draft: CreateRequest =
+    let text = encoding::text(body).map_err(|error| unusable(error.to_string()))?;
+    let request: CreateRequest =
         serde_json::from_str(&text).map_err(|error| unusable(format!("is not JSON that can be read: {error}")))?;
-    draft.check().map_err(|problems| {
+    request.check().map_err(|problems| {
         HttpError::new(ErrorStatus::BAD_REQUEST, "The record is not valid: see details.")
-            .titled(VALIDATION_ERROR)
-            .because(problems)
+            .with_title(VALIDATION_ERROR)
+            .with_details(problems)
     })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).is_some_and(names_json)
+    headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).is_some_and(is_json_type)
 }
 
-/// `application/json` or `application/*+json`, in any case, with any parameters.
-fn names_json(content_type: &[u8]) -> bool {
+/// Whether a content type is `application/json` or `application/*+json`, in any case, with any parameters.
+fn is_json_type(content_type: &[u8]) -> bool {
     let end = content_type.iter().position(|b| *b == b';').unwrap_or(content_type.len());
     let name = content_type[..end].trim_ascii().to_ascii_lowercase();
     name.strip_prefix(b"application/").is_some_and(|subtype| subtype == b"json" || subtype.ends_with(b"+json"))
@@ -139,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_what_says_so() {
+    fn a_json_content_type_is_recognised_in_any_case_with_any_parameters() {
         for json in [
             "application/json",
             "APPLICATION/JSON",
@@ -149,25 +171,25 @@ mod tests {
             "application/vnd.api+json",
             "application/problem+JSON; a=b",
         ] {
-            assert!(names_json(json.as_bytes()), "{json}");
+            assert!(is_json_type(json.as_bytes()), "{json}");
         }
         for other in ["", "text/json", "text/plain", "application/jsonx", "application", "json", "a+json", ";"] {
-            assert!(!names_json(other.as_bytes()), "{other}");
+            assert!(!is_json_type(other.as_bytes()), "{other}");
         }
     }
 
     #[test]
-    fn every_refusal_of_a_body_has_the_same_title_and_says_where() {
-        let refusal = |body: &[u8]| String::from_utf8(record(body).unwrap_err().body("id")).unwrap();
+    fn every_body_that_is_not_a_record_is_a_validation_error_that_says_where() {
+        let answer = |body: &[u8]| String::from_utf8(record(body).unwrap_err().body("id")).unwrap();
         for body in
             [&b""[..], b"NaN", b"{", b"{\"id\":\"\xff\"}", b"{\"id\":\"\\ud800\"}", b"[]", b"{}", b"null", b"{} {}"]
         {
-            let refusal = refusal(body);
-            assert!(refusal.starts_with("{\"error\":\"Validation Error\","), "{refusal}");
-            assert!(refusal.contains("\"details\":[{\"field\":"), "{refusal}");
+            let answer = answer(body);
+            assert!(answer.starts_with("{\"error\":\"Validation Error\","), "{answer}");
+            assert!(answer.contains("\"details\":[{\"field\":"), "{answer}");
         }
-        assert!(refusal(b"{\"id\": \"1\",\n}").contains("line 2 column 1"));
-        assert!(refusal(b"{\"id\":\"a\\u0000\"}").contains("control characters"));
-        assert!(refusal(b"{\"id\":\"\xff\"}").contains("byte 7"));
+        assert!(answer(b"{\"id\": \"1\",\n}").contains("line 2 column 1"));
+        assert!(answer(b"{\"id\":\"a\\u0000\"}").contains("control characters"));
+        assert!(answer(b"{\"id\":\"\xff\"}").contains("byte 7"));
     }
 }

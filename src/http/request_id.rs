@@ -1,7 +1,7 @@
-//! The id that joins an answer to its log lines.
+//! The id that an answer and its log lines have in common.
 //!
-//! Policy: a client's own id is kept when it is sane (1 to 128 of `A-Z a-z 0-9 . _ -`), so that one id follows a
-//! request through several services; otherwise it gets one of ours: 16 hexadecimal digits of this process, a counter.
+//! Policy: a client's own id is kept if it is valid (1 to 128 of `A-Z a-z 0-9 . _ -`), so that one id follows a
+//! request through several services. Otherwise an id is generated: 16 hexadecimal digits of this process, a dash, a counter.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +12,15 @@ use hyper::header::{HeaderName, HeaderValue};
 /// The header that carries the id, in both directions.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id taken from a client, in bytes.
+/// The longest id that is accepted from a client, in bytes.
 const MAX_CLIENT_LENGTH: usize = 128;
-/// Hexadecimal digits of the process, a dash, and the decimal digits of the largest counter.
+/// The longest generated id: hexadecimal digits of the process, a dash, and the decimal digits of the largest counter.
 const MAX_GENERATED_LENGTH: usize = 16 + 1 + 20;
 
-/// Gives out ids that are unique in this process, and with near certainty among all.
+/// Generates ids that are unique in this process and, with high probability, among all processes.
 #[derive(Debug)]
 pub struct RequestIds {
-    /// What all of ours begin with.
+    /// The part that all ids of this process begin with.
     process: [u8; 17],
     next: AtomicU64,
 }
@@ -28,9 +28,9 @@ pub struct RequestIds {
 /// The id of one request.
 #[derive(Debug, Clone)]
 pub enum RequestId {
-    /// Made here: the text and its length.
+    /// Generated here: the text and its length.
     Generated([u8; MAX_GENERATED_LENGTH], u8),
-    /// The client's, which is sane.
+    /// The client's own, which is valid.
     FromClient(HeaderValue),
 }
 
@@ -51,15 +51,15 @@ impl RequestIds {
     }
 
     /// The id of a request with these headers.
-    pub fn of(&self, headers: &HeaderMap) -> RequestId {
+    pub fn for_request(&self, headers: &HeaderMap) -> RequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(theirs) if is_sane(theirs.as_bytes()) => RequestId::FromClient(theirs.clone()),
-            _ => self.fresh(),
+            Some(id) if is_valid(id.as_bytes()) => RequestId::FromClient(id.clone()),
+            _ => self.generate(),
         }
     }
 
-    /// An id of our own.
-    pub fn fresh(&self) -> RequestId {
+    /// Generates an id.
+    pub fn generate(&self) -> RequestId {
         let mut number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut digits = [0; 20];
         let mut first = digits.len();
@@ -78,28 +78,27 @@ impl RequestIds {
 }
 
 impl RequestId {
-    /// As the value of the header.
+    /// The value of the `X-Request-Id` header.
     pub fn header(&self) -> HeaderValue {
         match self {
             Self::Generated(..) => HeaderValue::from_str(self).unwrap_or(HeaderValue::from_static("none")),
-            Self::FromClient(theirs) => theirs.clone(),
+            Self::FromClient(id) => id.clone(),
         }
     }
 }
 
-/// An id as text.
 impl Deref for RequestId {
     type Target = str;
 
     fn deref(&self) -> &str {
         match self {
             Self::Generated(text, length) => std::str::from_utf8(&text[..usize::from(*length)]).unwrap_or("none"),
-            Self::FromClient(theirs) => theirs.to_str().unwrap_or("none"),
+            Self::FromClient(id) => id.to_str().unwrap_or("none"),
         }
     }
 }
 
-fn is_sane(id: &[u8]) -> bool {
+fn is_valid(id: &[u8]) -> bool {
     (1..=MAX_CLIENT_LENGTH).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
 }
 
@@ -108,12 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sane_id_is_kept_and_another_is_replaced() {
+    fn a_valid_id_of_the_client_is_kept_and_an_invalid_one_is_replaced() {
         let ids = RequestIds::random();
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::try_from(value).unwrap());
-            ids.of(&headers).to_string()
+            ids.for_request(&headers).to_string()
         };
         assert_eq!(of("a-B_9.z"), "a-B_9.z");
         for bad in ["", "a b", "a\"b", "<x>", &"a".repeat(129)] {
@@ -122,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn ours_are_the_process_and_a_counter() {
+    fn a_generated_id_consists_of_the_process_and_a_counter() {
         let ids = RequestIds::random();
-        let texts: Vec<String> = (0..11).map(|_| ids.fresh().to_string()).collect();
+        let texts: Vec<String> = (0..11).map(|_| ids.generate().to_string()).collect();
         let process = texts[0].strip_suffix("-1").unwrap();
         assert!(process.len() == 16 && process.bytes().all(|digit| digit.is_ascii_hexdigit()));
         assert_eq!((&texts[8], &texts[10]), (&format!("{process}-9"), &format!("{process}-11")));
         ids.next.store(u64::MAX, Ordering::Relaxed);
-        let last = ids.fresh();
+        let last = ids.generate();
         assert_eq!(*last, *format!("{process}-{}", u64::MAX));
         assert_eq!(last.header().as_bytes(), last.as_bytes());
     }

@@ -1,4 +1,6 @@
-//! What is answered: status, headers, and a body that is empty, whole or made as it is sent.
+//! Answers: status, headers, and a body that is empty, complete or streamed.
+//!
+//! Policy: a handler makes a [`Reply`]; the headers that every answer has are added when it is sent (`server/exchange.rs`).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,75 +10,66 @@ use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::exchange::Exchange;
 use crate::attendance::{CacheStatus, RowStream, StreamError, json};
 
-/// Headers that most answers have at the most. The parser keeps the map for the connection's next request, so room counts.
+/// Room for the headers of a typical answer. The parser keeps the map for the connection's next request, so its size matters.
 const TYPICAL_HEADERS: usize = 6;
-
-/// An answer that is one sentence.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Message<'a> {
-    /// The sentence.
-    pub message: &'a str,
-}
 
 /// An answer before it is sent.
 #[derive(Debug)]
 pub struct Reply {
-    /// Status.
+    /// Its status.
     pub status: StatusCode,
-    /// Headers; what every answer has is added when it is sent.
+    /// Its headers, except those that every answer has.
     pub headers: HeaderMap,
-    /// Body.
+    /// Its body.
     pub body: Body,
-    /// Where a read's answer came from, for the log.
-    pub cached: Option<CacheStatus>,
+    /// Where the answer to a read came from, for the log.
+    pub cache: Option<CacheStatus>,
 }
 
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(TYPICAL_HEADERS), body: Body::empty(), cached: None }
+        Self { status, headers: HeaderMap::with_capacity(TYPICAL_HEADERS), body: Body::empty(), cache: None }
     }
 
-    /// An answer with a body of some type.
+    /// An answer with a body of any type.
     pub fn new(status: StatusCode, content_type: HeaderValue, body: Body) -> Self {
         let mut reply = Self { body, ..Self::empty(status) };
         reply.headers.insert(CONTENT_TYPE, content_type);
         reply
     }
 
-    /// An answer with a body that is JSON already.
+    /// An answer whose body is JSON.
     pub fn json(status: StatusCode, body: Body) -> Self {
         Self::new(status, HeaderValue::from_static("application/json"), body)
     }
 
-    /// A value as JSON, for nobody to keep.
-    pub fn value<T: Serialize>(status: StatusCode, value: &T) -> Self {
+    /// An answer that must not be stored by any cache (`Cache-Control: no-store`), serialised from a value.
+    pub fn uncacheable<T: Serialize>(status: StatusCode, value: &T) -> Self {
         Self::uncacheable_json(status, json::line(value).into())
     }
 
-    /// JSON that is true for this moment only.
+    /// An answer that must not be stored by any cache (`Cache-Control: no-store`), from JSON text.
     pub fn uncacheable_json(status: StatusCode, body: Bytes) -> Self {
         let mut reply = Self::json(status, Body::full(body));
         reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply
     }
 
-    /// Sends the client to the one address of what it asked for.
-    pub fn moved(location: &str) -> Self {
+    /// A permanent redirect (308). `location` is the path of a route, with a query.
+    pub fn redirect(location: &str) -> Self {
         let mut reply = Self::empty(StatusCode::PERMANENT_REDIRECT);
-        // A location that no header can hold is not one of our routes, and those are all that is passed here.
+        // The path of a route always fits a header, and so does a query that the parser has accepted.
         reply.headers.insert(LOCATION, HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/")));
         reply
     }
 
-    /// What HEAD answers: the same without the body, its length included.
+    /// The answer to HEAD: all headers, `Content-Length` included, but no body.
     pub fn without_body(mut self) -> Self {
-        if let Content::Whole(body) = &self.body.content {
+        if let Content::Complete(body) = &self.body.0 {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         self.body = Body::empty();
@@ -84,40 +77,31 @@ impl Reply {
     }
 }
 
-/// A response body. It holds the exchange it belongs to, which ends with it.
+/// The body of an answer.
 #[derive(Debug)]
-pub struct Body {
-    content: Content,
-    exchange: Option<Box<Exchange>>,
-}
+pub struct Body(Content);
 
 #[derive(Debug)]
 enum Content {
     Empty,
-    Whole(Bytes),
+    Complete(Bytes),
     Rows(RowStream),
 }
 
 impl Body {
     /// No body.
     pub fn empty() -> Self {
-        Self { content: Content::Empty, exchange: None }
+        Self(Content::Empty)
     }
 
     /// A body in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), exchange: None }
+        Self(Content::Complete(bytes.into()))
     }
 
-    /// A body that is read from the database as the client takes it.
+    /// A body that is read from the database while the client receives it.
     pub fn rows(rows: RowStream) -> Self {
-        Self { content: Content::Rows(rows), exchange: None }
-    }
-
-    /// Ties the exchange to the body: it is observed when the body has been handed over, or dropped.
-    pub fn ending(mut self, exchange: Box<Exchange>) -> Self {
-        self.exchange = Some(exchange);
-        self
+        Self(Content::Rows(rows))
     }
 }
 
@@ -126,35 +110,30 @@ impl hyper::body::Body for Body {
     type Error = StreamError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
-        let this = self.get_mut();
-        match &mut this.content {
+        let content = &mut self.get_mut().0;
+        match content {
             Content::Empty => Poll::Ready(None),
-            Content::Whole(bytes) => {
+            Content::Complete(bytes) => {
                 let bytes = std::mem::take(bytes);
-                this.content = Content::Empty;
+                *content = Content::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Content::Rows(rows) => Pin::new(rows).poll_chunk(cx).map(|piece| {
-                if let (Some(Err(error)), Some(exchange)) = (&piece, &this.exchange) {
-                    exchange.interrupted(error);
-                }
-                piece.map(|piece| piece.map(Frame::data))
-            }),
+            Content::Rows(rows) => Pin::new(rows).poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
+        match &self.0 {
             Content::Empty => true,
-            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Complete(bytes) => bytes.is_empty(),
             Content::Rows(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
+        match &self.0 {
             Content::Empty => SizeHint::with_exact(0),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Complete(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Rows(_) => SizeHint::default(),
         }
     }

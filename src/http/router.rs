@@ -1,8 +1,10 @@
-//! Every route on one page.
+//! Finds the route of a request and answers the request.
 //!
-//! Policy: a path is percent-decoded, then compared as it is; case matters, `..` means nothing. A trailing or double slash is not
-//! another resource: the client is sent to the clean path (308). HEAD works wherever GET does, OPTIONS
-//! everywhere; what is unknown is a JSON 404, a known path with another method a 405 with `Allow`.
+//! Policy: a path without parameters is percent-decoded and compared as it is: case matters, and `..` has no meaning. A path with
+//! parameters is split into raw segments before each one is decoded, once, so that a parameter may contain any character, an
+//! encoded slash included. A trailing or double slash is not another resource: the client is redirected to the clean path (308).
+//! HEAD works wherever GET does, OPTIONS everywhere. An unknown path is a JSON 404, a known path with another method a 405 with
+//! `Allow`.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -12,178 +14,94 @@ use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::cached_read::{FastPath, PendingRead};
 use super::error::{ErrorStatus, HttpError};
-use super::handlers::{create, docs, health, home, metrics, probes, search, search_all};
-use super::request::RequestContext;
+use super::request::{PathParameters, RequestContext};
+use super::request_metrics::RouteLabel;
 use super::response::Reply;
+use super::route::{self, Endpoint, Handler, ROUTES, Route};
 use super::state::AppState;
 
-/// Longest path and query, in bytes.
+/// The longest path and the longest query, in bytes.
 const MAX_TARGET_LENGTH: usize = 8192;
-/// Label of what is no route.
-pub const UNMATCHED: Label = Label(ROUTES.len());
-/// How many labels there are.
-pub const LABELS: usize = ROUTES.len() + 1;
-/// The route that is not counted.
-pub const METRICS: &str = "/metrics";
 
-/// The methods of a resource, as `Allow` lists them.
-const GET: &str = "GET, HEAD, OPTIONS";
-const POST: &str = "OPTIONS, POST";
-
-/// What a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
-    Create,
-    Search,
-    SearchAll,
-    Health,
-    HealthDetail,
-    Livez,
-    Readyz,
-    Metrics,
-    OpenApi,
-    DocsPage,
-    DocsFile,
-    Favicon,
-    Home,
-    /// Another name of the path given.
-    Moved(&'static str),
-}
-
-/// A route in log and metrics: its place in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Label(usize);
-
-impl Label {
-    /// The route, or `unmatched`.
-    pub fn text(self) -> &'static str {
-        ROUTES.get(self.0).map_or("unmatched", |(path, _, _)| path)
-    }
-
-    /// Less than [`LABELS`].
-    pub fn number(self) -> usize {
-        self.0
-    }
-}
-
-/// Path (its label in metrics, too), methods, endpoint. `{file}` stands for one last piece.
-const ROUTES: [(&str, &str, Endpoint); 17] = [
-    ("/api/v1/attendance/search", GET, Endpoint::Search),
-    ("/api/v1/attendance/create", POST, Endpoint::Create),
-    ("/api/v1/attendance/search/all", GET, Endpoint::SearchAll),
-    ("/api/v1/attendance/health", GET, Endpoint::Health),
-    ("/api/v1/attendance/health/detail", GET, Endpoint::HealthDetail),
-    ("/livez", GET, Endpoint::Livez),
-    ("/readyz", GET, Endpoint::Readyz),
-    (METRICS, GET, Endpoint::Metrics),
-    ("/openapi.json", GET, Endpoint::OpenApi),
-    ("/apispec_1.json", GET, Endpoint::OpenApi),
-    ("/apidocs", GET, Endpoint::Moved("/apidocs/")),
-    ("/apidocs/index.html", GET, Endpoint::Moved("/apidocs/")),
-    ("/apidocs/", GET, Endpoint::DocsPage),
-    ("/apidocs/{file}", GET, Endpoint::DocsFile),
-    ("/favicon.ico", GET, Endpoint::Favicon),
-    ("/", GET, Endpoint::Home),
-    ("/index.html", GET, Endpoint::Moved("/")),
-];
-
-async fn dispatch(endpoint: Endpoint, context: &mut RequestContext) -> Result<Reply, HttpError> {
-    // Every request makes room for the largest of these; what takes long anyway is in a box of its own.
-    match endpoint {
-        Endpoint::Create => Box::pin(create::create(context)).await,
-        Endpoint::Search => search::search(context).await,
-        Endpoint::SearchAll => search_all::search_all(context).await,
-        Endpoint::Health => health::health(context).await,
-        Endpoint::HealthDetail => Box::pin(health::detail(context)).await,
-        Endpoint::Livez => Ok(probes::livez()),
-        Endpoint::Readyz => probes::readyz(context).await,
-        Endpoint::Metrics => metrics::metrics(context),
-        Endpoint::OpenApi => Ok(docs::openapi(context)),
-        Endpoint::DocsPage => docs::page(),
-        Endpoint::DocsFile => docs::file(context),
-        Endpoint::Favicon => docs::favicon(),
-        Endpoint::Home => Ok(Box::pin(home::home(context)).await),
-        Endpoint::Moved(path) => Ok(Reply::moved(&with_query(path, context.query()))),
-    }
-}
+/// The message for a path that is in no route.
+const UNKNOWN: &str = "There is no such resource. GET /openapi.json describes those there are, /apidocs/ shows them.";
 
 /// Where a request leads.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Route {
+#[derive(Debug)]
+pub enum RouteMatch {
     /// To an endpoint.
-    Endpoint(EndpointRoute),
-    /// To a resource that does not know the method.
-    WrongMethod {
-        /// The resource.
-        label: Label,
-        /// The methods it knows.
-        allow: &'static str,
-    },
-    /// To a resource, asked for its methods.
-    Options {
-        /// The resource.
-        label: Label,
-        /// The methods it knows.
-        allow: &'static str,
-    },
-    /// To a resource under another spelling of its path.
+    Found(EndpointMatch),
+    /// To a route that does not have the method.
+    WrongMethod(RouteLabel, &'static Route),
+    /// To a route, to ask for its methods.
+    Options(RouteLabel, &'static Route),
+    /// To a route whose path is spelled with superfluous slashes; contains the clean path.
     Unclean(String),
-    /// The path is too long to be looked at.
+    /// To no route, because the path is too long.
     TooLong,
-    /// Nowhere.
+    /// To no route.
     Unknown,
 }
 
-/// A route to an endpoint.
-#[derive(Debug, PartialEq, Eq)]
-pub struct EndpointRoute {
-    endpoint: Endpoint,
-    label: Label,
-    /// What stands for `{file}`.
-    file: String,
+/// A request to an endpoint.
+#[derive(Debug)]
+pub struct EndpointMatch {
+    endpoint: &'static Endpoint,
+    label: RouteLabel,
+    parameters: PathParameters,
 }
 
-/// Where a method and a raw path lead.
-pub fn find(method: &Method, raw_path: &str) -> Route {
+/// Finds the route of a method and a raw path.
+pub fn find(method: &Method, raw_path: &str) -> RouteMatch {
     if raw_path.len() > MAX_TARGET_LENGTH {
-        return Route::TooLong;
+        return RouteMatch::TooLong;
     }
-    let path =
-        if raw_path.contains('%') { percent_decode_str(raw_path).decode_utf8_lossy() } else { Cow::Borrowed(raw_path) };
-    if let Some((label, allow, endpoint, file)) = resource(&path) {
-        return if *method == Method::OPTIONS {
-            Route::Options { label, allow }
-        } else if takes(allow, method) {
-            Route::Endpoint(EndpointRoute { endpoint, label, file: file.to_owned() })
-        } else {
-            Route::WrongMethod { label, allow }
+    let path = decode(raw_path);
+    let found = find_literal(&path).map(|(label, route)| (label, route, PathParameters::default()));
+    if let Some((label, route, parameters)) = found.or_else(|| find_template(raw_path)) {
+        return match route.endpoint(method) {
+            Some(endpoint) => RouteMatch::Found(EndpointMatch { endpoint, label, parameters }),
+            None if *method == Method::OPTIONS => RouteMatch::Options(label, route),
+            None => RouteMatch::WrongMethod(label, route),
         };
     }
     let clean = clean(&path);
-    match resource(&clean) {
-        // A piece that a client chose would have to be encoded again; there is none in the other routes.
-        Some((_, _, _, file)) if clean != path && file.is_empty() => Route::Unclean(clean.into_owned()),
-        _ => Route::Unknown,
-    }
+    if find_literal(&clean).is_some() { RouteMatch::Unclean(clean.into_owned()) } else { RouteMatch::Unknown }
 }
 
-fn takes(allow: &str, method: &Method) -> bool {
-    match *method {
-        Method::GET | Method::HEAD => allow == GET,
-        Method::POST => allow == POST,
-        _ => false,
-    }
+/// Finds a route without parameters by its decoded path.
+fn find_literal(path: &str) -> Option<(RouteLabel, &'static Route)> {
+    let (position, route) = ROUTES.iter().enumerate().find(|(_, route)| route.path == path)?;
+    (!route.has_parameters()).then(|| (route::label(position, route), route))
 }
 
-fn resource(path: &str) -> Option<(Label, &'static str, Endpoint, &str)> {
-    ROUTES.iter().enumerate().find_map(|(at, &(route, allow, endpoint))| match route.strip_suffix("{file}") {
-        None => (route == path).then_some((Label(at), allow, endpoint, "")),
-        Some(folder) => {
-            let file = path.strip_prefix(folder).filter(|file| !file.is_empty() && !file.contains('/'))?;
-            Some((Label(at), allow, endpoint, file))
-        }
+/// Finds a route with parameters by its raw path.
+fn find_template(raw_path: &str) -> Option<(RouteLabel, &'static Route, PathParameters)> {
+    ROUTES.iter().enumerate().filter(|(_, route)| route.has_parameters()).find_map(|(position, route)| {
+        let parameters = match_template(route.path, raw_path)?;
+        Some((route::label(position, route), route, parameters))
     })
+}
+
+/// The parameters of a path that matches a template. A parameter is never empty.
+fn match_template(template: &'static str, raw_path: &str) -> Option<PathParameters> {
+    let mut parameters = PathParameters::default();
+    let mut segments = raw_path.split('/');
+    for expected in template.split('/') {
+        let segment = decode(segments.next()?);
+        match expected.strip_prefix('{').and_then(|expected| expected.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => parameters.push(name, segment.into_owned()),
+            None if expected == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}
+
+fn decode(raw: &str) -> Cow<'_, str> {
+    if raw.contains('%') { percent_decode_str(raw).decode_utf8_lossy() } else { Cow::Borrowed(raw) }
 }
 
 /// The path with single slashes and none at its end.
@@ -199,95 +117,124 @@ fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-impl Route {
-    /// Label for metrics: the route, or `unmatched`.
-    pub fn label(&self) -> Label {
+impl RouteMatch {
+    /// The label of the request in log and metrics.
+    pub fn label(&self) -> RouteLabel {
         match self {
-            Self::Endpoint(EndpointRoute { label, .. })
-            | Self::WrongMethod { label, .. }
-            | Self::Options { label, .. } => *label,
-            Self::Unclean(_) | Self::TooLong | Self::Unknown => UNMATCHED,
+            Self::Found(EndpointMatch { label, .. }) | Self::WrongMethod(label, _) | Self::Options(label, _) => *label,
+            Self::Unclean(_) | Self::TooLong | Self::Unknown => RouteLabel::UNMATCHED,
         }
     }
 
-    /// Whether it is asked whether the process lives, which a draining one does.
+    /// Whether the request asks whether the process lives, which is also true while it drains.
     pub fn is_liveness(&self) -> bool {
-        matches!(self, Self::Endpoint(EndpointRoute { endpoint: Endpoint::Livez, .. }))
+        matches!(self, Self::Found(EndpointMatch { label, .. }) if label.path() == route::LIVEZ)
     }
 
-    /// Answers the request without waiting for anything, if that is possible: what this process has in memory is sent as it is.
-    pub fn try_answer_cached(&self, app: &AppState, request: &Request<Incoming>, now: Instant) -> Option<Reply> {
-        let Self::Endpoint(EndpointRoute { endpoint, .. }) = self else { return None };
+    /// Tries to answer the request from this process's memory, without waiting.
+    pub fn try_answer_cached(&self, app: &AppState, request: &Request<Incoming>, now: Instant) -> FastPath {
+        let Self::Found(EndpointMatch { endpoint, label, .. }) = self else { return FastPath::Skipped };
+        let Handler::CachedRead(handler) = &endpoint.handler else { return FastPath::Skipped };
         let query = request.uri().query().unwrap_or_default();
-        if request.method() != Method::GET || query.len() > MAX_TARGET_LENGTH || !request.body().is_end_stream() {
-            return None;
+        let is_possible = request.method() == Method::GET
+            && query.len() <= MAX_TARGET_LENGTH
+            && request.body().is_end_stream()
+            && app.attendance.has_memory_cache();
+        if !is_possible {
+            return FastPath::Skipped;
         }
-        match endpoint {
-            Endpoint::Search => search::try_cached(app, query, request.headers(), now),
-            Endpoint::SearchAll => search_all::try_cached(app, query, request.headers(), now),
-            _ => None,
-        }
+        (handler.try_cached)(app, *label, query, request.headers(), now)
     }
 
-    /// Answers the request.
-    pub async fn answer(self, context: &mut RequestContext) -> Result<Reply, HttpError> {
+    /// Answers the request. `read` is what the fast path has parsed.
+    pub async fn answer(
+        self,
+        context: &mut RequestContext,
+        read: Option<Box<dyn PendingRead>>,
+    ) -> Result<Reply, HttpError> {
         if context.query().len() > MAX_TARGET_LENGTH {
-            return Self::too_long();
+            return Err(too_long());
         }
         match self {
-            Self::Endpoint(EndpointRoute { endpoint, file, .. }) => {
-                context.file = file;
-                dispatch(endpoint, context).await
-            }
-            Self::WrongMethod { allow, .. } => Err(HttpError::method_not_allowed(allow)),
-            Self::Options { allow, .. } => {
+            Self::Found(found) => found.answer(context, read).await,
+            Self::WrongMethod(_, route) => Err(HttpError::method_not_allowed(route.allow())),
+            Self::Options(_, route) => {
                 let mut reply = Reply::empty(StatusCode::OK);
-                reply.headers.insert(ALLOW, HeaderValue::from_static(allow));
+                // The names of methods always fit a header.
+                if let Ok(allow) = HeaderValue::try_from(route.allow()) {
+                    reply.headers.insert(ALLOW, allow);
+                }
                 reply.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 Ok(reply)
             }
-            Self::Unclean(path) => Ok(Reply::moved(&with_query(&path, context.query()))),
-            Self::TooLong => Self::too_long(),
-            Self::Unknown => Err(HttpError::new(
-                ErrorStatus::NOT_FOUND,
-                "There is no such resource. GET /openapi.json describes those there are, /apidocs/ shows them.",
-            )),
+            Self::Unclean(path) => Ok(Reply::redirect(&with_query(&path, context.query()))),
+            Self::TooLong => Err(too_long()),
+            Self::Unknown => Err(HttpError::new(ErrorStatus::NOT_FOUND, UNKNOWN)),
         }
     }
+}
 
-    fn too_long() -> Result<Reply, HttpError> {
-        let message = format!("The path and the query may each have at most {MAX_TARGET_LENGTH} bytes.");
-        Err(HttpError::new(ErrorStatus::URI_TOO_LONG, message))
+impl EndpointMatch {
+    async fn answer(
+        self,
+        context: &mut RequestContext,
+        read: Option<Box<dyn PendingRead>>,
+    ) -> Result<Reply, HttpError> {
+        context.parameters = self.parameters;
+        if let Some(read) = read {
+            return read.read(context).await;
+        }
+        match self.endpoint.handler {
+            Handler::Immediate(handler) => handler(context),
+            Handler::Async(handler) => handler(context).await,
+            Handler::CachedRead(handler) => (handler.read)(context, self.label).await,
+            Handler::Redirect(path) => Ok(Reply::redirect(&with_query(path, context.query()))),
+        }
     }
+}
+
+fn too_long() -> HttpError {
+    let message = format!("The path and the query may each have at most {MAX_TARGET_LENGTH} bytes.");
+    HttpError::new(ErrorStatus::URI_TOO_LONG, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::handlers::{home, probes};
+    use crate::http::route::RouteMethod;
 
-    fn endpoint(method: Method, path: &str) -> Option<Endpoint> {
+    /// The path of the route to whose endpoint a request leads.
+    fn found(method: Method, path: &str) -> Option<&'static str> {
         match find(&method, path) {
-            Route::Endpoint(route) => Some(route.endpoint),
+            RouteMatch::Found(found) => Some(found.label.path()),
             _ => None,
         }
     }
 
     #[test]
-    fn every_route_leads_to_its_own_endpoint() {
-        for (path, allow, expected) in ROUTES {
-            let method = if allow == POST { Method::POST } else { Method::GET };
-            assert_eq!(endpoint(method.clone(), path), Some(expected), "{path}");
-            let label = find(&method, path).label();
-            assert_eq!(label.text(), path);
-            assert_eq!(find(&Method::OPTIONS, path), Route::Options { label, allow });
-            assert_eq!(find(&Method::PATCH, path), Route::WrongMethod { label, allow });
-            assert_eq!(endpoint(Method::HEAD, path).is_some(), allow == GET, "{path}");
+    fn every_route_is_found_by_its_methods_and_only_by_those() {
+        for route in &ROUTES {
+            let path = route.path.replace("{file}", "x.js");
+            for endpoint in route.endpoints {
+                let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).unwrap();
+                assert_eq!(found(method, &path), Some(route.path));
+            }
+            let has_get = route.endpoints.iter().any(|endpoint| endpoint.method == RouteMethod::Get);
+            assert_eq!(found(Method::HEAD, &path).is_some(), has_get, "{path}");
+            assert!(
+                matches!(find(&Method::OPTIONS, &path), RouteMatch::Options(label, _) if label.path() == route.path)
+            );
+            assert!(
+                matches!(find(&Method::PATCH, &path), RouteMatch::WrongMethod(label, _) if label.path() == route.path)
+            );
         }
     }
 
     #[test]
     fn paths_are_decoded_but_not_normalised() {
-        assert_eq!(endpoint(Method::GET, "/api/v1/attendance/h%65alth"), Some(Endpoint::Health));
+        let health = "/api/v1/attendance/health";
+        assert_eq!(found(Method::GET, "/api/v1/attendance/h%65alth"), Some(health));
         for path in [
             "/API/V1/ATTENDANCE/HEALTH",
             "/api/v1/attendance/x/../health",
@@ -296,31 +243,58 @@ mod tests {
             "*",
             "",
             "/apidocs/a/b",
+            "/apidocs/{file}/",
             "/metrics%00",
             "/%ff",
         ] {
-            assert_eq!(find(&Method::GET, path), Route::Unknown, "{path}");
+            assert!(matches!(find(&Method::GET, path), RouteMatch::Unknown), "{path}");
         }
-        assert_eq!(find(&Method::GET, &"/x".repeat(5000)), Route::TooLong);
+        assert!(matches!(find(&Method::GET, &"/x".repeat(5000)), RouteMatch::TooLong));
     }
 
     #[test]
-    fn slashes_too_many_lead_to_the_clean_path() {
-        for (path, clean) in [
+    fn superfluous_slashes_lead_to_the_clean_path() {
+        for (path, expected) in [
             ("/api/v1/attendance/health/", "/api/v1/attendance/health"),
             ("//api/v1//attendance/health", "/api/v1/attendance/health"),
             ("/metrics%2F", "/metrics"),
             ("/apidocs//", "/apidocs"),
             ("//", "/"),
         ] {
-            assert_eq!(find(&Method::GET, path), Route::Unclean(clean.to_owned()), "{path}");
+            assert!(matches!(find(&Method::GET, path), RouteMatch::Unclean(clean) if clean == expected), "{path}");
         }
         assert_eq!(with_query("/x", "id=1"), "/x?id=1");
     }
 
     #[test]
-    fn an_unknown_method_is_known_to_be_wrong() {
-        let foo = Method::from_bytes(b"FOO").unwrap();
-        assert!(matches!(find(&foo, "/"), Route::WrongMethod { allow: GET, .. }));
+    fn a_parameter_is_one_segment_that_is_decoded_once() {
+        let template = "/records/{id}/{date}";
+        let parameters = match_template(template, "/records/a%2Fb%2525/2026-01-31").unwrap();
+        assert_eq!((parameters.get("id"), parameters.get("date")), ("a/b%25", "2026-01-31"));
+        let parameters = match_template(template, "/r%65cords/%C3%BC/..").unwrap();
+        assert_eq!((parameters.get("id"), parameters.get("date")), ("ü", ".."));
+        for path in ["/records/a", "/records/a/b/c", "/records//b", "/records/a/", "/other/a/b", "records/a/b"] {
+            assert!(match_template(template, path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_in_a_text_is_the_path_of_a_route() {
+        let links = home::PAGE.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let examples =
+            home::PAGE.split("http://{{host}}").skip(1).filter_map(|rest| rest.split([' ', '?', '\'']).next());
+        let messages =
+            UNKNOWN.split([' ', ',']).chain(probes::NOT_READY.split(' ')).filter(|word| word.starts_with('/'));
+        let paths: Vec<&str> = links.chain(examples).chain(messages).collect();
+        assert_eq!(paths.len(), 5 + 3 + 3, "{paths:?}");
+        for path in paths {
+            assert!(!matches!(find(&Method::GET, path), RouteMatch::Unknown | RouteMatch::Unclean(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_known_path_with_an_invented_method_is_a_wrong_method() {
+        let invented = Method::from_bytes(b"FOO").unwrap();
+        assert!(matches!(find(&invented, "/"), RouteMatch::WrongMethod(..)));
     }
 }

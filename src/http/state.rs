@@ -1,4 +1,7 @@
-//! What every request may use: the domain, limits, metrics and the log.
+//! What all requests share: the domain, limits, metrics and the log.
+//!
+//! Policy: what can change while the server runs (limits, the access log's setting, whether the server is draining) is
+//! read once per connection or request and applies to what begins afterwards.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,7 +9,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::openapi;
 use super::request_id::RequestIds;
 use super::request_metrics::RequestMetrics;
 use crate::attendance::{Attendance, Dependencies};
@@ -14,75 +16,86 @@ use crate::config;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
-/// What every request may use.
+/// The parts of the appliance that requests use.
+#[derive(Debug)]
+pub struct Services {
+    /// The domain.
+    pub attendance: Arc<Attendance>,
+    /// The state of PostgreSQL and Redis.
+    pub health: Arc<Dependencies>,
+    /// All metrics of the process.
+    pub metrics: Arc<Metrics>,
+    /// Receives one line per request.
+    pub access_log: AccessLog,
+}
+
+/// What all requests share.
 #[derive(Debug)]
 pub struct AppState {
     /// The domain.
     pub attendance: Arc<Attendance>,
-    /// Whether the dependencies work.
+    /// The state of PostgreSQL and Redis.
     pub health: Arc<Dependencies>,
-    /// Where requests are counted.
+    /// All metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// Limits and times, for connections that begin from now on.
-    limits: RwLock<Arc<config::Server>>,
-    /// Which requests leave a log line: the number of a [`config::Access`].
-    access: AtomicU8,
-    /// Where they leave it.
-    pub log: AccessLog,
-    /// The handles of what is counted.
+    /// Receives one line per request.
+    pub access_log: AccessLog,
+    /// Counts requests by method, route and status.
     pub request_metrics: RequestMetrics,
-    /// Set when the server is stopping: readiness is off and new requests are refused, unless the socket stays.
-    pub draining: AtomicBool,
-    /// Whether the listening socket outlives this process (socket activation): then a stopping server still answers what
-    /// reaches it, and sends its clients to the process that comes next.
-    pub socket_stays: bool,
-    /// When the appliance started, for its uptime.
-    pub started: Instant,
-    /// Gives a request its id.
-    pub ids: RequestIds,
+    /// Gives each request its id.
+    pub request_ids: RequestIds,
     /// The OpenAPI document, as it is sent.
     pub openapi: Bytes,
+    /// When the appliance started, for its uptime.
+    pub started: Instant,
+    /// Whether the listening socket outlives this process (socket activation). If it does, a draining server still answers the
+    /// requests that reach it, and its clients connect to the next process afterwards.
+    pub socket_outlives_process: bool,
+    limits: RwLock<Arc<config::Server>>,
+    /// The discriminant of a [`config::Access`].
+    access: AtomicU8,
+    is_draining: AtomicBool,
 }
 
 impl AppState {
-    /// An application that is starting now.
-    pub fn new(
-        attendance: Arc<Attendance>,
-        health: Arc<Dependencies>,
-        metrics: Arc<Metrics>,
-        server: config::Server,
+    /// The state of a server that is starting. `routes` is the number of rows of the route table.
+    pub(super) fn new(
+        services: Services,
+        limits: config::Server,
         access: config::Access,
-        log: AccessLog,
-        socket_stays: bool,
+        socket_outlives_process: bool,
+        routes: usize,
+        openapi: Bytes,
     ) -> Self {
+        let Services { attendance, health, metrics, access_log } = services;
         Self {
             attendance,
             health,
             metrics,
-            limits: RwLock::new(Arc::new(server)),
-            access: AtomicU8::new(access as u8),
-            log,
-            request_metrics: RequestMetrics::new(),
-            draining: AtomicBool::new(false),
-            socket_stays,
+            access_log,
+            request_metrics: RequestMetrics::new(routes),
+            request_ids: RequestIds::random(),
+            openapi,
             started: Instant::now(),
-            ids: RequestIds::random(),
-            openapi: Bytes::from(openapi::json()),
+            socket_outlives_process,
+            limits: RwLock::new(Arc::new(limits)),
+            access: AtomicU8::new(access as u8),
+            is_draining: AtomicBool::new(false),
         }
     }
 
-    /// Limits and times as they are now.
+    /// The limits for a connection or request that begins now.
     pub fn limits(&self) -> Arc<config::Server> {
-        // Arcs are exchanged whole: a panic leaves none half-changed.
+        // The Arc is replaced as a whole, so a panic while the lock is held leaves no half-changed value.
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes limits and times for what begins from now on.
+    /// Changes the limits for connections and requests that begin from now on.
     pub fn set_limits(&self, limits: config::Server) {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
-    /// Which requests leave a log line.
+    /// Which requests are written to the access log.
     pub fn access(&self) -> config::Access {
         let number = self.access.load(Ordering::Relaxed);
         [config::Access::All, config::Access::Errors, config::Access::Off]
@@ -91,13 +104,18 @@ impl AppState {
             .unwrap_or_default()
     }
 
-    /// Changes which requests leave a log line.
+    /// Changes which requests are written to the access log.
     pub fn set_access(&self, access: config::Access) {
         self.access.store(access as u8, Ordering::Relaxed);
     }
 
-    /// Whether the server is stopping.
+    /// Whether the server is stopping: it is not ready, and it refuses new requests unless the socket outlives the process.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Marks the server as stopping.
+    pub(super) fn start_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 }

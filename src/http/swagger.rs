@@ -1,7 +1,7 @@
-//! The files of the documentation page: ours around Swagger UI's, all inside the binary.
+//! The files of the documentation page, which are all inside the binary: Swagger UI's, and our own page and configuration.
 //!
-//! Policy: a file of ours goes before one of Swagger UI's with the same name, so that its page and
-//! configuration are ours; no file refers to another host.
+//! Policy: a file of our own replaces the file of Swagger UI that has its name. No file refers to another host, so the page
+//! works without internet.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use rust_embed::RustEmbed;
 
-/// Our page, initializer, style and icon.
+/// Our own page, initializer, style and icon.
 #[derive(RustEmbed)]
 #[folder = "assets/swagger/"]
 struct OwnFiles;
 
-/// A file and what it is.
+/// A file of the documentation page.
 #[derive(Debug)]
 pub struct File {
-    /// Content.
+    /// Its content.
     pub bytes: Bytes,
     /// Its `Content-Type`.
     pub content_type: HeaderValue,
 }
 
-/// The file of that name, if there is one.
+/// The file with that name.
 pub fn file(name: &str) -> Option<File> {
     let bytes = match OwnFiles::get(name) {
-        Some(ours) => ours.data,
+        Some(own) => own.data,
         None => vendored(name)?,
     };
     let bytes = match bytes {
@@ -38,7 +38,7 @@ pub fn file(name: &str) -> Option<File> {
 }
 
 fn vendored(name: &str) -> Option<Cow<'static, [u8]>> {
-    // Its configuration goes into its own initializer only, which ours replaces. A file it cannot make is none.
+    // The configuration appears only in Swagger UI's initializer, which our own replaces. An error means that it has no such file.
     let file = utoipa_swagger_ui::serve(name, Arc::new(utoipa_swagger_ui::Config::default())).ok()??;
     Some(file.bytes)
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_and_everything_it_loads_is_here() {
+    fn the_page_and_every_file_that_it_loads_are_in_the_binary() {
         let page = file("index.html").unwrap();
         let page = std::str::from_utf8(&page.bytes).unwrap();
         let loaded: Vec<&str> = page
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn our_files_name_no_other_host() {
+    fn our_own_files_refer_to_no_other_host() {
         for name in OwnFiles::iter() {
             let file = file(&name).unwrap();
             let text = String::from_utf8_lossy(&file.bytes).replace("http://www.w3.org/2000/svg", "");

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`, `/apispec_1.json` and `/apidocs/`: the API described, for programs and for people.
+//! The description of the API: the OpenAPI document for programs, the Swagger UI page for people.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
@@ -8,44 +8,43 @@ use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
 use crate::http::swagger::{self, File};
 
-/// What Swagger UI needs, all of it from here: its styles are partly in the page, its icons are data URLs.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+/// What Swagger UI needs, all of it from this server: some styles are in the page, and icons are data URLs.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
-/// This description
+/// The OpenAPI document
 #[utoipa::path(
     get,
-    path = "/openapi.json",
-    tag = "operation",
+    path = "",
     operation_id = "openapi",
-    responses((status = 200, description = "OpenAPI 3.1; `/apispec_1.json` answers the same", body = Object, content_type = "application/json"))
+    responses((status = 200, description = "OpenAPI 3.1; `/apispec_1.json` returns the same document", body = Object, content_type = "application/json"))
 )]
-pub fn openapi(context: &RequestContext) -> Reply {
+pub fn openapi(context: &RequestContext) -> Result<Reply, HttpError> {
     let mut reply = Reply::json(StatusCode::OK, Body::full(context.app.openapi.clone()));
     reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    reply
+    Ok(reply)
 }
 
-/// The page.
-pub fn page() -> Result<Reply, HttpError> {
+/// Answers with the page.
+pub fn page(_: &RequestContext) -> Result<Reply, HttpError> {
     serve(swagger::file("index.html"))
 }
 
-/// A file of the page.
+/// Answers with a file that the page loads.
 pub fn file(context: &RequestContext) -> Result<Reply, HttpError> {
-    serve(swagger::file(&context.file))
+    serve(swagger::file(context.parameters.get("file")))
 }
 
-/// The icon, for browsers that ask without being told.
-pub fn favicon() -> Result<Reply, HttpError> {
+/// Answers with the icon at the path that browsers request by default.
+pub fn favicon(_: &RequestContext) -> Result<Reply, HttpError> {
     serve(swagger::file("icon.svg"))
 }
 
 fn serve(file: Option<File>) -> Result<Reply, HttpError> {
     let file = file.ok_or_else(|| HttpError::new(ErrorStatus::NOT_FOUND, "The documentation has no such file."))?;
     let mut reply = Reply::new(StatusCode::OK, file.content_type, Body::full(file.bytes));
-    reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     reply.headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(reply)

@@ -1,89 +1,26 @@
-//! `GET /api/v1/attendance/health` and `/health/detail`
+//! The health of the service and of its dependencies.
 //!
-//! Policy: the service is healthy when PostgreSQL is usable. Without Redis it is slower, not down. What is not healthy
-//! is answered with 400, as the service this one replaces does: load balancers are set to it.
+//! Policy: the service is healthy if PostgreSQL is usable. Without Redis it is slower, not down. An unhealthy service answers
+//! with 400, as the Python service does: load balancers are configured for it.
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use crate::attendance::{Health, json};
+use crate::attendance::json;
 use crate::http::error::HttpError;
 use crate::http::request::RequestContext;
-use crate::http::response::{Message, Reply};
+use crate::http::response::Reply;
+use crate::http::schema::{DependencyDetail, Details, HealthDetail, Message};
 
 const HEALTHY: &str = "Attendance API is running fine and ready to serve requests";
 const UNHEALTHY: &str = "Attendance API is not healthy, please check logs";
 
-/// The service and what it depends on.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct HealthDetail {
-    /// The sentence of `/health`.
-    message: &'static str,
-    /// `up` or `down`.
-    #[schema(example = "up")]
-    postgresql: &'static str,
-    /// `up`, `down` or, where no cache is configured, `off`.
-    #[schema(example = "up")]
-    redis: &'static str,
-    /// `up` or `down`: as PostgreSQL.
-    #[schema(example = "up")]
-    status: &'static str,
-    /// Version of the appliance.
-    #[schema(example = "0.1.0")]
-    version: &'static str,
-    /// Seconds since the appliance started.
-    uptime_seconds: u64,
-    /// More on each dependency.
-    details: Details,
-}
-
-/// More on each dependency.
-#[derive(Debug, Serialize, ToSchema)]
-struct Details {
-    postgresql: DependencyDetail,
-    /// Absent where no cache is configured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    redis: Option<DependencyDetail>,
-}
-
-/// One dependency.
-#[derive(Debug, Serialize, ToSchema)]
-struct DependencyDetail {
-    /// Whether the appliance runs it itself.
-    managed: bool,
-    /// When it entered the state it is in (RFC 3339).
-    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
-    since: String,
-    /// How long the last check took, in milliseconds; a check takes at most 1000.
-    #[schema(example = 0.412)]
-    latency_ms: f64,
-    /// Why it is down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    reason: Option<String>,
-}
-
-impl DependencyDetail {
-    fn new(managed: bool, health: Health) -> Self {
-        Self {
-            managed,
-            since: format!("{:.6}", health.since),
-            latency_ms: (health.latency.as_secs_f64() * 1e6).round() / 1e3,
-            reason: health.reason,
-        }
-    }
-}
-
 /// Whether the service is healthy
 #[utoipa::path(
     get,
-    path = "/api/v1/attendance/health",
-    tag = "health",
+    path = "",
     operation_id = "health",
     responses(
         (status = 200, description = "Healthy", body = Message,
@@ -99,14 +36,13 @@ pub async fn health(context: &RequestContext) -> Result<Reply, HttpError> {
     Ok(Reply::uncacheable_json(verdict(up).0, BODIES[usize::from(up)].clone()))
 }
 
-/// Which dependency is up, which is down, why and since when
+/// The state of each dependency, with the reason and the time of its last change
 #[utoipa::path(
     get,
-    path = "/api/v1/attendance/health/detail",
-    tag = "health",
+    path = "",
     operation_id = "healthDetail",
     responses(
-        (status = 200, description = "Healthy; Redis alone may be down", body = HealthDetail),
+        (status = 200, description = "Healthy; Redis may be down", body = HealthDetail),
         (status = 400, description = "PostgreSQL is not usable", body = HealthDetail),
     )
 )]
@@ -131,7 +67,7 @@ pub async fn detail(context: &RequestContext) -> Result<Reply, HttpError> {
             redis: redis.map(|(managed, health)| DependencyDetail::new(managed, health)),
         },
     };
-    Ok(Reply::value(status, &body))
+    Ok(Reply::uncacheable(status, &body))
 }
 
 fn verdict(up: bool) -> (StatusCode, &'static str) {

@@ -1,18 +1,20 @@
-//! `GET /`: a page for a person who has found the port: what this is, whether it is healthy, where to go on.
+//! A page for a person who opens the server in a browser: what this is, whether it is healthy, and links to the rest.
 //!
-//! Policy: the page is complete in itself; it loads nothing and runs nothing.
+//! Policy: the page is one file; it loads nothing but its icon and runs no script.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue};
 
+use crate::http::error::HttpError;
 use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
 
-const PAGE: &str = include_str!("home.html");
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The page, with placeholders in double braces.
+pub const PAGE: &str = include_str!("home.html");
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page.
-pub async fn home(context: &RequestContext) -> Reply {
+/// Answers with the page.
+pub async fn home(context: &RequestContext) -> Result<Reply, HttpError> {
     let up = context.app.health.postgresql.is_up().await;
     let (class, state) = if up { ("up", "healthy") } else { ("down", "not healthy") };
     let page = PAGE
@@ -22,17 +24,17 @@ pub async fn home(context: &RequestContext) -> Reply {
         .replace("{{state}}", state);
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let mut reply = Reply::new(StatusCode::OK, html, Body::full(page));
-    reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
+    Ok(reply)
 }
 
-/// The host as the client knows it, if nothing but a host can be meant by it.
+/// The host as the client knows it, or a default if the header contains anything else than a host.
 fn host(header: Option<&HeaderValue>) -> &str {
-    let sane = |host: &&str| {
+    let is_host = |host: &&str| {
         (1..=255).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
     };
-    header.and_then(|host| host.to_str().ok()).filter(sane).unwrap_or("localhost:8080")
+    header.and_then(|host| host.to_str().ok()).filter(is_host).unwrap_or("localhost:8080")
 }
 
 #[cfg(test)]
@@ -40,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_host_is_written_into_the_page() {
+    fn a_header_that_is_not_a_host_does_not_reach_the_page() {
         let of = |text: &'static str| host(Some(&HeaderValue::from_static(text))).to_owned();
         assert_eq!(of("[::1]:8080"), "[::1]:8080");
         assert_eq!(of("<script>"), "localhost:8080");
@@ -49,8 +51,11 @@ mod tests {
     }
 
     #[test]
-    fn every_place_of_the_page_is_filled() {
-        let places = ["{{host}}", "{{version}}", "{{class}}", "{{state}}"];
-        assert_eq!(PAGE.matches("{{").count(), places.iter().map(|place| PAGE.matches(place).count()).sum::<usize>());
+    fn every_placeholder_of_the_page_has_a_value() {
+        let placeholders = ["{{host}}", "{{version}}", "{{class}}", "{{state}}"];
+        assert_eq!(
+            PAGE.matches("{{").count(),
+            placeholders.iter().map(|placeholder| PAGE.matches(placeholder).count()).sum::<usize>()
+        );
     }
 }

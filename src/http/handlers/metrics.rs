@@ -1,27 +1,22 @@
-//! `GET /metrics`
+//! The metrics of the process, for Prometheus.
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use crate::http::error::HttpError;
+use crate::http::error::{Cause, HttpError};
 use crate::http::request::RequestContext;
 use crate::http::response::{Body, Reply};
 use crate::telemetry::metrics::CONTENT_TYPE;
 
-/// What is counted and measured, for Prometheus
+/// Metrics for Prometheus
 #[utoipa::path(
     get,
-    path = "/metrics",
-    tag = "operation",
+    path = "",
     operation_id = "metrics",
     responses((status = 200, description = "All metrics", body = String, content_type = "text/plain; version=0.0.4; charset=utf-8",
         example = "# HELP attendance_api Attendance API version\n# TYPE attendance_api gauge\nattendance_api{version=\"0.1.0\"} 1\n"))
 )]
 pub fn metrics(context: &RequestContext) -> Result<Reply, HttpError> {
-    let text = context
-        .app
-        .metrics
-        .render()
-        .map_err(|error| HttpError::bug(format!("a metric cannot be rendered: {error}")))?;
+    let text = context.app.metrics.render().map_err(|error| HttpError::bug(Cause::Metrics(error)))?;
     Ok(Reply::new(StatusCode::OK, HeaderValue::from_static(CONTENT_TYPE), Body::full(text)))
 }

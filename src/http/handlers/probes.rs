@@ -1,36 +1,38 @@
-//! `GET /livez` and `/readyz`, for orchestrators
+//! Liveness and readiness, for orchestrators.
 //!
-//! Policy: alive is who can answer; a restart mends nothing else, so no dependency counts. Ready is who should be
-//! sent requests: PostgreSQL is usable and the server is not stopping.
+//! Policy: a process that can answer is alive. No dependency counts, because a restart of this process repairs none. A process
+//! is ready if requests should be sent to it: PostgreSQL is usable and the server is not stopping.
 
 use hyper::StatusCode;
 
-use crate::http::error::{ErrorBody, HttpError};
+use crate::http::error::HttpError;
 use crate::http::request::RequestContext;
-use crate::http::response::{Message, Reply};
+use crate::http::response::Reply;
+use crate::http::schema::{ErrorBody, Message};
 
-/// Whether the process lives
+/// The message of a process that is not ready.
+pub const NOT_READY: &str = "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why.";
+
+/// Whether the process is alive
 #[utoipa::path(
     get,
-    path = "/livez",
-    tag = "health",
+    path = "",
     operation_id = "livez",
-    responses((status = 200, description = "It does", body = Message, example = json!({"message": "alive"})))
+    responses((status = 200, description = "The process is alive", body = Message, example = json!({"message": "alive"})))
 )]
-pub fn livez() -> Reply {
-    Reply::value(StatusCode::OK, &Message { message: "alive" })
+pub fn livez(_: &RequestContext) -> Result<Reply, HttpError> {
+    Ok(Reply::uncacheable(StatusCode::OK, &Message { message: "alive" }))
 }
 
-/// Whether requests should be sent here
+/// Whether requests should be sent to this process
 #[utoipa::path(
     get,
-    path = "/readyz",
-    tag = "health",
+    path = "",
     operation_id = "readyz",
     responses(
-        (status = 200, description = "They should", body = Message, example = json!({"message": "ready"})),
+        (status = 200, description = "The process is ready", body = Message, example = json!({"message": "ready"})),
         (status = 503, description = "PostgreSQL is not usable, or the server is stopping", body = ErrorBody,
-            headers(("Retry-After" = u32, description = "Seconds until it is worth trying again"))),
+            headers(("Retry-After" = u32, description = "Seconds after which the request can be sent again"))),
     )
 )]
 pub async fn readyz(context: &RequestContext) -> Result<Reply, HttpError> {
@@ -38,9 +40,7 @@ pub async fn readyz(context: &RequestContext) -> Result<Reply, HttpError> {
         return Err(HttpError::draining());
     }
     if !context.app.health.postgresql.is_up().await {
-        return Err(HttpError::unavailable(
-            "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why.",
-        ));
+        return Err(HttpError::unavailable(NOT_READY));
     }
-    Ok(Reply::value(StatusCode::OK, &Message { message: "ready" }))
+    Ok(Reply::uncacheable(StatusCode::OK, &Message { message: "ready" }))
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/attendance/search/all`
+//! Lists records.
 
 use std::time::Instant;
 
@@ -6,69 +6,85 @@ use hyper::header::{HeaderValue, LINK};
 use hyper::{HeaderMap, StatusCode};
 
 use crate::attendance::{Answer, Listing, PreparedList};
-use crate::http::error::{ErrorBody, HttpError};
-use crate::http::openapi::Record;
-use crate::http::query::{self, SearchAll};
+use crate::http::cached_read::CachedRead;
+use crate::http::conditional;
+use crate::http::error::HttpError;
+use crate::http::query;
 use crate::http::request::RequestContext;
+use crate::http::request_metrics::RouteLabel;
 use crate::http::response::{Body, Reply};
+use crate::http::schema::{ErrorBody, ListParameters, Record};
 use crate::http::state::AppState;
-use crate::http::{conditional, openapi};
+
+/// A list whose query has been parsed.
+#[derive(Debug)]
+pub struct SearchAll {
+    list: PreparedList,
+    /// The path of the list, for links to its next page.
+    path: &'static str,
+}
+
+impl CachedRead for SearchAll {
+    fn parse(app: &AppState, route: RouteLabel, query: &str) -> Result<Self, HttpError> {
+        Ok(Self { list: app.attendance.prepare_list(query::search_all(query)?), path: route.path() })
+    }
+
+    fn try_cached(&self, app: &AppState, headers: &HeaderMap, now: Instant) -> Option<Reply> {
+        let answer = app.attendance.try_list_cached(&self.list, now)?;
+        Some(self.reply(headers, &answer))
+    }
+
+    async fn read(self, context: &RequestContext) -> Result<Reply, HttpError> {
+        search_all(context, &self).await
+    }
+}
 
 /// List records
 ///
-/// All records, or those the filters leave, by employee (in the database's text order), then date. With `limit` they come in pages:
-/// follow the header `Link` with `rel="next"` until there is none. A large unpaged answer is streamed, without an entity tag.
+/// All records, or those that match the filters, by employee (in the database's text order), then date. With `limit` the answer is
+/// one page: follow the header `Link` with `rel="next"` until there is none. A large answer without `limit` is streamed, without an
+/// entity tag.
 #[utoipa::path(
     get,
-    path = "/api/v1/attendance/search/all",
-    tag = "attendance",
+    path = "",
     operation_id = "listRecords",
-    params(SearchAll, ("If-None-Match" = Option<String>, Header, description = "Entity tags the client has; answered with 304 if one is current")),
+    params(ListParameters, ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has; the answer is 304 if one of them is current")),
     responses(
-        (status = 200, description = "The records; `[]` when there are none", body = Vec<Record>,
+        (status = 200, description = "The records; `[]` if there are none", body = Vec<Record>,
             headers(
-                ("ETag" = String, description = "Entity tag of this answer, where it was not streamed"),
+                ("ETag" = String, description = "Entity tag of this answer, unless it is streamed"),
                 ("Cache-Control" = String, description = "`no-cache`"),
-                ("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last one"),
+                ("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"),
             )),
         (status = 304, description = "The client has the current answer",
             headers(("ETag" = String, description = "Entity tag of the current answer"))),
-        (status = 400, description = "A parameter cannot be used; `details` says which", body = ErrorBody),
+        (status = 400, description = "A parameter is not valid; `details` lists every problem", body = ErrorBody),
     )
 )]
-pub async fn search_all(context: &mut RequestContext) -> Result<Reply, HttpError> {
-    let list = context.app.attendance.prepare_list(query::search_all(context.query())?);
-    match context.app.attendance.list(&list).await? {
-        Listing::Complete(answer) => Ok(whole(&context.head.headers, &list, &answer)),
+async fn search_all(context: &RequestContext, read: &SearchAll) -> Result<Reply, HttpError> {
+    match context.app.attendance.list(&read.list).await? {
+        Listing::Complete(answer) => Ok(read.reply(&context.head.headers, &answer)),
         Listing::Stream(rows) => {
             let mut reply = Reply::json(StatusCode::OK, Body::rows(rows));
-            conditional::revalidated(&mut reply);
+            conditional::require_revalidation(&mut reply);
             Ok(reply)
         }
     }
 }
 
-/// The same for a request that need not wait for its answer.
-pub fn try_cached(app: &AppState, query: &str, headers: &HeaderMap, now: Instant) -> Option<Reply> {
-    let attendance = app.attendance.as_ref();
-    if !attendance.has_memory_cache() {
-        return None;
-    }
-    let list = attendance.prepare_list(query::search_all(query).ok()?);
-    let answer = attendance.try_list_cached(&list, now)?;
-    Some(whole(headers, &list, &answer))
-}
-
-fn whole(headers: &HeaderMap, list: &PreparedList, answer: &Answer) -> Reply {
-    let mut reply = conditional::reply(headers, answer);
-    if let Some(next) = &answer.content.next {
-        let render = |after: &str| {
-            format!("<{}?{}>; rel=\"next\"", openapi::SEARCH_ALL, query::next_page(list.query(), after)).into()
-        };
-        // A percent-encoded query always fits a header.
-        if let Ok(link) = HeaderValue::from_maybe_shared(next.rendered(render).clone()) {
-            reply.headers.insert(LINK, link);
+impl SearchAll {
+    /// The answer, with a link to the next page if there is one.
+    fn reply(&self, headers: &HeaderMap, answer: &Answer) -> Reply {
+        let mut reply = conditional::reply(headers, answer);
+        if let Some(next) = &answer.content.next {
+            let render = |after: &str| {
+                format!("<{}?{}>; rel=\"next\"", self.path, query::next_page(self.list.query(), after)).into()
+            };
+            // A percent-encoded query always fits a header.
+            if let Ok(link) = HeaderValue::from_maybe_shared(next.rendered(render).clone()) {
+                reply.headers.insert(LINK, link);
+            }
         }
+        reply
     }
-    reply
 }

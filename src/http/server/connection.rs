@@ -1,15 +1,14 @@
 //! One client connection, from accept to close.
 //!
-//! Policy: one timer a connection watches whatever is due (`connection.rs`). It is set later only when it has rung: a request
-//! normally costs no timer operation. A connection ends in one of three ways: the protocol's own end, a client
-//! that is overdue (a stalled one is reset, so that the kernel does not keep its data), or the server's stop. A client that has
-//! only stopped sending still gets its answer, and one that has gone does not undo a create half-way.
+//! Policy: a connection ends in one of three ways: as the HTTP protocol ends it, because the client is overdue
+//! (a client that does not read is reset, so that the kernel does not keep its data), or because the server stops. A client that
+//! has only stopped sending still gets its answer. A client that disconnects during a create does not undo it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -17,120 +16,121 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep};
 
 use super::connection_state::{ConnectionState, Overdue};
 use super::repoll::RepollOnWake;
+use super::request_service::RequestService;
 use super::socket::Socket;
-use crate::config;
-use crate::http::exchange::RequestService;
+use super::timeout_timer::TimeoutTimer;
 use crate::http::state::AppState;
 
-/// Smallest buffer the parser accepts.
+/// The smallest buffer that the parser accepts, in bytes.
 const MIN_PARSER_BUFFER: usize = 8192;
-/// A client that is still sending after its answer gets this long to read the answer.
+/// How long a client that is still sending after its answer may take to read the answer.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// And it may send this much.
+/// How many bytes such a client may send until the connection is closed.
 const MAX_LINGER_BYTES: usize = 16 << 20;
-
-/// Where the socket stays, a connection is closed when it has been quiet for so long: a request that was on its way has come
-/// by then.
+/// If the socket outlives the process, a draining server closes a connection that has been quiet for this long: a request
+/// that was on its way has arrived by then.
 const QUIET_GRACE: Duration = Duration::from_millis(500);
 
-/// What open connections are told.
+/// What the server tells open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
     /// The server is running: connections stay open.
     Running,
-    /// Finish the request at hand, then close.
+    /// Finish the request in flight, then close.
     Draining,
     /// Close at once.
     Forced,
 }
 
+/// Why a connection ended.
 enum End {
-    /// As HTTP ends: the answer is written, or the client has gone.
+    /// The protocol ended it: the answer is written, or the client has disconnected.
     Protocol(Result<(), hyper::Error>),
+    /// The client exceeded a time limit.
     Overdue(Overdue),
-    Stopped,
+    /// The server stopped.
+    Forced,
 }
 
-/// Serves one connection to its end.
-pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut stop: watch::Receiver<Shutdown>) {
+type HttpConnection = http1::Connection<TokioIo<Socket>, RequestService>;
+
+/// Serves one connection until it is closed.
+pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut shutdown: watch::Receiver<Shutdown>) {
     let limits = app.limits();
-    let connection = Arc::new(ConnectionState::new());
-    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&connection));
-    let exchanges = RequestService::new(Arc::clone(&app), peer, Arc::clone(&connection));
+    let state = Arc::new(ConnectionState::new());
+    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&state));
+    let service = RequestService::new(Arc::clone(&app), peer, Arc::clone(&state));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
         .max_header_size(limits.max_head)
         .max_buf_size(limits.max_head.max(MIN_PARSER_BUFFER))
-        .serve_connection(TokioIo::new(socket), exchanges);
-    let mut watch = TimeoutTimer { limits: &limits, connection: &connection, timer: None, set: None };
-    let turns = RepollOnWake::new();
-    let told = stop.clone();
+        .serve_connection(TokioIo::new(socket), service);
+    let mut timer = TimeoutTimer::new(&limits, &state);
+    let repoll = RepollOnWake::new();
+    let changes = shutdown.clone();
     let end = tokio::select! {
         biased;
-        end = drive(&mut conn, &turns, &mut watch) => end,
-        () = once(ordered(&mut stop, |order| order != Shutdown::Running), || told.has_changed().unwrap_or(true)) => {
-            // In a box, like the close: an open connection does not hold the room for its end.
-            Box::pin(drain(&mut conn, &turns, &mut watch, &mut stop, app.socket_stays)).await
+        end = drive(&mut conn, &repoll, &mut timer) => end,
+        () = poll_when_changed(wait_for(&mut shutdown, |phase| phase != Shutdown::Running), || changes.has_changed().unwrap_or(true)) => {
+            // Boxed, like `close`, so that an open connection does not reserve memory for its end.
+            Box::pin(drain(&mut conn, &repoll, &mut timer, &state, &mut shutdown, app.socket_outlives_process)).await
         }
     };
-    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &connection, end)).await;
+    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &state, end)).await;
 }
 
-/// Serves until HTTP has come to its end or the client is overdue.
-async fn drive(
-    conn: &mut http1::Connection<TokioIo<Socket>, RequestService>,
-    turns: &RepollOnWake,
-    watch: &mut TimeoutTimer<'_>,
-) -> End {
+/// Serves until the protocol ends the connection or the client is overdue.
+async fn drive(conn: &mut HttpConnection, repoll: &RepollOnWake, timer: &mut TimeoutTimer<'_>) -> End {
     tokio::select! {
         biased;
-        end = poll_fn(|cx| turns.poll(cx, |cx| conn.poll_without_shutdown(cx))) => End::Protocol(end),
-        overdue = poll_fn(|cx| watch.poll(cx)) => End::Overdue(overdue),
+        end = poll_fn(|cx| repoll.poll(cx, |cx| conn.poll_without_shutdown(cx))) => End::Protocol(end),
+        overdue = poll_fn(|cx| timer.poll(cx)) => End::Overdue(overdue),
     }
 }
 
-/// Ends a connection of a stopping server: an idle one at once, one with a request after its answer. Where the socket stays, no
-/// request is to be lost: a client that got no `Connection: close` may be sending one just now.
+/// Ends a connection of a stopping server: at once if it is idle, otherwise after the answer to its request. If the socket
+/// outlives the process, no request may be lost: a client that has not received `Connection: close` may be sending one at this
+/// moment, so the connection first has to be quiet for a while.
 async fn drain(
-    conn: &mut http1::Connection<TokioIo<Socket>, RequestService>,
-    turns: &RepollOnWake,
-    watch: &mut TimeoutTimer<'_>,
-    stop: &mut watch::Receiver<Shutdown>,
-    socket_stays: bool,
+    conn: &mut HttpConnection,
+    repoll: &RepollOnWake,
+    timer: &mut TimeoutTimer<'_>,
+    state: &ConnectionState,
+    shutdown: &mut watch::Receiver<Shutdown>,
+    socket_outlives_process: bool,
 ) -> End {
-    while socket_stays && !watch.connection.is_quiet(QUIET_GRACE) {
+    while socket_outlives_process && !state.is_quiet(QUIET_GRACE) {
         tokio::select! {
             biased;
-            end = drive(conn, turns, watch) => return end,
-            () = ordered(stop, |order| order == Shutdown::Forced) => return End::Stopped,
+            end = drive(conn, repoll, timer) => return end,
+            () = wait_for(shutdown, |phase| phase == Shutdown::Forced) => return End::Forced,
             () = tokio::time::sleep(QUIET_GRACE) => {}
         }
     }
     Pin::new(&mut *conn).graceful_shutdown();
     tokio::select! {
         biased;
-        end = drive(conn, turns, watch) => end,
-        () = ordered(stop, |order| order == Shutdown::Forced) => End::Stopped,
+        end = drive(conn, repoll, timer) => end,
+        () = wait_for(shutdown, |phase| phase == Shutdown::Forced) => End::Forced,
     }
 }
 
-/// Waits for an order; a server that is gone has given all of them.
-async fn ordered(stop: &mut watch::Receiver<Shutdown>, which: impl Fn(Shutdown) -> bool) {
-    let _ = stop.wait_for(|order| which(*order)).await;
+/// Waits for a phase of the shutdown. A server that no longer exists counts as being in every phase.
+async fn wait_for(shutdown: &mut watch::Receiver<Shutdown>, phase: impl Fn(Shutdown) -> bool) {
+    let _ = shutdown.wait_for(|current| phase(*current)).await;
 }
 
-/// Asks `future` when it is first polled, and then only after `changed`: it wakes this task before that is true. To ask it at each
-/// turn of a connection would cost a lock.
-async fn once(future: impl Future<Output = ()>, changed: impl Fn() -> bool) {
-    let mut future = std::pin::pin!(future);
-    let mut asked = false;
+/// Polls `future` once, and after that only when `has_changed` says so; the future must wake this task before that becomes true.
+/// Polling it with every poll of the connection would take a lock each time.
+async fn poll_when_changed(future: impl Future<Output = ()>, has_changed: impl Fn() -> bool) {
+    let mut future = pin!(future);
+    let mut was_polled = false;
     poll_fn(|cx| {
-        if std::mem::replace(&mut asked, true) && !changed() {
+        if std::mem::replace(&mut was_polled, true) && !has_changed() {
             return Poll::Pending;
         }
         future.as_mut().poll(cx)
@@ -138,80 +138,43 @@ async fn once(future: impl Future<Output = ()>, changed: impl Fn() -> bool) {
     .await;
 }
 
-async fn close(mut tcp: TcpStream, connection: &ConnectionState, end: End) {
+async fn close(mut tcp: TcpStream, state: &ConnectionState, end: End) {
     match end {
-        End::Protocol(ended) => {
-            let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
-            if let Err(error) = ended {
+        End::Protocol(result) => {
+            let is_rejected = result.as_ref().is_err_and(hyper::Error::is_parse);
+            if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended early");
             }
-            if tcp.shutdown().await.is_ok() && (refused || connection.is_unread()) {
+            if tcp.shutdown().await.is_ok() && (is_rejected || state.has_unread_input()) {
                 linger(&tcp).await;
             }
         }
         End::Overdue(overdue) => {
             tracing::debug!(?overdue, "a client was too slow and was cut off");
             if overdue == Overdue::Write {
-                // If it fails, the kernel gives the data up later.
+                // If this fails, the kernel gives the data up later.
                 let _ = tcp.set_zero_linger();
             }
         }
-        End::Stopped => {}
+        End::Forced => {}
     }
 }
 
-/// Reads away what a client still sends: closing at once would reset the connection and could destroy the
+/// Reads and discards what the client still sends. Closing at once would reset the connection and could destroy the
 /// answer before the client has read it.
 async fn linger(tcp: &TcpStream) {
-    let drain = async {
-        let mut waste = [0; 2048];
-        let mut left = MAX_LINGER_BYTES;
-        while left > 0 && tcp.readable().await.is_ok() {
-            match tcp.try_read(&mut waste) {
+    let discard = async {
+        let mut buffer = [0; 2048];
+        let mut remaining = MAX_LINGER_BYTES;
+        while remaining > 0 && tcp.readable().await.is_ok() {
+            match tcp.try_read(&mut buffer) {
                 Ok(0) => break,
-                Ok(read) => left = left.saturating_sub(read),
+                Ok(read) => remaining = remaining.saturating_sub(read),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => break,
             }
         }
     };
-    // Past the time the connection is closed as it is.
-    let _ = tokio::time::timeout(LINGER_TIMEOUT, drain).await;
-}
-
-/// The connection's one timer.
-struct TimeoutTimer<'a> {
-    limits: &'a config::Server,
-    connection: &'a ConnectionState,
-    timer: Option<Pin<Box<Sleep>>>,
-    /// The deadline it has been polled for.
-    set: Option<Instant>,
-}
-
-impl TimeoutTimer<'_> {
-    /// Ready when something is overdue. Polled whenever the connection has done something, so that it sees every change.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
-        loop {
-            let Some((due, overdue)) = self.connection.due(self.limits) else { return Poll::Pending };
-            let due = Instant::from_std(due);
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            if timer.deadline() > due {
-                timer.as_mut().reset(due);
-                self.set = None;
-            }
-            // It wakes this task by itself once it has been polled.
-            if self.set == Some(timer.deadline()) && !timer.is_elapsed() {
-                return Poll::Pending;
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                self.set = Some(timer.deadline());
-                return Poll::Pending;
-            }
-            if due <= Instant::now() {
-                return Poll::Ready(overdue);
-            }
-            // It rang for a wait that has ended since.
-            timer.as_mut().reset(due);
-        }
-    }
+    // After the timeout the connection is closed as it is.
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, discard).await;
 }

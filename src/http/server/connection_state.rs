@@ -1,77 +1,77 @@
-//! What one connection is doing, and until when it may.
+//! What one connection is waiting for, and until when.
 //!
 //! Policy: at any moment a connection waits for one thing only, and that wait has a bound: the next request
-//! (`idle_timeout`), the rest of a request's head (`head_timeout`; a new connection begins here), or the client to take a byte of
-//! its answer (`write_timeout`, whatever else happens). While a request is handled nothing is due here: the body has its
-//! own bound and so has the domain.
+//! (`idle_timeout`), the rest of a request's head (`head_timeout`; a new connection begins here), or the client to read a byte of
+//! its answer (`write_timeout`; it applies in every phase). While a request is handled, no deadline applies here: reading the body
+//! has its own bound, and so has the domain.
 //!
-//! One task runs a connection, whatever thread it is on, so each part of the state is a plain value in an atomic.
+//! One task runs a connection, on whatever thread, so each part of the state is a plain value in an atomic.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::config;
 
-/// Why a connection was closed from our side.
+/// Which time limit a client exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overdue {
-    /// No request came.
+    /// `idle_timeout`: no request arrived.
     Idle,
-    /// A request began and its head did not come to its end.
+    /// `head_timeout`: the head of a request was not complete.
     Head,
-    /// The client took no byte of its answer.
+    /// `write_timeout`: the client read no byte of its answer.
     Write,
 }
 
-/// Waiting for a request.
+/// Phase: waiting for a request.
 const IDLE: u8 = 0;
-/// A request's head is coming.
+/// Phase: reading the head of a request.
 const HEAD: u8 = 1;
-/// A request is being answered.
+/// Phase: a request is being handled.
 const HANDLING: u8 = 2;
-/// The socket takes bytes.
+/// The socket accepts bytes.
 const NOT_STALLED: u64 = u64::MAX;
-/// A head began, and nobody has looked at the clock since: most are complete by then.
-const JUST_NOW: u64 = u64::MAX;
+/// A head began, and the clock has not been read since then. Most heads are complete before it has to be.
+const UNREAD_CLOCK: u64 = u64::MAX;
 
-/// The state of one connection, shared by its socket, its requests and its timer. Moments are nanoseconds since it was
+/// The state of one connection, shared by its socket, its requests and its timer. Times are nanoseconds since the connection was
 /// opened.
 #[derive(Debug)]
 pub struct ConnectionState {
     opened: Instant,
     phase: AtomicU8,
-    /// When the phase began.
+    /// When the current phase began.
     since: AtomicU64,
-    /// Since when the socket takes no byte.
-    stalled: AtomicU64,
-    /// Something is owed to the client: from a request's head until its answer has left.
-    answering: AtomicBool,
-    /// The client may still be sending what nobody will read.
-    unread: AtomicBool,
+    /// Since when the socket has accepted no byte.
+    stalled_since: AtomicU64,
+    /// From the end of a request's head until its answer has been flushed.
+    is_answering: AtomicBool,
+    /// The client may still be sending a body that will not be read.
+    has_unread_input: AtomicBool,
 }
 
 impl ConnectionState {
-    /// A connection that was just opened.
+    /// A connection that is opened now.
     pub fn new() -> Self {
         Self {
             opened: Instant::now(),
             phase: AtomicU8::new(HEAD),
             since: AtomicU64::new(0),
-            stalled: AtomicU64::new(NOT_STALLED),
-            answering: AtomicBool::new(false),
-            unread: AtomicBool::new(false),
+            stalled_since: AtomicU64::new(NOT_STALLED),
+            is_answering: AtomicBool::new(false),
+            has_unread_input: AtomicBool::new(false),
         }
     }
 
-    /// Nanoseconds since the connection was opened; five centuries fit.
+    /// Nanoseconds since the connection was opened; the type has room for five centuries.
     fn now(&self) -> u64 {
         self.opened.elapsed().as_nanos() as u64
     }
 
-    /// When the phase began.
+    /// When the current phase began. Reads the clock if that was postponed.
     fn since(&self) -> u64 {
         let since = self.since.load(Relaxed);
-        if since != JUST_NOW {
+        if since != UNREAD_CLOCK {
             return since;
         }
         let now = self.now();
@@ -79,73 +79,73 @@ impl ConnectionState {
         now
     }
 
-    /// Bytes have come.
-    pub fn received(&self) {
+    /// Records that bytes have arrived.
+    pub fn record_input(&self) {
         if self.phase.load(Relaxed) == IDLE {
             self.phase.store(HEAD, Relaxed);
-            self.since.store(JUST_NOW, Relaxed);
+            self.since.store(UNREAD_CLOCK, Relaxed);
         }
     }
 
-    /// The socket took bytes, or (`false`) none at the moment.
-    pub fn wrote(&self, progress: bool) {
+    /// Records whether the socket accepted bytes (`true`) or none for the moment.
+    pub fn record_write(&self, progress: bool) {
         if progress {
-            self.stalled.store(NOT_STALLED, Relaxed);
-        } else if self.stalled.load(Relaxed) == NOT_STALLED {
-            self.stalled.store(self.now(), Relaxed);
+            self.stalled_since.store(NOT_STALLED, Relaxed);
+        } else if self.stalled_since.load(Relaxed) == NOT_STALLED {
+            self.stalled_since.store(self.now(), Relaxed);
         }
     }
 
-    /// Everything written has left.
-    pub fn flushed(&self) {
+    /// Records that everything written has been passed to the kernel.
+    pub fn record_flush(&self) {
         if self.phase.load(Relaxed) != HANDLING {
-            self.answering.store(false, Relaxed);
+            self.is_answering.store(false, Relaxed);
         }
     }
 
-    /// A request's head is complete.
-    pub fn request_began(&self) {
+    /// Records that the head of a request is complete.
+    pub fn begin_request(&self) {
         self.phase.store(HANDLING, Relaxed);
-        self.answering.store(true, Relaxed);
+        self.is_answering.store(true, Relaxed);
     }
 
-    /// A request's answer has been handed over for writing.
-    pub fn request_ended(&self, now: Instant) {
+    /// Records that the answer has been handed over for writing.
+    pub fn end_request(&self, now: Instant) {
         self.phase.store(IDLE, Relaxed);
         self.since.store(now.saturating_duration_since(self.opened).as_nanos() as u64, Relaxed);
     }
 
-    /// The client's bytes will not all be read.
-    pub fn leave_unread(&self) {
-        self.unread.store(true, Relaxed);
+    /// Records that a part of the client's input will not be read.
+    pub fn leave_input_unread(&self) {
+        self.has_unread_input.store(true, Relaxed);
     }
 
-    /// Whether the client may still be sending what nobody will read.
-    pub fn is_unread(&self) -> bool {
-        self.unread.load(Relaxed)
+    /// Whether the client may still be sending input that will not be read.
+    pub fn has_unread_input(&self) -> bool {
+        self.has_unread_input.load(Relaxed)
     }
 
-    /// Whether what is written now answers a request that reached us.
+    /// Whether the bytes being written answer a request that reached the service; if not, they are the parser's own.
     pub fn is_answering(&self) -> bool {
-        self.answering.load(Relaxed)
+        self.is_answering.load(Relaxed)
     }
 
-    /// Whether no request has been at hand for so long.
+    /// Whether there has been no request for at least `span`.
     pub fn is_quiet(&self, span: Duration) -> bool {
         let since = Duration::from_nanos(self.since());
         self.phase.load(Relaxed) != HANDLING && self.opened.elapsed().saturating_sub(since) >= span
     }
 
-    /// What the connection waits for and until when.
+    /// The deadline of the current wait, and the limit that is exceeded then.
     pub fn due(&self, limits: &config::Server) -> Option<(Instant, Overdue)> {
-        let at = |moment: u64, limit| self.opened + Duration::from_nanos(moment) + limit;
-        let stalled = self.stalled.load(Relaxed);
-        if stalled != NOT_STALLED {
-            return Some((at(stalled, limits.write_timeout), Overdue::Write));
+        let deadline = |since: u64, limit| self.opened + Duration::from_nanos(since) + limit;
+        let stalled_since = self.stalled_since.load(Relaxed);
+        if stalled_since != NOT_STALLED {
+            return Some((deadline(stalled_since, limits.write_timeout), Overdue::Write));
         }
         match self.phase.load(Relaxed) {
-            IDLE => Some((at(self.since(), limits.idle_timeout), Overdue::Idle)),
-            HEAD => Some((at(self.since(), limits.head_timeout), Overdue::Head)),
+            IDLE => Some((deadline(self.since(), limits.idle_timeout), Overdue::Idle)),
+            HEAD => Some((deadline(self.since(), limits.head_timeout), Overdue::Head)),
             _ => None,
         }
     }
@@ -173,41 +173,41 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_is_due_at_any_moment() {
-        let (connection, limits) = (ConnectionState::new(), limits());
-        let due = || connection.due(&limits).map(|(_, overdue)| overdue);
+    fn exactly_one_limit_applies_in_each_phase() {
+        let (state, limits) = (ConnectionState::new(), limits());
+        let due = || state.due(&limits).map(|(_, overdue)| overdue);
         assert_eq!(due(), Some(Overdue::Head));
-        connection.request_began();
+        state.begin_request();
         assert_eq!(due(), None);
-        connection.wrote(false);
+        state.record_write(false);
         assert_eq!(due(), Some(Overdue::Write));
-        connection.wrote(true);
-        connection.request_ended(Instant::now());
+        state.record_write(true);
+        state.end_request(Instant::now());
         assert_eq!(due(), Some(Overdue::Idle));
-        connection.received();
+        state.record_input();
         assert_eq!(due(), Some(Overdue::Head));
     }
 
     #[test]
-    fn a_stalled_client_gets_no_more_time_by_being_asked_again() {
-        let (connection, limits) = (ConnectionState::new(), limits());
-        connection.request_began();
-        connection.wrote(false);
-        let due = connection.due(&limits);
-        connection.wrote(false);
-        assert_eq!(connection.due(&limits), due);
+    fn a_further_write_without_progress_does_not_extend_the_deadline() {
+        let (state, limits) = (ConnectionState::new(), limits());
+        state.begin_request();
+        state.record_write(false);
+        let due = state.due(&limits);
+        state.record_write(false);
+        assert_eq!(state.due(&limits), due);
     }
 
     #[test]
-    fn an_answer_is_owed_until_it_has_left() {
-        let connection = ConnectionState::new();
-        assert!(!connection.is_answering());
-        connection.request_began();
-        connection.flushed();
-        assert!(connection.is_answering());
-        connection.request_ended(Instant::now());
-        assert!(connection.is_answering());
-        connection.flushed();
-        assert!(!connection.is_answering());
+    fn a_request_is_being_answered_until_its_answer_is_flushed() {
+        let state = ConnectionState::new();
+        assert!(!state.is_answering());
+        state.begin_request();
+        state.record_flush();
+        assert!(state.is_answering());
+        state.end_request(Instant::now());
+        assert!(state.is_answering());
+        state.record_flush();
+        assert!(!state.is_answering());
     }
 }

@@ -1,23 +1,23 @@
-//! One turn of a connection, as long as it has something to do.
+//! Polls a connection again in the same task when it has woken itself.
 //!
-//! Policy: the parser wakes its own task while it runs, each time a handler takes a piece of a body from it. To come again by way of the
-//! scheduler would wake another thread for nothing and let it take the connection along; so it is asked again here and now, a few
-//! times, before it has to queue like everybody else.
+//! Policy: the parser wakes its own task while it is being polled, each time a handler takes a part of a body from it. Going back
+//! through the scheduler would wake another thread without need and could move the connection to it. So the connection is polled
+//! again at once, a few times, before it has to queue like every other task.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Asked again this often at the most.
+/// How often the future is polled before the task goes back to the scheduler.
 const MAX_REPOLLS: usize = 4;
 
-/// Set while it runs: whoever wakes it then need not wake its task.
+/// Set while the future is being polled: a wake then does not need to wake the task.
 const RUNNING: u8 = 1;
-/// Set when it has been woken since it was last asked.
+/// Set when the future has been woken since its last poll.
 const WOKEN: u8 = 2;
 
-/// Takes the wakes of one future of a task.
+/// Receives the wakes of one future of a task.
 #[derive(Debug)]
 pub struct RepollOnWake {
     state: Arc<State>,
@@ -26,27 +26,28 @@ pub struct RepollOnWake {
 
 #[derive(Debug)]
 struct State {
-    /// The task's own; a spawned task has one for all its life.
+    /// The waker of the task. A spawned task keeps one waker for its whole life.
     task: OnceLock<Waker>,
     flags: AtomicU8,
 }
 
 impl RepollOnWake {
-    /// For a future that has not been asked yet.
+    /// For a future that has not been polled yet.
     pub fn new() -> Self {
         let state = Arc::new(State { task: OnceLock::new(), flags: AtomicU8::new(0) });
         Self { waker: Waker::from(Arc::clone(&state)), state }
     }
 
-    /// Asks until there is an outcome, or nothing to do. `ask` must be of one task, always the same.
-    pub fn poll<T>(&self, cx: &mut Context<'_>, mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    /// Polls until the future is ready, has not woken itself, or has been polled [`MAX_REPOLLS`] times. Must always be called
+    /// from one and the same task.
+    pub fn poll<T>(&self, cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let task = self.state.task.get_or_init(|| cx.waker().clone());
         let mut inner = Context::from_waker(&self.waker);
         for _ in 0..MAX_REPOLLS {
-            // Each change is a read-modify-write, so that what a waker has written is seen by whoever runs after it.
+            // Each change of the flags is a read-modify-write, so that a poll sees everything that was written before the wake.
             self.state.flags.swap(RUNNING, AcqRel);
-            if let Poll::Ready(outcome) = ask(&mut inner) {
-                return Poll::Ready(outcome);
+            if let Poll::Ready(output) = poll(&mut inner) {
+                return Poll::Ready(output);
             }
             if self.state.flags.compare_exchange(RUNNING, 0, AcqRel, Acquire).is_ok() {
                 return Poll::Pending;
@@ -78,54 +79,54 @@ mod tests {
 
     use super::*;
 
-    struct Count(AtomicUsize);
+    struct WakeCounter(AtomicUsize);
 
-    impl Wake for Count {
+    impl Wake for WakeCounter {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, AcqRel);
         }
     }
 
-    fn task() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
-        (Arc::clone(&count), Waker::from(count))
+    fn counting_waker() -> (Arc<WakeCounter>, Waker) {
+        let wakes = Arc::new(WakeCounter(AtomicUsize::new(0)));
+        (Arc::clone(&wakes), Waker::from(wakes))
     }
 
     #[test]
-    fn a_wake_from_within_is_answered_at_once() {
-        let (count, waker) = task();
-        let mut left = 2;
+    fn a_future_that_wakes_itself_is_polled_again_without_waking_the_task() {
+        let (wakes, waker) = counting_waker();
+        let mut remaining = 2;
         let outcome = RepollOnWake::new().poll(&mut Context::from_waker(&waker), |cx| {
-            left -= 1;
+            remaining -= 1;
             cx.waker().wake_by_ref();
-            if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+            if remaining == 0 { Poll::Ready(()) } else { Poll::Pending }
         });
-        assert_eq!((outcome, count.0.load(Acquire)), (Poll::Ready(()), 0));
+        assert_eq!((outcome, wakes.0.load(Acquire)), (Poll::Ready(()), 0));
     }
 
     #[test]
-    fn one_that_never_rests_queues_in_between() {
-        let (count, waker) = task();
-        let mut asked = 0;
+    fn a_future_that_always_wakes_itself_goes_back_to_the_scheduler() {
+        let (wakes, waker) = counting_waker();
+        let mut polls = 0;
         let outcome: Poll<()> = RepollOnWake::new().poll(&mut Context::from_waker(&waker), |cx| {
-            asked += 1;
+            polls += 1;
             cx.waker().wake_by_ref();
             Poll::Pending
         });
-        assert_eq!((outcome, asked, count.0.load(Acquire)), (Poll::Pending, MAX_REPOLLS, 1));
+        assert_eq!((outcome, polls, wakes.0.load(Acquire)), (Poll::Pending, MAX_REPOLLS, 1));
     }
 
     #[test]
-    fn a_wake_from_outside_wakes_the_task() {
-        let (count, waker) = task();
-        let turns = RepollOnWake::new();
+    fn a_wake_between_polls_wakes_the_task() {
+        let (wakes, waker) = counting_waker();
+        let repoll = RepollOnWake::new();
         let mut kept = None;
-        let outcome: Poll<()> = turns.poll(&mut Context::from_waker(&waker), |cx| {
+        let outcome: Poll<()> = repoll.poll(&mut Context::from_waker(&waker), |cx| {
             kept = Some(cx.waker().clone());
             Poll::Pending
         });
-        assert_eq!((outcome, count.0.load(Acquire)), (Poll::Pending, 0));
+        assert_eq!((outcome, wakes.0.load(Acquire)), (Poll::Pending, 0));
         kept.unwrap().wake();
-        assert_eq!(count.0.load(Acquire), 1);
+        assert_eq!(wakes.0.load(Acquire), 1);
     }
 }

@@ -1,0 +1,158 @@
+//! Answers the requests of one connection.
+//!
+//! Policy: a read that this process has in memory is answered without a future of its own; every other request is answered in
+//! a boxed future. A panic in a handler becomes the 500 of that request and affects nothing else. While the server drains,
+//! requests on open connections are refused. If the socket outlives the process, they are answered and the connection is closed,
+//! because the client's next request waits for the next process.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::service::Service;
+use hyper::{Method, Request, Response};
+
+use super::connection_state::ConnectionState;
+use super::exchange::{Exchange, ObservedBody};
+use crate::http::cached_read::{FastPath, PendingRead};
+use crate::http::error::{Cause, HttpError};
+use crate::http::request::RequestContext;
+use crate::http::router::{self, RouteMatch};
+use crate::http::state::AppState;
+
+/// Answers the requests of one connection.
+#[derive(Debug)]
+pub struct RequestService {
+    app: Arc<AppState>,
+    peer: SocketAddr,
+    connection: Arc<ConnectionState>,
+}
+
+impl RequestService {
+    /// Serves a connection with this client.
+    pub fn new(app: Arc<AppState>, peer: SocketAddr, connection: Arc<ConnectionState>) -> Self {
+        Self { app, peer, connection }
+    }
+}
+
+impl Service<Request<Incoming>> for RequestService {
+    type Response = Response<ObservedBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<Incoming>) -> ResponseFuture {
+        self.connection.begin_request();
+        let mut exchange = Exchange::begin(&self.app, &self.connection, self.peer, &request);
+        let route = router::find(request.method(), request.uri().path());
+        exchange.set_route(route.label());
+        match try_answer_cached(&self.app, &route, &request, &exchange) {
+            FastPath::Hit(reply) => ResponseFuture::Ready(Some(exchange.respond(reply))),
+            FastPath::Invalid(error) => {
+                let reply = exchange.fail(error);
+                ResponseFuture::Ready(Some(exchange.respond(reply)))
+            }
+            FastPath::Miss(read) => {
+                ResponseFuture::Boxed(Box::pin(answer(Arc::clone(&self.app), exchange, route, request, Some(read))))
+            }
+            FastPath::Skipped => {
+                ResponseFuture::Boxed(Box::pin(answer(Arc::clone(&self.app), exchange, route, request, None)))
+            }
+        }
+    }
+}
+
+/// The response to a request.
+pub enum ResponseFuture {
+    /// Complete already.
+    Ready(Option<Response<ObservedBody>>),
+    /// In a box, so that an idle connection does not reserve memory for it.
+    Boxed(Pin<Box<dyn Future<Output = Response<ObservedBody>> + Send>>),
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ObservedBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ready(response) => response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Self::Boxed(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+fn try_answer_cached(app: &AppState, route: &RouteMatch, request: &Request<Incoming>, exchange: &Exchange) -> FastPath {
+    if app.is_draining() {
+        return FastPath::Skipped;
+    }
+    // Unwind safety: after a panic nothing of the attempt is used; the request is answered anew, from the beginning.
+    catch_unwind(AssertUnwindSafe(|| route.try_answer_cached(app, request, exchange.started())))
+        .unwrap_or(FastPath::Skipped)
+}
+
+async fn answer(
+    app: Arc<AppState>,
+    exchange: Box<Exchange>,
+    route: RouteMatch,
+    request: Request<Incoming>,
+    read: Option<Box<dyn PendingRead>>,
+) -> Response<ObservedBody> {
+    let (head, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let mut context = RequestContext::new(app, head, body);
+    let mut reply = if context.app.is_draining() && !context.app.socket_outlives_process && !route.is_liveness() {
+        exchange.fail(HttpError::draining())
+    } else {
+        match catch_panic(route.answer(&mut context, read)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => exchange.fail(error),
+            Err(panic) => exchange.fail(HttpError::bug(Cause::Panic(panic_message(&*panic).to_owned()))),
+        }
+    };
+    let is_unread = has_body && !context.is_body_read();
+    if is_unread {
+        exchange.leave_body_unread();
+    }
+    // The unread rest of a body would be taken for the next request. The drain may have begun in the meantime.
+    if is_unread || context.app.is_draining() {
+        reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if context.head.method == Method::HEAD {
+        reply = reply.without_body();
+    }
+    exchange.respond(reply)
+}
+
+/// Completes with `Err` if the future panics.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    // Unwind safety: the future is never polled again after a panic.
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_its_message() {
+        let panic = catch_panic(async { panic!("number {}", 5) }).await.unwrap_err();
+        assert_eq!(panic_message(&*panic), "number 5");
+        assert_eq!(catch_panic(async { 5 }).await.ok(), Some(5));
+    }
+}
