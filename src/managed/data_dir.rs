@@ -1,17 +1,20 @@
 //! Makes the data directory and its permissions.
 //!
-//! Policy: its mode is 0700. A directory of another user gets a new owner only if it is empty or contains nothing but
-//! the entries of an appliance, so that a mistyped `--data-dir /home` changes nothing. Symbolic links in it are not followed.
+//! Policy: its mode is 0700. A directory of root gets a new owner only if it is empty or contains nothing but
+//! the entries of an appliance, so that a mistyped `--data-dir /home` changes nothing; see `data_dir_owner`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid};
+use nix::unistd::Uid;
 
-/// The entries of a data directory, and the one that a file system has in its root.
-const OWN_ENTRIES: [&str; 6] = ["lock", "dist", "postgres", "run", "cache", "lost+found"];
+/// The entries that an appliance makes in its data directory.
+pub(super) const GIVEN_ENTRIES: [&str; 5] = ["lock", "dist", "postgres", "run", "cache"];
+/// A file system has this directory in its root; it remains root's.
+const FILE_SYSTEM_ENTRY: &str = "lost+found";
 
 /// Why a directory cannot be the data directory.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,53 @@ pub enum Error {
         /// The foreign entry.
         entry: String,
     },
+    /// An entry belongs neither to root nor to the user of the service.
+    #[error(
+        "{path} belongs to the user {owner}, neither to root nor to the user {user} that this runs as; nothing of another user is \
+         changed: give it to that user (chown -h {user} on the path above), or name another --data-dir",
+        path = .path.display()
+    )]
+    OtherOwner {
+        /// The entry.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user of the service.
+        user: u32,
+    },
+    /// A file of root has further names, which may be outside of the data directory.
+    #[error(
+        "{path} belongs to root and has {links} names (hard links), so it is not given to another user; replace it by a copy, or \
+         remove it, or name another --data-dir",
+        path = .path.display()
+    )]
+    HardLinked {
+        /// The file.
+        path: PathBuf,
+        /// The number of its names.
+        links: u64,
+    },
+    /// The user of the service may have led the path to a directory of root.
+    #[error(
+        "{dir} leads to a directory of root by a path that the user of the service can change; that directory is not given away: \
+         make it that user's (chown), or name another --data-dir",
+        dir = .dir.display()
+    )]
+    Untrusted {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// Directories are nested more deeply than in any cluster.
+    #[error("{path} is nested too deeply to be of an attendance-api; remove it, or name another --data-dir", path = .path.display())]
+    TooDeep {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// Whether an entry with this name may be in a data directory that is given to another user.
+pub(super) fn is_own_entry(name: &OsStr) -> bool {
+    name == FILE_SYSTEM_ENTRY || GIVEN_ENTRIES.iter().any(|own| name == *own)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> Error {
@@ -45,29 +95,13 @@ fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::File { path: path.clone(), source }
 }
 
-/// Makes the directory if it is missing, and makes it private if it has no foreign entries. For a process that does not change its user.
+/// Makes the directory if it is missing, and makes it private if it has no foreign entries. For the process that will use it.
 ///
 /// # Errors
 /// When it cannot be made, or belongs to another user and has foreign entries.
 pub fn prepare(dir: &Path) -> Result<(), Error> {
     make(dir)?;
     claim(dir, Uid::effective())
-}
-
-/// As root: makes the directory and changes the owner of it and of its own entries to `uid` and `gid`.
-///
-/// # Errors
-/// When it cannot be made or changed, or belongs to another user and has foreign entries.
-pub(super) fn prepare_for_user(dir: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
-    make(dir)?;
-    if foreign_entry(dir)?.is_none() {
-        lchown(dir, Some(uid.as_raw()), Some(gid.as_raw())).map_err(at(dir))?;
-    }
-    claim(dir, uid)?;
-    OWN_ENTRIES.iter().map(|name| dir.join(name)).filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| {
-        // A restore or a repair by root may have left files that PostgreSQL cannot open.
-        change_owner(&path, uid, gid)
-    })
 }
 
 /// Makes the directory private if it has no foreign entries; otherwise it must belong to `uid`.
@@ -95,7 +129,7 @@ fn make(dir: &Path) -> Result<(), Error> {
 
 fn foreign_entry(dir: &Path) -> Result<Option<String>, Error> {
     let names = fs::read_dir(dir).map_err(at(dir))?.flatten().map(|entry| entry.file_name());
-    let mut foreign = names.filter(|name| !OWN_ENTRIES.iter().any(|own| name == own));
+    let mut foreign = names.filter(|name| !is_own_entry(name));
     Ok(foreign.next().map(|name| name.to_string_lossy().into_owned()))
 }
 
@@ -104,20 +138,6 @@ fn set_private(dir: &Path) -> Result<(), Error> {
         return Ok(());
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(at(dir))
-}
-
-/// Changes the owner of a file, or of a directory and everything in it. The directory is last, so that an interrupted run is repeated.
-fn change_owner(path: &Path, uid: Uid, gid: Gid) -> Result<(), Error> {
-    let found = path.symlink_metadata().map_err(at(path))?;
-    if found.is_dir() {
-        for entry in fs::read_dir(path).map_err(at(path))? {
-            change_owner(&entry.map_err(at(path))?.path(), uid, gid)?;
-        }
-    }
-    if found.uid() == uid.as_raw() {
-        return Ok(());
-    }
-    lchown(path, Some(uid.as_raw()), Some(gid.as_raw())).map_err(at(path))
 }
 
 #[cfg(test)]
@@ -141,14 +161,5 @@ mod tests {
         fs::set_permissions(&*dir, fs::Permissions::from_mode(0o755)).unwrap();
         prepare(&dir).unwrap();
         assert_eq!(fs::metadata(&*dir).unwrap().mode() & 0o777, 0o755);
-    }
-
-    #[test]
-    fn a_directory_of_another_user_with_foreign_entries_is_rejected() {
-        let dir = scratch("data-foreign");
-        fs::write(dir.join("letters.txt"), "").unwrap();
-        let other = Uid::from_raw(Uid::effective().as_raw() + 1);
-        let error = prepare_for_user(&dir, other, Gid::effective()).unwrap_err();
-        assert!(matches!(&error, Error::Foreign { entry, .. } if entry == "letters.txt"), "{error}");
     }
 }

@@ -9,6 +9,7 @@
 mod cluster;
 mod command;
 pub mod data_dir;
+mod data_dir_owner;
 pub mod distribution;
 mod embedded;
 mod helper;

@@ -11,6 +11,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::unistd::{AccessFlags, Uid, User, access, setgid, setgroups, setuid};
 
 use super::data_dir;
+use super::data_dir_owner::{self, Found, Recipient};
 
 /// The users to become, in order of preference.
 const UNPRIVILEGED_USERS: [&str; 2] = ["attendance-api", "nobody"];
@@ -64,14 +65,16 @@ pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, E
         return Ok(None);
     }
     let user = UNPRIVILEGED_USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).ok_or(Error::NoUser)?;
-    data_dir.map_or(Ok(()), |dir| data_dir::prepare_for_user(dir, user.uid, user.gid))?;
+    let recipient = Recipient { uid: user.uid, gid: user.gid };
+    let found = data_dir.map(|dir| data_dir_owner::give(dir, recipient)).transpose()?;
     become_user(&user).map_err(|errno| Error::Become { user: user.name.clone(), errno })?;
     if let Some(dir) = data_dir {
-        access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| Error::Unreachable {
-            user: user.name.clone(),
-            dir: dir.to_owned(),
-            errno,
-        })?;
+        if found == Some(Found::Given) {
+            access(dir, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
+                .map_err(|errno| Error::Unreachable { user: user.name.clone(), dir: dir.to_owned(), errno })?;
+        }
+        // With the rights of the user: a path that was exchanged meanwhile leads to nothing that the user could not change anyway.
+        data_dir::prepare(dir)?;
     }
     Ok(Some(user.name))
 }

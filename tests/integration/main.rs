@@ -14,6 +14,7 @@ mod caching;
 mod cli;
 mod concurrent_requests;
 mod crash_recovery;
+mod data_dir_owner;
 mod defects;
 mod external;
 mod freshness;
