@@ -12,6 +12,10 @@ use crate::config::DateFormat;
 
 /// Days from 0000-03-01 (proleptic Gregorian) to PostgreSQL's epoch, 2000-01-01.
 const EPOCH_OFFSET: i64 = 730_425;
+/// The first day that PostgreSQL has, 24 November 4714 BC, in days since its epoch.
+const FIRST_DAY: i32 = -2_451_545;
+/// The last day that PostgreSQL has, 31 December 5874897.
+const LAST_DAY: i32 = 2_145_031_948;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
@@ -37,6 +41,11 @@ impl Date {
     /// The date of [`Date::days`].
     pub(super) fn from_days(days: i32) -> Self {
         Self(days)
+    }
+
+    /// Whether PostgreSQL has this day, or it is one of the two infinities. A parameter outside of that is an error of the statement.
+    pub(super) fn is_in_range(self) -> bool {
+        (FIRST_DAY..=LAST_DAY).contains(&self.0) || self == Self::INFINITY || self == Self::NEG_INFINITY
     }
 
     /// Reads one of the accepted forms; `None` for anything else and for dates that do not exist.

@@ -31,8 +31,10 @@ pub struct ListQuery {
     pub after: Option<Cursor>,
 }
 
-/// The last record of a page, as the address of the next one. Opaque to clients.
+/// The last record of a page, as the address of the next one. Opaque to clients, but not secret: a client can forge one, so each
+/// part is checked like any other input before it becomes a parameter of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cursor {
     #[serde(rename = "i")]
     pub(super) id: Option<String>,
@@ -53,19 +55,29 @@ impl Cursor {
     /// Reads what [`Cursor::encode`] wrote; `None` for anything else.
     pub fn decode(text: &str) -> Option<Self> {
         let cursor: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let is_key_complete = cursor.id.is_some() && cursor.date.is_some();
+        // A row has an address in its cursor exactly if its key does not identify it.
         let is_address_valid = match &cursor.address {
-            Some(address) => is_row_address(address),
-            None => cursor.id.is_some() && cursor.date.is_some(),
+            Some(address) => !is_key_complete && is_row_address(address),
+            None => is_key_complete,
         };
+        // PostgreSQL's text cannot contain NUL, and its dates end before those of an `i32` do.
         let is_id_valid = cursor.id.as_deref().is_none_or(|id| !id.contains('\0'));
-        (is_address_valid && is_id_valid).then_some(cursor)
+        let is_date_valid = cursor.date.is_none_or(Date::is_in_range);
+        (is_address_valid && is_id_valid && is_date_valid).then_some(cursor)
     }
 }
 
-/// `(block,row)` as PostgreSQL writes it, within its types.
+/// `(block,row)` exactly as PostgreSQL writes it, within its types.
 fn is_row_address(text: &str) -> bool {
     let parts = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).and_then(|t| t.split_once(','));
-    parts.is_some_and(|(block, row)| block.parse::<u32>().is_ok() && row.parse::<u16>().is_ok())
+    let Some((block, row)) =
+        parts.and_then(|(block, row)| Some((block.parse::<u32>().ok()?, row.parse::<u16>().ok()?)))
+    else {
+        return false;
+    };
+    // Parsing also accepts signs and leading zeros.
+    text == format!("({block},{row})")
 }
 
 mod days {
@@ -225,9 +237,54 @@ mod tests {
             &forged(r#"{"i":null,"d":null,"t":null}"#),
             &forged(r#"{"i":"a","d":null,"t":"(1,2); DROP TABLE records"}"#),
             &forged(r#"{"i":"a","d":null,"t":"(99999999999,2)"}"#),
+            &forged(r#"{"i":"a","d":null,"t":"(+1,2)"}"#),
+            &forged(r#"{"i":"a","d":null,"t":"(1,02)"}"#),
+            &forged(r#"{"i":"a","d":null,"t":"(1,65536)"}"#),
+            &forged(r#"{"i":"a","d":1,"t":"(1,2)"}"#),
+            &forged(r#"{"i":"a","d":1,"t":null,"x":1}"#),
+            &forged(r#"{"i":"a","d":1,"d":1,"t":null}"#),
             &forged(r#"{"i":"a\u0000","d":1,"t":null}"#),
+            &forged(r#"{"i":"a","d":-2451546,"t":null}"#),
+            &forged(r#"{"i":"a","d":2145031949,"t":null}"#),
+            &forged(r#"{"i":"a","d":2147483646,"t":null}"#),
+            &forged(r#"{"i":"a","d":-2147483647,"t":null}"#),
+            &forged(r#"{"i":"a","d":2147483648,"t":null}"#),
+            &forged(r#"{"i":"a","d":1.5,"t":null}"#),
         ] {
             assert_eq!(Cursor::decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_that_postgresql_has_can_be_in_a_cursor() {
+        for days in [i32::MIN, -2_451_545, 0, 2_145_031_948, i32::MAX] {
+            let cursor = Cursor { id: Some("a".into()), date: Some(Date::from_days(days)), address: None };
+            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is accepted is what [`Cursor::encode`] would write, up to the spelling of the JSON.
+        #[test]
+        fn an_accepted_cursor_is_one_that_could_have_been_written(
+            id in proptest::option::of(".{0,20}"),
+            days in proptest::option::of(proptest::num::i32::ANY),
+            block in proptest::num::u64::ANY,
+            row in 0_u32..100_000,
+            has_address in proptest::bool::ANY,
+        ) {
+            let address = has_address.then(|| format!("({},{row})", block >> (block % 60)));
+            let text = URL_SAFE_NO_PAD.encode(serde_json::json!({"i": id, "d": days, "t": address}).to_string());
+            let Some(cursor) = Cursor::decode(&text) else { return Ok(()) };
+            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor.clone()));
+            assert_ne!(cursor.address.is_some(), cursor.id.is_some() && cursor.date.is_some());
+            assert!(cursor.date.is_none_or(Date::is_in_range));
+        }
+
+        #[test]
+        fn no_text_at_all_makes_decoding_panic(text in ".{0,64}", json in ".{0,64}") {
+            let _ = Cursor::decode(&text);
+            let _ = Cursor::decode(&URL_SAFE_NO_PAD.encode(json));
         }
     }
 

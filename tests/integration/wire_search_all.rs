@@ -1,9 +1,11 @@
 //! `GET /search/all`: the whole table, filtered, and in pages.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{
-    API, Appliance, Connection, create, eventually, record, records, shared, shared_postgres, unique,
+    API, Appliance, Connection, Request, create, eventually, record, records, shared, shared_postgres, unique,
 };
 
 /// Follows `Link` headers from `query` to the end; returns each page.
@@ -238,4 +240,75 @@ fn only_so_many_lists_are_streamed_at_once() {
         connection.write(list.as_bytes()).expect("the server reads");
         (connection.read_head().expect("an answer").status == 200).then_some(())
     });
+}
+
+#[test]
+fn a_forged_cursor_is_a_400_that_names_it_and_no_error_of_the_server() {
+    let database = shared_postgres().create_database();
+    let appliance =
+        Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n").start();
+    shared_postgres().sql(&database).run("INSERT INTO records VALUES ('a', 'n', 's', NULL), (NULL, 'n', 's', NULL)");
+    create(&appliance, &record("a", "n", "s", "2023-08-01")).expect(200);
+    let ids = [
+        json!(null),
+        json!("a"),
+        json!(""),
+        json!("\u{1f600}'\";--"),
+        json!("a\0"),
+        json!("z".repeat(5_000)),
+        json!(7),
+    ];
+    let days = [
+        json!(null),
+        json!(0),
+        json!(i32::MIN),
+        json!(i32::MAX),
+        json!(i32::MIN + 1),
+        json!(i32::MAX - 1),
+        json!(-2_451_545),
+        json!(-2_451_546),
+        json!(2_145_031_948),
+        json!(2_145_031_949),
+        json!(1i64 << 40),
+        json!("2023-08-01"),
+    ];
+    let addresses = [
+        json!(null),
+        json!("(0,1)"),
+        json!("(4294967295,65535)"),
+        json!("(4294967296,1)"),
+        json!("(0,65536)"),
+        json!("(+0,1)"),
+        json!("(-1,1)"),
+        json!("( 0,1)"),
+        json!("(0,1"),
+        json!(""),
+        json!("(0,1)::text"),
+        json!([0, 1]),
+    ];
+    let mut connection = appliance.connect();
+    let mut accepted = 0;
+    for id in &ids {
+        for day in &days {
+            for address in &addresses {
+                let cursor = json!({"i": id, "d": day, "t": address}).to_string();
+                let target = format!("{API}/search/all?limit=2&after={}", URL_SAFE_NO_PAD.encode(&cursor));
+                let answer = connection.send(&Request::get(&target)).expect("an answer");
+                if answer.status == 200 {
+                    accepted += 1;
+                    continue;
+                }
+                let details = answer.expect(400).json()["details"].clone();
+                assert_eq!(details[0]["field"], "after", "{cursor}: {details}");
+            }
+        }
+    }
+    // Those with a valid key, and those with a valid address in place of one.
+    assert!((30..200).contains(&accepted), "{accepted}");
+    for forged in ["x", "%00", "bnVsbA", "W10", "e30", "====", &"A".repeat(8_000), "%ff%fe"] {
+        let answer = appliance.get(&format!("{API}/search/all?after={forged}")).expect(400);
+        assert_eq!(answer.json()["details"][0]["field"], "after", "{forged}");
+    }
+    let errors: Vec<Value> = appliance.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    assert_eq!(errors, Vec::<Value>::new());
 }
