@@ -7,7 +7,7 @@
 //!   the migrations. The modules above only set them.
 //! - [`access`] defines the format of the access log, one line for each request.
 //! - [`log`] writes all other events of the process.
-//! - [`format`] has the formats of a line: JSON, JSON for the journal, or text.
+//! - [`mod@format`] has the formats of a line: JSON, JSON for the journal, or text.
 //!
 //! Lines go through `nonblocking_writer`, so that a slow reader of the log never delays a request; `timestamp` formats their time, and
 //! `cached_collector` limits how often an expensive metric is read.
