@@ -5,12 +5,14 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 
 use super::command::ChildCommand;
 use super::output::{LogSyntax, Output};
+use super::output_limit::OutputLimit;
 use super::process::{self, Policy};
 use super::spawner::Spawner;
 
@@ -56,7 +58,9 @@ pub(super) async fn run_helper(command: &ChildCommand, timeout: Duration) -> Res
     let failed = |source| Error::Run { program: program.clone(), source };
     let spawner = Spawner::start("helper").map_err(failed)?;
     let mut child = spawner.spawn(command.to_command().map_err(failed)?).await.map_err(failed)?;
-    let output = Output::follow(&mut child, LogSyntax::Silent);
+    // Its output is not logged, so the limit has no effect.
+    let limit = Arc::new(OutputLimit::new(Instant::now()));
+    let output = Output::follow(&mut child, LogSyntax::Silent, &limit);
     let stdin = child.stdin.take().zip(command.input_bytes());
     let finished = tokio::time::timeout(timeout, async {
         if let Some((mut stdin, bytes)) = stdin {

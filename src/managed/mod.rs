@@ -19,6 +19,7 @@ pub mod lock;
 pub mod memory;
 pub mod mini_redis;
 mod output;
+mod output_limit;
 #[cfg(feature = "download")]
 pub mod pg_embed;
 pub mod postgres;

@@ -1,16 +1,18 @@
 //! Writes the output of a child to the log.
 //!
-//! Policy: one log line for each line, of bounded length; the rest of a longer line is discarded. The last lines are kept, so that
-//! the error about a failed start can include them.
+//! Policy: one log line for each line, of bounded length and within the limit of `output_limit`; the rest of a longer line is discarded. The
+//! last lines are kept, so that the error about a failed start can include them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 use tracing::{Level, debug, error, info, warn};
+
+use super::output_limit::OutputLimit;
 
 /// Longer lines are cut at this many bytes.
 const MAX_LINE_BYTES: usize = 4096;
@@ -59,14 +61,14 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts to read both of the child's streams.
-    pub(super) fn follow(child: &mut Child, log_syntax: LogSyntax) -> Self {
+    pub(super) fn follow(child: &mut Child, log_syntax: LogSyntax, limit: &Arc<OutputLimit>) -> Self {
         let tail = Tail::default();
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.spawn(read(stdout, log_syntax, tail.clone()));
+            readers.spawn(read(stdout, log_syntax, tail.clone(), Arc::clone(limit)));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.spawn(read(stderr, log_syntax, tail.clone()));
+            readers.spawn(read(stderr, log_syntax, tail.clone(), Arc::clone(limit)));
         }
         Self { tail, readers }
     }
@@ -78,7 +80,17 @@ impl Output {
     }
 }
 
-async fn read(stream: impl AsyncRead + Unpin, log_syntax: LogSyntax, tail: Tail) {
+/// Logs how many lines were left out, in the name of the child.
+pub(super) fn report_dropped(log_syntax: LogSyntax, dropped: Option<u64>) {
+    let Some(dropped) = dropped else { return };
+    match log_syntax {
+        LogSyntax::Postgres => warn!(target: "postgres", dropped, "{dropped} lines of its output were left out"),
+        LogSyntax::Redis => warn!(target: "redis", dropped, "{dropped} lines of its output were left out"),
+        LogSyntax::Silent => {}
+    }
+}
+
+async fn read(stream: impl AsyncRead + Unpin, log_syntax: LogSyntax, tail: Tail, limit: Arc<OutputLimit>) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     let mut level = Level::INFO;
@@ -87,7 +99,15 @@ async fn read(stream: impl AsyncRead + Unpin, log_syntax: LogSyntax, tail: Tail)
         let text = text.trim_end();
         if !text.is_empty() {
             tail.push(text);
-            level = emit(log_syntax, text, level);
+            let (found, message) = parse(log_syntax, text, level);
+            level = found;
+            if log_syntax != LogSyntax::Silent {
+                let now = Instant::now();
+                if limit.admit(now) {
+                    emit(log_syntax, level, message);
+                }
+                report_dropped(log_syntax, limit.due_report(now));
+            }
         }
     }
 }
@@ -111,29 +131,25 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
     }
 }
 
-/// Logs one line and returns its level, which continuation lines inherit.
-fn emit(log_syntax: LogSyntax, text: &str, previous: Level) -> Level {
+/// The level of a line, which continuation lines inherit, and its message.
+fn parse(log_syntax: LogSyntax, text: &str, previous: Level) -> (Level, &str) {
     match log_syntax {
-        LogSyntax::Postgres => {
-            let (level, message) = postgres_level(text, previous);
-            match level {
-                Level::ERROR => error!(target: "postgres", "{message}"),
-                Level::WARN => warn!(target: "postgres", "{message}"),
-                Level::INFO => info!(target: "postgres", "{message}"),
-                _ => debug!(target: "postgres", "{message}"),
-            }
-            level
-        }
-        LogSyntax::Redis => {
-            let level = redis_level(text);
-            match level {
-                Level::WARN => warn!(target: "redis", "{text}"),
-                Level::INFO => info!(target: "redis", "{text}"),
-                _ => debug!(target: "redis", "{text}"),
-            }
-            level
-        }
-        LogSyntax::Silent => previous,
+        LogSyntax::Postgres => postgres_level(text, previous),
+        LogSyntax::Redis => (redis_level(text), text),
+        LogSyntax::Silent => (previous, text),
+    }
+}
+
+fn emit(log_syntax: LogSyntax, level: Level, message: &str) {
+    match (log_syntax, level) {
+        (LogSyntax::Postgres, Level::ERROR) => error!(target: "postgres", "{message}"),
+        (LogSyntax::Postgres, Level::WARN) => warn!(target: "postgres", "{message}"),
+        (LogSyntax::Postgres, Level::INFO) => info!(target: "postgres", "{message}"),
+        (LogSyntax::Postgres, _) => debug!(target: "postgres", "{message}"),
+        (LogSyntax::Redis, Level::WARN) => warn!(target: "redis", "{message}"),
+        (LogSyntax::Redis, Level::INFO) => info!(target: "redis", "{message}"),
+        (LogSyntax::Redis, _) => debug!(target: "redis", "{message}"),
+        (LogSyntax::Silent, _) => {}
     }
 }
 

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -19,7 +20,8 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
 use super::command::ChildCommand;
-use super::output::{LogSyntax, Output};
+use super::output::{self, LogSyntax, Output};
+use super::output_limit::OutputLimit;
 use super::spawner::Spawner;
 use super::status::{ChildState, ChildStatus};
 
@@ -171,7 +173,8 @@ impl Supervised {
         let (report, first_start) = oneshot::channel();
         let stop_timeout = policy.stop_signals.iter().map(|step| step.1).sum::<Duration>() + 2 * KILL_TIMEOUT;
         let spawner = Spawner::start(policy.name)?;
-        let supervisor = Supervisor { program, policy, spawner, status, stopping, report: Some(report) };
+        let limit = Arc::new(OutputLimit::new(Instant::now()));
+        let supervisor = Supervisor { program, policy, spawner, status, stopping, limit, report: Some(report) };
         let task = tokio::spawn(supervisor.run());
         Ok((Self { status: watched, stop, task, stop_timeout }, first_start))
     }
@@ -211,6 +214,8 @@ struct Supervisor<P> {
     spawner: Spawner,
     status: watch::Sender<ChildStatus>,
     stopping: watch::Receiver<bool>,
+    /// Of the output of all its processes.
+    limit: Arc<OutputLimit>,
     /// Present until the first start has succeeded or finally failed.
     report: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -274,7 +279,7 @@ impl<P: Program> Supervisor<P> {
             Ok(started) => started,
             Err(error) => return Outcome::Failed(Error::Spawn(error)),
         };
-        let output = Output::follow(&mut child, self.policy.log_syntax);
+        let output = Output::follow(&mut child, self.policy.log_syntax, &self.limit);
         self.status.send_modify(|status| {
             status.pid = Some(pid);
             status.started_at = Some(SystemTime::now());
@@ -330,7 +335,7 @@ impl<P: Program> Supervisor<P> {
             biased;
             () = stop_requested(&mut self.stopping) => EndCause::StopRequested,
             exit = child.wait() => EndCause::Exited(exit),
-            error = until_unhealthy(&self.program, &self.policy, pid) => EndCause::Unhealthy(error),
+            error = until_unhealthy(&self.program, &self.policy, &self.limit, pid) => EndCause::Unhealthy(error),
         }
     }
 
@@ -340,6 +345,7 @@ impl<P: Program> Supervisor<P> {
             terminate(&mut child, &self.policy).await;
         }
         let last_lines = output.last_lines().await;
+        output::report_dropped(self.policy.log_syntax, self.limit.final_report());
         Outcome::Failed(match cause {
             EndCause::StopRequested => {
                 info!("{} has stopped", self.policy.name);
@@ -359,10 +365,11 @@ async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Checks the child repeatedly; resolves with the reason for which it must be restarted.
-async fn until_unhealthy(program: &impl Program, policy: &Policy, pid: u32) -> BoxError {
+async fn until_unhealthy(program: &impl Program, policy: &Policy, limit: &OutputLimit, pid: u32) -> BoxError {
     let mut failures = 0;
     loop {
         tokio::time::sleep(policy.check_interval).await;
+        output::report_dropped(policy.log_syntax, limit.due_report(Instant::now()));
         match program.check(pid).await {
             Ok(()) => failures = 0,
             Err(Unhealthy::Certain(error)) => return error,
