@@ -227,6 +227,14 @@ fn log_start(config: &Config, options: &Options) {
         data_dir = %config.data_dir.display(),
         "starting"
     );
+    if options.user.as_deref() == Some(privileges::FALLBACK_USER) {
+        tracing::warn!(
+            "started as root, without a user of its own this runs as '{user}', as other services may, which could then read its data; \
+             stop it, create a user (useradd --system attendance-api), and give it the data (chown -Rh attendance-api: {dir})",
+            user = privileges::FALLBACK_USER,
+            dir = config.data_dir.display()
+        );
+    }
 }
 
 fn stopped_while_starting(signal: &str) -> Result<(), Error> {

@@ -1,20 +1,26 @@
-//! Gives up root privileges.
+//! Gives up root privileges, and whatever the process could gain or reveal.
 //!
 //! Policy: a process that is started as root permanently becomes the user `attendance-api` if it exists, else `nobody`. Before that
 //! it changes the owner of the data directory, if one is needed. It must happen before the process has a second
 //! thread. PostgreSQL does not run as root, and initdb needs the name of its user, so the user must have a passwd entry.
+//!
+//! Whatever the user is, no program that this process or a child executes can gain privileges (`no_new_privs`), and other processes of
+//! that user can neither attach to this process nor read its environment and memory, which hold passwords (not dumpable). Children are
+//! dumpable again, because `exec` resets it; their environment has no secrets (`command`).
 
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::prctl::set_dumpable;
+use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 use nix::unistd::{AccessFlags, Uid, User, access, setgid, setgroups, setuid};
 
 use super::data_dir;
 use super::data_dir_owner::{self, Found, Recipient};
 
+/// The last choice: other services may run as this user, too, and reach the data.
+pub const FALLBACK_USER: &str = "nobody";
 /// The users to become, in order of preference.
-const UNPRIVILEGED_USERS: [&str; 2] = ["attendance-api", "nobody"];
+const UNPRIVILEGED_USERS: [&str; 2] = ["attendance-api", FALLBACK_USER];
 
 /// Why the process is still root, or cannot work as another user.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +43,15 @@ pub enum Error {
         #[source]
         errno: Errno,
     },
+    /// The kernel rejected the protection of the process.
+    #[error("cannot protect this process from others ({what}): {errno}")]
+    Protect {
+        /// The protection.
+        what: &'static str,
+        /// The error of the kernel.
+        #[source]
+        errno: Errno,
+    },
     /// A directory above the data directory does not let that user pass.
     #[error(
         "started as root, so this runs as the user '{user}', who cannot reach the data directory {dir} ({errno}); choose \
@@ -55,11 +70,19 @@ pub enum Error {
 }
 
 /// As root: makes `data_dir` for an unprivileged user, becomes that user and returns its name. As another user: makes
-/// `data_dir` and returns `None`. Without `data_dir`, only the user changes.
+/// `data_dir` and returns `None`. Without `data_dir`, only the user changes. In each case, the process is protected from others.
 ///
 /// # Errors
 /// When there is no such user, the kernel rejects the change, or the user cannot reach the directory.
 pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, Error> {
+    let user = change_user(data_dir)?;
+    // After the change of user, which resets the second one.
+    set_no_new_privs().map_err(|errno| Error::Protect { what: "no_new_privs", errno })?;
+    set_dumpable(false).map_err(|errno| Error::Protect { what: "not dumpable", errno })?;
+    Ok(user)
+}
+
+fn change_user(data_dir: Option<&Path>) -> Result<Option<String>, Error> {
     if !Uid::effective().is_root() {
         data_dir.map_or(Ok(()), data_dir::prepare)?;
         return Ok(None);
@@ -82,7 +105,5 @@ pub fn drop_to_unprivileged(data_dir: Option<&Path>) -> Result<Option<String>, E
 fn become_user(user: &User) -> Result<(), Errno> {
     setgroups(&[])?;
     setgid(user.gid)?;
-    setuid(user.uid)?;
-    // A process that changed its user may not read /proc/self unless it is dumpable; children are started through /proc/self/exe.
-    set_dumpable(true)
+    setuid(user.uid)
 }

@@ -5,8 +5,8 @@ use nix::unistd::{Pid, User, getpgid};
 use serde_json::json;
 
 use crate::support::{
-    API, Appliance, cache_is_up, create, descendants, eventually, lower_uid, record, records, signal, try_signal,
-    uids_of,
+    API, Appliance, as_lower_user, cache_is_up, create, descendants, eventually, lower_uid, record, records, signal,
+    try_signal, uids_of,
 };
 
 fn served(appliance: &Appliance) -> bool {
@@ -71,15 +71,115 @@ fn nothing_runs_as_root() {
         assert!(descendants(appliance.pid()).iter().all(|seen| uids_of(seen.pid) == [me; 4]));
         return;
     };
+    let nobody_uid = nobody.uid.as_raw();
     let wanted = User::from_name("attendance-api").ok().flatten().unwrap_or(nobody).uid.as_raw();
     let family = descendants(appliance.pid());
     assert!(family.len() >= 3, "PostgreSQL, its helpers and Redis: {family:?}");
+    let remedies = appliance.log().iter().filter(|line| line.to_string().contains("useradd --system")).count();
+    assert_eq!(remedies, usize::from(wanted == nobody_uid), "a shared user is warned of once, a user of its own never");
     for pid in family.iter().map(|seen| seen.pid).chain([appliance.pid()]) {
         assert_eq!(uids_of(pid), [wanted; 4], "process {pid}");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
         assert!(!groups.split_whitespace().any(|group| group == "0"), "process {pid} is in the group root");
     }
+}
+
+#[test]
+fn no_process_can_gain_privileges_and_the_appliance_is_closed_to_processes_of_its_user() {
+    let secret = "s3cret-from-the-environment";
+    let appliance = Appliance::builder().env("SOME_TOKEN", secret).start();
+    let family = descendants(appliance.pid());
+    for pid in family.iter().map(|seen| seen.pid).chain([appliance.pid()]) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        // A helper of PostgreSQL may have ended meanwhile.
+        assert!(status.is_empty() || status.contains("NoNewPrivs:\t1"), "process {pid}: {status}");
+    }
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", appliance.pid());
+        as_lower_user(std::process::Command::new("cat").arg(path)).output().expect("there is a `cat`")
+    };
+    assert!(read("status").status.success(), "it can be seen");
+    for file in ["environ", "maps", "auxv"] {
+        let output = read(file);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{file} is closed to a process of its user");
+    }
+    let children = crate::support::children_of(appliance.pid());
+    for child in &children {
+        let environment = std::fs::read(format!("/proc/{}/environ", child.pid)).expect("the tests may read it");
+        assert!(!String::from_utf8_lossy(&environment).contains(secret), "{}", child.name);
+    }
+}
+
+/// What no client of Redis sends.
+fn garbage() -> Vec<Vec<u8>> {
+    let texts = [
+        "",
+        "\r\n",
+        "x",
+        "GET / HTTP/1.1\r\n\r\n",
+        "*\r\n",
+        "*-1\r\n",
+        "*1\r\n*1\r\n$3\r\nGET\r\n",
+        "*1\r\n$-1\r\n",
+        "$-2\r\n",
+        "*1\r\n:99999999999999999999\r\n",
+        "*0\r\n",
+        "+OK\r\n",
+        "-ERR\r\n",
+        ":1\r\n",
+        "$3\r\nGET\r\n",
+        "*3\r\n$3\r\nSET\r\n$1\r\na\r\n",
+        "*2\r\n$3\r\nGET\r\n:1\r\n",
+        "*1\r\n$3\r\nSET\r\n",
+        "*4\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nEX\r\n",
+        "%1\r\n",
+        "\0\0\0\0",
+        "*5\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nEX\r\n$2\r\n-1\r\n",
+        "*1\r\n$4\r\nPINGxx",
+        "*1\r\n$4\r\nPING\n\n",
+    ];
+    let mut all: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    all.extend([
+        vec![0xff; 4096],
+        b"*1\r\n$2\r\n\xff\xfe\r\n".to_vec(),
+        b"\x16\x03\x01\x02\x00\x01\x00".to_vec(),
+        b"*9".repeat(500),
+    ]);
+    all
+}
+
+#[test]
+fn garbage_sent_to_the_built_in_redis_is_not_logged_and_the_cache_still_works() {
+    use std::io::{Read, Write};
+    let appliance = Appliance::builder().start();
+    cache_is_up(&appliance);
+    let redis = appliance.logged("listening")[0]["redis"].as_str().expect("the address of Redis").to_owned();
+    let address = redis.rsplit(' ').next().expect("an address at the end").to_owned();
+    let before = appliance.lines().len();
+    for _ in 0..20 {
+        for bytes in garbage() {
+            let mut stream = std::net::TcpStream::connect(&address).expect("Redis accepts connections");
+            // An error means that Redis has hung up already.
+            let _ = stream.write_all(&bytes);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.set_read_timeout(Some(crate::support::HANG));
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+    cache_is_up(&appliance);
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    eventually("a search is answered by the cache", || {
+        appliance.get(&format!("{API}/search?id=1")).expect(200);
+        appliance
+            .get("/metrics")
+            .text()
+            .lines()
+            .any(|line| line.strip_prefix("attendance_api_cache_hits_total ").is_some_and(|count| count != "0"))
+            .then_some(())
+    });
+    let of_redis: Vec<_> = appliance.log().into_iter().skip(before).filter(|line| line["target"] == "redis").collect();
+    assert!(of_redis.len() <= 5, "{} lines, the first of which are {:?}", of_redis.len(), &of_redis[..5]);
 }
 
 #[test]
