@@ -145,6 +145,7 @@ async fn serve(
         migrated = systemd::with_extended_timeout("bringing the schema up to date", migration_timeout, migrating) => migrated?,
         signal = signals.next_stop() => return stopped_while_starting(signal).map(|()| StopMode::Graceful),
     };
+    backends.grant_requests(migrated.applied).await?;
     metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
     metrics.migration_duration.set(migrated.duration.as_secs_f64());
 

@@ -23,8 +23,10 @@ const SPARE_CONNECTIONS: usize = 12;
 /// The services that the domain depends on.
 #[derive(Debug)]
 pub(super) struct Backends {
-    /// How to reach PostgreSQL.
+    /// How to reach PostgreSQL for the migrations.
     pub(super) database: Database,
+    /// How to reach it for requests: a managed one has a role for them.
+    requests: Database,
     postgres: Option<ManagedPostgres>,
     redis: Option<ManagedRedis>,
     redis_info: Option<ConnectionInfo>,
@@ -43,9 +45,15 @@ impl Backends {
                 return Err(error);
             }
         };
-        let database = match (&postgres, &config.postgres.service) {
-            (Some(postgres), _) => postgres.endpoint().database()?,
-            (None, PostgresService::External(external)) => Database::external(external)?,
+        let (database, requests) = match (&postgres, &config.postgres.service) {
+            (Some(postgres), _) => {
+                let endpoints = postgres.endpoints();
+                (endpoints.owner.database()?, endpoints.requests.database()?)
+            }
+            (None, PostgresService::External(external)) => {
+                let database = Database::external(external)?;
+                (database.clone(), database)
+            }
             (None, PostgresService::Managed { .. }) => return Err(Error::NoBackend("PostgreSQL")),
         };
         let redis_info = match (&redis, &config.redis.service) {
@@ -53,7 +61,15 @@ impl Backends {
             (None, RedisService::External(external)) => Some(external_redis(external)?),
             (None, RedisService::Off | RedisService::Managed { .. }) => None,
         };
-        Ok(Self { database, postgres, redis, redis_info })
+        Ok(Self { database, requests, postgres, redis, redis_info })
+    }
+
+    /// Gives the role of the requests its privileges, after migrations that applied so many changes.
+    pub(super) async fn grant_requests(&self, applied: usize) -> Result<(), Error> {
+        match &self.postgres {
+            Some(postgres) => Ok(postgres.grant_requests(applied).await?),
+            None => Ok(()),
+        }
     }
 
     /// The connection pool of the requests.
@@ -64,7 +80,7 @@ impl Backends {
             waiters: metrics.pool_waiters.clone(),
             wait: metrics.pool_wait.clone(),
         };
-        Ok(self.database.pool(config.pool_size, config.request_timeout, metrics)?)
+        Ok(self.requests.pool(config.pool_size, config.request_timeout, metrics)?)
     }
 
     /// The cache in Redis; none if Redis is off.

@@ -5,9 +5,10 @@ use super::backends::{DATABASE, postgres_options};
 use crate::config::{Config, PostgresService};
 use crate::database::Database;
 use crate::managed::lock::{self, DataDirLock};
-use crate::managed::postgres::{Endpoint, ManagedPostgres};
+use crate::managed::postgres::{Endpoints, ManagedPostgres};
 
-/// Runs `work` on the configured database. A managed PostgreSQL that does not run is started for it and stopped afterwards.
+/// Runs `work` on the configured database. A managed PostgreSQL that does not run is started for it and stopped afterwards; `work` has the
+/// role that owns the database.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached or started, and the errors of `work`.
@@ -23,17 +24,25 @@ where
         Ok(lock) => lock,
         Err(held @ lock::Error::Held { .. }) => {
             // A running appliance holds the lock: its PostgreSQL is used and keeps running.
-            let endpoint = Endpoint::of_running(&config.data_dir, DATABASE).ok_or(Error::from(held))?;
-            return work(endpoint.database().map_err(Error::from)?).await;
+            let endpoints = Endpoints::of_running(&config.data_dir, DATABASE).ok_or(Error::from(held))?;
+            return on_managed(&endpoints, work).await;
         }
         Err(error) => return Err(Error::from(error).into()),
     };
     let options = postgres_options(config).ok_or(Error::NoBackend("PostgreSQL"))?;
     let postgres = ManagedPostgres::start(options).await.map_err(Error::from)?;
-    let outcome = match postgres.endpoint().database() {
-        Ok(database) => work(database).await,
-        Err(error) => Err(Error::from(error).into()),
-    };
+    let outcome = on_managed(postgres.endpoints(), work).await;
     postgres.stop().await;
     outcome
+}
+
+async fn on_managed<T, E, W>(endpoints: &Endpoints, work: W) -> Result<T, E>
+where
+    E: From<Error>,
+    W: AsyncFnOnce(Database) -> Result<T, E>,
+{
+    let outcome = work(endpoints.owner.database().map_err(Error::from)?).await?;
+    // It may have made the table of the requests.
+    endpoints.grant_requests().await.map_err(Error::from)?;
+    Ok(outcome)
 }

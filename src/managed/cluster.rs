@@ -4,9 +4,9 @@
 //! directory with the final name is complete, and one with a temporary name is removed at the next start. A cluster of another
 //! major version is never touched and never replaced by an empty one. The password is on disk before the cluster is.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +18,9 @@ use super::command::{ChildCommand, Input};
 use super::helper;
 use super::installation::{Installation, SUPERUSER};
 use super::io_remedy::io_remedy;
+use super::secret_file::{self, PARTIAL_MARK, sync_parent};
 use crate::config::Secret;
 
-/// In the name of a directory or file that is not complete.
-const PARTIAL_MARK: &str = "-partial-";
 /// Files of a complete cluster. `PG_VERSION` alone proves nothing, because initdb writes it first.
 const REQUIRED_FILES: [&str; 5] = ["PG_VERSION", "postgresql.conf", "pg_hba.conf", "global/pg_control", "base/1"];
 
@@ -101,6 +100,10 @@ pub(super) struct Cluster {
     pub(super) path: PathBuf,
     /// The password of [`SUPERUSER`].
     pub(super) password: Secret,
+    /// The directory of all clusters.
+    pub(super) root: PathBuf,
+    /// Whether this call made it.
+    pub(super) is_new: bool,
 }
 
 impl Cluster {
@@ -128,12 +131,22 @@ impl Cluster {
             make(data_dir, &path, installation, &password, init_timeout).await?;
             info!("made the database cluster {} in {} ms", path.display(), started.elapsed().as_millis());
         }
-        Ok(Self { path, password })
+        Ok(Self { path, password, root, is_new: !exists })
     }
 }
 
-/// The socket directory, from its pid file, and the password of the server that runs on `data_dir`.
-pub(super) fn running(data_dir: &Path) -> Option<(PathBuf, Secret)> {
+/// A server that another process of ours runs.
+pub(super) struct Running {
+    /// The directory of its socket, from its pid file.
+    pub(super) socket_dir: PathBuf,
+    /// The password of [`SUPERUSER`].
+    pub(super) password: Secret,
+    /// The directory of all clusters.
+    pub(super) root: PathBuf,
+}
+
+/// The server that runs on `data_dir`.
+pub(super) fn running(data_dir: &Path) -> Option<Running> {
     let root = data_dir.join("postgres");
     let password = fs::read_to_string(root.join("password")).ok()?;
     let clusters = fs::read_dir(&root).ok()?.flatten();
@@ -142,7 +155,8 @@ pub(super) fn running(data_dir: &Path) -> Option<(PathBuf, Secret)> {
         let text = fs::read_to_string(entry.path().join("postmaster.pid")).ok()?;
         text.lines().nth(4).map(|line| PathBuf::from(line.trim())).filter(|dir| dir.is_absolute())
     });
-    socket_dir.into_iter().next().map(|dir| (dir, Secret::new(password.trim())))
+    let socket_dir = socket_dir.into_iter().next()?;
+    Some(Running { socket_dir, password: Secret::new(password.trim()), root })
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> Error {
@@ -199,26 +213,9 @@ fn password(path: &Path, cluster_exists: bool) -> Result<Secret, Error> {
         _ if cluster_exists => return Err(Error::PasswordLost { path: path.to_owned() }),
         _ => {}
     }
-    let mut random = [0_u8; 32];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).map_err(at(path))?;
-    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    write_private(path, &password).map_err(at(path))?;
+    let password = secret_file::random().map_err(at(path))?;
+    secret_file::write(path, &password).map_err(at(path))?;
     Ok(Secret::new(password))
-}
-
-/// Writes a file that only this user can read, atomically and durably.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let partial = path.with_file_name(format!("password{PARTIAL_MARK}{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    sync_parent(path)
-}
-
-/// Makes a rename durable.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 /// Makes the cluster under a temporary name and renames it.

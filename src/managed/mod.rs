@@ -28,7 +28,9 @@ mod process;
 #[cfg(test)]
 mod process_tests;
 pub mod redis;
+mod roles;
 mod run_dir;
+mod secret_file;
 pub mod shim;
 mod spawner;
 mod stale_processes;

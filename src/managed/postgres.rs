@@ -2,8 +2,9 @@
 //!
 //! Policy: it listens only on a Unix socket in a private directory, and requires a password even there. Durability cannot be
 //! configured away: `fsync`, `full_page_writes` and `synchronous_commit` are set on the command line, which overrides the
-//! configuration files, and the running server must confirm them, and data checksums, before it is used. A failed first
-//! start is an error that includes the last lines of the server; a server that dies later is restarted.
+//! configuration files, and the running server must confirm them, and data checksums, before it is used. Requests, migrations and the
+//! supervision each have a role (`roles`). A failed first start is an error that includes the last lines of the server; a server that
+//! dies later is restarted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::error::SqlState;
 use tracing::{debug, info};
 
 use super::cluster::{self, Cluster};
@@ -21,6 +22,7 @@ use super::distribution::{self, Source};
 use super::installation::{Installation, SUPERUSER};
 use super::output::LogSyntax;
 use super::process::{self, BoxError, Policy, Program, Supervised};
+use super::roles::{self, DURABILITY_SETTINGS, Roles};
 use super::status::ChildStatus;
 use super::{run_dir, stale_processes};
 use crate::config::Secret;
@@ -36,9 +38,6 @@ const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time-out of an immediate shutdown (SIGQUIT), which writes no checkpoint.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The settings that must be on.
-const DURABILITY_SETTINGS: [&str; 4] = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"];
 
 /// Why there is no managed PostgreSQL.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +80,14 @@ pub enum Error {
     QueryTimeout {
         /// The purpose of the query.
         what: &'static str,
+    },
+    /// The passwords of its roles cannot be recorded.
+    #[error("PostgreSQL started, but the passwords of its roles cannot be written to {path}: {source}", path = .path.display())]
+    Roles {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
     },
     /// It could lose acknowledged records.
     #[error("PostgreSQL runs with {setting} = '{value}', which can lose records; {remedy}")]
@@ -136,12 +143,6 @@ impl Endpoint {
         self.socket_dir.join(SOCKET_NAME)
     }
 
-    /// The server that another appliance runs on this data directory, if one does.
-    pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
-        let (socket_dir, password) = cluster::running(data_dir)?;
-        Some(Self { socket_dir, port: PORT, user: SUPERUSER.to_owned(), password, database: database.to_owned() })
-    }
-
     /// The configured database.
     ///
     /// # Errors
@@ -163,10 +164,57 @@ impl Endpoint {
     }
 }
 
+/// The connection parameters of each role.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    superuser: Endpoint,
+    /// For the migrations: the role that owns the database.
+    pub owner: Endpoint,
+    /// For the requests: the role that has only the privileges of their statements.
+    pub requests: Endpoint,
+}
+
+impl Endpoints {
+    fn new(superuser: &Endpoint, passwords: roles::Passwords) -> Self {
+        let role = |user: &str, password| Endpoint { user: user.to_owned(), password, ..superuser.clone() };
+        Self {
+            superuser: superuser.clone(),
+            owner: role(roles::OWNER, passwords.owner),
+            requests: role(roles::REQUESTS, passwords.requests),
+        }
+    }
+
+    /// The server that another process of ours runs on this data directory, if one does.
+    pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
+        let cluster::Running { socket_dir, password, root } = cluster::running(data_dir)?;
+        let user = SUPERUSER.to_owned();
+        let superuser = Endpoint { socket_dir, port: PORT, user, password, database: database.to_owned() };
+        Some(match roles::recorded_passwords(&root) {
+            Some(passwords) => Self::new(&superuser, passwords),
+            // An appliance of version 0.1.0 runs it, which uses the superuser for everything.
+            None => Self { owner: superuser.clone(), requests: superuser.clone(), superuser },
+        })
+    }
+
+    /// Grants the requests their privileges on the tables that there are now. Needed after each migration.
+    ///
+    /// # Errors
+    /// When the server does not answer or rejects the statement.
+    pub async fn grant_requests(&self) -> Result<(), Error> {
+        if self.requests.user == SUPERUSER {
+            return Ok(());
+        }
+        let client = with_timeout("connecting", self.superuser.database()?.open()).await?;
+        with_timeout("granting requests their privileges", roles::grant(&client)).await
+    }
+}
+
 /// A supervised PostgreSQL that runs. Stop it with [`ManagedPostgres::stop`].
 #[derive(Debug)]
 pub struct ManagedPostgres {
-    endpoint: Endpoint,
+    endpoints: Endpoints,
+    /// Whether the requests had their privileges at the start.
+    is_granted: bool,
     installation: Installation,
     supervised: Supervised,
 }
@@ -194,16 +242,27 @@ impl ManagedPostgres {
         let failed =
             |source| Error::Start { installation: Box::new(installation.clone()), path: cluster.path.clone(), source };
         first_start.await.unwrap_or(Err(process::Error::Stopped)).map_err(failed)?;
-        if let Err(error) = prepare_database(&database, &endpoint.database, &cluster.path).await {
-            supervised.stop().await;
-            return Err(error);
-        }
-        Ok(Self { endpoint, installation, supervised })
+        let Roles { passwords, is_granted } = match prepare_database(&endpoint, &database, &cluster).await {
+            Ok(roles) => roles,
+            Err(error) => {
+                supervised.stop().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { endpoints: Endpoints::new(&endpoint, passwords), is_granted, installation, supervised })
     }
 
     /// Its connection parameters.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Grants the requests their privileges, unless they had them at the start and nothing was migrated (`applied` changes) since.
+    ///
+    /// # Errors
+    /// When the server does not answer or rejects the statement.
+    pub async fn grant_requests(&self, applied: usize) -> Result<(), Error> {
+        if self.is_granted && applied == 0 { Ok(()) } else { self.endpoints.grant_requests().await }
     }
 
     /// The installation that it runs.
@@ -335,24 +394,40 @@ async fn select_one(database: &Database) -> Result<(), tokio_postgres::Error> {
     database.open().await?.simple_query("SELECT 1").await.map(|_| ())
 }
 
-/// Creates the database if it is missing and checks the settings on which durability depends.
-async fn prepare_database(maintenance: &Database, name: &str, cluster: &Path) -> Result<(), Error> {
-    let client = with_timeout("connecting", maintenance.open()).await?;
-    let wanted: [&(dyn ToSql + Sync); 1] = [&name];
-    let found = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &wanted);
-    if with_timeout("looking for the database", found).await?.is_empty() {
-        let name = name.replace('"', "\"\"");
-        let create = format!("CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0");
-        with_timeout("creating the database", client.batch_execute(&create)).await?;
+/// Creates the database if it is missing, checks the settings on which durability depends, and establishes the roles.
+async fn prepare_database(endpoint: &Endpoint, maintenance: &Database, cluster: &Cluster) -> Result<Roles, Error> {
+    if cluster.is_new {
+        create_database(maintenance, &endpoint.database).await?;
     }
-    for setting in DURABILITY_SETTINGS {
-        let show = format!("SELECT current_setting('{setting}')");
-        let value: String = with_timeout("asking for its settings", client.query_one(&show, &[])).await?.get(0);
+    let database = endpoint.database()?;
+    let client = match with_timeout("connecting", database.open()).await {
+        // An earlier start ended before it had created the database.
+        Err(Error::Query { source, .. }) if source.code() == Some(&SqlState::INVALID_CATALOG_NAME) => {
+            create_database(maintenance, &endpoint.database).await?;
+            with_timeout("connecting", database.open()).await?
+        }
+        connected => connected?,
+    };
+    let state = with_timeout("asking for its settings and roles", roles::state(&client)).await?;
+    for (setting, value) in DURABILITY_SETTINGS.into_iter().zip(&state.settings) {
         if value != "on" {
-            return Err(not_durable(setting, value, cluster));
+            return Err(not_durable(setting, value.clone(), &cluster.path));
         }
     }
-    Ok(())
+    let established = roles::establish(&client, &endpoint.database, &cluster.root, &state);
+    match tokio::time::timeout(QUERY_TIMEOUT, established).await {
+        Ok(Ok(roles)) => Ok(roles),
+        Ok(Err(roles::Error::Query(source))) => Err(Error::Query { what: "setting up its roles", source }),
+        Ok(Err(roles::Error::File { path, source })) => Err(Error::Roles { path, source }),
+        Err(_) => Err(Error::QueryTimeout { what: "setting up its roles" }),
+    }
+}
+
+async fn create_database(maintenance: &Database, name: &str) -> Result<(), Error> {
+    let client = with_timeout("connecting", maintenance.open()).await?;
+    let name = name.replace('"', "\"\"");
+    let create = format!("CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0");
+    with_timeout("creating the database", client.batch_execute(&create)).await
 }
 
 fn not_durable(setting: &'static str, value: String, cluster: &Path) -> Error {

@@ -24,6 +24,7 @@ mod migrations;
 mod openapi;
 mod reference_replay;
 mod reload;
+mod roles;
 mod service_manager;
 mod startup_errors;
 mod stop;

@@ -1,0 +1,228 @@
+//! The roles of the managed PostgreSQL: the superuser, the owner and the role of the requests.
+//!
+//! Policy: requests connect as [`REQUESTS`], which may do what their statements do and nothing else; migrations connect as [`OWNER`], which
+//! owns the database and everything in it; the superuser is for the supervision and for administrators. A cluster in which the superuser owns
+//! everything (version 0.1.0, or a dump restored by an administrator) is converted at the start, in one transaction, before
+//! anything else uses it. One query decides whether there is something to do, so that a usual start pays for that query only.
+//!
+//! The passwords are in `DATA/postgres/roles`, each beside the verifier that the server keeps for it. If the file is missing, or a verifier is
+//! not the server's, both roles get new passwords; so neither a lost file nor a changed password needs a repair by hand.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio_postgres::{Client, Row};
+use tracing::info;
+
+use super::installation::SUPERUSER;
+use super::secret_file;
+use crate::config::Secret;
+
+/// The role of the migrations.
+pub(super) const OWNER: &str = "attendance_owner";
+/// The role of the requests.
+pub(super) const REQUESTS: &str = "attendance_request";
+/// The name of the file with the passwords, beside the clusters.
+const FILE_NAME: &str = "roles";
+
+/// The settings that must be on, in the order of the columns of [`STATE`].
+pub(super) const DURABILITY_SETTINGS: [&str; 4] = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"];
+
+/// What the superuser owns in this database beyond what every PostgreSQL has: for each object, the end of an `ALTER … OWNER`. User objects
+/// have an oid of 16384 or more. Indexes, sequences of columns and types of tables follow their table; members of an
+/// extension are left alone. `OFFSET 0` keeps the planner from joining all of `pg_depend`, of which few rows are needed.
+const OF_SUPERUSER: &str = "\
+    SELECT format('SCHEMA %I', nspname) AS name FROM pg_namespace \
+        WHERE nspowner = 10 AND (nspname = 'public' OR (oid >= 16384 AND nspname !~ '^pg_')) \
+    UNION ALL SELECT format('%s %s', CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' \
+            WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, oid::regclass) FROM pg_class \
+        WHERE oid >= 16384 AND relowner = 10 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') \
+        AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_') AND NOT EXISTS (SELECT FROM pg_depend \
+            WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid \
+            AND (deptype = 'e' OR (relkind = 'S' AND deptype IN ('a', 'i'))) OFFSET 0) \
+    UNION ALL SELECT format('ROUTINE %s', oid::regprocedure) FROM pg_proc WHERE oid >= 16384 AND proowner = 10 AND NOT EXISTS \
+        (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype IN ('e', 'i') OFFSET 0) \
+    UNION ALL SELECT format('TYPE %s', oid::regtype) FROM pg_type WHERE oid >= 16384 AND typowner = 10 \
+        AND (typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind = 'c'))) \
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype IN ('e', 'i') OFFSET 0)";
+
+/// Grants the requests what their statements need. Without the table there is nothing to grant yet.
+const GRANT: &str = "DO $$ BEGIN IF to_regclass('public.records') IS NOT NULL THEN \
+    GRANT SELECT, INSERT ON public.records TO attendance_request; END IF; END $$";
+
+/// The passwords of the two roles.
+#[derive(Debug, Clone)]
+pub(super) struct Passwords {
+    /// Of [`OWNER`].
+    pub(super) owner: Secret,
+    /// Of [`REQUESTS`].
+    pub(super) requests: Secret,
+}
+
+/// The passwords and the server's verifiers of them.
+struct Recorded {
+    passwords: Passwords,
+    verifiers: [String; 2],
+}
+
+/// What a query to the server found.
+pub(super) struct State {
+    /// The values of [`DURABILITY_SETTINGS`], as they apply to requests.
+    pub(super) settings: [String; 4],
+    is_owned: bool,
+    verifiers: [Option<String>; 2],
+    is_granted: bool,
+}
+
+/// The roles, ready to be used.
+#[derive(Debug)]
+pub(super) struct Roles {
+    /// Their passwords.
+    pub(super) passwords: Passwords,
+    /// Whether the requests have their privileges already; they have not before the first migration.
+    pub(super) is_granted: bool,
+}
+
+/// The file in the directory `root` of the clusters.
+fn file(root: &Path) -> PathBuf {
+    root.join(FILE_NAME)
+}
+
+/// The passwords that an appliance has recorded; none before the first start of one that has these roles.
+pub(super) fn recorded_passwords(root: &Path) -> Option<Passwords> {
+    Some(read(&file(root))?.passwords)
+}
+
+/// A line for each role: its name, its password and its verifier.
+fn read(path: &Path) -> Option<Recorded> {
+    let text = fs::read_to_string(path).ok()?;
+    let find = |role: &str| {
+        let mut words =
+            text.lines().map(str::split_whitespace).find_map(|mut line| (line.next() == Some(role)).then_some(line))?;
+        Some((Secret::new(words.next()?), words.next()?.to_owned()))
+    };
+    let (owner, owner_verifier) = find(OWNER)?;
+    let (requests, requests_verifier) = find(REQUESTS)?;
+    Some(Recorded { passwords: Passwords { owner, requests }, verifiers: [owner_verifier, requests_verifier] })
+}
+
+/// Asks the server for everything that decides whether there is something to do.
+pub(super) async fn state(client: &Client) -> Result<State, tokio_postgres::Error> {
+    // The commit setting may be changed for one role; the others belong to the whole server.
+    let query = format!(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes'), coalesce((SELECT split_part(setting, '=', 2) \
+            FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setrole = requests.oid \
+            AND setdatabase IN (0, base.oid) AND setting LIKE 'synchronous_commit=%' ORDER BY setdatabase DESC LIMIT 1), \
+            current_setting('synchronous_commit')), current_setting('data_checksums'), \
+            coalesce(base.datdba = owner.oid AND NOT owner.rolsuper AND NOT requests.rolsuper, false) \
+            AND NOT EXISTS ({OF_SUPERUSER}), owner.rolpassword, requests.rolpassword, \
+            coalesce(has_table_privilege(requests.oid, to_regclass('public.records'), 'SELECT') \
+            AND has_table_privilege(requests.oid, to_regclass('public.records'), 'INSERT'), false) \
+        FROM pg_database AS base LEFT JOIN pg_authid AS owner ON owner.rolname = '{OWNER}' \
+            LEFT JOIN pg_authid AS requests ON requests.rolname = '{REQUESTS}' WHERE datname = current_database()"
+    );
+    let row: Row = client.query_one(&query, &[]).await?;
+    Ok(State {
+        settings: [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?],
+        is_owned: row.try_get(4)?,
+        verifiers: [row.try_get(5)?, row.try_get(6)?],
+        is_granted: row.try_get(7)?,
+    })
+}
+
+/// Why the roles are not there.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// A statement failed.
+    Query(tokio_postgres::Error),
+    /// The passwords cannot be made or recorded.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+/// Makes the roles, their passwords and their ownership what the policy says, if they are not that already. `client` is the superuser's, in the
+/// database of the appliance, which is `database`; `root` is the directory of the clusters.
+pub(super) async fn establish(client: &Client, database: &str, root: &Path, state: &State) -> Result<Roles, Error> {
+    let path = file(root);
+    if state.is_owned
+        && let Some(Recorded { passwords, verifiers }) = read(&path)
+        && state.verifiers == verifiers.map(Some)
+    {
+        return Ok(Roles { passwords, is_granted: state.is_granted });
+    }
+    let failed = |source| Error::File { path: path.clone(), source };
+    let made = || secret_file::random().map(Secret::new).map_err(failed);
+    let passwords = Passwords { owner: made()?, requests: made()? };
+    client.batch_execute(&statements(database, &passwords)).await.map_err(Error::Query)?;
+    let found = self::state(client).await.map_err(Error::Query)?;
+    let [owner, requests] = found.verifiers.map(Option::unwrap_or_default);
+    let text = format!(
+        "{OWNER} {} {owner}\n{REQUESTS} {} {requests}\n",
+        passwords.owner.expose(),
+        passwords.requests.expose()
+    );
+    secret_file::write(&path, &text).map_err(failed)?;
+    info!(
+        "PostgreSQL has the roles {OWNER} and {REQUESTS}; the database belongs to the first, requests use the second"
+    );
+    Ok(Roles { passwords, is_granted: found.is_granted })
+}
+
+/// One transaction, which may be repeated.
+fn statements(database: &str, passwords: &Passwords) -> String {
+    let database = format!("\"{}\"", database.replace('"', "\"\""));
+    // The owner inherits: only so is it a member of pg_database_owner, which owns the schema `public`.
+    let rights = "LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS";
+    // The passwords are hexadecimal digits, and statements are not logged.
+    let (owner, requests) = (passwords.owner.expose(), passwords.requests.expose());
+    format!(
+        "BEGIN; \
+        DO $$ BEGIN \
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER}') THEN CREATE ROLE {OWNER}; END IF; \
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{REQUESTS}') THEN CREATE ROLE {REQUESTS}; END IF; \
+        END $$; \
+        ALTER ROLE {OWNER} {rights} PASSWORD '{owner}'; \
+        ALTER ROLE {REQUESTS} {rights} PASSWORD '{requests}'; \
+        ALTER DATABASE {database} OWNER TO {OWNER}; \
+        DO $$ DECLARE object record; BEGIN \
+            FOR object IN {OF_SUPERUSER} LOOP EXECUTE 'ALTER ' || object.name || ' OWNER TO {OWNER}'; END LOOP; \
+            IF to_regnamespace('public') IS NOT NULL THEN \
+                REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {REQUESTS}; END IF; \
+        END $$; \
+        REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC; \
+        GRANT CONNECT ON DATABASE {database} TO {REQUESTS}; \
+        REVOKE CONNECT, TEMPORARY ON DATABASE {SUPERUSER}, template1 FROM PUBLIC; \
+        REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC; \
+        GRANT EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) TO {OWNER}; \
+        {GRANT}; \
+        COMMIT"
+    )
+}
+
+/// Grants the requests their privileges. Needed after migrations, which may have made the table.
+pub(super) async fn grant(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(GRANT).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managed::testing::scratch;
+
+    #[test]
+    fn the_recorded_passwords_are_read_and_an_incomplete_file_is_none() {
+        let root = scratch("roles");
+        assert!(recorded_passwords(&root).is_none());
+        let text = format!("{OWNER} a SCRAM-SHA-256$1\n{REQUESTS} b SCRAM-SHA-256$2\n");
+        fs::write(file(&root), &text).unwrap();
+        let read = recorded_passwords(&root).unwrap();
+        assert_eq!((read.owner.expose(), read.requests.expose()), ("a", "b"));
+        fs::write(file(&root), &text[..text.len() / 2]).unwrap();
+        assert!(recorded_passwords(&root).is_none());
+    }
+}
