@@ -33,7 +33,9 @@ pub struct Changelog {
     pub(crate) changesets: Vec<ChangeSet>,
     /// The preconditions of the root file and of every included file, with the path of the file.
     pub(crate) preconditions: Vec<(String, Preconditions)>,
-    by_key: HashMap<ChangeSetKey, usize>,
+    /// The changesets of each identity: several if at most one of them takes part in a run.
+    by_key: HashMap<ChangeSetKey, Vec<usize>>,
+    needs_database: bool,
 }
 
 impl Changelog {
@@ -42,15 +44,24 @@ impl Changelog {
     /// # Errors
     /// When a file is missing or malformed, or contains something that this crate does not know.
     pub fn load(source: &dyn Source, path: &str, options: &Options) -> Result<Self, LoadError> {
-        let loader::LoadedParts { changesets, preconditions } = loader::load(source, path, options)?;
-        let by_key = changesets.iter().enumerate().map(|(index, set)| (set.key(), index)).collect();
-        Ok(Self { changesets, preconditions, by_key })
+        let loader::LoadedParts { changesets, preconditions, needs_database } = loader::load(source, path, options)?;
+        let mut by_key: HashMap<ChangeSetKey, Vec<usize>> = HashMap::new();
+        for (index, set) in changesets.iter().enumerate() {
+            by_key.entry(set.key()).or_default().push(index);
+        }
+        Ok(Self { changesets, preconditions, by_key, needs_database })
     }
 
     /// The current checksum of each changeset, in the order in which they run. Changesets for other databases are skipped.
     pub fn checksums(&self, version: ChecksumVersion) -> impl Iterator<Item = (&ChangeSetId, Checksum)> {
-        let applicable = self.changesets.iter().filter(|set| crate::expression::for_postgresql(&set.dbms));
+        let applicable = self.changesets.iter().filter(|set| crate::expression::for_postgresql_in_any_case(&set.dbms));
         applicable.map(move |set| (&set.id, set.checksum(version)))
+    }
+
+    /// Whether the changelog refers to properties of the database, such as `${database.defaultSchemaName}`, and the options had none. They
+    /// are then not replaced: set [`Options::database`] and load the changelog again.
+    pub fn needs_database_properties(&self) -> bool {
+        self.needs_database
     }
 
     /// Whether a changeset sets the tag.
@@ -68,8 +79,9 @@ impl Changelog {
         self.changesets.is_empty()
     }
 
-    /// The changeset with this identity.
-    pub(crate) fn find(&self, key: &ChangeSetKey) -> Option<&ChangeSet> {
-        self.by_key.get(key).map(|index| &self.changesets[*index])
+    /// The changeset with this identity: of several the first that takes part in a run with these options.
+    pub(crate) fn find(&self, key: &ChangeSetKey, options: &Options) -> Option<&ChangeSet> {
+        let all = || self.by_key.get(key).into_iter().flatten().map(|index| &self.changesets[*index]);
+        all().find(|set| set.filter_reasons(options).is_empty()).or_else(|| all().next())
     }
 }

@@ -81,15 +81,10 @@ impl ChangeSet {
         self.changes.iter_mut().chain(own).try_for_each(|change| change.resolve_files(context))
     }
 
-    /// Whether it is for PostgreSQL and not ignored.
-    pub(crate) fn is_active(&self) -> bool {
-        !self.ignore && expression::for_postgresql(&self.dbms)
-    }
-
     /// Whether Liquibase drops it when it reads the changelog, because it is for another database. Liquibase keeps such a changeset
     /// in a file of formatted SQL.
     pub(crate) fn is_dropped_by_dbms(&self) -> bool {
-        !expression::for_postgresql(&self.dbms) && !self.id.file.to_ascii_lowercase().ends_with(".sql")
+        !expression::for_postgresql_in_any_case(&self.dbms) && !self.id.file.to_ascii_lowercase().ends_with(".sql")
     }
 
     /// Why it takes no part in a run with these options; empty if it does.
@@ -98,7 +93,7 @@ impl ChangeSet {
         let reasons = [
             (!self.contexts.iter().all(fits), FilterReason::Context),
             (!self.passes_labels(&options.label_filter), FilterReason::Label),
-            (!expression::for_postgresql(&self.dbms), FilterReason::Dbms),
+            (!expression::for_postgresql_in_any_case(&self.dbms), FilterReason::Dbms),
             (self.ignore, FilterReason::Ignored),
         ];
         reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()

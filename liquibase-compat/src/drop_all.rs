@@ -8,15 +8,16 @@ use tokio_postgres::Transaction;
 use crate::error::Error;
 use crate::history::tables::Tables;
 use crate::lock::Lock;
+use crate::options::Options;
 use crate::session::prepare;
 use crate::sql::{Dialect, Quoting};
 
-/// Drops every view, table and sequence of the connection's default schema.
+/// Drops every view, table and sequence of the default schema, and the two Liquibase tables wherever they are.
 ///
 /// # Errors
 /// When an object cannot be dropped; then nothing has been dropped.
-pub async fn drop_all(lock: &mut Lock<'_>) -> Result<(), Error> {
-    let tables = Tables::locate(&*lock.client()).await?;
+pub async fn drop_all(lock: &mut Lock<'_>, options: &Options) -> Result<(), Error> {
+    let tables = Tables::locate(&*lock.client(), &options.locations).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
     match drop_objects(lock, &tables).await {
@@ -41,6 +42,9 @@ async fn drop_objects(lock: &mut Lock<'_>, tables: &Tables) -> Result<(), Error>
             transaction.batch_execute(&sql).await.map_err(&failed)?;
         }
     }
+    // They may have a schema of their own.
+    let own = format!("DROP TABLE IF EXISTS {}; DROP TABLE IF EXISTS {}", tables.changelog, tables.lock);
+    transaction.batch_execute(&own).await.map_err(&failed)?;
     transaction.commit().await.map_err(&failed)
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn for_postgresql(list: &str) -> bool {
     terms.contains(&"postgresql") || terms.iter().all(|term| term.starts_with('!'))
 }
 
+/// As [`for_postgresql`], ignoring case: the list of a changeset or a precondition.
+pub(crate) fn for_postgresql_in_any_case(list: &str) -> bool {
+    for_postgresql(&list.to_lowercase())
+}
+
 /// Evaluates one alternative. Each innermost pair of parentheses is replaced with its value.
 fn alternative_holds(alternative: &str, items: &[String]) -> bool {
     let mut text = alternative.to_owned();

@@ -174,6 +174,7 @@ fn read_child(
     for field in declared {
         match field.kind {
             FieldKind::Columns(inner) if child.name == "column" => {
+                check_column(child, inner, at)?;
                 fields.push(field.name, read(child, inner, at)?);
                 return Ok(());
             }
@@ -209,6 +210,34 @@ fn read_child(
             Err(unknown_element(at, &child.name, node, declared))
         }
     }
+}
+
+/// Liquibase refuses unknown and repeated keys of a column, also in YAML and JSON. Only the case of their first letter is free.
+fn check_column(column: &Node, declared: &[Field], at: &Location) -> Result<(), LoadError> {
+    let at = || Location { line: column.line, ..at.clone() };
+    let children = column.children.iter().map(|child| &child.name);
+    let mut seen: Vec<&String> = Vec::new();
+    for name in column.attributes.iter().map(|(name, _)| name).chain(children) {
+        if !declared.iter().any(|field| is_property(name, field.name)) {
+            return Err(LoadError::UnknownAttribute {
+                at: at().into(),
+                name: name.clone(),
+                element: column.name.clone(),
+                known: names(declared),
+            });
+        }
+        if seen.contains(&name) {
+            return Err(LoadError::Repeated { at: at().into(), name: name.clone(), element: column.name.clone() });
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+/// Whether a key is the name of a property in Java, where only the case of the first letter is free.
+fn is_property(key: &str, name: &str) -> bool {
+    let tail = |text: &str| text.chars().skip(1).collect::<String>();
+    key.eq_ignore_ascii_case(name) && tail(key) == tail(name)
 }
 
 /// Liquibase ignores unknown keys in YAML and JSON.

@@ -12,14 +12,14 @@ use crate::history::HistoryRow;
 use crate::history::tables::Tables;
 use crate::options::Options;
 use crate::plan::{PendingChangeSet, plan};
-use crate::session::check_changelog;
+use crate::session::{Purpose, check_changelog};
 
 /// The changesets that an update would run.
 ///
 /// # Errors
 /// [`Error::Validation`] when the changelog must not run on this database.
 pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -> Result<Vec<PendingChangeSet>, Error> {
-    let tables = Tables::locate(client).await?;
+    let tables = Tables::locate(client, &options.locations).await?;
     let history = tables.read(client).await?;
     Ok(plan(changelog, &history, options)?.pending().to_vec())
 }
@@ -29,9 +29,9 @@ pub async fn status(client: &Client, changelog: &Changelog, options: &Options) -
 /// # Errors
 /// [`Error::Validation`] with everything that validation found.
 pub async fn validate(client: &mut Client, changelog: &Changelog, options: &Options) -> Result<(), Error> {
-    let tables = Tables::locate(&*client).await?;
+    let tables = Tables::locate(&*client, &options.locations).await?;
     let history = tables.read(&*client).await?;
-    check_changelog(client, &tables, changelog, &history).await?;
+    check_changelog(client, &tables, changelog, &history, Purpose::Run).await?;
     plan(changelog, &history, options)?;
     Ok(())
 }
@@ -40,8 +40,8 @@ pub async fn validate(client: &mut Client, changelog: &Changelog, options: &Opti
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn history(client: &Client) -> Result<Vec<HistoryRow>, Error> {
-    let tables = Tables::locate(client).await?;
+pub async fn history(client: &Client, options: &Options) -> Result<Vec<HistoryRow>, Error> {
+    let tables = Tables::locate(client, &options.locations).await?;
     Ok(tables.read(client).await?.rows().to_vec())
 }
 
@@ -63,15 +63,15 @@ pub async fn unexpected_changesets(
     let unexpected = |row: HistoryRow| {
         (!expected.contains(&row.key())).then_some(ChangeSetId { file: row.file, id: row.id, author: row.author })
     };
-    Ok(history(client).await?.into_iter().filter_map(unexpected).collect())
+    Ok(history(client, options).await?.into_iter().filter_map(unexpected).collect())
 }
 
 /// Whether a row of the history has the tag, compared without case.
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn tag_exists(client: &Client, tag: &str) -> Result<bool, Error> {
-    let tables = Tables::locate(client).await?;
+pub async fn tag_exists(client: &Client, tag: &str, options: &Options) -> Result<bool, Error> {
+    let tables = Tables::locate(client, &options.locations).await?;
     Ok(tables.read(client).await?.has_tag(tag))
 }
 
@@ -80,10 +80,15 @@ pub async fn tag_exists(client: &Client, tag: &str) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`Error::UnknownChangeSet`] when the changelog does not contain it.
-pub async fn calculate_checksum(client: &Client, changelog: &Changelog, id: &ChangeSetId) -> Result<Checksum, Error> {
+pub async fn calculate_checksum(
+    client: &Client,
+    changelog: &Changelog,
+    id: &ChangeSetId,
+    options: &Options,
+) -> Result<Checksum, Error> {
     let key = id.key();
-    let set = changelog.find(&key).ok_or_else(|| Error::UnknownChangeSet { changeset: id.clone() })?;
-    let tables = Tables::locate(client).await?;
+    let set = changelog.find(&key, options).ok_or_else(|| Error::UnknownChangeSet { changeset: id.clone() })?;
+    let tables = Tables::locate(client, &options.locations).await?;
     let history = tables.read(client).await?;
     let stored = history.find_key(&key).and_then(HistoryRow::parsed_checksum);
     Ok(stored.map_or_else(|| set.checksum(ChecksumVersion::V9), |stored| set.checksum_like(&stored)))
@@ -103,9 +108,9 @@ pub struct HeldLock {
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn list_locks(client: &Client) -> Result<Option<HeldLock>, Error> {
+pub async fn list_locks(client: &Client, options: &Options) -> Result<Option<HeldLock>, Error> {
     let failed = Error::database("reading databasechangeloglock");
-    let tables = Tables::locate(client).await?;
+    let tables = Tables::locate(client, &options.locations).await?;
     let (_, exists) = tables.exist(client).await?;
     if !exists {
         return Ok(None);

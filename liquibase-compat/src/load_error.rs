@@ -178,6 +178,16 @@ pub enum LoadError {
         /// The allowed values.
         allowed: String,
     },
+    /// A key of an element occurs more than once.
+    #[error("{at}: <{element}> has several '{name}'; write each column as an entry 'column' of its own")]
+    Repeated {
+        /// Where it is.
+        at: Box<Location>,
+        /// The name of the key.
+        name: String,
+        /// The name of the element.
+        element: String,
+    },
     /// An element is in the wrong order.
     #[error("{at}: <{name}> cannot stand here inside <{parent}>; the order is: {order}")]
     Misplaced {

@@ -10,14 +10,15 @@ use crate::history::HistoryRow;
 use crate::history::sql::LIQUIBASE_VERSION;
 use crate::history::tables::Tables;
 use crate::lock::Lock;
+use crate::options::Options;
 use crate::session::{deployment_id, prepare};
 
 /// Gives the newest row of the history a tag. An empty history gets a placeholder row first.
 ///
 /// # Errors
 /// When the history cannot be written.
-pub async fn tag(lock: &mut Lock<'_>, tag: &str) -> Result<(), Error> {
-    let tables = Tables::locate(&*lock.client()).await?;
+pub async fn tag(lock: &mut Lock<'_>, tag: &str, options: &Options) -> Result<(), Error> {
+    let tables = Tables::locate(&*lock.client(), &options.locations).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
     let outcome = write_tag(lock.client(), &tables, tag).await;
@@ -60,8 +61,8 @@ fn placeholder_row() -> HistoryRow {
 ///
 /// # Errors
 /// When the history cannot be written.
-pub async fn clear_checksums(lock: &mut Lock<'_>) -> Result<(), Error> {
-    let tables = Tables::locate(&*lock.client()).await?;
+pub async fn clear_checksums(lock: &mut Lock<'_>, options: &Options) -> Result<(), Error> {
+    let tables = Tables::locate(&*lock.client(), &options.locations).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
     let outcome = tables.clear_checksums(&*lock.client()).await;
@@ -74,8 +75,8 @@ pub async fn clear_checksums(lock: &mut Lock<'_>) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the table cannot be written.
-pub async fn release_locks(client: &mut Client) -> Result<(), Error> {
-    let tables = Tables::locate(&*client).await?;
+pub async fn release_locks(client: &mut Client, options: &Options) -> Result<(), Error> {
+    let tables = Tables::locate(&*client, &options.locations).await?;
     prepare(client, &tables).await?;
     let failed = Error::database("releasing databasechangeloglock");
     client.batch_execute(&tables.release_lock_sql()).await.map_err(failed)

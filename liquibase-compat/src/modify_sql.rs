@@ -64,6 +64,8 @@ fn setting<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 
 const SETTINGS: &[&str] = &["dbms", "context", "contextFilter", "contexts", "labels", "applyToRollback"];
 
+const EDITS: &[&str] = &["append", "prepend", "replace", "regExpReplace"];
+
 /// Reads a `<modifySql>`.
 ///
 /// # Errors
@@ -73,6 +75,10 @@ pub(crate) fn read(node: &Node, at: &Location) -> Result<Vec<Visitor>, LoadError
     let mut visitors = Vec::new();
     for child in node.children.iter().filter(|child| !SETTINGS.contains(&child.name.as_str())) {
         let at = Location { line: child.line, ..at.clone() };
+        if node.lenient && !EDITS.contains(&child.name.as_str()) {
+            tracing::warn!(place = %at, name = child.name, "not known in modifySql; it is left out, as in Liquibase");
+            continue;
+        }
         let (name, edit) = read_edit(child, &at)?;
         visitors.push(Visitor {
             name,

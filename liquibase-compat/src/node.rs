@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) line: u32,
     /// The syntax has no schema (YAML, JSON): names ignore case, and unknown names are ignored with a warning instead of refused.
     pub(crate) lenient: bool,
+    /// `${}` in it is not replaced: a SQL file without a header.
+    pub(crate) verbatim: bool,
 }
 
 impl Node {
@@ -51,6 +53,9 @@ impl Node {
     /// # Errors
     /// When a property refers to itself.
     pub(crate) fn expanded(&self, properties: &Properties, file: &str) -> Result<Node, LoadError> {
+        if self.verbatim {
+            return Ok(self.clone());
+        }
         let expand = |text: &str| properties.expand(text, file, self.line);
         Ok(Node {
             name: self.name.clone(),
@@ -63,6 +68,7 @@ impl Node {
             text: self.text.as_deref().map(expand).transpose()?,
             line: self.line,
             lenient: self.lenient,
+            verbatim: false,
         })
     }
 }

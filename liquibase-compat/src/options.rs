@@ -3,7 +3,9 @@
 //! Properties and contexts also decide what a changelog contains and which checksums it has. The caller must therefore pass the
 //! same options to [`Changelog::load`](crate::Changelog::load) and to the command that uses the changelog.
 
+use crate::database_properties::DatabaseProperties;
 use crate::event::Event;
+use crate::locations::Locations;
 
 /// Which changesets run, and the values of the properties in them.
 ///
@@ -25,11 +27,51 @@ pub struct Options {
     pub label_filter: String,
     /// Values of `${name}`; they take precedence over properties of the changelog.
     pub properties: Vec<(String, String)>,
+    /// The schemas and tables of the run.
+    pub locations: Locations,
+    /// The values of `${database.…}` that are read from the database.
+    pub database: Option<DatabaseProperties>,
+    /// Which row a rollback to a tag goes to if several rows have the tag.
+    pub tag_version: TagVersion,
+    /// Several changesets may have one identity.
+    pub allow_duplicate_ids: bool,
     /// Called for each [`Event`] of a run.
     pub observer: Option<fn(&Event<'_>)>,
 }
 
+/// Which row a rollback to a tag goes to if several rows have the tag (`--tag-version`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TagVersion {
+    /// The oldest row with the tag, as Liquibase does by default.
+    #[default]
+    Oldest,
+    /// The newest row with the tag.
+    Newest,
+}
+
 impl Options {
+    /// Sets the schemas and tables of the run.
+    #[must_use]
+    pub fn with_locations(mut self, locations: Locations) -> Self {
+        self.locations = locations;
+        self
+    }
+
+    /// Sets the row that a rollback to a tag goes to.
+    #[must_use]
+    pub fn with_tag_version(mut self, version: TagVersion) -> Self {
+        self.tag_version = version;
+        self
+    }
+
+    /// Permits several changesets with one identity.
+    #[must_use]
+    pub fn with_duplicate_ids(mut self, allowed: bool) -> Self {
+        self.allow_duplicate_ids = allowed;
+        self
+    }
+
     /// Sets the contexts of the run.
     #[must_use]
     pub fn with_contexts<T: Into<String>>(mut self, contexts: impl IntoIterator<Item = T>) -> Self {

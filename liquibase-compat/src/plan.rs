@@ -203,16 +203,19 @@ fn plan_due(
     let mut for_other_databases = 0;
     for (index, set) in changelog.changesets.iter().enumerate() {
         let row = history.find_key(&set.key());
-        if set.is_active() && !seen.insert(set.key()) {
+        let mut reasons = set.filter_reasons(options);
+        let is_filtered_out = !reasons.is_empty();
+        // Changesets of which at most one takes part in the run may have one identity.
+        if !is_filtered_out && !seen.insert(set.key()) && !options.allow_duplicate_ids {
             errors.duplicates.push(set.id.clone());
         }
-        plan.steps.extend(row.and_then(|row| checksum_upgrade(index, set, row)));
+        if std::ptr::eq(set, changelog.find(&set.key(), options).unwrap_or(set)) {
+            plan.steps.extend(row.and_then(|row| checksum_upgrade(index, set, row)));
+        }
         if set.is_dropped_by_dbms() {
             for_other_databases += 1;
             continue;
         }
-        let mut reasons = set.filter_reasons(options);
-        let is_filtered_out = !reasons.is_empty();
         let mark_ran = !is_filtered_out && validate(set, row, &mut errors) == Validity::MarkRan;
         if let Some(reason) = due(set, row) {
             reasons.extend(remaining.take(set, is_filtered_out));

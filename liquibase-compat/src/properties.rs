@@ -3,7 +3,14 @@
 //! The first definition of a name wins, and a global one takes precedence over one of a file. Names ignore case. An unknown `${name}` stays
 //! unchanged. Values and names may contain further `${}`. There is no escape.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::database_properties::{BuiltIn, DatabaseProperties, built_in};
 use crate::load_error::LoadError;
+use crate::locations::Locations;
+use crate::options::Options;
 
 /// The limit of replacements in one text.
 const MAX_REPLACEMENTS: usize = 1_000_000;
@@ -15,15 +22,28 @@ const MAX_NESTING: usize = 64;
 /// The properties that are defined at one point of a changelog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Properties {
+    /// Those of Liquibase itself, `database.…`, as far as they were looked up.
+    built_in: BuiltInProperties,
     global: Vec<(String, String)>,
     local: Vec<(String, String)>,
 }
 
+/// The properties of Liquibase itself. They take precedence over all others.
+#[derive(Debug, Clone, Default)]
+struct BuiltInProperties {
+    locations: Locations,
+    database: Option<DatabaseProperties>,
+    /// One was looked up that must be read from the database and was not. Shared with the properties of included files.
+    is_incomplete: Arc<AtomicBool>,
+}
+
 impl Properties {
     /// The properties of the options (`-Dname=value`), which take precedence over all others.
-    pub(crate) fn from_options(pairs: &[(String, String)]) -> Self {
-        let mut properties = Self::default();
-        for (name, value) in pairs {
+    pub(crate) fn from_options(options: &Options) -> Self {
+        let (locations, database) = (options.locations.clone(), options.database.clone());
+        let built_in = BuiltInProperties { locations, database, ..BuiltInProperties::default() };
+        let mut properties = Self { built_in, ..Self::default() };
+        for (name, value) in &options.properties {
             properties.define(name, value, true);
         }
         properties
@@ -37,15 +57,40 @@ impl Properties {
         }
     }
 
+    /// The properties that an included file sees: the global ones.
+    pub(crate) fn for_included_file(&self) -> Self {
+        Self { local: Vec::new(), ..self.clone() }
+    }
+
     /// Adds the global definitions of an included file.
     pub(crate) fn adopt_globals(&mut self, other: &Self) {
         self.global.clone_from(&other.global);
     }
 
     /// The value of a property.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(found) = self.built_in(name) {
+            return Some(Cow::Owned(found));
+        }
         let mut both = self.global.iter().chain(&self.local);
-        both.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        both.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| Cow::Borrowed(value.as_str()))
+    }
+
+    fn built_in(&self, name: &str) -> Option<String> {
+        let is_candidate = name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("database."));
+        let own = &self.built_in;
+        match is_candidate.then(|| built_in(name, &own.locations, own.database.as_ref()))?? {
+            BuiltIn::Value(value) => Some(value),
+            BuiltIn::Unread => {
+                own.is_incomplete.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Whether a property was looked up that must be read from the database and was not.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.built_in.is_incomplete.load(Ordering::Relaxed)
     }
 
     /// Replaces every known `${name}` in `text`, the innermost first.
@@ -85,7 +130,7 @@ impl Properties {
             let found = start.and_then(|start| Some((start, self.get(out[start + 2..].trim())?)));
             let (mark, after) = rest.split_at(1);
             rest = after;
-            let Some((start, value)) = found else {
+            let Some((start, value)) = found.map(|(start, value)| (start, value.into_owned())) else {
                 out.push_str(mark);
                 continue;
             };
@@ -94,7 +139,7 @@ impl Properties {
             }
             budget.replacements -= 1;
             out.truncate(start);
-            self.expand_into(out, value, nesting + 1, budget)?;
+            self.expand_into(out, &value, nesting + 1, budget)?;
         }
         out.push_str(rest);
         Ok(())
@@ -172,8 +217,12 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn from_pairs(pairs: &[(String, String)]) -> Properties {
+        Properties::from_options(&Options::default().with_properties(pairs.iter().cloned()))
+    }
+
     fn expand(text: &str) -> String {
-        let mut properties = Properties::from_options(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
+        let mut properties = from_pairs(&[("a".into(), "one".into()), ("one".into(), "inner".into())]);
         properties.define("A", "two", true);
         properties.define("nest", "<${a}>", false);
         properties.expand(text, "f", 1).unwrap()
@@ -199,7 +248,7 @@ mod tests {
     fn large_texts_are_expanded_and_growth_is_bounded() {
         let mut pairs = vec![("a".to_owned(), "x".to_owned()), ("v0".to_owned(), String::new())];
         pairs.extend((1..40).map(|level| (format!("v{level}"), format!("${{v{0}}}${{v{0}}}", level - 1))));
-        let properties = Properties::from_options(&pairs);
+        let properties = from_pairs(&pairs);
         assert_eq!(properties.expand(&"${a}".repeat(100_000), "f", 1).unwrap().len(), 100_000);
         assert!(properties.expand("${v39}", "f", 1).is_err());
         let braces = format!("{}{}", "${".repeat(100_000), "}".repeat(100_000));
@@ -208,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_cycle_is_an_error() {
-        let properties = Properties::from_options(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
+        let properties = from_pairs(&[("a".into(), "${b}".into()), ("b".into(), "x${a}".into())]);
         assert!(matches!(properties.expand("${a}", "f", 3), Err(LoadError::EndlessProperty { line: 3, .. })));
     }
 

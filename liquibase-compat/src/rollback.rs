@@ -15,7 +15,8 @@ use crate::options::Options;
 use crate::report::{Outcome, Report};
 use crate::rollback_plan::{RollbackStep, rollback_steps};
 use crate::session::{
-    check_changelog, prepare, release_row_after, restore_search_path, run_statements, search_path, set_search_path_sql,
+    Purpose, check_changelog, prepare, release_row_after, restore_search_path, run_statements, search_path,
+    set_search_path_sql,
 };
 use crate::target::RollbackTarget;
 
@@ -55,7 +56,7 @@ pub async fn rollback(
     options: &Options,
     target: &RollbackTarget,
 ) -> Result<Report, Error> {
-    let tables = Tables::locate(&*lock.client()).await?;
+    let tables = Tables::locate(&*lock.client(), &options.locations).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
     let outcome = rollback_locked(lock.client(), &tables, changelog, options, target).await;
@@ -70,7 +71,7 @@ async fn rollback_locked(
     target: &RollbackTarget,
 ) -> Result<Report, Error> {
     let history = tables.read(&*client).await?;
-    check_changelog(client, tables, changelog, &history).await?;
+    check_changelog(client, tables, changelog, &history, Purpose::Run).await?;
     let steps = rollback_steps(changelog, &history, options, target)?;
     let original = search_path(&*client).await?;
     let mut report = Report::default();
@@ -78,7 +79,7 @@ async fn rollback_locked(
         tracing::info!(changeset = %step.set.id, "rolling back changeset");
         options.notify(&Event::RollingBack(&step.set.id));
         let changeset = step.set.id.clone();
-        if let Err(source) = roll_back(client, tables, changelog, &step, &original).await {
+        if let Err(source) = roll_back(client, tables, changelog, options, &step, &original).await {
             restore_search_path(client, &original).await;
             return Err(Error::RollbackImpossible { changeset, source: Box::new(source), report: Box::new(report) });
         }
@@ -92,11 +93,12 @@ async fn roll_back(
     client: &mut Client,
     tables: &Tables,
     changelog: &Changelog,
+    options: &Options,
     step: &RollbackStep<'_>,
     original_path: &str,
 ) -> Result<(), RollbackError> {
     let mut statements = vec![set_search_path_sql(tables, original_path)];
-    statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key))?);
+    statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key, options))?);
     if step.set.run_in_transaction {
         let transaction = client.transaction().await?;
         run_statements(&transaction, &statements).await?;

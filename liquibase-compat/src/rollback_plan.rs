@@ -7,7 +7,7 @@ use crate::changeset::ChangeSet;
 use crate::changeset_id::ChangeSetId;
 use crate::error::Error;
 use crate::history::{History, HistoryRow};
-use crate::options::Options;
+use crate::options::{Options, TagVersion};
 use crate::plan::plan;
 use crate::target::RollbackTarget;
 
@@ -41,7 +41,7 @@ pub(crate) fn rollback_steps<'a>(
     plan(changelog, history, options)?;
     let rows = match target {
         RollbackTarget::Count(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => history.rows(),
-        RollbackTarget::Tag(tag) => rows_after_tag(history.rows(), tag)?,
+        RollbackTarget::Tag(tag) => rows_after_tag(history.rows(), tag, options.tag_version)?,
     };
     let is_requested = |row: &HistoryRow| match target {
         RollbackTarget::Count(_) | RollbackTarget::Tag(_) => true,
@@ -50,7 +50,7 @@ pub(crate) fn rollback_steps<'a>(
     };
     let mut seen = HashSet::new();
     let steps = rows.iter().rev().filter(|row| is_requested(row)).filter_map(|row| {
-        let set = changelog.find(&row.key())?;
+        let set = changelog.find(&row.key(), options)?;
         let is_selected = set.filter_reasons(options).is_empty() && seen.insert(row.key());
         is_selected.then_some(RollbackStep { set, row })
     });
@@ -60,10 +60,14 @@ pub(crate) fn rollback_steps<'a>(
     })
 }
 
-fn rows_after_tag<'a>(rows: &'a [HistoryRow], tag: &str) -> Result<&'a [HistoryRow], Error> {
-    let Some(last) = rows.iter().rposition(|row| row.has_tag(tag)) else {
+fn rows_after_tag<'a>(rows: &'a [HistoryRow], tag: &str, version: TagVersion) -> Result<&'a [HistoryRow], Error> {
+    let tagged = match version {
+        TagVersion::Oldest => rows.iter().position(|row| row.has_tag(tag)),
+        TagVersion::Newest => rows.iter().rposition(|row| row.has_tag(tag)),
+    };
+    let Some(tagged) = tagged else {
         return Err(Error::UnknownTag { tag: tag.to_owned() });
     };
-    let only_sets_tag = rows[last].description.as_deref() == Some("tagDatabase");
-    Ok(&rows[if only_sets_tag { last } else { last + 1 }..])
+    let only_sets_tag = rows[tagged].description.as_deref() == Some("tagDatabase");
+    Ok(&rows[if only_sets_tag { tagged } else { tagged + 1 }..])
 }

@@ -23,7 +23,7 @@ use crate::precondition::error::{ConditionError, PreconditionError};
 use crate::precondition::{Consequence, SqlOutput};
 use crate::report::Report;
 use crate::rollback_plan::rollback_steps;
-use crate::session::{check_changelog, deployment_id, search_path};
+use crate::session::{Purpose, check_changelog, deployment_id, search_path};
 use crate::sql::{Dialect, Quoting};
 use crate::target::{RollbackTarget, UpdateTarget};
 use crate::update::{CommandRequest, Mode, check_preconditions, validated_plan};
@@ -98,9 +98,9 @@ pub async fn rollback_sql(
     target: &RollbackTarget,
     header: &ScriptHeader,
 ) -> Result<String, Error> {
-    let tables = Tables::locate(&*client).await?;
+    let tables = Tables::locate(&*client, &options.locations).await?;
     let history = tables.read(&*client).await?;
-    check_changelog(client, &tables, changelog, &history).await?;
+    check_changelog(client, &tables, changelog, &history, Purpose::Script).await?;
     let title = match target {
         RollbackTarget::Count(count) => format!("Rollback {count} Change(s) Script"),
         RollbackTarget::Tag(tag) => format!("Rollback to '{tag}' Script"),
@@ -113,7 +113,7 @@ pub async fn rollback_sql(
     for step in steps {
         script.write_comment(&format!("Rolling Back ChangeSet: {}", step.set.id));
         script.write_search_path();
-        let statements = step.set.rollback_statements(&tables.schema, |key| changelog.find(key));
+        let statements = step.set.rollback_statements(&tables.schema, |key| changelog.find(key, options));
         let statements = statements.map_err(|error| Error::RollbackImpossible {
             changeset: step.set.id.clone(),
             source: Box::new(error.into()),
@@ -131,8 +131,8 @@ async fn forward_script(
     title: &str,
     header: &ScriptHeader,
 ) -> Result<String, Error> {
-    let tables = Tables::locate(&*client).await?;
-    let (plan, history) = validated_plan(client, &tables, request).await?;
+    let tables = Tables::locate(&*client, &request.options.locations).await?;
+    let (plan, history) = validated_plan(client, &tables, request, Purpose::Script).await?;
     let original = search_path(&*client).await?;
     let mut script = Script::start(client, &tables).await?;
     script.write_header(title, header);
@@ -200,7 +200,7 @@ async fn content(
         SqlOutput::Fail => {
             let condition = ConditionError::SqlOutput;
             let error = PreconditionError { file: set.id.file.clone(), message: None, condition };
-            Verdict::Fails(Consequence::Halt, error)
+            Verdict::Fails(preconditions.on_fail, error)
         }
         SqlOutput::Test => check_preconditions(client, tables, search_path, history, set, preconditions).await?,
     };

@@ -11,8 +11,9 @@ use crate::history::History;
 use crate::history::tables::Tables;
 use crate::lock::Lock;
 use crate::postgres_error::StatementError;
-use crate::precondition::Consequence;
 use crate::precondition::check::{CheckContext, Verdict};
+use crate::precondition::error::{ConditionError, PreconditionError};
+use crate::precondition::{Consequence, SqlOutput};
 use crate::report::Report;
 use crate::sql::{Quoting, literal};
 use crate::validation_error::ValidationError;
@@ -25,19 +26,39 @@ pub(crate) async fn prepare(client: &mut Client, tables: &Tables) -> Result<(), 
     transaction.commit().await.map_err(&failed)
 }
 
+/// What a changelog is checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A command that works on the database.
+    Run,
+    /// A script, for which `onSqlOutput` decides whether preconditions are checked.
+    Script,
+}
+
 /// Checks the preconditions of the changelog itself.
 pub(crate) async fn check_changelog(
     client: &mut Client,
     tables: &Tables,
     changelog: &Changelog,
     history: &History,
+    purpose: Purpose,
 ) -> Result<(), Error> {
     for (file, preconditions) in &changelog.preconditions {
+        if purpose == Purpose::Script && !preconditions.is_checked_in_script() {
+            continue;
+        }
         let failed = Error::database("checking the preconditions of the changelog");
         let transaction = client.transaction().await.map_err(&failed)?;
         let context =
             CheckContext { transaction: &transaction, history, schema: &tables.schema, quoting: Quoting::Legacy, file };
-        let verdict = preconditions.check(&context).await;
+        let verdict = match (purpose, preconditions.sql_output) {
+            (Purpose::Script, SqlOutput::Fail) => {
+                let error =
+                    PreconditionError { file: file.clone(), message: None, condition: ConditionError::SqlOutput };
+                Verdict::Fails(preconditions.on_fail, error)
+            }
+            _ => preconditions.check(&context).await,
+        };
         transaction.rollback().await.map_err(&failed)?;
         match verdict {
             Verdict::Holds => {}

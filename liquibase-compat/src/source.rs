@@ -26,6 +26,16 @@ pub enum SourceError {
         /// The searched directories, as text.
         searched: String,
     },
+    /// Several directories of the search path have the file.
+    #[error(
+        "several directories of the search path have the file {path}: {found}; remove all but one, or set the duplicate file mode to WARN"
+    )]
+    Ambiguous {
+        /// The requested path.
+        path: String,
+        /// The directories, as text.
+        found: String,
+    },
     /// The path leads out of the search path.
     #[error("the file {path} lies outside of the search path {searched}; move it there or widen the search path")]
     Outside {
@@ -84,8 +94,13 @@ impl DirectorySource {
         Ok(Self { root: canonical })
     }
 
+    /// The directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The canonical path on disk, which must be below the root.
-    fn resolve(&self, path: &str) -> Result<PathBuf, SourceError> {
+    pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, SourceError> {
         let searched = self.root.display().to_string();
         let wanted = self.root.join(path::normalise(path));
         let found = wanted.canonicalize().map_err(|source| match source.kind() {

@@ -21,7 +21,7 @@ pub enum UpdateTarget {
 pub enum RollbackTarget {
     /// The newest changesets, at most this many.
     Count(usize),
-    /// Everything after the newest row with the tag, compared without case. The row itself is included if its changeset only
+    /// Everything after the row with the tag, compared without case; [`TagVersion`](crate::TagVersion) decides between several. The row itself is included if its changeset only
     /// sets the tag.
     Tag(String),
     /// Everything that ran later than this time, written `2026-01-31 10:00:00` in the time zone of the database session.

@@ -26,7 +26,8 @@ use crate::precondition::{Consequence, Preconditions};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
 use crate::session::{
-    check_changelog, deployment_id, prepare, release_row_after, restore_search_path, search_path, set_search_path_sql,
+    Purpose, check_changelog, deployment_id, prepare, release_row_after, restore_search_path, search_path,
+    set_search_path_sql,
 };
 use crate::target::{RollbackTarget, UpdateTarget};
 use crate::validation_error::ValidationError;
@@ -145,10 +146,10 @@ impl CommandRequest<'_> {
 }
 
 async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Report, Error> {
-    let tables = Tables::locate(&*lock.client()).await?;
+    let tables = Tables::locate(&*lock.client(), &request.options.locations).await?;
     prepare(lock.client(), &tables).await?;
-    let (filled, history) = fill_missing_checksums(lock.client(), &tables, request.changelog).await?;
-    check_changelog(lock.client(), &tables, request.changelog, &history).await?;
+    let (filled, history) = fill_missing_checksums(lock.client(), &tables, request).await?;
+    check_changelog(lock.client(), &tables, request.changelog, &history, Purpose::Run).await?;
     let plan = request.plan(&history)?;
     if plan.is_empty() {
         // A process that was killed after its last changeset left the row locked, and no later run would take it over.
@@ -164,12 +165,12 @@ async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Re
 async fn fill_missing_checksums(
     client: &Client,
     tables: &Tables,
-    changelog: &Changelog,
+    request: &CommandRequest<'_>,
 ) -> Result<(usize, History), Error> {
     let history = tables.read(client).await?;
     let mut filled = 0;
     for row in history.rows().iter().filter(|row| row.checksum.is_none()) {
-        if let Some(set) = changelog.find(&row.key()) {
+        if let Some(set) = request.changelog.find(&row.key(), request.options) {
             tables.set_checksum(client, row, &set.checksum(ChecksumVersion::V9)).await?;
             filled += 1;
         }
@@ -183,9 +184,10 @@ pub(crate) async fn validated_plan(
     client: &mut Client,
     tables: &Tables,
     request: &CommandRequest<'_>,
+    purpose: Purpose,
 ) -> Result<(Plan, History), Error> {
     let history = tables.read(&*client).await?;
-    check_changelog(client, tables, request.changelog, &history).await?;
+    check_changelog(client, tables, request.changelog, &history, purpose).await?;
     Ok((request.plan(&history)?, history))
 }
 
@@ -206,7 +208,7 @@ async fn run_locked(
     request: &CommandRequest<'_>,
     filled: usize,
 ) -> Result<Report, Error> {
-    let (plan, history) = validated_plan(client, tables, request).await?;
+    let (plan, history) = validated_plan(client, tables, request, Purpose::Run).await?;
     let search_path = search_path(client).await?;
     let mut run = Run {
         client,

@@ -19,17 +19,33 @@ pub enum Error {
     /// `-D` without a value.
     #[error("-D{0} has no value; write -Dname=value")]
     Definition(String),
-    /// The lock wait time is not a number.
-    #[error("'{0}' is not a number of minutes; correct --changelog-lock-wait-time-in-minutes")]
-    LockWait(String),
+    /// A setting is not a number.
+    #[error("'{text}' is not a number of {unit}; correct {place}")]
+    Number {
+        /// The text.
+        text: String,
+        /// What it counts.
+        unit: &'static str,
+        /// The setting, as it was written.
+        place: String,
+    },
+    /// A setting has a value that is not supported, or is not supported at all.
+    #[error("{place} is not supported: {remedy}")]
+    Setting {
+        /// The setting, as it was written.
+        place: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// Settings that name nothing, with `strict`.
+    #[error("unknown settings: {0}; correct them, or remove --strict")]
+    UnknownSettings(String),
     /// The URL is malformed.
     #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
     Url(#[source] config::UrlError),
-    /// The `sslmode` of a JDBC URL is unknown.
-    #[error(
-        "the url cannot be used: its sslmode {0:?} is not known; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE"
-    )]
-    SslMode(String),
+    /// The JDBC URL is malformed, or asks for something that is not supported.
+    #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
+    Jdbc(#[source] super::jdbc::Error),
     /// The date is malformed.
     #[error("'{0}' is not a date; write 2026-01-31 or 2026-01-31T10:00:00")]
     Date(String),

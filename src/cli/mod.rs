@@ -12,6 +12,7 @@ mod error;
 mod flags;
 mod healthcheck;
 mod help;
+mod jdbc;
 mod man;
 mod migrate;
 mod migrate_error;

@@ -62,6 +62,14 @@ pub enum Error {
         .0.as_ref().map(ToString::to_string).unwrap_or_default()
     )]
     Certificates(#[source] Option<rustls_native_certs::Error>),
+    /// The file of certificates to trust cannot be used.
+    #[error("the certificates in {path} cannot be used: {source}", path = .path.display())]
+    RootCertificates {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
     /// The TLS library rejected its settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

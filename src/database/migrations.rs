@@ -5,11 +5,17 @@
 //! database that a newer appliance has migrated is rejected before anything is changed. Several appliances may start
 //! at the same time: one migrates, the others wait for the lock and then have nothing to do.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use liquibase_compat::{Changelog, EmbeddedSource, Event, LoadError, Lock, LockOptions, Options, SearchPath, update};
+use liquibase_compat::{
+    Changelog, DatabaseProperties, DuplicateFiles, EmbeddedSource, Event, LoadError, Lock, LockOptions, Options,
+    SearchPath, Source, SourceError, update,
+};
 use refinery::{Migration, Runner};
 use rust_embed::Embed;
 use tokio_postgres::Client;
@@ -63,6 +69,8 @@ pub struct LoadedChangelog {
     pub changelog: Changelog,
     /// Contexts, labels and properties.
     pub options: Options,
+    /// The files, as far as they were read; none is the built-in changelog.
+    files: Option<ReadFiles>,
 }
 
 impl LoadedChangelog {
@@ -75,16 +83,19 @@ impl LoadedChangelog {
             .with_contexts(&migrations.contexts)
             .with_label_filter(migrations.labels.clone().unwrap_or_default());
         let search_path = migrations.search_path.clone().into_iter();
-        Ok(Self::read(migrations.changelog.as_deref(), search_path, options)?)
+        Ok(Self::read(migrations.changelog.as_deref(), search_path, &[], DuplicateFiles::default(), options)?)
     }
 
-    /// Reads the changelog at `path` below `search_path` (the current directory if that is empty), or the built-in one.
+    /// Reads the changelog at `path` below `search_path` (the current directory if that is empty) and `further` directories, or the
+    /// built-in one.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn read(
         path: Option<&str>,
         search_path: impl Iterator<Item = PathBuf>,
+        further: &[PathBuf],
+        duplicates: DuplicateFiles,
         options: Options,
     ) -> Result<Self, LoadError> {
         let Some(path) = path else {
@@ -92,21 +103,61 @@ impl LoadedChangelog {
             let content = |name: &str| ChangelogFiles::get(name).map(|file| file.data);
             let changelog =
                 Changelog::load(&EmbeddedSource::new(CHANGELOG_PREFIX, names, content), CHANGELOG, &options)?;
-            return Ok(Self { path: CHANGELOG.to_owned(), changelog, options });
+            return Ok(Self { path: CHANGELOG.to_owned(), changelog, options, files: None });
         };
         let mut directories: Vec<PathBuf> = search_path.collect();
         if directories.is_empty() {
             directories.push(PathBuf::from(if path.starts_with('/') { "/" } else { "." }));
         }
-        let source = SearchPath::new(directories).map_err(|source| LoadError::File { at: None, source })?;
-        let changelog = Changelog::load(&source, path, &options)?;
-        Ok(Self { path: path.to_owned(), changelog, options })
+        directories.extend_from_slice(further);
+        let source = SearchPath::new(directories, duplicates).map_err(|source| LoadError::File { at: None, source })?;
+        let files = ReadFiles { source, files: Mutex::default() };
+        let changelog = Changelog::load(&files, path, &options)?;
+        Ok(Self { path: path.to_owned(), changelog, options, files: Some(files) })
+    }
+
+    /// The changelog as it is for the database of this connection, if it refers to properties of the database; otherwise none.
+    ///
+    /// # Errors
+    /// When the properties cannot be read, or the changelog is invalid with them.
+    pub async fn for_database(&self, client: &Client) -> Result<Option<(Changelog, Options)>, Error> {
+        let Some(files) = self.files.as_ref().filter(|_| self.changelog.needs_database_properties()) else {
+            return Ok(None);
+        };
+        let mut options = self.options.clone();
+        options.database = Some(DatabaseProperties::read(client, &options.locations).await?);
+        let changelog = Changelog::load(files, &self.path, &options)?;
+        Ok(Some((changelog, options)))
     }
 
     /// Sets the function that is called for each event of an update.
     pub fn with_observer(mut self, observer: fn(&Event<'_>)) -> Self {
         self.options = self.options.with_observer(observer);
         self
+    }
+}
+
+/// Files that are read once. The changelog may be read a second time when the database is known, and by then this process may have
+/// dropped the right to read them.
+#[derive(Debug)]
+struct ReadFiles {
+    source: SearchPath,
+    files: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+impl Source for ReadFiles {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, SourceError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = files.get(path) {
+            return Ok(Cow::Owned(bytes.clone()));
+        }
+        let bytes = self.source.read(path)?.into_owned();
+        files.insert(path.to_owned(), bytes.clone());
+        Ok(Cow::Owned(bytes))
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<String>, SourceError> {
+        self.source.list(directory)
     }
 }
 
@@ -121,7 +172,11 @@ pub async fn run(
 ) -> Result<MigrationSummary, Error> {
     let mut client = database.connect(connect_timeout).await?;
     let started = Instant::now();
-    let LoadedChangelog { changelog, options, .. } = loaded;
+    let specific = loaded.for_database(&client).await?;
+    let (changelog, options) = match &specific {
+        Some((changelog, options)) => (changelog, options),
+        None => (&loaded.changelog, &loaded.options),
+    };
     let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
     let runner = runner();
     reject_newer(lock.client(), &runner).await?;

@@ -21,7 +21,7 @@ use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::config::SslMode as WireSslMode;
+use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -46,10 +46,48 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// 30 s at the latest, because closing a connection does not end its statement.
 const SESSION_SETTINGS: &str = "SET statement_timeout = '35s'";
 
+/// How to connect, besides the address. The default is what the appliance does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionParameters {
+    /// Hosts and ports that are tried after the first.
+    pub further_hosts: Vec<(String, u16)>,
+    /// Options of the session, as `-c name=value`.
+    pub options: Option<String>,
+    /// The name of this client in `pg_stat_activity`.
+    pub application_name: Option<String>,
+    /// The limit for connecting to one host.
+    pub connect_timeout: Option<Duration>,
+    /// The limit for connecting and logging in.
+    pub login_timeout: Option<Duration>,
+    /// The limit for the answer to a statement. The server ends the statement.
+    pub read_timeout: Option<Duration>,
+    /// Which of several servers is accepted.
+    pub target: TargetSessionAttrs,
+    /// A file of the certificates to trust, instead of those of the system.
+    pub root_certificates: Option<PathBuf>,
+}
+
+impl Default for ConnectionParameters {
+    fn default() -> Self {
+        Self {
+            further_hosts: Vec::new(),
+            options: None,
+            application_name: None,
+            connect_timeout: None,
+            login_timeout: None,
+            read_timeout: None,
+            target: TargetSessionAttrs::Any,
+            root_certificates: None,
+        }
+    }
+}
+
 /// A database and how to reach it.
 #[derive(Clone)]
 pub struct Database {
     config: Config,
+    /// The limit for one attempt to connect and log in.
+    attempt_timeout: Duration,
     connector: Connector,
     /// `host:port/database` or the socket directory, for messages. No secrets.
     address: String,
@@ -63,7 +101,18 @@ impl std::fmt::Debug for Database {
 
 impl Database {
     /// A server that is reached by TCP.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
     pub fn external(at: &ExternalPostgres) -> Result<Self, Error> {
+        Self::with_parameters(at, &ConnectionParameters::default())
+    }
+
+    /// A server that is reached by TCP, with parameters.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn with_parameters(at: &ExternalPostgres, parameters: &ConnectionParameters) -> Result<Self, Error> {
         let mut config = Config::new();
         config.host(&at.host).port(at.port).user(&at.user).dbname(&at.database);
         if !at.password.is_empty() {
@@ -75,9 +124,36 @@ impl Database {
             SslMode::Require | SslMode::VerifyFull => WireSslMode::Require,
         });
         config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
-        let tls = tls::connector(at.sslmode == SslMode::VerifyFull)?;
-        let address = format!("{}:{}/{}", at.host, at.port, at.database);
-        Ok(Self { config: with_common_settings(config), connector: Connector { tls, socket: None }, address })
+        let tls = match at.sslmode {
+            SslMode::VerifyFull => tls::verifying_connector(parameters.root_certificates.as_deref())?,
+            _ => tls::connector()?,
+        };
+        let mut address = format!("{}:{}", at.host, at.port);
+        for (host, port) in &parameters.further_hosts {
+            config.host(host).port(*port);
+            address.push_str(&format!(",{host}:{port}"));
+        }
+        address.push_str(&format!("/{}", at.database));
+        let mut config = with_common_settings(config);
+        config.target_session_attrs(parameters.target);
+        let mut options: Vec<String> = parameters.options.iter().cloned().collect();
+        if let Some(limit) = parameters.read_timeout {
+            options.push(format!("-c statement_timeout={}s", limit.as_secs()));
+            config.tcp_user_timeout(limit);
+        }
+        if !options.is_empty() {
+            config.options(options.join(" "));
+        }
+        if let Some(name) = &parameters.application_name {
+            config.application_name(name);
+        }
+        if let Some(limit) = parameters.connect_timeout {
+            config.connect_timeout(limit);
+        }
+        let needed = parameters.connect_timeout.unwrap_or_default()
+            * (1 + u32::try_from(parameters.further_hosts.len()).unwrap_or(0));
+        let attempt_timeout = parameters.login_timeout.unwrap_or_else(|| ATTEMPT_TIMEOUT.max(needed));
+        Ok(Self { config, attempt_timeout, connector: Connector { tls, socket: None }, address })
     }
 
     /// A server on this machine that listens on a Unix socket. `config` has the socket's directory, the user and the database.
@@ -88,8 +164,8 @@ impl Database {
         config.ssl_mode(WireSslMode::Disable);
         let directory = socket.parent().unwrap_or(&socket).display();
         let address = format!("{directory}/{}", config.get_dbname().unwrap_or_default());
-        let connector = Connector { tls: tls::connector(false)?, socket: Some(socket) };
-        Ok(Self { config: with_common_settings(config), connector, address })
+        let connector = Connector { tls: tls::connector()?, socket: Some(socket) };
+        Ok(Self { config: with_common_settings(config), attempt_timeout: ATTEMPT_TIMEOUT, connector, address })
     }
 
     /// `host:port/database` or the socket directory.
@@ -105,10 +181,10 @@ impl Database {
     pub async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
         let started = Instant::now();
         loop {
-            let error = match timeout(ATTEMPT_TIMEOUT, self.open()).await {
+            let error = match timeout(self.attempt_timeout, self.open()).await {
                 Ok(Ok(client)) => return self.check_version(client).await,
                 Ok(Err(error)) => self.as_transient(error)?,
-                Err(_) => AttemptError::Timeout(ATTEMPT_TIMEOUT),
+                Err(_) => AttemptError::Timeout(self.attempt_timeout),
             };
             let waited = started.elapsed();
             if waited + RETRY_INTERVAL > connect_timeout {

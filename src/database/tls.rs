@@ -3,26 +3,45 @@
 //! Policy: `prefer` and `require` encrypt without checking the server's identity, as libpq does; only
 //! `verify-full` protects against a man in the middle: it checks the certificate and the host name.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
 
-/// A TLS connector, which checks the server's certificate if `verify` is set.
-pub(super) fn connector(verify: bool) -> Result<MakeRustlsConnect, Error> {
+/// A TLS connector that accepts every server.
+pub(super) fn connector() -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = if verify {
-        builder.with_root_certificates(system_roots()?).with_no_client_auth()
-    } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))).with_no_client_auth()
-    };
-    Ok(MakeRustlsConnect::new(config))
+    let any = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
+    Ok(MakeRustlsConnect::new(any.with_no_client_auth()))
+}
+
+/// A TLS connector that checks the server's certificate and name, with the certificates of the system or of a file.
+pub(super) fn verifying_connector(roots: Option<&Path>) -> Result<MakeRustlsConnect, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let roots = roots.map_or_else(system_roots, roots_of_file)?;
+    Ok(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// The certificates of a PEM file.
+fn roots_of_file(path: &Path) -> Result<RootCertStore, Error> {
+    let failed = |source| Error::RootCertificates { path: path.to_owned(), source };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
+        roots.add(certificate.map_err(failed)?)?;
+    }
+    if roots.is_empty() {
+        return Err(failed(pem::Error::NoItemsFound));
+    }
+    Ok(roots)
 }
 
 fn system_roots() -> Result<RootCertStore, Error> {

@@ -46,6 +46,8 @@ pub(super) struct Inherited {
     pub(super) labels: Vec<String>,
     pub(super) ignore: bool,
     pub(super) quoting: Quoting,
+    /// The `runWith` of a `modifyChangeSets` around the include.
+    pub(super) run_with: Option<String>,
 }
 
 /// The position of a changeset in the run (`runOrder`).
@@ -76,7 +78,12 @@ pub(super) fn read(
         run_always: boolean(node, "runAlways", false, at)?,
         run_on_change: boolean(node, "runOnChange", false, at)?,
         fail_on_error: boolean(node, "failOnError", true, at)?,
-        run_with: node.attribute("runWith").filter(|with| !with.is_empty() && *with != "jdbc").map(str::to_owned),
+        run_with: inherited
+            .run_with
+            .as_deref()
+            .or_else(|| node.attribute("runWith"))
+            .filter(|program| !program.is_empty() && *program != "jdbc")
+            .map(str::to_owned),
         run_in_transaction: boolean(node, "runInTransaction", true, at)?,
         on_validation_fail: on_validation_fail(node, at)?,
         quoting: quoting(node, inherited.quoting, at)?,
@@ -88,7 +95,7 @@ pub(super) fn read(
         rollback: None,
     };
     for child in &node.children {
-        read_child(&mut set, child, at, properties)?;
+        read_child(&mut set, child, at, inherited, properties)?;
     }
     Ok((run_order(node, at)?, set))
 }
@@ -102,15 +109,21 @@ fn identity(node: &Node, at: &Location) -> Result<(String, String), LoadError> {
     Ok((or_null("id"), or_null("author")))
 }
 
-fn read_child(set: &mut ChangeSet, child: &Node, at: &Location, properties: &Properties) -> Result<(), LoadError> {
+fn read_child(
+    set: &mut ChangeSet,
+    child: &Node,
+    at: &Location,
+    inherited: &Inherited,
+    properties: &Properties,
+) -> Result<(), LoadError> {
     let text = child.text.as_deref().unwrap_or_default().trim();
     match child.name.as_str() {
         "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
         "comment" => set.comments.push_str(&format!("\n{text}")),
         "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
         "preConditions" => {
-            let file = set.id.file.clone();
-            set.preconditions = Some(Preconditions::read(child, at, &file, &|name| properties.get(name))?);
+            // Without a changeLogFile, changeSetExecuted means the changelog, also if the changeset has a path of its own.
+            set.preconditions = Some(Preconditions::read(child, at, &inherited.file, &|name| properties.get(name))?);
         }
         "rollback" => {
             let parts = rollback(child, at, &set.id.file)?;

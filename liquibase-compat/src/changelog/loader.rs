@@ -1,8 +1,8 @@
 //! Reads a changelog file and the files that it includes.
 //!
 //! Elements are read in document order, and `${}` is replaced when an element is read. A property therefore applies after its definition; in
-//! YAML and JSON it applies to the whole file. An included file sees the properties of the including one, and only its global properties are
-//! visible afterwards.
+//! YAML and JSON it applies to the whole file. An included file sees the global properties of the including one, and only its global properties
+//! are visible afterwards.
 
 use std::collections::HashSet;
 
@@ -35,6 +35,8 @@ pub(super) struct LoadedParts {
     pub(super) changesets: Vec<ChangeSet>,
     /// The preconditions of each file, with the path of the file.
     pub(super) preconditions: Vec<(String, Preconditions)>,
+    /// A property must be read from the database and was not.
+    pub(super) needs_database: bool,
 }
 
 /// Reads the changelog at `file` and all files that it includes.
@@ -48,12 +50,13 @@ pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result
         preconditions: Vec::new(),
         included_files: 0,
     };
-    let mut properties = Properties::from_options(&options.properties);
+    let mut properties = Properties::from_options(options);
     loader.file(&file, None, Inherited::default(), &mut properties, 0)?;
     // The sort is stable: within first, middle and last, changesets keep the order of the files.
     loader.changesets.sort_by_key(|(order, _)| *order);
     let changesets = loader.changesets.into_iter().map(|(_, set)| set).collect();
-    Ok(LoadedParts { changesets, preconditions: loader.preconditions })
+    let needs_database = properties.is_incomplete();
+    Ok(LoadedParts { changesets, preconditions: loader.preconditions, needs_database })
 }
 
 struct Loader<'a> {
@@ -157,7 +160,9 @@ impl Loader<'_> {
             }
             "include" => self.include(node, &at, current, properties),
             "includeAll" => self.include_all(node, &at, current, properties),
-            other if node.lenient => {
+            "modifyChangeSets" => self.modify_changesets(node, &at, current, properties),
+            // Liquibase ignores a scalar, and refuses everything else.
+            other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {
                 tracing::warn!(place = %at, name = other, "not known in a changelog; it is left out");
                 Ok(())
             }
@@ -165,9 +170,43 @@ impl Loader<'_> {
                 at: at.into(),
                 name: other.to_owned(),
                 parent: "databaseChangeLog".to_owned(),
-                known: "property, preConditions, changeSet, include, includeAll".to_owned(),
+                known: "property, preConditions, changeSet, include, includeAll, modifyChangeSets".to_owned(),
             }),
         }
+    }
+
+    /// Reads the elements of a `modifyChangeSets`, and applies its `runWith` to their changesets. Its other attributes have no effect in
+    /// Liquibase without its paid extensions.
+    fn modify_changesets(
+        &mut self,
+        node: &Node,
+        at: &Location,
+        current: &CurrentFile<'_>,
+        properties: &mut Properties,
+    ) -> Result<(), LoadError> {
+        check_attributes(node, at, &["runWith", "runWithSpoolFile", "endDelimiter", "stripComments"])?;
+        for name in ["runWithSpoolFile", "endDelimiter", "stripComments"] {
+            if node.attribute(name).is_some() {
+                tracing::warn!(place = %at, name, "it has no effect in modifyChangeSets, as in Liquibase");
+            }
+        }
+        let mut inherited = current.inherited.clone();
+        if let Some(program) = node.attribute("runWith").filter(|program| !program.is_empty()) {
+            inherited.run_with = Some(program.to_owned());
+        }
+        let current = CurrentFile { physical: current.physical, inherited, depth: current.depth };
+        for child in &node.children {
+            if !node.lenient && !matches!(child.name.as_str(), "include" | "includeAll") {
+                return Err(LoadError::UnknownElement {
+                    at: current.place(child).into(),
+                    name: child.name.clone(),
+                    parent: node.name.clone(),
+                    known: "include, includeAll".to_owned(),
+                });
+            }
+            self.child(child, &current, properties)?;
+        }
+        Ok(())
     }
 
     /// A rollback can refer to a changeset before its own, in any file.
@@ -332,7 +371,7 @@ impl Loader<'_> {
         }
         inherited.labels.extend(labels(node));
         inherited.ignore |= boolean(node, "ignore", false, at)?;
-        let mut inner = properties.clone();
+        let mut inner = properties.for_included_file();
         self.file(file, Some(at), inherited, &mut inner, current.depth + 1)?;
         properties.adopt_globals(&inner);
         Ok(())

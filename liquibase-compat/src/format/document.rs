@@ -2,6 +2,9 @@
 //!
 //! A scalar becomes an attribute, or an element where XML has one. A map or list becomes an element. The levels `changes` and `columns`, which
 //! XML does not have, are removed.
+//!
+//! A list of columns may be called `columns` or `column`. Liquibase merges the maps in it: those called `column` are the columns, and if
+//! there is none, all entries together are one column.
 
 use crate::load_error::LoadError;
 use crate::node::Node;
@@ -109,7 +112,7 @@ fn fill(node: &mut Node, content: DocumentNode, role: ScalarRole) {
 fn entry(parent: &mut Node, name: String, value: DocumentNode, role: ScalarRole) {
     match name.as_str() {
         "changes" => return fill(parent, value, ScalarRole::Changes),
-        "columns" => return fill(parent, value, ScalarRole::Attributes),
+        "columns" | "column" if !is_scalar(&value.value) => return columns(parent, value),
         "validCheckSum" | "validCheckSums" => return valid_checksums(parent, value),
         _ => {}
     }
@@ -132,6 +135,36 @@ fn entry(parent: &mut Node, name: String, value: DocumentNode, role: ScalarRole)
     let mut child = Node { name, line: value.line, lenient: true, ..Node::default() };
     fill(&mut child, value, inner);
     parent.children.push(child);
+}
+
+/// Adds an element for each column of a list.
+fn columns(parent: &mut Node, list: DocumentNode) {
+    let line = list.line;
+    let mut column = |value: DocumentNode| {
+        let mut child = Node { name: "column".to_owned(), line: value.line, lenient: true, ..Node::default() };
+        fill(&mut child, value, ScalarRole::Attributes);
+        parent.children.push(child);
+    };
+    let mut entries = Vec::new();
+    match list.value {
+        DocumentValue::Map(map) => entries = map,
+        DocumentValue::List(items) => {
+            for item in items {
+                if let DocumentValue::Map(map) = item.value {
+                    entries.extend(map);
+                }
+            }
+        }
+        DocumentValue::Null | DocumentValue::Text(_) => {}
+    }
+    let (named, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name == "column");
+    if named.is_empty() && !others.is_empty() {
+        return column(DocumentNode::new(line, DocumentValue::Map(others)));
+    }
+    named.into_iter().for_each(|(_, value)| column(value));
+    for (name, value) in others {
+        tracing::warn!(line = value.line, name, "not a column of the list of columns; it is left out, as in Liquibase");
+    }
 }
 
 fn is_scalar(value: &DocumentValue) -> bool {

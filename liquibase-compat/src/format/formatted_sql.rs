@@ -47,6 +47,7 @@ fn headerless(text: &str) -> Node {
     let sql = Node::element("sql", 1, &[("splitStatements", "false"), ("stripComments", "false")], Some(text));
     let mut set = Node::element("changeSet", 1, &[("id", "raw"), ("author", "includeAll")], None);
     set.children.push(sql);
+    set.verbatim = true;
     set
 }
 

@@ -133,7 +133,6 @@ const BOOLEANS: &[&str] = &[
     "splitStatements",
     "stripComments",
     "unique",
-    "valueBoolean",
 ];
 
 /// Checks a changelog file.

@@ -33,13 +33,18 @@ pub enum GeneratedFormat {
     Sql,
 }
 
-/// Generates a changelog of the connection's default schema.
+/// Generates a changelog of the default schema, without the two Liquibase tables.
 ///
 /// # Errors
 /// When the schema cannot be read, or cannot be written in this format.
-pub async fn generate_changelog(client: &mut Client, format: GeneratedFormat, author: &str) -> Result<String, Error> {
-    let tables = Tables::locate(&*client).await?;
-    let changes = snapshot::read(client, &tables.schema).await?;
+pub async fn generate_changelog(
+    client: &mut Client,
+    format: GeneratedFormat,
+    author: &str,
+    options: &Options,
+) -> Result<String, Error> {
+    let tables = Tables::locate(&*client, &options.locations).await?;
+    let changes = snapshot::read(client, &tables).await?;
     let prefix = deployment_id();
     let sets: Vec<(String, Element)> =
         changes.into_iter().enumerate().map(|(index, change)| (format!("{prefix}-{}", index + 1), change)).collect();

@@ -4,28 +4,29 @@ use tokio_postgres::{Client, Row};
 
 use super::element::Element;
 use crate::error::Error;
+use crate::history::tables::Tables;
 
 /// SQL condition for objects to include: they are not part of an extension, and not one of the two Liquibase tables.
-const IS_USER_OBJECT: &str = "c.relname NOT IN ('databasechangelog', 'databasechangeloglock') AND NOT EXISTS \
+const IS_USER_OBJECT: &str = "c.oid IS DISTINCT FROM to_regclass($2) AND c.oid IS DISTINCT FROM to_regclass($3) AND NOT EXISTS \
     (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
 
 /// The changes that create the schema, in an order in which they can run.
-pub(super) async fn read(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
-    let mut changes = sequences(client, schema).await?;
-    changes.extend(tables(client, schema).await?);
-    changes.extend(unique_constraints(client, schema).await?);
-    changes.extend(indexes(client, schema).await?);
-    changes.extend(foreign_keys(client, schema).await?);
-    changes.extend(views(client, schema).await?);
+pub(super) async fn read(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
+    let mut changes = sequences(client, at).await?;
+    changes.extend(tables(client, at).await?);
+    changes.extend(unique_constraints(client, at).await?);
+    changes.extend(indexes(client, at).await?);
+    changes.extend(foreign_keys(client, at).await?);
+    changes.extend(views(client, at).await?);
     Ok(changes)
 }
 
-async fn rows(client: &Client, sql: &str, schema: &str) -> Result<Vec<Row>, Error> {
-    client.query(sql, &[&schema]).await.map_err(Error::database("reading the schema"))
+async fn rows(client: &Client, sql: &str, at: &Tables) -> Result<Vec<Row>, Error> {
+    client.query(sql, &[&at.schema, &at.changelog, &at.lock]).await.map_err(Error::database("reading the schema"))
 }
 
 /// The sequences that no column owns. The others are created with their column.
-async fn sequences(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn sequences(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, format_type(s.seqtypid, NULL), s.seqstart::text, s.seqincrement::text, s.seqmin::text, \
          s.seqmax::text, s.seqcycle FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid \
@@ -43,10 +44,10 @@ async fn sequences(client: &Client, schema: &str) -> Result<Vec<Element>, Error>
             .with("maxValue", text(5));
         if row.get(6) { change.with("cycle", "true") } else { change }
     };
-    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+    Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }
 
-async fn tables(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn tables(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
            pg_get_expr(f.adbin, f.adrelid), \
@@ -59,7 +60,7 @@ async fn tables(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY c.relname, a.attnum"
     );
     let mut tables: Vec<Element> = Vec::new();
-    for row in rows(client, &sql, schema).await? {
+    for row in rows(client, &sql, at).await? {
         let name: String = row.get(0);
         if tables.last().is_none_or(|table| table.attributes[0].1 != name) {
             let table = Element::new("createTable").with("tableName", name);
@@ -104,7 +105,7 @@ const KEY_COLUMNS: &str = "(SELECT string_agg(a.attname, ', ' ORDER BY p.place) 
     FROM unnest(k.conkey) WITH ORDINALITY AS p(number, place) \
     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.number)";
 
-async fn unique_constraints(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn unique_constraints(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT {KEY_COLUMNS}, k.conname::text, c.relname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -116,11 +117,11 @@ async fn unique_constraints(client: &Client, schema: &str) -> Result<Vec<Element
             .with("constraintName", row.get::<_, String>(1))
             .with("tableName", row.get::<_, String>(2))
     };
-    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+    Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }
 
 /// An index with a condition, another method than btree or included columns is written as `sql`, because createIndex cannot express it.
-async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn indexes(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT i.relname::text, c.relname::text, x.indisunique, \
            x.indpred IS NULL AND m.amname = 'btree' AND x.indnkeyatts = x.indnatts, pg_get_indexdef(x.indexrelid), \
@@ -153,14 +154,14 @@ async fn indexes(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
         }
         change
     };
-    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+    Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }
 
 fn sql_change(sql: String) -> Element {
     Element { text: Some(("sql", sql)), ..Element::new("sql") }
 }
 
-async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn foreign_keys(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let referenced = KEY_COLUMNS.replace("conkey", "confkey").replace("conrelid", "confrelid");
     let sql = format!(
         "SELECT {KEY_COLUMNS}, c.relname::text, k.conname::text, k.condeferrable::text, k.condeferred::text, \
@@ -187,11 +188,11 @@ async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<Element>, Err
         let attributes = names.iter().enumerate().map(|(index, name)| (*name, row.get(index))).collect();
         Element { attributes, ..Element::new("addForeignKeyConstraint") }
     };
-    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+    Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }
 
 /// The views in the order of their creation: a view can only use older ones, unless it was replaced.
-async fn views(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
+async fn views(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, pg_get_viewdef(c.oid), c.relkind = 'm' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relkind IN ('v', 'm') AND {IS_USER_OBJECT} ORDER BY c.oid"
@@ -204,5 +205,5 @@ async fn views(client: &Client, schema: &str) -> Result<Vec<Element>, Error> {
         }
         Element { text: Some(("selectQuery", query)), ..Element::new("createView").with("viewName", name) }
     };
-    Ok(rows(client, &sql, schema).await?.iter().map(change).collect())
+    Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }

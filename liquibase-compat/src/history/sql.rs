@@ -16,7 +16,12 @@ impl Tables {
 
     /// Creates DATABASECHANGELOGLOCK.
     pub(crate) fn create_lock_sql(&self) -> String {
-        format!("CREATE TABLE {} ({})", self.lock, upper_case_names(LOCK_COLUMNS))
+        format!(
+            "CREATE TABLE {} ({}, CONSTRAINT {} PRIMARY KEY (ID))",
+            self.lock,
+            upper_case_names(LOCK_COLUMNS),
+            self.lock_key
+        )
     }
 
     /// Takes the row of DATABASECHANGELOGLOCK under the given name.
@@ -117,7 +122,6 @@ fn nullable_literal(text: Option<&str>) -> String {
 /// The column names in upper case, as Liquibase shows them. PostgreSQL folds them to lower case.
 fn upper_case_names(columns: &str) -> String {
     let upper = |column: &str| match column.trim().split_once(' ') {
-        Some(("CONSTRAINT", rest)) => format!("CONSTRAINT {}", rest.replace("(id)", "(ID)")),
         Some((name, rest)) => format!("{} {rest}", name.to_uppercase()),
         None => column.to_owned(),
     };

@@ -1,12 +1,14 @@
 //! The tables DATABASECHANGELOG and DATABASECHANGELOGLOCK, exactly as Liquibase 4.28 creates them.
 //!
-//! They have lower-case names and are in the connection's default schema. Tables of older versions get the columns they lack.
+//! They are in the connection's default schema unless the [`Locations`] of the run say otherwise. Tables of older versions get the columns
+//! they lack.
 
 use tokio_postgres::{GenericClient, Row};
 
 use super::{History, HistoryRow};
 use crate::checksum::Checksum;
 use crate::error::Error;
+use crate::locations::Locations;
 use crate::sql::{Dialect, Quoting};
 
 pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
@@ -15,7 +17,7 @@ pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VAR
     contexts VARCHAR(255), labels VARCHAR(255), deployment_id VARCHAR(10)";
 
 pub(super) const LOCK_COLUMNS: &str = "id INTEGER NOT NULL, locked BOOLEAN NOT NULL, lockgranted TIMESTAMP WITHOUT TIME ZONE, \
-    lockedby VARCHAR(255), CONSTRAINT databasechangeloglock_pkey PRIMARY KEY (id)";
+    lockedby VARCHAR(255)";
 
 /// Columns that older versions did not have: name, type, and the value of existing rows if the column must not be NULL.
 const LATER_COLUMNS: &[(&str, &str, Option<&str>)] = &[
@@ -51,28 +53,35 @@ const READ_COLUMNS: &[&str] = &[
     "deployment_id",
 ];
 
-/// The two tables of one schema.
+/// The two tables of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
-    /// The connection's default schema.
+    /// The schema of names without a schema.
     pub(crate) schema: String,
+    /// DATABASECHANGELOG, as SQL.
     pub(crate) changelog: String,
+    /// DATABASECHANGELOGLOCK, as SQL.
     pub(crate) lock: String,
+    /// The primary key of DATABASECHANGELOGLOCK, as SQL.
+    pub(super) lock_key: String,
 }
 
 impl Tables {
-    /// The names of the tables in the connection's default schema, whether or not they exist.
-    pub(crate) async fn locate(client: &impl GenericClient) -> Result<Self, Error> {
-        let row = client
-            .query_one("SELECT current_schema()::text", &[])
-            .await
-            .map_err(Error::database("asking for the current schema"))?;
-        let schema: Option<String> = row.get(0);
-        let schema = schema.ok_or(Error::NoSchema)?;
+    /// The names of the tables, whether or not they exist.
+    pub(crate) async fn locate(client: &impl GenericClient, locations: &Locations) -> Result<Self, Error> {
+        let folded = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
+        let schema = match folded(&locations.default_schema) {
+            Some(schema) => schema,
+            None => current_schema(client).await?,
+        };
         let dialect = Dialect { schema, quoting: Quoting::Legacy };
+        let liquibase_schema = folded(&locations.liquibase_schema);
+        let changelog = folded(&locations.changelog_table).unwrap_or_else(|| "databasechangelog".to_owned());
+        let lock = folded(&locations.lock_table).unwrap_or_else(|| "databasechangeloglock".to_owned());
         Ok(Self {
-            changelog: dialect.qualified_name(None, "databasechangelog"),
-            lock: dialect.qualified_name(None, "databasechangeloglock"),
+            changelog: dialect.qualified_name(liquibase_schema.as_deref(), &changelog),
+            lock: dialect.qualified_name(liquibase_schema.as_deref(), &lock),
+            lock_key: dialect.name(&format!("{lock}_pkey")),
             schema: dialect.schema,
         })
     }
@@ -87,18 +96,18 @@ impl Tables {
 
     /// The columns of DATABASECHANGELOG with their widths; empty if the table does not exist.
     async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
-        let sql = "SELECT column_name::text, character_maximum_length::int FROM information_schema.columns \
-                   WHERE table_schema = $1 AND table_name = 'databasechangelog'";
+        let sql = "SELECT attname::text, CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4 THEN atttypmod - 4 END \
+                   FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
         let rows =
-            client.query(sql, &[&self.schema]).await.map_err(Error::database("looking for databasechangelog"))?;
+            client.query(sql, &[&self.changelog]).await.map_err(Error::database("looking for databasechangelog"))?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Creates the tables, or adds to them what is missing.
     pub(crate) async fn prepare(&self, client: &impl GenericClient) -> Result<(), Error> {
-        let Self { changelog, lock, .. } = self;
+        let Self { changelog, lock, lock_key, .. } = self;
         let mut sql = format!(
-            "CREATE TABLE IF NOT EXISTS {lock} ({LOCK_COLUMNS}); \
+            "CREATE TABLE IF NOT EXISTS {lock} ({LOCK_COLUMNS}, CONSTRAINT {lock_key} PRIMARY KEY (id)); \
              INSERT INTO {lock} (id, locked) VALUES (1, FALSE) ON CONFLICT DO NOTHING; "
         );
         let columns = self.columns(client).await?;
@@ -150,6 +159,15 @@ impl Tables {
         let failed = Error::database("clearing the checksums of databasechangelog");
         client.batch_execute(&format!("UPDATE {} SET MD5SUM = NULL", self.changelog)).await.map_err(failed)
     }
+}
+
+/// The schema in which the connection creates objects.
+async fn current_schema(client: &impl GenericClient) -> Result<String, Error> {
+    let row = client
+        .query_one("SELECT current_schema()::text", &[])
+        .await
+        .map_err(Error::database("asking for the current schema"))?;
+    row.get::<_, Option<String>>(0).ok_or(Error::NoSchema)
 }
 
 fn has_column(columns: &[(String, Option<i32>)], name: &str) -> bool {

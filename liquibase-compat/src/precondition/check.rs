@@ -1,6 +1,7 @@
 //! Checks preconditions on a database.
 //!
-//! Names are compared without case, whatever the quoting strategy, as Liquibase does. All queries run inside a transaction of the
+//! Names are compared as Liquibase does, whatever the quoting strategy: without case, but those of sequences exactly, and those of indexes
+//! after PostgreSQL's folding. All queries run inside a transaction of the
 //! caller, who rolls it back, so that a check has no side effects.
 
 use tokio_postgres::types::ToSql;
@@ -85,7 +86,7 @@ impl CheckContext<'_> {
             Condition::And(inner) => self.all(inner).await,
             Condition::Or(inner) => self.any(inner).await,
             Condition::Not(inner) => self.none(inner).await,
-            Condition::Dbms(list) if expression::for_postgresql(list) => Ok(()),
+            Condition::Dbms(list) if expression::for_postgresql_in_any_case(list) => Ok(()),
             Condition::Dbms(list) => not_met(format!("DBMS Precondition failed: expected {list}, got postgresql")),
             Condition::RunningAs(user) => self.running_as(user).await,
             Condition::ChangeSetExecuted(id) => match self.history.find(&id.file, &id.id, &id.author) {
@@ -103,7 +104,9 @@ impl CheckContext<'_> {
             Condition::RowCount { schema, table, expected } => {
                 let sql = format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table));
                 match self.value(&sql).await? {
-                    count if count == *expected => Ok(()),
+                    count if expected.trim().parse::<u64>().is_ok_and(|expected| count == expected.to_string()) => {
+                        Ok(())
+                    }
                     count => not_met(format!(
                         "Table {table} does not have the expected row count of {expected}. It contains {count} rows"
                     )),
@@ -126,6 +129,14 @@ impl CheckContext<'_> {
             }
             Condition::Property { holds: true, .. } => Ok(()),
             Condition::Property { message, .. } => not_met(message.clone()),
+            Condition::Custom(class) => {
+                tracing::warn!(
+                    file = self.file,
+                    class,
+                    "a custom precondition is Java and does not hold here; write it as sqlCheck"
+                );
+                not_met(format!("Could not open custom precondition class {class}"))
+            }
             Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
             Condition::QuotingStrategy(strategy) => not_met(format!(
                 "Quoting strategy Precondition failed: expected {strategy}, got {}",
@@ -163,6 +174,9 @@ impl CheckContext<'_> {
         if rows.next().is_some() {
             return Err(ConditionError::SeveralRows);
         }
+        if row.len() != 1 {
+            return Err(ConditionError::SeveralColumns);
+        }
         let value = row.try_get(0)?;
         value
             .map(str::to_owned)
@@ -178,13 +192,18 @@ impl CheckContext<'_> {
         let schema = self.schema(schema);
         let (word, kinds) = match kind {
             RelationKind::Table => ("Table", "rp"),
-            RelationKind::View => ("View", "vm"),
+            RelationKind::View => ("View", "v"),
             RelationKind::Sequence => ("Sequence", "S"),
         };
-        let sql = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
-                   AND strpos($3, c.relkind::text) > 0 LIMIT 1";
-        self.exists(sql, &[&schema, &name, &kinds], format!("{word} {schema}.{name} does not exist")).await
+        let names = match kind {
+            RelationKind::Sequence => "n.nspname = $1 AND c.relname = $2",
+            RelationKind::Table | RelationKind::View => "lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2)",
+        };
+        let sql = format!(
+            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE {names} AND strpos($3, c.relkind::text) > 0 LIMIT 1"
+        );
+        self.exists(&sql, &[&schema, &name, &kinds], format!("{word} {schema}.{name} does not exist")).await
     }
 
     async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
@@ -204,18 +223,23 @@ impl CheckContext<'_> {
         index: Option<&str>,
         columns: Option<&str>,
     ) -> Checked {
-        let schema = self.schema(schema);
-        let columns = columns.map(normalised_list);
+        // Without a table Liquibase looks in the default schema, and with a name it does not compare the columns.
+        let schema = self.schema(schema.filter(|_| table.is_some()));
+        let columns = columns.filter(|_| index.is_none()).map(normalised_list);
+        let index = index.map(folded);
         let sql = "SELECT 1 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
                    JOIN pg_namespace n ON n.oid = t.relnamespace \
                    WHERE lower(n.nspname) = lower($1) AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
-                   AND ($3::text IS NULL OR lower(i.relname) = lower($3)) \
-                   AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY k.ord) \
+                   AND ($3::text IS NULL OR i.relname = $3) \
+                   AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(COALESCE(a.attname::text, \
+                       pg_get_indexdef(x.indexrelid, k.ord::int, true))), ',' ORDER BY k.ord) \
                      FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
-                     JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num)) LIMIT 1";
+                     LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num AND k.num > 0 \
+                     WHERE k.ord <= x.indnkeyatts)) LIMIT 1";
         let on = table.map(|table| format!(" on {table}")).unwrap_or_default();
         let of = columns.as_ref().filter(|_| table.is_some()).map(|list| format!(" columns {list}"));
-        let missing = format!("Index {}{on}{} does not exist", index.unwrap_or_default(), of.unwrap_or_default());
+        let missing =
+            format!("Index {}{on}{} does not exist", index.as_deref().unwrap_or_default(), of.unwrap_or_default());
         self.exists(sql, &[&schema, &table, &index, &columns], missing).await
     }
 
@@ -228,15 +252,17 @@ impl CheckContext<'_> {
         columns: Option<&str>,
     ) -> Checked {
         let schema = self.schema(schema);
-        let (word, letter) = match kind {
+        let (word, letters) = match kind {
             ConstraintKind::PrimaryKey => ("Primary Key", "p"),
             ConstraintKind::ForeignKey => ("Foreign Key", "f"),
+            // By its name Liquibase also finds a primary key.
+            ConstraintKind::Unique if name.is_some() => ("Unique Constraint", "up"),
             ConstraintKind::Unique => ("Unique Constraint", "u"),
         };
         let columns = columns.map(normalised_list);
         let sql = "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
                    JOIN pg_namespace n ON n.oid = t.relnamespace \
-                   WHERE lower(n.nspname) = lower($1) AND k.contype::text = $2 \
+                   WHERE lower(n.nspname) = lower($1) AND strpos($2, k.contype::text) > 0 \
                    AND ($3::text IS NULL OR lower(t.relname) = lower($3)) \
                    AND ($4::text IS NULL OR lower(k.conname) = lower($4)) \
                    AND ($5::text IS NULL OR $5 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
@@ -247,8 +273,14 @@ impl CheckContext<'_> {
             (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
             _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
         };
-        self.exists(sql, &[&schema, &letter, &table, &name, &columns], missing).await
+        self.exists(sql, &[&schema, &letters, &table, &name, &columns], missing).await
     }
+}
+
+/// A name as PostgreSQL folds it, unless it is in mixed case.
+fn folded(name: &str) -> String {
+    let is_mixed = name.contains(char::is_lowercase) && name.contains(char::is_uppercase);
+    if is_mixed { name.to_owned() } else { name.to_lowercase() }
 }
 
 /// `a,b` for `A, b`.

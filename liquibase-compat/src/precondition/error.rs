@@ -61,6 +61,9 @@ pub enum ConditionError {
     /// Its query returned more than one row.
     #[error("Result set larger than one row")]
     SeveralRows,
+    /// Its query returned more than one column.
+    #[error("Result set larger than one column")]
+    SeveralColumns,
     /// It cannot be checked in a script, and `onSqlOutput` is FAIL.
     #[error("Unexpected precondition in updateSQL mode with onUpdateSQL value: FAIL")]
     SqlOutput,

@@ -5,6 +5,8 @@
 pub(crate) mod check;
 pub(crate) mod error;
 
+use std::borrow::Cow;
+
 use crate::changeset_id::ChangeSetId;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
@@ -96,6 +98,8 @@ pub(crate) enum Condition {
         message: String,
     },
     QuotingStrategy(String),
+    /// A Java class.
+    Custom(String),
 }
 
 /// The kinds of relations that a precondition can require.
@@ -115,6 +119,11 @@ pub(crate) enum ConstraintKind {
 }
 
 impl Preconditions {
+    /// Whether they are checked when a script is made.
+    pub(crate) fn is_checked_in_script(&self) -> bool {
+        self.sql_output != SqlOutput::Ignore
+    }
+
     /// Reads a `<preConditions>` element; `property` looks up `${}` names.
     ///
     /// # Errors
@@ -123,7 +132,7 @@ impl Preconditions {
         node: &Node,
         at: &Location,
         file: &str,
-        property: &dyn Fn(&str) -> Option<&'p str>,
+        property: &dyn Fn(&str) -> Option<Cow<'p, str>>,
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Location { line: node.line, ..at.clone() }, file, property };
         Ok(Self {
@@ -141,7 +150,7 @@ impl Preconditions {
 struct Reader<'a, 'p> {
     at: Location,
     file: &'a str,
-    property: &'a dyn Fn(&str) -> Option<&'p str>,
+    property: &'a dyn Fn(&str) -> Option<Cow<'p, str>>,
 }
 
 impl Reader<'_, '_> {
@@ -243,17 +252,14 @@ impl Reader<'_, '_> {
             "tableIsEmpty" => Condition::TableIsEmpty { schema, table: needed("tableName")? },
             "sqlCheck" => Condition::Sql {
                 sql: node.text.clone().or_else(|| optional("sql")).unwrap_or_default(),
-                expected: needed("expectedResult")?,
+                expected: match node.attribute("expectedResult") {
+                    Some(expected) => expected.to_owned(),
+                    None => needed("expectedResult")?,
+                },
             },
             "changeLogPropertyDefined" => self.property_condition(&needed("property")?, optional("value").as_deref()),
             "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
-            "customPrecondition" => {
-                return Err(LoadError::Unsupported {
-                    at: Location { line: node.line, ..self.at.clone() }.into(),
-                    what: "<customPrecondition>".to_owned(),
-                    remedy: "it is Java; write it as <sqlCheck>".to_owned(),
-                });
-            }
+            "customPrecondition" => Condition::Custom(optional("className").unwrap_or_default()),
             // A text that is no condition is an option, or has no meaning.
             other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {
                 tracing::warn!(place = %self.at, name = other, "no precondition of that name; it is left out");
@@ -267,7 +273,7 @@ impl Reader<'_, '_> {
         let value = (self.property)(name);
         let (holds, message) = match (value, expected) {
             (None, _) => (false, format!("Changelog property '{name}' was not defined")),
-            (Some(value), Some(expected)) if value != expected => {
+            (Some(value), Some(expected)) if *value != *expected => {
                 (false, format!("Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"))
             }
             _ => (true, String::new()),

@@ -2,42 +2,13 @@
 
 use clap::{Args, Subcommand};
 
+use super::liquibase_option::Flags;
+
 /// Options of every command, before or after its name.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The database: jdbc:postgresql://HOST:PORT/NAME or postgres://HOST:PORT/NAME [default: the appliance's own]
-    #[arg(long, global = true, value_name = "URL")]
-    pub url: Option<String>,
-    /// The role to log in as
-    #[arg(long, global = true, value_name = "NAME")]
-    pub username: Option<String>,
-    /// Its password; $LIQUIBASE_COMMAND_PASSWORD or the defaults file are safer, because other users can see command lines
-    #[arg(long, global = true, value_name = "TEXT", hide_env_values = true)]
-    pub password: Option<String>,
-    /// The changelog, below the search path [default: the built-in one]
-    #[arg(long, global = true, value_name = "FILE", aliases = ["changelogFile", "changeLogFile"])]
-    pub changelog_file: Option<String>,
-    /// The directories that changelogs are in, separated by commas [default: the current directory]
-    #[arg(long, global = true, value_name = "DIRECTORIES", alias = "searchPath")]
-    pub search_path: Option<String>,
-    /// The contexts of the run, separated by commas
-    #[arg(long, global = true, value_name = "LIST", aliases = ["context-filter", "contextFilter"])]
-    pub contexts: Option<String>,
-    /// An expression over labels
-    #[arg(long, global = true, value_name = "EXPRESSION", aliases = ["labelFilter", "labels"])]
-    pub label_filter: Option<String>,
-    /// A Java properties file with values for these options [default: ./liquibase.properties, if it exists]
-    #[arg(long, global = true, value_name = "FILE", aliases = ["defaultsFile", "driver-properties-file"])]
-    pub defaults_file: Option<String>,
-    /// Write the result to this file instead of standard output
-    #[arg(long, global = true, value_name = "FILE", alias = "outputFile")]
-    pub output_file: Option<String>,
-    /// How much is logged to standard error: off, severe, warning, info, fine
-    #[arg(long, global = true, value_name = "LEVEL", alias = "logLevel")]
-    pub log_level: Option<String>,
-    /// How long to wait for another migration to finish [default: 5]
-    #[arg(long = "changelog-lock-wait-time-in-minutes", global = true, value_name = "MINUTES")]
-    pub lock_wait: Option<String>,
+    #[command(flatten)]
+    pub liquibase: Flags,
     /// A value for ${NAME} in changelogs; may be repeated
     #[arg(short = 'D', global = true, value_name = "NAME=VALUE")]
     pub define: Vec<String>,
@@ -67,6 +38,23 @@ impl TagOption {
     /// The value in either form; the parser requires one of them.
     pub fn tag(&self) -> &str {
         self.tag.as_deref().or(self.bare_tag.as_deref()).unwrap_or_default()
+    }
+}
+
+/// The options of commands that roll back to a tag.
+#[derive(Debug, Args)]
+pub struct RollbackTagOption {
+    #[command(flatten)]
+    tag: TagOption,
+    /// Which row to go back to if several have the tag: OLDEST or NEWEST [default: OLDEST]
+    #[arg(long, alias = "tagVersion")]
+    tag_version: Option<String>,
+}
+
+impl RollbackTagOption {
+    /// The tag.
+    pub fn tag(&self) -> &str {
+        self.tag.tag()
     }
 }
 
@@ -172,9 +160,9 @@ pub enum Command {
     /// Update, roll the new changesets back, and update again
     UpdateTestingRollback,
     /// Roll back everything that ran after a tag was set
-    Rollback(TagOption),
+    Rollback(RollbackTagOption),
     /// Show the SQL of rollback
-    RollbackSql(TagOption),
+    RollbackSql(RollbackTagOption),
     /// Roll back the newest COUNT changesets
     RollbackCount(CountOption),
     /// Show the SQL of rollback-count
@@ -257,6 +245,20 @@ impl Command {
             Self::DropAll(_) => "drop-all",
             Self::GenerateChangelog(_) => "generate-changelog",
         }
+    }
+
+    /// The `--tag-version` argument.
+    pub fn tag_version(&self) -> Option<&str> {
+        match self {
+            Self::Rollback(option) | Self::RollbackSql(option) => option.tag_version.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The names of all commands.
+    pub fn names() -> Vec<String> {
+        let all = Self::augment_subcommands(clap::Command::new("migrate"));
+        all.get_subcommands().map(|command| command.get_name().to_owned()).collect()
     }
 
     /// Whether it needs a changelog.

@@ -3,13 +3,12 @@
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use liquibase_compat::{
-    ChangeSetId, Event, Lock, LockOptions, Outcome, Report, RollbackTarget, ScriptHeader, UpdateTarget,
-};
+use liquibase_compat::{ChangeSetId, Event, Lock, Outcome, Report, RollbackTarget, ScriptHeader, UpdateTarget};
 use tokio_postgres::Client;
 
 use super::arguments::{ChangeSetOption, Command, ForceOption};
 use super::console::Console;
+use super::settings::Settings;
 use super::{generate, text};
 use crate::cli::migrate_error::Error;
 use crate::cli::output;
@@ -30,17 +29,15 @@ pub struct Invocation<'a> {
     pub is_own_database: bool,
     /// How long to wait for a server that is not up yet.
     pub connect_timeout: Duration,
-    /// How long to wait for another migration; `None` is Liquibase's five minutes.
-    pub lock_wait: Option<Duration>,
-    /// The file that `generate-changelog` writes; `None` is standard output.
-    pub generated_file: Option<&'a str>,
+    /// The options.
+    pub settings: &'a Settings,
 }
 
 /// A command that is running.
 struct Session<'a> {
     client: Client,
     changelog: Option<LoadedChangelog>,
-    lock_options: LockOptions,
+    settings: &'a Settings,
     /// `jdbc:postgresql://host:port/name`
     url: String,
     user: String,
@@ -52,19 +49,22 @@ struct Session<'a> {
 /// # Errors
 /// The error of the command; the console has what it printed before.
 pub async fn execute(database: Database, invocation: Invocation<'_>, console: &mut Console) -> Result<(), Error> {
-    let mut changelog = invocation.changelog.map(|changelog| changelog.with_observer(print_event));
-    if let (true, Command::Update, Some(changelog)) = (invocation.is_own_database, invocation.command, &changelog) {
-        let migrated = migrations::run(&database, changelog, invocation.connect_timeout).await?;
+    let mut loaded = invocation.changelog.map(|loaded| loaded.with_observer(print_event));
+    if let (true, Command::Update, Some(loaded)) = (invocation.is_own_database, invocation.command, &loaded) {
+        let migrated = migrations::run(&database, loaded, invocation.connect_timeout).await?;
         console.output.push_str(&migrated.to_string());
         return Ok(());
     }
     let client = database.connect(invocation.connect_timeout).await?;
+    if let Some(loaded) = &mut loaded
+        && let Some((changelog, options)) = loaded.for_database(&client).await?
+    {
+        (loaded.changelog, loaded.options) = (changelog, options);
+    }
     let failed = |source| database::Error::Statement { what: "say who is logged in", source };
     let user: String = client.query_one("SELECT current_user::text", &[]).await.map_err(failed)?.get(0);
-    let mut lock_options = LockOptions::default();
-    lock_options.timeout = invocation.lock_wait.unwrap_or(lock_options.timeout);
     let url = invocation.url.unwrap_or_else(|| format!("jdbc:postgresql://{}", database.address()));
-    let mut session = Session { client, changelog: changelog.take(), lock_options, url, user, console };
+    let mut session = Session { client, changelog: loaded, settings: invocation.settings, url, user, console };
     match invocation.command {
         Command::History
         | Command::Tag(_)
@@ -74,7 +74,7 @@ pub async fn execute(database: Database, invocation: Invocation<'_>, console: &m
         | Command::ReleaseLocks
         | Command::DropAll(_) => session.without_changelog(invocation.command).await,
         Command::GenerateChangelog(option) => {
-            generate::run(&mut session.client, option, invocation.generated_file, session.console).await
+            generate::run(&mut session.client, option, invocation.settings, session.console).await
         }
         Command::Status(verbose) => {
             session.status(verbose.verbose || invocation.is_own_database, invocation.is_own_database).await
@@ -106,27 +106,27 @@ impl Session<'_> {
         let name = self.database_name();
         match command {
             Command::History => {
-                let rows = liquibase_compat::history(&self.client).await?;
+                let rows = liquibase_compat::history(&self.client, &self.settings.options).await?;
                 self.console.output.push_str(&text::history(&rows, &self.url));
             }
             Command::Tag(option) => {
-                let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
-                liquibase_compat::tag(&mut lock, option.tag()).await?;
+                let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+                liquibase_compat::tag(&mut lock, option.tag(), &self.settings.options).await?;
                 lock.release().await?;
                 output::print_message(&format!("Successfully tagged '{name}'"));
             }
             Command::TagExists(option) => {
-                let exists = liquibase_compat::tag_exists(&self.client, option.tag()).await?;
+                let exists = liquibase_compat::tag_exists(&self.client, option.tag(), &self.settings.options).await?;
                 let verdict = if exists { "already exists" } else { "does not exist" };
                 output::print_message(&format!("The tag '{}' {verdict} in '{name}'.", option.tag()));
             }
             Command::ClearChecksums => {
-                let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
-                liquibase_compat::clear_checksums(&mut lock).await?;
+                let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+                liquibase_compat::clear_checksums(&mut lock, &self.settings.options).await?;
                 lock.release().await?;
             }
             Command::ListLocks => {
-                let held = liquibase_compat::list_locks(&self.client).await?;
+                let held = liquibase_compat::list_locks(&self.client, &self.settings.options).await?;
                 self.print(&format!("Database change log locks for {name}"));
                 self.print(&match held {
                     Some(held) => format!(" - {} at {}", held.holder, held.since),
@@ -134,7 +134,7 @@ impl Session<'_> {
                 });
             }
             Command::ReleaseLocks => {
-                liquibase_compat::release_locks(&mut self.client).await?;
+                liquibase_compat::release_locks(&mut self.client, &self.settings.options).await?;
                 output::print_message(&format!("Successfully released all database change log locks for '{name}'"));
             }
             Command::DropAll(option) => self.drop_all(option).await?,
@@ -145,11 +145,11 @@ impl Session<'_> {
 
     async fn drop_all(&mut self, option: &ForceOption) -> Result<(), Error> {
         let name = self.database_name();
-        if !option.force && (option.require_force || !confirm(&name)) {
+        if !option.force && (option.require_force || !(self.settings.is_headless || confirm(&name))) {
             return Err(Error::NotDropped);
         }
-        let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
-        liquibase_compat::drop_all(&mut lock).await?;
+        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        liquibase_compat::drop_all(&mut lock, &self.settings.options).await?;
         lock.release().await?;
         output::print_message(&format!("All objects dropped from {name}"));
         Ok(())
@@ -183,7 +183,8 @@ impl Session<'_> {
             }
             Command::CalculateChecksum(option) => {
                 let id = changeset_id(option)?;
-                let sum = liquibase_compat::calculate_checksum(&self.client, &loaded.changelog, &id).await?;
+                let sum =
+                    liquibase_compat::calculate_checksum(&self.client, &loaded.changelog, &id, &loaded.options).await?;
                 self.print(&sum.to_string());
             }
             Command::UnexpectedChangesets(option) => self.unexpected_changesets(&loaded, option.verbose).await?,
@@ -217,7 +218,7 @@ impl Session<'_> {
 
     async fn update(&mut self, loaded: &LoadedChangelog, title: &str, target: &UpdateTarget) -> Result<(), Error> {
         warn_about_unknown_tag(loaded, target);
-        let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
+        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::update_to(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         self.print_update(loaded, title, done)?;
@@ -225,7 +226,7 @@ impl Session<'_> {
     }
 
     async fn testing_rollback(&mut self, loaded: &LoadedChangelog) -> Result<(), Error> {
-        let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
+        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::update_testing_rollback(&mut lock, &loaded.changelog, &loaded.options).await;
         let released = lock.release().await;
         self.print_update(loaded, "Update-testing-rollback", done)?;
@@ -246,20 +247,26 @@ impl Session<'_> {
                     true => "Database is up to date, no changesets to execute".to_owned(),
                     false => format!("Liquibase: {title} has been successful. Rows affected: {}", report.run_count()),
                 });
-                self.console.output.push_str(&text::summary(&report, total));
+                self.print_summary(&report, total);
                 Ok(())
             }
             Err(error) => {
                 if let liquibase_compat::Error::ChangeSet { report, .. } = &error {
-                    self.console.output.push_str(&text::summary(report, total));
+                    self.print_summary(report, total);
                 }
                 Err(error.into())
             }
         }
     }
 
+    fn print_summary(&mut self, report: &Report, total: usize) {
+        if self.settings.shows_summary {
+            self.console.output.push_str(&text::summary(report, total));
+        }
+    }
+
     async fn rollback(&mut self, loaded: &LoadedChangelog, target: &RollbackTarget) -> Result<(), Error> {
-        let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
+        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::rollback(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         done?;
@@ -268,7 +275,7 @@ impl Session<'_> {
 
     async fn sync(&mut self, loaded: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_about_unknown_tag(loaded, target);
-        let mut lock = Lock::acquire(&mut self.client, &self.lock_options).await?;
+        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::changelog_sync(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         let report = done?;

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use super::arguments::AuthorOption;
 use super::console::Console;
+use super::settings::Settings;
 use crate::cli::migrate_error::Error;
 use crate::cli::output;
 
@@ -17,9 +18,11 @@ use crate::cli::output;
 pub async fn run(
     client: &mut Client,
     option: &AuthorOption,
-    file: Option<&str>,
+    settings: &Settings,
     console: &mut Console,
 ) -> Result<(), Error> {
+    // The file comes from the same option as the changelog of other commands.
+    let file = settings.changelog.as_deref();
     let format = match file.and_then(|file| file.rsplit_once('.')) {
         Some((_, "sql")) => GeneratedFormat::Sql,
         Some((_, "yaml" | "yml")) => GeneratedFormat::Yaml,
@@ -27,7 +30,7 @@ pub async fn run(
         _ => GeneratedFormat::Xml,
     };
     let author = option.author.clone().unwrap_or_else(|| "generated".to_owned());
-    let text = generate_changelog(client, format, &author).await?;
+    let text = generate_changelog(client, format, &author, &settings.options).await?;
     let Some(file) = file else {
         console.output.push_str(&text);
         return Ok(());

@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod console;
 mod generate;
+mod liquibase_option;
 mod settings;
 mod target;
 mod text;
@@ -21,7 +22,6 @@ use super::migrate_error::Error;
 use super::{help, output, runtime};
 use crate::appliance;
 use crate::config::{Config, Environment, Flags};
-use crate::database::Database;
 use crate::telemetry::format::Format;
 use crate::telemetry::log::Logging;
 use arguments::{Command, Common};
@@ -45,15 +45,16 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), CliError> {
-    let _logging = Logging::start_on_stderr(Format::Text, level(arguments.common.log_level.as_deref()))
-        .map_err(appliance::Error::from)?;
-    let settings = Settings::read(&arguments.common)?;
+    let command = &arguments.command;
+    let settings = Settings::read(&arguments.common, command.name(), command.tag_version())?;
+    let _logging =
+        Logging::start_on_stderr(Format::Text, level(settings.log_level.as_deref())).map_err(appliance::Error::from)?;
     let mut console = Console::default();
     let outcome = match &settings.target {
         Some(_) => run_on_url(arguments, &settings, &mut console),
         None => run_on_own_database(arguments, &settings, &mut console),
     };
-    match &arguments.common.output_file {
+    match &settings.output_file {
         Some(path) if !console.output.is_empty() => write_file(Path::new(path), &console.output)?,
         _ => output::print(&console.output)?,
     }
@@ -69,15 +70,14 @@ fn run_on_url(arguments: &Arguments, settings: &Settings, console: &mut Console)
         true => Some(settings.load_changelog(&crate::config::Migrations::default())?),
         false => None,
     };
-    let database = Database::external(&target.server).map_err(Error::from)?;
+    let database = target.database().map_err(Error::from)?;
     let invocation = Invocation {
         command: &arguments.command,
         changelog,
         url: Some(target.url.clone()),
         is_own_database: false,
         connect_timeout: Duration::ZERO,
-        lock_wait: settings.lock_wait,
-        generated_file: arguments.common.changelog_file.as_deref(),
+        settings,
     };
     runtime::run_multi_threaded(runtime::processor_count(), commands::execute(database, invocation, console))
 }
@@ -97,8 +97,7 @@ fn run_on_own_database(arguments: &Arguments, settings: &Settings, console: &mut
         url: None,
         is_own_database: settings.changelog.is_none(),
         connect_timeout: config.postgres.connect_timeout,
-        lock_wait: settings.lock_wait,
-        generated_file: arguments.common.changelog_file.as_deref(),
+        settings,
     };
     runtime::run_multi_threaded(
         runtime::processor_count(),

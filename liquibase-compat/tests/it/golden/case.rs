@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use liquibase_compat::{ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Options};
+use liquibase_compat::{
+    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Locations, Options, TagVersion,
+};
 use serde_json::Value;
 
 use super::{compare, copy};
@@ -16,6 +18,10 @@ pub(super) struct Case {
 
 fn strings<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
     value[name].as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+fn value(arguments: &[&str], prefix: &str) -> Option<String> {
+    arguments.iter().find_map(|argument| argument.strip_prefix(prefix)).map(str::to_owned)
 }
 
 impl Case {
@@ -60,6 +66,12 @@ impl Case {
     /// The options in the arguments of a command.
     fn options(&self, arguments: &[&str]) -> Options {
         let mut options = Options::default();
+        options.locations = Locations::default()
+            .with_default_schema(value(arguments, "--default-schema-name="))
+            .with_liquibase_schema(value(arguments, "--liquibase-schema-name="));
+        if value(arguments, "--tag-version=").as_deref() == Some("NEWEST") {
+            options.tag_version = TagVersion::Newest;
+        }
         for argument in arguments {
             if let Some(contexts) = argument.strip_prefix("--contexts=") {
                 options.contexts = contexts.split(',').map(str::to_owned).collect();
@@ -89,7 +101,7 @@ impl Case {
             "rollback-count" => {
                 self.database.rollback_with(&changelog, &options, value("--count=")?.parse().unwrap()).await.map(drop)
             }
-            "rollback" => self.database.rollback_to_tag(&changelog, value("--tag=")?).await.map(drop),
+            "rollback" => self.database.rollback_to_tag(&changelog, &options, value("--tag=")?).await.map(drop),
             "status" | "validate" => {
                 let client = self.database.connect().await;
                 liquibase_compat::status(&client, &changelog, &options).await.map(drop)

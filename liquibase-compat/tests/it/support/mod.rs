@@ -77,10 +77,15 @@ impl Database {
         done
     }
 
-    pub(crate) async fn rollback_to_tag(&self, changelog: &Changelog, tag: &str) -> Result<Report, Error> {
+    pub(crate) async fn rollback_to_tag(
+        &self,
+        changelog: &Changelog,
+        options: &Options,
+        tag: &str,
+    ) -> Result<Report, Error> {
         let mut client = self.connect().await;
         let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
-        let done = liquibase_compat::rollback_to_tag(&mut lock, changelog, &Options::default(), tag).await;
+        let done = liquibase_compat::rollback_to_tag(&mut lock, changelog, options, tag).await;
         lock.release().await?;
         done
     }

@@ -1,0 +1,4 @@
+--liquibase formatted sql
+--changeset a:1
+create table deep(a int);
+create table deeper(a int);
