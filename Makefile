@@ -68,8 +68,8 @@ bench-start: postgres           ## measure the time to the first answer, idle me
 bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
 
-interop: build                  ## run ours and the real Liquibase in turn on one database (npm, Java 17; slow; not in CI)
-	scripts/interop.sh
+interop: build                  ## run ours and the real Liquibase in turn on one database, or CHANGELOGS=DIR (npm, Java 17; slow; not in CI)
+	CHANGELOGS='$(CHANGELOGS)' scripts/interop.sh
 
 run-migrations: build           ## bring the schema up to date: liquibase.properties, else the configuration
 	scripts/run-migrations.sh

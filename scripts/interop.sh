@@ -3,6 +3,8 @@
 # appliance and every case of the corpus whose update succeeds. After the update of the first program, `validate` and `status` of the second
 # must report no problem, and its `update` must have nothing to do.
 #   scripts/interop.sh [CASE...]
+# With CHANGELOGS=DIR (or a file with a list) both run the changelogs of that directory instead, and a table shows where they differ; see
+# interop_changelogs.py.
 # Needs npm, Java 17 and the distribution of `make postgres`. Liquibase 4.28 is installed below target/interop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,4 +27,7 @@ fi
 liquibase=$(find "$work/node_modules/liquibase" -name liquibase -type f -perm -u+x | head -1)
 [ -n "$liquibase" ] || { echo "interop: the npm package holds no program named liquibase" >&2; exit 1; }
 
+if [ -n "${CHANGELOGS:-}" ]; then
+  exec python3 scripts/interop_changelogs.py "$ours" "$liquibase" "$CHANGELOGS"
+fi
 exec python3 scripts/interop.py "$ours" "$liquibase" "$data" "$root" "$@"
