@@ -1,7 +1,7 @@
 //! Where a run works: the default schema, and the schema and names of the two Liquibase tables.
 //!
 //! The rules are those of Liquibase on PostgreSQL. The Liquibase tables are in the default schema unless they have a schema of their own.
-//! Names of schemas and tables are folded to lower case. The schemas must exist; nothing creates them.
+//! Names of tables are folded to lower case, and those of schemas unless they are in mixed case. The schemas must exist; nothing creates them.
 
 /// The schemas and tables of a run. What is `None` is the connection's default, or Liquibase's name of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

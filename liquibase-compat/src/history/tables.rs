@@ -9,7 +9,7 @@ use super::{History, HistoryRow};
 use crate::checksum::Checksum;
 use crate::error::Error;
 use crate::locations::Locations;
-use crate::sql::{Dialect, Quoting};
+use crate::sql::{Dialect, Quoting, folded};
 
 pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
     dateexecuted TIMESTAMP WITHOUT TIME ZONE NOT NULL, orderexecuted INTEGER NOT NULL, exectype VARCHAR(10) NOT NULL, \
@@ -69,15 +69,15 @@ pub(crate) struct Tables {
 impl Tables {
     /// The names of the tables, whether or not they exist.
     pub(crate) async fn locate(client: &impl GenericClient, locations: &Locations) -> Result<Self, Error> {
-        let folded = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
-        let schema = match folded(&locations.default_schema) {
+        let table = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
+        let schema = match locations.default_schema.as_deref().map(folded) {
             Some(schema) => schema,
             None => current_schema(client).await?,
         };
         let dialect = Dialect { schema, quoting: Quoting::Legacy };
-        let liquibase_schema = folded(&locations.liquibase_schema);
-        let changelog = folded(&locations.changelog_table).unwrap_or_else(|| "databasechangelog".to_owned());
-        let lock = folded(&locations.lock_table).unwrap_or_else(|| "databasechangeloglock".to_owned());
+        let liquibase_schema = locations.liquibase_schema.as_deref().map(folded);
+        let changelog = table(&locations.changelog_table).unwrap_or_else(|| "databasechangelog".to_owned());
+        let lock = table(&locations.lock_table).unwrap_or_else(|| "databasechangeloglock".to_owned());
         Ok(Self {
             changelog: dialect.qualified_name(liquibase_schema.as_deref(), &changelog),
             lock: dialect.qualified_name(liquibase_schema.as_deref(), &lock),

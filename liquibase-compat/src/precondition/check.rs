@@ -11,7 +11,7 @@ use super::error::{ConditionError, PreconditionError};
 use super::{Condition, Consequence, ConstraintKind, Preconditions, RelationKind};
 use crate::expression;
 use crate::history::History;
-use crate::sql::{Dialect, Quoting};
+use crate::sql::{Dialect, Quoting, folded};
 
 /// What a check can query.
 pub(crate) struct CheckContext<'a> {
@@ -275,12 +275,6 @@ impl CheckContext<'_> {
         };
         self.exists(sql, &[&schema, &letters, &table, &name, &columns], missing).await
     }
-}
-
-/// A name as PostgreSQL folds it, unless it is in mixed case.
-fn folded(name: &str) -> String {
-    let is_mixed = name.contains(char::is_lowercase) && name.contains(char::is_uppercase);
-    if is_mixed { name.to_owned() } else { name.to_lowercase() }
 }
 
 /// `a,b` for `A, b`.

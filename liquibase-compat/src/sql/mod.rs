@@ -5,6 +5,6 @@ mod split;
 mod token;
 mod types;
 
-pub(crate) use name::{Dialect, Quoting, literal};
+pub(crate) use name::{Dialect, Quoting, folded, literal};
 pub(crate) use split::{Splitting, split};
 pub(crate) use types::{column_type, is_serial};

@@ -177,6 +177,12 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// A name as PostgreSQL folds it, unless it is in mixed case.
+pub(crate) fn folded(name: &str) -> String {
+    let is_mixed = name.contains(char::is_lowercase) && name.contains(char::is_uppercase);
+    if is_mixed { name.to_owned() } else { name.to_lowercase() }
+}
+
 /// A string literal.
 pub(crate) fn literal(text: &str) -> String {
     // A backslash needs no escape: standard_conforming_strings is on by default since PostgreSQL 9.1.
