@@ -23,6 +23,9 @@ section! {
             max_connections: usize = "10000" => Kind::Integer(1, 1_000_000);
             /// Maximum size of a request body, 1KiB to 1GiB; a larger one is answered with 413.
             max_body: usize = "1MiB" => Kind::Size(KIB, GIB), reloadable;
+            /// Maximum memory for the bodies of all requests together, 64KiB to 64GiB. The first 8KiB of each body do not count. A
+            /// body for which there is no room is answered with 503.
+            body_budget: usize = "32MiB" => Kind::Size(64 * KIB, 64 * GIB), reloadable;
             /// Maximum size of a request head (request line and headers), 8KiB to 1MiB; a larger one is answered with 431.
             max_head: usize = "16KiB" => Kind::Size(MIN_READ_BUFFER, MIB), reloadable;
             /// A request head must be complete within this time, 100ms to 1h.

@@ -8,6 +8,7 @@
 //! A request goes from `server/` to `router.rs`, which finds its row in `route.rs`, to a handler in `handlers/`. Handlers use
 //! `request.rs`, `query.rs`, `response.rs` and `error.rs` and do not know the router.
 
+mod body_budget;
 mod cached_read;
 mod conditional;
 mod encoding;

@@ -1,7 +1,8 @@
 //! One request as a handler sees it, and how its body is read.
 //!
 //! Policy: a body is read within `body_timeout` and up to `max_body` bytes; a body that announces more is refused before
-//! it is read. Only a content type of JSON is accepted; the text encoding is detected from the bytes (`encoding.rs`).
+//! it is read. All bodies together have a budget of memory (`body_budget.rs`). Only a content type of JSON is accepted; the text
+//! encoding is detected from the bytes (`encoding.rs`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +14,16 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 
+use super::body_budget::{BudgetExhausted, BudgetedBody};
 use super::encoding;
 use super::error::{Cause, ErrorStatus, HttpError, VALIDATION_ERROR};
 use super::response::Reply;
 use super::state::AppState;
 use crate::attendance::{CreateRequest, NewRecord, Problem};
+
+/// The answer if the budget of all bodies has no room for this one.
+const BODIES_BUSY: &str =
+    "Large request bodies are busy: those being read fill the memory for them. Try again shortly.";
 
 /// The future of a handler.
 pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, HttpError>> + Send + 'a>>;
@@ -75,20 +81,23 @@ impl RequestContext {
                 "The body must be JSON and say so: send it with `Content-Type: application/json`.",
             ));
         }
-        let body = self.body().await?;
-        record(&body)
+        let app = Arc::clone(&self.app);
+        let body = self.body(&app).await?;
+        record(body.bytes())
     }
 
     /// Reads the whole body.
-    async fn body(&mut self) -> Result<Vec<u8>, HttpError> {
-        let limits = self.app.limits();
+    async fn body<'a>(&mut self, app: &'a AppState) -> Result<BudgetedBody<'a>, HttpError> {
+        let limits = app.limits();
         let limit = limits.max_body;
-        let announced = self.body.size_hint().lower();
-        if announced > limit as u64 {
+        let announced = self.body.size_hint();
+        if announced.lower() > limit as u64 {
             return Err(too_large(limit));
         }
+        let max_size = announced.exact().map_or(limit, |announced| announced as usize);
+        let body = app.body_budget.body(limits.body_budget, max_size);
         let within = limits.body_timeout;
-        match tokio::time::timeout(within, self.read(limit, announced as usize)).await {
+        match tokio::time::timeout(within, self.read(limit, body)).await {
             Ok(body) => body,
             Err(_) => Err(HttpError::new(
                 ErrorStatus::REQUEST_TIMEOUT,
@@ -97,8 +106,7 @@ impl RequestContext {
         }
     }
 
-    async fn read(&mut self, limit: usize, announced: usize) -> Result<Vec<u8>, HttpError> {
-        let mut body = Vec::with_capacity(announced);
+    async fn read<'a>(&mut self, limit: usize, mut body: BudgetedBody<'a>) -> Result<BudgetedBody<'a>, HttpError> {
         // A body of known length ends with its last byte. Waiting for the parser to report the end would cost another poll.
         while !self.body.is_end_stream()
             && let Some(frame) = self.body.frame().await
@@ -109,10 +117,10 @@ impl RequestContext {
                     .with_cause(Cause::Body(error))
             })?;
             let Ok(data) = frame.into_data() else { continue };
-            if body.len() + data.len() > limit {
+            if body.bytes().len() + data.len() > limit {
                 return Err(too_large(limit));
             }
-            body.extend_from_slice(&data);
+            body.append(&data).map_err(|BudgetExhausted| HttpError::unavailable(BODIES_BUSY))?;
         }
         self.is_body_complete = true;
         Ok(body)

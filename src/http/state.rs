@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::body_budget::BodyBudget;
 use super::request_id::RequestIds;
 use super::request_metrics::RequestMetrics;
 use crate::attendance::{Attendance, Dependencies};
@@ -42,6 +43,8 @@ pub struct AppState {
     pub access_log: AccessLog,
     /// Counts requests by method, route and status.
     pub request_metrics: RequestMetrics,
+    /// The memory of all bodies that are being read.
+    pub body_budget: BodyBudget,
     /// Gives each request its id.
     pub request_ids: RequestIds,
     /// The OpenAPI document, as it is sent.
@@ -74,6 +77,7 @@ impl AppState {
             metrics,
             access_log,
             request_metrics: RequestMetrics::new(routes),
+            body_budget: BodyBudget::default(),
             request_ids: RequestIds::random(),
             openapi,
             started: Instant::now(),

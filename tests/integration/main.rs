@@ -22,6 +22,7 @@ mod logs;
 mod metrics;
 mod migrations;
 mod openapi;
+mod overload;
 mod reference_replay;
 mod reload;
 mod roles;

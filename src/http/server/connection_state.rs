@@ -163,6 +163,7 @@ mod tests {
             workers: None,
             max_connections: 1,
             max_body: 1,
+            body_budget: 1,
             max_head: 8192,
             head_timeout: Duration::from_secs(1),
             body_timeout: Duration::from_secs(2),

@@ -231,6 +231,14 @@ impl Connection {
         String::from_utf8(line).map_err(io::Error::other)
     }
 
+    /// Whether the server has sent something: waits up to a second for it.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        let _ = self.stream.get_ref().set_read_timeout(Some(Duration::from_secs(1)));
+        let has_answer = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        let _ = self.stream.get_ref().set_read_timeout(Some(BOUND));
+        has_answer
+    }
+
     /// Whether the server has closed the connection: waits for it up to `bound`.
     pub(crate) fn closed_within(&mut self, bound: Duration) -> bool {
         let _ = self.stream.get_ref().set_read_timeout(Some(bound));
