@@ -6,6 +6,7 @@
 mod attributes;
 mod changeset_element;
 mod loader;
+mod removed_property;
 
 use std::collections::HashMap;
 

@@ -67,6 +67,8 @@ mod precondition;
 mod properties;
 #[cfg(test)]
 mod recorded_sql;
+#[cfg(test)]
+mod recorded_text;
 mod report;
 mod rollback;
 mod rollback_plan;

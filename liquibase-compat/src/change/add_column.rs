@@ -18,10 +18,23 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
         Field::text("tableName").required(),
     ],
     checksum_input: ALL_FIELDS,
-    problems: definition_problems,
+    problems,
     statements: SqlGenerator::Fallible(statements),
     inverse,
 };
+
+/// The fields for a position in the table, which PostgreSQL cannot have, and their names in Liquibase's messages.
+const POSITIONS: &[(&str, &str)] =
+    &[("afterColumn", "addAfterColumn"), ("beforeColumn", "addBeforeColumn"), ("position", "addAtPosition")];
+
+fn problems(fields: &Fields) -> Vec<String> {
+    let mut found = definition_problems(fields);
+    for column in fields.columns() {
+        let given = POSITIONS.iter().filter(|(field, _)| column.text(field).is_some());
+        found.extend(given.map(|(_, name)| format!("{name} is not allowed on postgresql")));
+    }
+    found
+}
 
 fn table(fields: &Fields, dialect: &Dialect) -> String {
     dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))

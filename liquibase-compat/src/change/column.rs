@@ -72,7 +72,7 @@ macro_rules! column_fields {
 /// The fields of `<column>`.
 pub(crate) const COLUMN: &[Field] = column_fields!();
 
-/// The fields of `<column>` with the position in the table, which PostgreSQL ignores.
+/// The fields of `<column>` with the position in the table, which PostgreSQL cannot choose.
 pub(crate) const ADD_COLUMN: &[Field] =
     column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
 

@@ -20,11 +20,25 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
         Field::text("tablespace"),
         Field::flag("unique"),
     ],
-    checksum_input: ChecksumInput::Fields { excluded: &["associatedWith"] },
+    checksum_input: ChecksumInput::Fields { excluded: NOT_SUMMED },
     problems: no_problems,
     statements: SqlGenerator::Infallible(statements),
     inverse,
 };
+
+/// Fields that the checksum ignores. All but the first are fields of a column that say nothing about an index.
+const NOT_SUMMED: &[&str] = &[
+    "associatedWith",
+    "autoIncrement",
+    "constraints",
+    "defaultValue",
+    "encoding",
+    "incrementBy",
+    "remarks",
+    "startWith",
+    "type",
+    "value",
+];
 
 /// Whether PostgreSQL creates the index itself, for a key or a constraint.
 fn is_implicit(fields: &Fields) -> bool {

@@ -149,6 +149,15 @@ impl Change {
         KINDS.iter().any(|kind| kind.name == name)
     }
 
+    /// Removes a field from its columns, as `removeChangeSetProperty` does.
+    pub(crate) fn remove_column_field(&mut self, name: &str) {
+        for (_, value) in &mut self.fields.values {
+            if let FieldValue::List(columns) = value {
+                columns.iter_mut().for_each(|column| column.values.retain(|(field, _)| *field != name));
+            }
+        }
+    }
+
     /// Reads the files that it names.
     ///
     /// # Errors

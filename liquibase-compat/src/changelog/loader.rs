@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use super::attributes::{boolean, check_attributes, context, labels, needed, quoting};
 use super::changeset_element::{self, Inherited, RunOrder};
+use super::removed_property::RemovedProperty;
 use crate::changeset::{ChangeSet, RollbackPart};
 use crate::changeset_id::ChangeSetKey;
 use crate::expression;
@@ -76,6 +77,8 @@ struct CurrentFile<'a> {
     physical: &'a str,
     inherited: Inherited,
     depth: usize,
+    /// What `removeChangeSetProperty` has removed so far. An included file does not inherit it.
+    removed: Vec<RemovedProperty>,
 }
 
 impl CurrentFile<'_> {
@@ -115,13 +118,17 @@ impl Loader<'_> {
         if let Some(own) = context(&root) {
             inherited.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
-        let current = CurrentFile { physical, inherited, depth };
+        let mut current = CurrentFile { physical, inherited, depth, removed: Vec::new() };
         if root.lenient {
             self.define_all_properties(&root, &current, properties)?;
         }
         for child in &root.children {
             let child = child.expanded(properties, physical)?;
-            self.child(&child, &current, properties)?;
+            if child.name == "removeChangeSetProperty" {
+                current.removed.extend(RemovedProperty::read(&child, &current.place(&child))?);
+            } else {
+                self.child(&child, &current, properties)?;
+            }
         }
         Ok(())
     }
@@ -152,6 +159,9 @@ impl Loader<'_> {
             }
             "changeSet" => {
                 let (order, mut set) = changeset_element::read(node, &at, &current.inherited, properties)?;
+                for change in &mut set.changes {
+                    current.removed.iter().try_for_each(|removed| removed.apply(change, &at))?;
+                }
                 let (source, file, options) = (self.source, current.physical, self.options);
                 set.resolve_files(LoadContext { source, file, properties, options })?;
                 self.check_references(&set, at)?;
@@ -170,7 +180,9 @@ impl Loader<'_> {
                 at: at.into(),
                 name: other.to_owned(),
                 parent: "databaseChangeLog".to_owned(),
-                known: "property, preConditions, changeSet, include, includeAll, modifyChangeSets".to_owned(),
+                known:
+                    "property, removeChangeSetProperty, preConditions, changeSet, include, includeAll, modifyChangeSets"
+                        .to_owned(),
             }),
         }
     }

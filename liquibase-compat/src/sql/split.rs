@@ -38,7 +38,9 @@ pub(crate) fn split(sql: &str, rules: Splitting<'_>) -> Vec<String> {
         Some(delimiter) => {
             let tokens = join_delimiter(&tokens, delimiter.text);
             let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
-            trimmed(split_tokens(&tokens, |token, before| delimiter.ends(token, before)))
+            // A delimiter at the very end need not be on a line of its own.
+            let tokens = tokens.strip_suffix(&[delimiter.text]).unwrap_or(&tokens);
+            trimmed(split_tokens(tokens, |token, before| delimiter.ends(token, before)))
         }
     }
 }
@@ -134,6 +136,8 @@ fn join_delimiter<'t>(tokens: &[&'t str], delimiter: &str) -> Vec<Cow<'t, str>> 
             started = 0;
         }
     }
+    // Liquibase loses the start of a delimiter at the end of the text.
+    out.truncate(out.len() - started);
     out
 }
 
@@ -144,6 +148,7 @@ fn is_blank(token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorded_text::unescaped;
 
     fn by(sql: &str, delimiter: Option<&str>) -> Vec<String> {
         split(sql, Splitting { split: true, strip_comments: false, delimiter })
@@ -173,6 +178,23 @@ mod tests {
         ] {
             assert_eq!(by(sql, delimiter), statements, "{sql}");
         }
+    }
+
+    /// What Liquibase 4.28.0 did: the text, whether comments are removed, the delimiter, and each statement in brackets.
+    #[test]
+    fn statements_are_those_that_liquibase_recorded() {
+        let mut found = Vec::new();
+        for line in include_str!("../../tests/data/split.tsv").lines() {
+            let [sql, strip, delimiter, recorded] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let delimiter = unescaped(delimiter);
+            let delimiter = (!delimiter.is_empty()).then_some(delimiter.as_str());
+            let rules = Splitting { split: true, strip_comments: strip == "1", delimiter };
+            let ours: String = split(&unescaped(sql), rules).iter().map(|statement| format!("[{statement}]")).collect();
+            if ours != unescaped(recorded) {
+                found.push(format!("{line}\n  {ours:?}"));
+            }
+        }
+        assert!(found.is_empty(), "{} differ\n{}", found.len(), found.join("\n"));
     }
 
     #[test]
