@@ -206,7 +206,12 @@ impl Loader<'_> {
         if let Some(program) = node.attribute("runWith").filter(|program| !program.is_empty()) {
             inherited.run_with = Some(program.to_owned());
         }
-        let current = CurrentFile { physical: current.physical, inherited, depth: current.depth };
+        let current = CurrentFile {
+            physical: current.physical,
+            inherited,
+            depth: current.depth,
+            removed: current.removed.clone(),
+        };
         for child in &node.children {
             if !node.lenient && !matches!(child.name.as_str(), "include" | "includeAll") {
                 return Err(LoadError::UnknownElement {

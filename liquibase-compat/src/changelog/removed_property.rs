@@ -16,7 +16,7 @@ const CHANGE: &str = "addColumn";
 const REMOVABLE: &[&str] = &["afterColumn", "beforeColumn", "position"];
 
 /// A field that is removed from the columns of every later `addColumn` of the file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RemovedProperty {
     name: String,
     line: u32,
