@@ -1,5 +1,7 @@
 //! update: changes the rows that match a condition.
 
+use std::collections::BTreeMap;
+
 use super::column::{COLUMN, Column};
 use super::condition;
 use super::error::ChangeError;
@@ -27,10 +29,11 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
-    let sets = Column::all(fields).map(|column| {
-        let value = column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned());
-        Ok(format!("{} = {value}", dialect.name(column.name())))
-    });
-    let sets = sets.collect::<Result<Vec<String>, ChangeError>>()?;
+    // Liquibase sorts the columns by name. If a column occurs twice, the last value is used.
+    let mut values = BTreeMap::new();
+    for column in Column::all(fields) {
+        values.insert(column.name(), column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned()));
+    }
+    let sets: Vec<String> = values.iter().map(|(name, value)| format!("{} = {value}", dialect.name(name))).collect();
     Ok(vec![format!("UPDATE {table} SET {}{}", sets.join(", "), condition::clause(fields, dialect)?)])
 }

@@ -164,7 +164,9 @@ impl Dialect {
 
     /// A list of names: `a, "Bc"` for `a,Bc`.
     pub(crate) fn names(&self, list: &str) -> String {
-        list.split(',').map(|name| self.name(name.trim())).collect::<Vec<_>>().join(", ")
+        // Nothing before the first comma or after the last one is no name.
+        let names = list.trim_start().trim_matches(',').split(',');
+        names.map(|name| self.name(name.trim())).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -192,6 +194,14 @@ pub(crate) fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_names_may_begin_or_end_with_a_comma() {
+        let dialect = Dialect { schema: "public".into(), quoting: Quoting::Legacy };
+        for (list, names) in [("a,", "a"), (",a", "a"), (" ,b", "b"), (" a , Bc ", "a, \"Bc\""), ("a,,b", "a, , b")] {
+            assert_eq!(dialect.names(list), names, "{list}");
+        }
+    }
 
     #[test]
     fn each_strategy_quotes_the_names_it_must() {
