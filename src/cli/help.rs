@@ -32,6 +32,8 @@ Signals:
   SIGTERM, SIGINT  Stop. Requests in flight are finished first; a second
                    signal stops at once.
   SIGHUP           Read the configuration again.
+  Other signals that end a program by default, such as SIGUSR1, SIGUSR2 and
+  SIGALRM, are ignored, except SIGQUIT and SIGKILL.
 
 Exit status:
   0   Success.

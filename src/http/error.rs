@@ -1,11 +1,11 @@
 //! Errors as the client receives them.
 //!
 //! Policy: one shape, always JSON: `{"error":TITLE,"message":SENTENCE,"details":[{"field","problem"}]}`. What is sent and what is
-//! logged are separate: the [`Cause`] of an error never reaches a client. An error cannot have a status of success:
+//! logged are separate: the [`Cause`] of an error never reaches a client. No cache may keep an error. An error cannot have a status of success:
 //! [`ErrorStatus`] has no such value.
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER};
 
 use super::response::{Body, Reply};
 use super::schema::ErrorBody;
@@ -37,10 +37,16 @@ impl ErrorStatus {
     pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     /// The head is too large.
     pub const HEAD_TOO_LARGE: Self = Self(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    /// The request expects what the server cannot do.
+    pub const EXPECTATION_FAILED: Self = Self(StatusCode::EXPECTATION_FAILED);
     /// A bug of the server.
     pub const INTERNAL: Self = Self(StatusCode::INTERNAL_SERVER_ERROR);
+    /// The body has a transfer coding that the server does not know.
+    pub const NOT_IMPLEMENTED: Self = Self(StatusCode::NOT_IMPLEMENTED);
     /// The request may succeed a little later.
     pub const UNAVAILABLE: Self = Self(StatusCode::SERVICE_UNAVAILABLE);
+    /// The request is of another version of HTTP.
+    pub const VERSION_NOT_SUPPORTED: Self = Self(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
 
     /// The status as a number with its reason phrase.
     pub fn code(self) -> StatusCode {
@@ -112,6 +118,19 @@ impl HttpError {
         self
     }
 
+    /// Lets the connection be closed after the answer.
+    pub fn closing(mut self) -> Self {
+        self.closes_connection = true;
+        self
+    }
+
+    /// A body whose transfer coding is not exactly `chunked`. The connection is closed after the answer, because the end of the body is
+    /// not known.
+    pub fn unknown_transfer_coding() -> Self {
+        Self::new(ErrorStatus::NOT_IMPLEMENTED, "The only transfer coding that is known is `chunked`, once and alone.")
+            .closing()
+    }
+
     /// Query parameters that are not valid.
     pub fn bad_query(details: Vec<Problem>) -> Self {
         Self::new(ErrorStatus::BAD_REQUEST, "Some query parameters cannot be used: see details.").with_details(details)
@@ -131,21 +150,12 @@ impl HttpError {
     /// A request to a server that is stopping. The connection is closed after the answer.
     pub fn draining() -> Self {
         let message = "The server is stopping. Send the request again: another instance will answer it.";
-        Self { closes_connection: true, ..Self::unavailable(message) }
+        Self::unavailable(message).closing()
     }
 
     /// A bug: the cause is logged, and the client gets the request id with which to find it in the log.
     pub fn bug(cause: impl Into<Cause>) -> Self {
         Self::new(ErrorStatus::INTERNAL, "").with_cause(cause)
-    }
-
-    /// A request whose head the HTTP parser rejected with this status.
-    pub fn rejected_head(status: u16) -> Self {
-        match status {
-            414 => Self::new(ErrorStatus::URI_TOO_LONG, "The request target is too long."),
-            431 => Self::new(ErrorStatus::HEAD_TOO_LARGE, "The request line and headers are too large."),
-            _ => Self::new(ErrorStatus::BAD_REQUEST, "The request line or a header is not valid HTTP."),
-        }
     }
 
     /// The status of the answer.
@@ -174,6 +184,7 @@ impl HttpError {
     pub fn into_reply(self, request_id: &str) -> Reply {
         let body = Body::full(self.body(request_id));
         let mut reply = Reply::json(self.status(), body);
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The names of methods always fit a header.
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             reply.headers.insert(ALLOW, allow);

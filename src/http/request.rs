@@ -112,6 +112,9 @@ impl RequestContext {
             && let Some(frame) = self.body.frame().await
         {
             let frame = frame.map_err(|error| {
+                if is_oversized_chunk(&error) {
+                    return too_large(limit);
+                }
                 HttpError::new(ErrorStatus::BAD_REQUEST, "The body ended early or is not framed as HTTP asks.")
                     .with_title(VALIDATION_ERROR)
                     .with_cause(Cause::Body(error))
@@ -125,6 +128,18 @@ impl RequestContext {
         self.is_body_complete = true;
         Ok(body)
     }
+}
+
+/// Whether the socket refused a chunk that is larger than a body may be.
+fn is_oversized_chunk(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::FileTooLarge) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 fn too_large(limit: usize) -> HttpError {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -62,8 +62,21 @@ impl Reply {
     /// A permanent redirect (308). `location` is the path of a route, with a query.
     pub fn redirect(location: &str) -> Self {
         let mut reply = Self::empty(StatusCode::PERMANENT_REDIRECT);
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The path of a route always fits a header, and so does a query that the parser has accepted.
         reply.headers.insert(LOCATION, HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/")));
+        reply
+    }
+
+    /// The answer to OPTIONS, which names the methods.
+    pub fn options(allow: String) -> Self {
+        let mut reply = Self::empty(StatusCode::OK);
+        // The names of methods always fit a header.
+        if let Ok(allow) = HeaderValue::try_from(allow) {
+            reply.headers.insert(ALLOW, allow);
+        }
+        reply.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply
     }
 

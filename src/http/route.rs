@@ -184,21 +184,31 @@ impl Route {
 
     /// The value of the `Allow` header: the methods in alphabetical order.
     pub fn allow(&self) -> String {
-        let mut methods = vec!["OPTIONS"];
-        for endpoint in self.endpoints {
-            methods.push(endpoint.method.as_str());
-            if endpoint.method == RouteMethod::Get {
-                methods.push("HEAD");
-            }
-        }
-        methods.sort_unstable();
-        methods.join(", ")
+        allow(self.endpoints.iter())
     }
 
     /// Whether the path contains parameters.
     pub fn has_parameters(&self) -> bool {
         self.path.contains('{')
     }
+}
+
+/// The value of the `Allow` header for the server as a whole: every method that some route has.
+pub fn allow_all() -> String {
+    allow(ROUTES.iter().flat_map(|route| route.endpoints))
+}
+
+fn allow<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> String {
+    let mut methods = vec!["OPTIONS"];
+    for endpoint in endpoints {
+        methods.push(endpoint.method.as_str());
+        if endpoint.method == RouteMethod::Get {
+            methods.push("HEAD");
+        }
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
 }
 
 /// The label of a row of the table.

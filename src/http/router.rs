@@ -3,15 +3,14 @@
 //! Policy: a path without parameters is percent-decoded and compared as it is: case matters, and `..` has no meaning. A path with
 //! parameters is split into raw segments before each one is decoded, once, so that a parameter may contain any character, an
 //! encoded slash included. A trailing or double slash is not another resource: the client is redirected to the clean path (308).
-//! HEAD works wherever GET does, OPTIONS everywhere. An unknown path is a JSON 404, a known path with another method a 405 with
+//! HEAD works wherever GET does, OPTIONS everywhere, also for `*`. An unknown path is a JSON 404, a known path with another method a 405 with
 //! `Allow`.
 
 use std::borrow::Cow;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
 
 use super::cached_read::{FastPath, PendingRead};
@@ -37,6 +36,8 @@ pub enum RouteMatch {
     WrongMethod(RouteLabel, &'static Route),
     /// To a route, to ask for its methods.
     Options(RouteLabel, &'static Route),
+    /// To the server as a whole (`*`), to ask for its methods.
+    ServerOptions,
     /// To a route whose path is spelled with superfluous slashes; contains the clean path.
     Unclean(String),
     /// To no route, because the path is too long.
@@ -66,6 +67,9 @@ pub fn find(method: &Method, raw_path: &str) -> RouteMatch {
             None if *method == Method::OPTIONS => RouteMatch::Options(label, route),
             None => RouteMatch::WrongMethod(label, route),
         };
+    }
+    if raw_path == "*" && *method == Method::OPTIONS {
+        return RouteMatch::ServerOptions;
     }
     let clean = clean(&path);
     if find_literal(&clean).is_some() { RouteMatch::Unclean(clean.into_owned()) } else { RouteMatch::Unknown }
@@ -122,7 +126,7 @@ impl RouteMatch {
     pub fn label(&self) -> RouteLabel {
         match self {
             Self::Found(EndpointMatch { label, .. }) | Self::WrongMethod(label, _) | Self::Options(label, _) => *label,
-            Self::Unclean(_) | Self::TooLong | Self::Unknown => RouteLabel::UNMATCHED,
+            Self::ServerOptions | Self::Unclean(_) | Self::TooLong | Self::Unknown => RouteLabel::UNMATCHED,
         }
     }
 
@@ -158,15 +162,8 @@ impl RouteMatch {
         match self {
             Self::Found(found) => found.answer(context, read).await,
             Self::WrongMethod(_, route) => Err(HttpError::method_not_allowed(route.allow())),
-            Self::Options(_, route) => {
-                let mut reply = Reply::empty(StatusCode::OK);
-                // The names of methods always fit a header.
-                if let Ok(allow) = HeaderValue::try_from(route.allow()) {
-                    reply.headers.insert(ALLOW, allow);
-                }
-                reply.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-                Ok(reply)
-            }
+            Self::Options(_, route) => Ok(Reply::options(route.allow())),
+            Self::ServerOptions => Ok(Reply::options(route::allow_all())),
             Self::Unclean(path) => Ok(Reply::redirect(&with_query(&path, context.query()))),
             Self::TooLong => Err(too_long()),
             Self::Unknown => Err(HttpError::new(ErrorStatus::NOT_FOUND, UNKNOWN)),
@@ -290,6 +287,13 @@ mod tests {
         for path in paths {
             assert!(!matches!(find(&Method::GET, path), RouteMatch::Unknown | RouteMatch::Unclean(_)), "{path}");
         }
+    }
+
+    #[test]
+    fn a_star_is_a_target_of_options_only() {
+        assert!(matches!(find(&Method::OPTIONS, "*"), RouteMatch::ServerOptions));
+        assert!(matches!(find(&Method::GET, "*"), RouteMatch::Unknown));
+        assert!(matches!(find(&Method::OPTIONS, "/*"), RouteMatch::Unknown));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod metrics;
 mod migrations;
 mod openapi;
 mod overload;
+mod protocol;
 mod reference_replay;
 mod reload;
 mod roles;

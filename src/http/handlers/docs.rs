@@ -1,7 +1,7 @@
 //! The description of the API: the OpenAPI document for programs, the Swagger UI page for people.
 
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 
 use crate::http::error::{ErrorStatus, HttpError};
 use crate::http::request::RequestContext;
@@ -11,7 +11,6 @@ use crate::http::swagger::{self, File};
 /// What Swagger UI needs, all of it from this server: some styles are in the page, and icons are data URLs.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
 /// The OpenAPI document
 #[utoipa::path(

@@ -3,7 +3,7 @@
 //! Policy: the page is one file; it loads nothing but its icon and runs no script.
 
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, REFERRER_POLICY};
 
 use crate::http::error::HttpError;
 use crate::http::request::RequestContext;
@@ -25,6 +25,7 @@ pub async fn home(context: &RequestContext) -> Result<Reply, HttpError> {
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let mut reply = Reply::new(StatusCode::OK, html, Body::full(page));
     reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    reply.headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(reply)
 }

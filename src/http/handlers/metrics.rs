@@ -1,7 +1,7 @@
 //! The metrics of the process, for Prometheus.
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 
 use crate::http::error::{Cause, HttpError};
 use crate::http::request::RequestContext;
@@ -18,5 +18,7 @@ use crate::telemetry::metrics::CONTENT_TYPE;
 )]
 pub fn metrics(context: &RequestContext) -> Result<Reply, HttpError> {
     let text = context.app.metrics.render().map_err(|error| HttpError::bug(Cause::Metrics(error)))?;
-    Ok(Reply::new(StatusCode::OK, HeaderValue::from_static(CONTENT_TYPE), Body::full(text)))
+    let mut reply = Reply::new(StatusCode::OK, HeaderValue::from_static(CONTENT_TYPE), Body::full(text));
+    reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(reply)
 }

@@ -18,9 +18,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::connection_state::{ConnectionState, Overdue};
+use super::rejection;
 use super::repoll::RepollOnWake;
 use super::request_service::RequestService;
-use super::socket::Socket;
+use super::socket::{Socket, SocketParts};
 use super::timeout_timer::TimeoutTimer;
 use crate::http::state::AppState;
 
@@ -61,7 +62,7 @@ type HttpConnection = http1::Connection<TokioIo<Socket>, RequestService>;
 pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut shutdown: watch::Receiver<Shutdown>) {
     let limits = app.limits();
     let state = Arc::new(ConnectionState::new());
-    let socket = Socket::new(tcp, peer, Arc::clone(&app), Arc::clone(&state));
+    let socket = Socket::new(tcp, Arc::clone(&state), limits.max_body as u64);
     let service = RequestService::new(Arc::clone(&app), peer, Arc::clone(&state));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
@@ -80,7 +81,19 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut shutd
             Box::pin(drain(&mut conn, &repoll, &mut timer, &state, &mut shutdown, app.socket_outlives_process)).await
         }
     };
-    Box::pin(close(conn.into_parts().io.into_inner().into_tcp(), &state, end)).await;
+    Box::pin(async {
+        let parts = conn.into_parts();
+        let SocketParts { mut tcp, framing, parser_answer } = parts.io.into_inner().into_parts();
+        if let End::Protocol(Err(error)) = &end
+            && let Some(answer) =
+                rejection::answer(&app, peer, error, parser_answer.as_deref(), &parts.read_buf, &framing)
+        {
+            // If the client does not read it, the connection is closed as it is.
+            let _ = tokio::time::timeout(LINGER_TIMEOUT, tcp.write_all(&answer)).await;
+        }
+        close(tcp, &state, end).await;
+    })
+    .await;
 }
 
 /// Serves until the protocol ends the connection or the client is overdue.

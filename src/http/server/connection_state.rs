@@ -48,6 +48,8 @@ pub struct ConnectionState {
     is_answering: AtomicBool,
     /// The client may still be sending a body that will not be read.
     has_unread_input: AtomicBool,
+    /// The framing of the input is ambiguous, or could not be followed.
+    is_framing_lost: AtomicBool,
 }
 
 impl ConnectionState {
@@ -60,6 +62,7 @@ impl ConnectionState {
             stalled_since: AtomicU64::new(NOT_STALLED),
             is_answering: AtomicBool::new(false),
             has_unread_input: AtomicBool::new(false),
+            is_framing_lost: AtomicBool::new(false),
         }
     }
 
@@ -123,6 +126,16 @@ impl ConnectionState {
     /// Whether the client may still be sending input that will not be read.
     pub fn has_unread_input(&self) -> bool {
         self.has_unread_input.load(Relaxed)
+    }
+
+    /// Records that the framing of the input is ambiguous, or could not be followed.
+    pub fn lose_framing(&self) {
+        self.is_framing_lost.store(true, Relaxed);
+    }
+
+    /// Whether the framing of the input is ambiguous, or could not be followed: no chunked body may be read.
+    pub fn is_framing_lost(&self) -> bool {
+        self.is_framing_lost.load(Relaxed)
     }
 
     /// Whether the bytes being written answer a request that reached the service; if not, they are the parser's own.

@@ -180,13 +180,24 @@ impl Display for RequestLine<'_> {
         f.write_str(" ")?;
         match uri.path_and_query() {
             Some(target) if uri.authority().is_none() => f.write_str(target.as_str())?,
-            _ => write!(f, "{uri}")?,
+            _ => write_absolute(f, uri)?,
         }
         match *version {
             Version::HTTP_11 => f.write_str(" HTTP/1.1"),
             other => write!(f, " {other:?}"),
         }
     }
+}
+
+/// Writes a target in absolute form, or `host:port` of CONNECT, without a user name and password, which are secret.
+fn write_absolute(f: &mut fmt::Formatter<'_>, uri: &Uri) -> fmt::Result {
+    let Some(authority) = uri.authority() else { return write!(f, "{uri}") };
+    if let Some(scheme) = uri.scheme_str() {
+        write!(f, "{scheme}://")?;
+    }
+    let authority = authority.as_str();
+    f.write_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host))?;
+    uri.path_and_query().map_or(Ok(()), |target| f.write_str(target.as_str()))
 }
 
 /// Records a request whose head the HTTP parser rejected: its method, target and duration are unknown.

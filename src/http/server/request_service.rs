@@ -21,6 +21,7 @@ use hyper::{Method, Request, Response};
 
 use super::connection_state::ConnectionState;
 use super::exchange::{Exchange, ObservedBody};
+use super::protocol;
 use crate::http::cached_read::{FastPath, PendingRead};
 use crate::http::error::{Cause, HttpError};
 use crate::http::request::RequestContext;
@@ -52,6 +53,9 @@ impl Service<Request<Incoming>> for RequestService {
         let mut exchange = Exchange::begin(&self.app, &self.connection, self.peer, &request);
         let route = router::find(request.method(), request.uri().path());
         exchange.set_route(route.label());
+        if let Err(error) = protocol::check(&request, &self.connection) {
+            return ResponseFuture::Ready(Some(refuse(exchange, &request, error)));
+        }
         match try_answer_cached(&self.app, &route, &request, &exchange) {
             FastPath::Hit(reply) => ResponseFuture::Ready(Some(exchange.respond(reply))),
             FastPath::Invalid(error) => {
@@ -85,6 +89,15 @@ impl Future for ResponseFuture {
             Self::Boxed(answer) => answer.as_mut().poll(cx).map(Ok),
         }
     }
+}
+
+/// Refuses a request without looking at its body.
+fn refuse(exchange: Box<Exchange>, request: &Request<Incoming>, error: HttpError) -> Response<ObservedBody> {
+    if !request.body().is_end_stream() {
+        exchange.leave_body_unread();
+    }
+    let reply = exchange.fail(error);
+    exchange.respond(if request.method() == Method::HEAD { reply.without_body() } else { reply })
 }
 
 fn try_answer_cached(app: &AppState, route: &RouteMatch, request: &Request<Incoming>, exchange: &Exchange) -> FastPath {

@@ -1,23 +1,20 @@
-//! A client's socket as the HTTP parser sees it. It records progress, and it completes the answers that the parser makes itself.
+//! A client's socket as the HTTP parser sees it. It records progress, follows the framing of the input, and withholds the answers that
+//! the parser makes itself.
 //!
-//! Policy: every answer is JSON and has a request id. The parser itself answers a head that is too large or is not HTTP: it writes
-//! a bare status line, and no request reaches the service. That one write is replaced here by a complete answer, because no other
-//! place sees it.
+//! Policy: every answer is JSON and has a request id. The parser itself answers a head that is too large or is not HTTP: it writes a bare
+//! head, and no request reaches the service. That one write is withheld, and the connection sends a complete answer in its place
+//! (`rejection.rs`). A chunk that is larger than a body may be ends the reading at once, because its data may never come.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
-use super::exchange;
-use crate::http::error::HttpError;
-use crate::http::state::AppState;
+use super::framing::Framing;
 
 /// Up to this many bytes, the parts of an answer are copied together and written as one.
 const MAX_JOINED_WRITE: usize = 1024;
@@ -26,22 +23,32 @@ const MAX_JOINED_WRITE: usize = 1024;
 #[derive(Debug)]
 pub struct Socket {
     tcp: TcpStream,
-    peer: SocketAddr,
-    app: Arc<AppState>,
     state: Arc<ConnectionState>,
-    /// The rest of the answer that is being written in place of the parser's.
-    rejection: Option<Bytes>,
+    framing: Framing,
+    /// What the parser wrote in answer to a head that it rejected.
+    parser_answer: Option<Vec<u8>>,
+}
+
+/// What is left of a socket when its connection has ended.
+#[derive(Debug)]
+pub struct SocketParts {
+    /// The connection, for closing.
+    pub tcp: TcpStream,
+    /// The framing of the input.
+    pub framing: Framing,
+    /// What the parser wrote in answer to a head that it rejected. It has not been sent.
+    pub parser_answer: Option<Vec<u8>>,
 }
 
 impl Socket {
-    /// Wraps an accepted connection.
-    pub fn new(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, state: Arc<ConnectionState>) -> Self {
-        Self { tcp, peer, app, state, rejection: None }
+    /// Wraps an accepted connection, on which a chunk of a body may have at most `max_chunk` bytes.
+    pub fn new(tcp: TcpStream, state: Arc<ConnectionState>, max_chunk: u64) -> Self {
+        Self { tcp, state, framing: Framing::new(max_chunk), parser_answer: None }
     }
 
     /// Gives the connection back for closing.
-    pub fn into_tcp(self) -> TcpStream {
-        self.tcp
+    pub fn into_parts(self) -> SocketParts {
+        SocketParts { tcp: self.tcp, framing: self.framing, parser_answer: self.parser_answer }
     }
 
     fn record_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -49,37 +56,13 @@ impl Socket {
         result
     }
 
-    /// Writes a complete answer in place of the parser's. When it is written, all of `original` counts as written.
-    fn poll_reject(&mut self, cx: &mut Context<'_>, original: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let app = &self.app;
-        let mut rejection = self.rejection.take().unwrap_or_else(|| {
-            let head: Vec<u8> = original.iter().flat_map(|slice| slice.iter().copied()).collect();
-            reject(app, self.peer, &head)
-        });
-        while rejection.has_remaining() {
-            let result = Pin::new(&mut self.tcp).poll_write(cx, &rejection);
-            let Poll::Ready(written) = self.record_write(result) else {
-                self.rejection = Some(rejection);
-                return Poll::Pending;
-            };
-            rejection.advance(written?);
-        }
-        Poll::Ready(Ok(original.iter().map(|slice| slice.len()).sum()))
+    /// Withholds what the parser writes; to the parser it is written.
+    fn withhold(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let answer = self.parser_answer.get_or_insert_default();
+        let before = answer.len();
+        pieces.iter().for_each(|piece| answer.extend_from_slice(piece));
+        Poll::Ready(Ok(answer.len() - before))
     }
-}
-
-/// Counts the rejected request and completes the parser's head (status line and headers) with the other headers and a body.
-fn reject(app: &AppState, peer: SocketAddr, head: &[u8]) -> Bytes {
-    let head = String::from_utf8_lossy(head);
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(400);
-    let id = app.request_ids.generate();
-    let body = HttpError::rejected_head(status).body(&id);
-    let kept = head.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with("content-length"));
-    let mut out: String = kept.flat_map(|line| [line, "\r\n"]).collect();
-    out.push_str("content-type: application/json\r\nx-content-type-options: nosniff\r\n");
-    out.push_str(&format!("x-request-id: {}\r\ncontent-length: {}\r\n\r\n", &*id, body.len()));
-    exchange::record_rejected_head(app, peer, status, &id);
-    Bytes::from([out.as_bytes(), &body].concat())
 }
 
 /// All pieces as one, if they are at most [`MAX_JOINED_WRITE`] bytes.
@@ -95,10 +78,18 @@ fn join<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; MAX_JOINED_WRITE]) -> Op
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.framing.has_oversized_chunk() {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        let input = &buf.filled()[before..];
+        if !input.is_empty() {
             this.state.record_input();
+            this.framing.follow(input);
+            if this.framing.is_lost() {
+                this.state.lose_framing();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -108,7 +99,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if !this.state.is_answering() {
-            return this.poll_reject(cx, &[IoSlice::new(buf)]);
+            return this.withhold(&[IoSlice::new(buf)]);
         }
         let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
         this.record_write(result)
@@ -121,7 +112,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if !this.state.is_answering() {
-            return this.poll_reject(cx, bufs);
+            return this.withhold(bufs);
         }
         // The kernel accepts a head and a short body faster as one piece than as two.
         let mut whole = [0; MAX_JOINED_WRITE];

@@ -1,0 +1,116 @@
+//! What HTTP requires of a request beyond what the parser checks.
+//!
+//! Policy: a request that two programs on its way could understand differently is refused, and its connection is closed, because what
+//! follows may be a part of it (RFC 9112, sections 3.2, 6.1 and 11.2). Requests without a body cost no more than a look at two headers.
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::{HeaderMap, Request, Version};
+
+use super::connection_state::ConnectionState;
+use crate::http::error::{ErrorStatus, HttpError};
+
+/// Checks the head of a request.
+///
+/// # Errors
+/// If a rule of HTTP is broken: the answer.
+pub fn check(request: &Request<Incoming>, connection: &ConnectionState) -> Result<(), HttpError> {
+    let headers = request.headers();
+    check_host(request.version(), headers)?;
+    if request.uri().authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(bad_request("The request target must not contain a user name or password."));
+    }
+    if !request.body().is_end_stream() {
+        check_transfer_encoding(headers, connection)?;
+    }
+    if headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let message = "The only expectation that can be met is `100-continue`.";
+        return Err(HttpError::new(ErrorStatus::EXPECTATION_FAILED, message).closing());
+    }
+    Ok(())
+}
+
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), HttpError> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(bad_request("The request has no `Host` header.")),
+        (Some(_), Some(_)) => Err(bad_request("The request has more than one `Host` header.")),
+        (Some(_), None) => Err(bad_request("The `Host` header is not a host name or address, with an optional port.")),
+    }
+}
+
+/// Whether the value of `Host` is `uri-host [ ":" port ]` of RFC 3986. A client whose target has no authority sends an empty one.
+fn is_host(host: &[u8]) -> bool {
+    let name_end = match host {
+        [b'[', ..] => match host.iter().position(|byte| *byte == b']') {
+            Some(end) if is_ip_literal(&host[1..end]) => end + 1,
+            _ => return false,
+        },
+        _ => host.iter().position(|byte| *byte == b':').unwrap_or(host.len()),
+    };
+    let (name, port) = host.split_at(name_end);
+    let is_name_valid = name.starts_with(b"[") || is_registered_name(name);
+    let is_port_valid = port.strip_prefix(b":").map_or(port.is_empty(), |port| port.iter().all(u8::is_ascii_digit));
+    is_name_valid && is_port_valid
+}
+
+fn is_registered_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte))
+}
+
+fn is_ip_literal(literal: &[u8]) -> bool {
+    let text = std::str::from_utf8(literal).unwrap_or_default();
+    let is_future = literal.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'v'))
+        && literal.contains(&b'.')
+        && literal.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(byte));
+    text.parse::<std::net::Ipv6Addr>().is_ok() || is_future
+}
+
+fn check_transfer_encoding(headers: &HeaderMap, connection: &ConnectionState) -> Result<(), HttpError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if connection.is_framing_lost() {
+        return Err(bad_request(
+            "The length of the body is ambiguous: send `Content-Length` or `Transfer-Encoding`, not both.",
+        ));
+    }
+    if !coding.trim_ascii().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+        return Err(HttpError::unknown_transfer_coding());
+    }
+    Ok(())
+}
+
+fn bad_request(message: &str) -> HttpError {
+    HttpError::new(ErrorStatus::BAD_REQUEST, message).closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_an_optional_port() {
+        for host in ["", "x", "a.example:8080", "127.0.0.1", "[::1]", "[::1]:80", "a_b", "x:", "%41", "[v1.a:b]"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "a b", "u@h", "u:p@h", "a/b", "a:b", "a:1:2", "::1", "[::1", "[x]", "[::1]x", "a\"b", "a?b", "ü", "<a>",
+            "[]",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_http_1_0_may_leave_out_the_host() {
+        let mut headers = HeaderMap::new();
+        assert!(check_host(Version::HTTP_10, &headers).is_ok());
+        assert!(check_host(Version::HTTP_11, &headers).is_err());
+        headers.append(HOST, HeaderValue::from_static("a"));
+        assert!(check_host(Version::HTTP_11, &headers).is_ok());
+        headers.append(HOST, HeaderValue::from_static("a"));
+        assert!(check_host(Version::HTTP_10, &headers).is_err());
+    }
+}
