@@ -43,7 +43,7 @@ impl Signals {
     pub(super) fn catch() -> io::Result<Self> {
         for ignored in IGNORED {
             // The handler stays when its stream is dropped.
-            signal(SignalKind::from_raw(ignored as i32))?;
+            drop(signal(SignalKind::from_raw(ignored as i32))?);
         }
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

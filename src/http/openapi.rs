@@ -6,6 +6,7 @@
 
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder};
@@ -18,7 +19,9 @@ use super::schema::Schemas;
     info(
         title = "Attendance API",
         description = "Records which employee was present on which day.\n\nEvery error has one shape (`Error`). Every answer has an `X-Request-Id`, which is also in the log. \
-            A read that starts after a create was acknowledged sees the new record.",
+            A read that starts after a create was acknowledged sees the new record.\n\nAn empty query parameter counts as absent, \
+            of several values the first one counts, and unknown parameters are ignored.",
+        contact(name = "The operator of this server"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This server")),
@@ -30,13 +33,52 @@ use super::schema::Schemas;
 )]
 struct Document;
 
-/// Status, name and meaning of each answer that every operation can have.
-const COMMON_RESPONSES: [(&str, &str, &str); 5] = [
-    ("400", "BadRequest", "The request line or a header is not valid HTTP"),
-    ("414", "UriTooLong", "The path or the query is longer than 8192 bytes"),
-    ("431", "HeadTooLarge", "The request line and headers are larger than `server.max_head`"),
-    ("500", "ServerFault", "A bug: the log has the reason under the request id that the message names"),
-    ("503", "Unavailable", "The database cannot be used at the moment, or the server is stopping"),
+/// An answer that every operation can have.
+struct CommonResponse {
+    status: &'static str,
+    name: &'static str,
+    meaning: &'static str,
+    /// The two members of an example.
+    error: &'static str,
+    message: &'static str,
+}
+
+const COMMON_RESPONSES: [CommonResponse; 5] = [
+    CommonResponse {
+        status: "400",
+        name: "BadRequest",
+        meaning: "The request line or a header is not valid HTTP",
+        error: "Bad Request",
+        message: "The request has no `Host` header.",
+    },
+    CommonResponse {
+        status: "414",
+        name: "UriTooLong",
+        meaning: "The path or the query is longer than 8192 bytes",
+        error: "URI Too Long",
+        message: "The path and the query may each have at most 8192 bytes.",
+    },
+    CommonResponse {
+        status: "431",
+        name: "HeadTooLarge",
+        meaning: "The request line and headers are larger than `server.max_head`",
+        error: "Request Header Fields Too Large",
+        message: "The request line and headers are too large.",
+    },
+    CommonResponse {
+        status: "500",
+        name: "ServerFault",
+        meaning: "A bug: the log has the reason under the request id that the message names",
+        error: "Internal Server Error",
+        message: "The server made a mistake. Its log has the reason under the request id 6a1c0f2e9b7d4835.",
+    },
+    CommonResponse {
+        status: "503",
+        name: "Unavailable",
+        meaning: "The database cannot be used at the moment, or the server is stopping",
+        error: "Service Unavailable",
+        message: "The database cannot be used at the moment. Try again shortly.",
+    },
 ];
 
 /// The document as it is served: indented JSON with a newline at its end.
@@ -58,15 +100,61 @@ fn document() -> utoipa::openapi::OpenApi {
             }
         }
     }
+    // No operation needs credentials.
+    document.security = Some(Vec::new());
     add_common_responses(&mut document);
+    add_links(&mut document);
     document
+}
+
+/// Adds what a client can ask next with the values of a request and its answer.
+fn add_links(document: &mut utoipa::openapi::OpenApi) {
+    let record = |from: &str| [("id", format!("{from}/id")), ("date", format!("{from}/date"))];
+    let next = [
+        ("limit", "$request.query.limit".to_owned()),
+        ("after", "$response.header.Link#regex:[?&]after=([A-Za-z0-9_-]+)".to_owned()),
+    ];
+    let links = [
+        ("createRecord", "FindRecord", "searchRecord", "The record that was stored", record("$request.body#").to_vec()),
+        (
+            "createRecord",
+            "ListRecords",
+            "listRecords",
+            "All records of its employee",
+            record("$request.body#")[..1].to_vec(),
+        ),
+        (
+            "listRecords",
+            "FindFirst",
+            "searchRecord",
+            "The first record of the list",
+            record("$response.body#/0").to_vec(),
+        ),
+        ("listRecords", "NextPage", "listRecords", "The next page; its URL is in the header `Link`", next.to_vec()),
+    ];
+    for (from, name, to, description, parameters) in links {
+        let link = parameters
+            .into_iter()
+            .fold(Link::builder().operation_id(to).description(description), |link, (name, value)| {
+                link.parameter(name, value)
+            });
+        let operation = document
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(operations)
+            .find(|operation| operation.operation_id.as_deref() == Some(from));
+        if let Some(RefOr::T(response)) = operation.and_then(|operation| operation.responses.responses.get_mut("200")) {
+            response.links.insert(name.to_owned(), RefOr::T(link.build()));
+        }
+    }
 }
 
 fn add_common_responses(document: &mut utoipa::openapi::OpenApi) {
     for operation in document.paths.paths.values_mut().flat_map(operations) {
-        for (status, name, _) in COMMON_RESPONSES {
-            let response = || RefOr::Ref(Ref::from_response_name(name));
-            operation.responses.responses.entry(status.to_owned()).or_insert_with(response);
+        for common in COMMON_RESPONSES {
+            let response = || RefOr::Ref(Ref::from_response_name(common.name));
+            operation.responses.responses.entry(common.status.to_owned()).or_insert_with(response);
         }
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
@@ -75,8 +163,8 @@ fn add_common_responses(document: &mut utoipa::openapi::OpenApi) {
         }
     }
     let components = document.components.get_or_insert_default();
-    for (_, name, meaning) in COMMON_RESPONSES {
-        components.responses.insert(name.to_owned(), RefOr::T(common_response(name, meaning)));
+    for common in COMMON_RESPONSES {
+        components.responses.insert(common.name.to_owned(), RefOr::T(common_response(&common)));
     }
 }
 
@@ -94,11 +182,12 @@ fn header(value: Type, description: &str) -> RefOr<Header> {
     RefOr::T(HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build())
 }
 
-fn common_response(name: &str, meaning: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
-    let mut response = ResponseBuilder::new().description(meaning).content("application/json", content).build();
+fn common_response(common: &CommonResponse) -> Response {
+    let example = serde_json::json!({ "error": common.error, "message": common.message });
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).example(Some(example)).build();
+    let mut response = ResponseBuilder::new().description(common.meaning).content("application/json", content).build();
     add_request_id(&mut response);
-    if name == "Unavailable" {
+    if common.name == "Unavailable" {
         let description = "Seconds after which the request can be sent again";
         response.headers.insert("Retry-After".to_owned(), header(Type::Integer, description));
     }
@@ -153,7 +242,7 @@ mod tests {
         let mut document = document();
         let tags: Vec<String> = document.tags.iter().flatten().map(|tag| tag.name.clone()).collect();
         for operation in document.paths.paths.values_mut().flat_map(operations) {
-            assert!(operation.operation_id.is_some() && operation.summary.is_some());
+            assert!(operation.operation_id.is_some() && operation.summary.is_some() && operation.description.is_some());
             assert!(operation.tags.iter().flatten().all(|tag| tags.contains(tag)), "{:?}", operation.operation_id);
             for status in ["200", "400", "414", "431", "500", "503"] {
                 assert!(operation.responses.responses.contains_key(status), "{:?} {status}", operation.operation_id);

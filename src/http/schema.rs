@@ -16,20 +16,36 @@ pub struct Schemas;
 /// One employee's status on one day, to be stored.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31"}))]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the domain's create request, which knows nothing of OpenAPI")]
 pub struct NewRecord {
     /// Employee. No control characters; no white space at the beginning or the end.
-    #[schema(min_length = 1, max_length = 128, example = "1")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$",
+        example = "1"
+    )]
     id: String,
     /// Name. No control characters; no white space at the beginning or the end.
-    #[schema(min_length = 1, max_length = 256, example = "Asha")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$",
+        example = "Asha"
+    )]
     name: String,
     /// Status. No control characters; no white space at the beginning or the end.
-    #[schema(min_length = 1, max_length = 64, example = "Present")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$",
+        example = "Present"
+    )]
     status: String,
-    /// Day, from year 0001 to year 9999: `YYYY-MM-DD` (an ISO 8601 time may follow and is ignored), `YYYYMMDD`,
-    /// `YYYY/MM/DD` or `Tue, 01 Aug 2023 00:00:00 GMT`.
-    #[schema(example = "2026-01-31")]
+    /// Day, from year 0001 to year 9999: `YYYY-MM-DD`. For older clients, more forms than this schema describes are accepted: an ISO
+    /// 8601 time may follow and is ignored, and there are `YYYYMMDD`, `YYYY/MM/DD` and `Tue, 01 Aug 2023 00:00:00 GMT`.
+    #[schema(format = Date, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", example = "2026-01-31")]
     date: String,
 }
 
@@ -63,11 +79,7 @@ pub struct Message<'a> {
 
 /// Why a request failed.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Error, example = json!({
-    "error": "Validation Error",
-    "message": "The record is not valid: see details.",
-    "details": [{"field": "date", "problem": "is required"}]
-}))]
+#[schema(as = Error)]
 pub struct ErrorBody<'a> {
     /// The kind of error, in a few words.
     pub error: &'a str,
@@ -97,10 +109,10 @@ pub struct FieldProblem {
 #[expect(dead_code, reason = "describes the query, which `query.rs` reads without OpenAPI")]
 pub struct SearchParameters {
     /// Employee. If there are several, the first one counts.
-    #[param(min_length = 1, example = "1")]
+    #[param(min_length = 1, pattern = "^[^\\u0000]*$", example = "1")]
     id: String,
-    /// Day; without it, the answer is the employee's latest record. The forms of a record's date are accepted.
-    #[param(format = Date)]
+    /// Day; without it, the answer is the employee's latest record. All forms of a record's date are accepted. Empty counts as absent.
+    #[param(format = Date, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     date: Option<String>,
 }
 
@@ -109,22 +121,26 @@ pub struct SearchParameters {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes the query, which `query.rs` reads without OpenAPI")]
 pub struct ListParameters {
-    /// Only this employee's records (exact match; empty: all).
+    /// Only this employee's records (exact match; empty counts as absent).
+    #[param(pattern = "^[^\\u0000]*$")]
     id: Option<String>,
-    /// Only records with this status (exact match; empty: all).
+    /// Only records with this status (exact match; empty counts as absent).
+    #[param(pattern = "^[^\\u0000]*$")]
     status: Option<String>,
-    /// Only records with this name (exact match; empty: all).
+    /// Only records with this name (exact match; empty counts as absent).
+    #[param(pattern = "^[^\\u0000]*$")]
     name: Option<String>,
-    /// Not before this day.
-    #[param(format = Date)]
+    /// Not before this day. Empty counts as absent.
+    #[param(format = Date, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     from: Option<String>,
-    /// Not after this day.
-    #[param(format = Date)]
+    /// Not after this day. Empty counts as absent.
+    #[param(format = Date, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     to: Option<String>,
-    /// At most this many records. If there are more, the header `Link` leads to the next page.
+    /// At most this many records. If there are more, the header `Link` leads to the next page. Empty counts as absent.
     #[param(minimum = 1, maximum = 10000)]
     limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header.
+    /// The cursor of the previous page, from its `Link` header. Any other text is refused. Empty counts as absent.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 

@@ -19,11 +19,11 @@ use crate::http::schema::{ErrorBody, Message, NewRecord};
     responses(
         (status = 200, description = "Stored", body = Message,
             example = json!({"message": "Successfully created the record for the employee id: $1"})),
-        (status = 400, description = "Not JSON, or not a valid record; `details` lists every problem", body = ErrorBody),
-        (status = 408, description = "The body was not complete in time", body = ErrorBody),
-        (status = 409, description = "The employee already has a record of that day", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 415, description = "The content type is not `application/json` or `application/*+json`", body = ErrorBody),
+        (status = 400, description = "Not JSON, or not a valid record; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The record is not valid: see details.", "details": [{"field": "date", "problem": "is required"}]})),
+        (status = 408, description = "The body was not complete in time", body = ErrorBody, example = json!({"error": "Request Timeout", "message": "The body was not complete after 30 s."})),
+        (status = 409, description = "The employee already has a record of that day", body = ErrorBody, example = json!({"error": "Conflict", "message": "This employee already has a record of that day. A record cannot be replaced."})),
+        (status = 413, description = "The body is too large", body = ErrorBody, example = json!({"error": "Payload Too Large", "message": "The body is larger than 1048576 bytes, the most that is read."})),
+        (status = 415, description = "The content type is not `application/json` or `application/*+json`", body = ErrorBody, example = json!({"error": "Unsupported Media Type", "message": "The body must be JSON and say so: send it with `Content-Type: application/json`."})),
     )
 )]
 pub async fn create(context: &mut RequestContext) -> Result<Reply, HttpError> {

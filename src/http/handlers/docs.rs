@@ -13,6 +13,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The OpenAPI document
+///
+/// This document. Swagger UI shows it at `/apidocs/`.
 #[utoipa::path(
     get,
     path = "",

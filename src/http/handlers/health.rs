@@ -18,6 +18,8 @@ const HEALTHY: &str = "Attendance API is running fine and ready to serve request
 const UNHEALTHY: &str = "Attendance API is not healthy, please check logs";
 
 /// Whether the service is healthy
+///
+/// The service is healthy if PostgreSQL is usable. Without Redis it is slower, but healthy.
 #[utoipa::path(
     get,
     path = "",
@@ -36,7 +38,9 @@ pub async fn health(context: &RequestContext) -> Result<Reply, HttpError> {
     Ok(Reply::uncacheable_json(verdict(up).0, BODIES[usize::from(up)].clone()))
 }
 
-/// The state of each dependency, with the reason and the time of its last change
+/// The state of each dependency
+///
+/// Checks PostgreSQL and Redis, and answers with their states, the reasons, and the time of the last change of each.
 #[utoipa::path(
     get,
     path = "",

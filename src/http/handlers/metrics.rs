@@ -9,6 +9,8 @@ use crate::http::response::{Body, Reply};
 use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// Metrics for Prometheus
+///
+/// All metrics of the process, in the text format of Prometheus.
 #[utoipa::path(
     get,
     path = "",

@@ -14,6 +14,8 @@ use crate::http::schema::{ErrorBody, Message};
 pub const NOT_READY: &str = "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why.";
 
 /// Whether the process is alive
+///
+/// A process that can answer is alive. No dependency counts, because a restart of this process repairs none.
 #[utoipa::path(
     get,
     path = "",
@@ -25,6 +27,8 @@ pub fn livez(_: &RequestContext) -> Result<Reply, HttpError> {
 }
 
 /// Whether requests should be sent to this process
+///
+/// A process is ready if PostgreSQL is usable and the server is not stopping.
 #[utoipa::path(
     get,
     path = "",
@@ -32,7 +36,8 @@ pub fn livez(_: &RequestContext) -> Result<Reply, HttpError> {
     responses(
         (status = 200, description = "The process is ready", body = Message, example = json!({"message": "ready"})),
         (status = 503, description = "PostgreSQL is not usable, or the server is stopping", body = ErrorBody,
-            headers(("Retry-After" = u32, description = "Seconds after which the request can be sent again"))),
+            headers(("Retry-After" = u32, description = "Seconds after which the request can be sent again")),
+            example = json!({"error": "Service Unavailable", "message": "Not ready: PostgreSQL cannot be used. /api/v1/attendance/health/detail says why."})),
     )
 )]
 pub async fn readyz(context: &RequestContext) -> Result<Reply, HttpError> {

@@ -48,8 +48,8 @@ impl CachedRead for Search {
             headers(("ETag" = String, description = "Entity tag of this answer"), ("Cache-Control" = String, description = "`no-cache`"))),
         (status = 304, description = "The client has the current answer",
             headers(("ETag" = String, description = "Entity tag of the current answer"))),
-        (status = 400, description = "There is no valid `id`, or `date` is not a date", body = ErrorBody),
-        (status = 404, description = "There is no such record", body = ErrorBody),
+        (status = 400, description = "There is no valid `id`, or `date` is not a date", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Unable to process request, please check query params ", "details": [{"field": "id", "problem": "is required"}]})),
+        (status = 404, description = "There is no such record", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such record."})),
     )
 )]
 async fn search(context: &RequestContext, find: &PreparedFind) -> Result<Reply, HttpError> {

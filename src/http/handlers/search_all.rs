@@ -58,7 +58,7 @@ impl CachedRead for SearchAll {
             )),
         (status = 304, description = "The client has the current answer",
             headers(("ETag" = String, description = "Entity tag of the current answer"))),
-        (status = 400, description = "A parameter is not valid; `details` lists every problem", body = ErrorBody),
+        (status = 400, description = "A parameter is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "limit", "problem": "`0` is not a number from 1 to 10000"}]})),
     )
 )]
 async fn search_all(context: &RequestContext, read: &SearchAll) -> Result<Reply, HttpError> {

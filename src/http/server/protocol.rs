@@ -5,7 +5,7 @@
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::{HeaderMap, Request, Version};
+use hyper::{HeaderMap, Method, Request, Version};
 
 use super::connection_state::ConnectionState;
 use crate::http::error::{ErrorStatus, HttpError};
@@ -19,6 +19,10 @@ pub fn check(request: &Request<Incoming>, connection: &ConnectionState) -> Resul
     check_host(request.version(), headers)?;
     if request.uri().authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(bad_request("The request target must not contain a user name or password."));
+    }
+    let is_authority = request.uri().authority().is_some() && request.uri().scheme().is_none();
+    if is_authority && request.method() != Method::CONNECT {
+        return Err(bad_request("The request target is not a path, a URL or `*`."));
     }
     if !request.body().is_end_stream() {
         check_transfer_encoding(headers, connection)?;

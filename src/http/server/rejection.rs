@@ -52,7 +52,7 @@ fn error(status: u16, rejection: &hyper::Error, unread: &[u8], framing: &Framing
         }
         400 if kind.starts_with("invalid transfer-encoding") => HttpError::unknown_transfer_coding(),
         400 if kind.starts_with("invalid HTTP version") && has_version(unread) => {
-            HttpError::new(ErrorStatus::VERSION_NOT_SUPPORTED, "This server speaks HTTP/1.1 and HTTP/1.0 only.")
+            HttpError::new(ErrorStatus::VERSION_NOT_SUPPORTED, "This version of HTTP is not supported; use 1.1 or 1.0.")
         }
         414 => HttpError::new(ErrorStatus::URI_TOO_LONG, "The request target is too long."),
         431 => HttpError::new(ErrorStatus::HEAD_TOO_LARGE, "The request line and headers are too large."),
@@ -64,8 +64,11 @@ fn error(status: u16, rejection: &hyper::Error, unread: &[u8], framing: &Framing
 fn has_version(head: &[u8]) -> bool {
     let line = head.trim_ascii_start();
     let line = &line[..line.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(line.len())];
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    // A target with a space in it is not a matter of the version.
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    let version = words.next().unwrap_or_default();
+    words.next().is_none()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -78,9 +81,15 @@ mod tests {
         {
             assert!(has_version(head.as_bytes()), "{head:?}");
         }
-        for head in
-            ["", "GET /\r\n", "GET / HTTP/x.1\r\n", "GET / http/1.1\r\n", "GET / HTTP/1.1 \r\n", "GET /\r\nHTTP/2.0"]
-        {
+        for head in [
+            "",
+            "GET /\r\n",
+            "GET / HTTP/x.1\r\n",
+            "GET / http/1.1\r\n",
+            "GET / HTTP/1.1 \r\n",
+            "GET /\r\nHTTP/2.0",
+            "GET /a b HTTP/1.1",
+        ] {
             assert!(!has_version(head.as_bytes()), "{head:?}");
         }
     }
