@@ -3,7 +3,7 @@ CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
 .DEFAULT_GOAL := run
-.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate interop run-migrations postgres clean
+.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate conformance interop run-migrations postgres clean
 
 help:                           ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ bench-start: postgres           ## measure the time to the first answer, idle me
 
 bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
+
+conformance: build              ## check the API against its document, and the document, with the public tools (EXAMPLES=600: the full form)
+	scripts/install-deps.sh conformance
+	scripts/conformance.sh $(EXAMPLES)
+	$(CARGO) test --workspace --locked --test integration protocol::
 
 interop: build                  ## run ours and the real Liquibase in turn on one database, or CHANGELOGS=DIR (npm, Java 17; slow; not in CI)
 	CHANGELOGS='$(CHANGELOGS)' scripts/interop.sh

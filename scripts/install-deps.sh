@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the programs that a task needs: as root with apt-get, otherwise it prints the command that installs them and fails.
-#   scripts/install-deps.sh TASK...        TASK: build, test, checks, deb, bench or monitoring
+#   scripts/install-deps.sh TASK...        TASK: build, test, checks, conformance, deb, bench or monitoring
 # cargo subcommands (task `checks`) are built with `cargo install`, which needs no privileges, into cargo's own bin directory.
 set -euo pipefail
 
-usage() { echo "usage: $0 build|test|checks|deb|bench|monitoring ..." >&2; exit 64; }
+usage() { echo "usage: $0 build|test|checks|conformance|deb|bench|monitoring ..." >&2; exit 64; }
 [ $# -gt 0 ] || usage
 
 # program=package, one list per task
@@ -13,6 +13,7 @@ test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriv
 checks="c++=g++"
 deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck xz=xz-utils git=git wrk=wrk"
 deb+=" debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux"
+conformance="npm=npm pip3=python3-pip"
 bench="wrk=wrk redis-server=redis-server"
 monitoring="nginx=nginx-light haproxy=haproxy promtool=prometheus redis-server=redis-server npm=npm setpriv=util-linux"
 # cargo subcommand=version
@@ -29,6 +30,11 @@ for task in "$@"; do
     build) ;;
     test) programs+=" $test" ;;
     checks) programs+=" $checks" crates=$cargo_tools ;;
+    conformance)
+      programs+=" $conformance"
+      # Debian has the module in a package of its own.
+      python3 -c "import ensurepip" 2>/dev/null || programs+=" ensurepip=python3-venv"
+      ;;
     deb) programs+=" $deb" ;;
     bench)
       programs+=" $bench"

@@ -117,9 +117,13 @@ impl Framing {
         let kept = piece.len().min(MAX_LINE - self.partial_length);
         self.partial[self.partial_length..self.partial_length + kept].copy_from_slice(&piece[..kept]);
         self.partial_length += kept;
+        // The last byte tells how the line ends.
+        if let Some(last) = piece[kept..].last() {
+            self.partial[MAX_LINE - 1] = *last;
+        }
     }
 
-    /// Follows one line, without its line feed. Of a long line in pieces, only the first [`MAX_LINE`] bytes are there.
+    /// Follows one line, without its line feed. Of a long line in pieces, only the beginning and the last byte are there.
     fn end_line(&mut self, line: &[u8]) {
         self.position = match self.position {
             Position::Head => self.head_line(line),
@@ -127,7 +131,7 @@ impl Framing {
             Position::ChunkEnd if line == b"\r" => Position::ChunkSize,
             Position::Trailers if line == b"\r" => Position::Head,
             // In a body, the parser ends lines with CR LF only.
-            Position::Trailers if line.ends_with(b"\r") && line.len() < MAX_LINE => Position::Trailers,
+            Position::Trailers if line.ends_with(b"\r") => Position::Trailers,
             _ => Position::Lost,
         };
     }
@@ -174,7 +178,9 @@ impl Framing {
         let size = number(&line[..digits], 16);
         self.has_oversized_chunk = digits > 0 && size.is_none_or(|size| size > self.max_chunk);
         match size {
-            _ if digits == 0 || !line.ends_with(b"\r") || self.has_oversized_chunk => Position::Lost,
+            _ if digits == 0 || digits >= MAX_LINE - 1 || !line.ends_with(b"\r") || self.has_oversized_chunk => {
+                Position::Lost
+            }
             None => Position::Lost,
             Some(0) => Position::Trailers,
             Some(remaining) => Position::Data { remaining, is_chunk: true },
@@ -230,6 +236,9 @@ mod tests {
         }
         let trailers = chunked.replace("0\r\n\r\n", "0\r\nContent-Length: 3\r\n\r\n");
         assert_eq!(followed(&[trailers.as_str(), get].concat()), OK);
+        let long = "x".repeat(3 * MAX_LINE);
+        let long = chunked.replace("a=b", &long).replace("0\r\n\r\n", &format!("0\r\nA: {long}\r\n\r\n"));
+        assert_eq!(followed(&[long.as_str(), chunked].concat()), OK);
     }
 
     #[test]
@@ -257,6 +266,7 @@ mod tests {
         assert_eq!(chunk("100000"), (Position::Data { remaining: 1 << 20, is_chunk: true }, false, false));
         assert_eq!(chunk("zz"), LOST);
         assert_eq!(chunk(""), LOST);
+        assert_eq!(chunk(&"0".repeat(2 * MAX_LINE)), LOST);
     }
 
     #[test]
