@@ -1,4 +1,4 @@
-//! The main job on a real load: a month for 1,000 employees, posted by 64 clients at once, read back record for record.
+//! A realistic bulk load: a month of records for 1,000 employees, created by 64 concurrent clients and read back one by one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,20 +10,20 @@ use crate::support::{API, Appliance, Request, record};
 
 const EMPLOYEES: usize = 1_000;
 const CLIENTS: usize = 64;
-/// The working days of August 2023, less the last one.
+/// The working days of August 2023 except the last one.
 const DAYS: [u32; 22] = [1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 21, 22, 23, 24, 25, 28, 29, 30];
 const STATUSES: [&str; 5] = ["Present", "Absent", "Remote", "On leave", "Übung ☂"];
 const NAMES: [&str; 6] = ["Asha Rao", "Zoë O'Neil", "अभिषेक दुबे", "李 小龙", "Jean-Luc \"JL\" Petit", "a\\b </x>&"];
 
-/// Employee `number`'s record of a day; the same every time.
-fn expected(number: usize, day: u32) -> Value {
+/// The record of employee `number` on a day of the month; a pure function of both.
+fn expected_record(number: usize, day: u32) -> Value {
     let name = format!("{} {number}", NAMES[number % NAMES.len()]);
     let status = STATUSES[(number * 7 + day as usize * 3) % STATUSES.len()];
     record(&format!("E{number:04}"), &name, status, &format!("2023-08-{day:02}"))
 }
 
-/// Runs `work` for every number below `count`, by [`CLIENTS`] clients with a connection each.
-fn by_clients(appliance: &Appliance, count: usize, work: impl Fn(&mut crate::support::Connection, usize) + Sync) {
+/// Runs `work` for each number below `count`, divided among [`CLIENTS`] clients with a connection each.
+fn run_with_clients(appliance: &Appliance, count: usize, work: impl Fn(&mut crate::support::Connection, usize) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -43,34 +43,35 @@ fn by_clients(appliance: &Appliance, count: usize, work: impl Fn(&mut crate::sup
 
 fn post_the_month(appliance: &Appliance) {
     let target = format!("{API}/create");
-    by_clients(appliance, EMPLOYEES * DAYS.len(), |connection, number| {
-        // Neighbours in time are different employees on the same day, as on a real morning.
-        let body = expected(number % EMPLOYEES, DAYS[number / EMPLOYEES]).to_string();
+    run_with_clients(appliance, EMPLOYEES * DAYS.len(), |connection, number| {
+        // Consecutive creates are of different employees on one day, as on a real morning.
+        let body = expected_record(number % EMPLOYEES, DAYS[number / EMPLOYEES]).to_string();
         let answer = connection.send(&Request::post_json(&target, body)).expect("the create is answered").expect(200);
         assert!(answer.text().contains("Successfully created"));
     });
 }
 
-fn equal_through_search(appliance: &Appliance) {
-    by_clients(appliance, EMPLOYEES * DAYS.len(), |connection, number| {
+fn assert_equal_by_search(appliance: &Appliance) {
+    run_with_clients(appliance, EMPLOYEES * DAYS.len(), |connection, number| {
         let (employee, day) = (number % EMPLOYEES, DAYS[number / EMPLOYEES]);
         let target = format!("{API}/search?id=E{employee:04}&date=2023-08-{day:02}");
         let found = connection.send(&Request::get(&target)).expect("the read is answered").expect(200).json();
-        assert_eq!(found, expected(employee, day));
+        assert_eq!(found, expected_record(employee, day));
     });
-    by_clients(appliance, EMPLOYEES, |connection, employee| {
+    run_with_clients(appliance, EMPLOYEES, |connection, employee| {
         let latest = connection.send(&Request::get(&format!("{API}/search?id=E{employee:04}"))).expect("an answer");
-        assert_eq!(latest.expect(200).json(), expected(employee, DAYS[DAYS.len() - 1]));
+        assert_eq!(latest.expect(200).json(), expected_record(employee, DAYS[DAYS.len() - 1]));
     });
 }
 
-fn equal_through_search_all(appliance: &Appliance) {
-    let whole = appliance.get(&format!("{API}/search/all")).expect(200).json();
-    let whole = whole.as_array().expect("an array");
-    let month: Vec<Value> = (0..EMPLOYEES).flat_map(|employee| DAYS.map(|day| expected(employee, day))).collect();
-    assert_eq!(whole.len(), month.len());
-    // Compared one by one: a difference among 22,000 is not printed with all of them.
-    whole.iter().zip(&month).for_each(|(found, expected)| assert_eq!(found, expected));
+fn assert_equal_by_search_all(appliance: &Appliance) {
+    let listed = appliance.get(&format!("{API}/search/all")).expect(200).json();
+    let listed = listed.as_array().expect("an array");
+    let month: Vec<Value> =
+        (0..EMPLOYEES).flat_map(|employee| DAYS.map(|day| expected_record(employee, day))).collect();
+    assert_eq!(listed.len(), month.len());
+    // Compared one by one, so that a failure does not print all 22,000 records.
+    listed.iter().zip(&month).for_each(|(found, expected)| assert_eq!(found, expected));
     let mut paged = Vec::new();
     let mut target = Some(format!("{API}/search/all?limit=5000"));
     while let Some(page) = target.take() {
@@ -93,14 +94,14 @@ fn equal_through_search_all(appliance: &Appliance) {
 fn a_month_for_a_thousand_employees_survives_a_restart_record_for_record() {
     let mut appliance = Appliance::builder().config("log: { access: errors }\n").start();
     post_the_month(&appliance);
-    equal_through_search(&appliance);
-    equal_through_search_all(&appliance);
+    assert_equal_by_search(&appliance);
+    assert_equal_by_search_all(&appliance);
     assert_eq!(appliance.sql().value("SELECT count(*) FROM records"), "22000");
     appliance.stop();
     appliance.start_again();
-    equal_through_search(&appliance);
-    equal_through_search_all(&appliance);
+    assert_equal_by_search(&appliance);
+    assert_equal_by_search_all(&appliance);
     appliance.kill();
     appliance.start_again();
-    equal_through_search_all(&appliance);
+    assert_equal_by_search_all(&appliance);
 }

@@ -1,59 +1,59 @@
-//! Reads through Redis: hits and misses, conditional requests, and a cache that is down, slow or full of nonsense.
+//! Reads through the cache: hits and misses, conditional requests, and a Redis that is down, hangs or holds garbage.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    API, Appliance, RedisServer, Request, Response, cache_is_up, create, eventually, record, shared, shared_postgres,
-    unique, within,
+    API, Appliance, RedisServer, Request, Response, create, eventually, record, shared, shared_postgres, unique,
+    wait_for_cache, within,
 };
 
-/// An appliance with its own database that shares a Redis somebody else runs.
+/// An appliance with its own database that uses an external Redis; `more` continues its `redis:` section.
 pub(crate) fn with_redis(redis: &RedisServer, more: &str) -> (Appliance, String) {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).config(more);
     let appliance = appliance.start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     (appliance, database)
 }
 
-/// The same, with nothing in front of that Redis.
-fn with_redis_alone(redis: &RedisServer) -> (Appliance, String) {
+/// Like [`with_redis`], without the local memory in front of Redis.
+fn with_redis_and_no_local_memory(redis: &RedisServer) -> (Appliance, String) {
     with_redis(redis, "  local_memory: 0\n")
 }
 
-/// An appliance with its built-in Redis and a database nobody else writes to: any create makes every list a miss.
-fn alone() -> Appliance {
+/// An appliance with its built-in Redis and its own database. It is not shared, because any create makes every list a miss.
+fn isolated_appliance() -> Appliance {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     appliance
 }
 
-/// Asks, and says what the log says of the cache.
-fn ask(appliance: &Appliance, target: &str) -> (Response, String) {
-    let id = unique("asked");
+/// Sends a `GET`; returns the answer and the cache status from its access-log line.
+fn cached_get(appliance: &Appliance, target: &str) -> (Response, String) {
+    let id = unique("get");
     let answer = appliance.send(&Request::get(target).header("X-Request-Id", &id)).expect(200);
-    let cache = appliance.access(&id)["cache"].as_str().expect("the log line names the cache's part").to_owned();
+    let cache = appliance.access(&id)["cache"].as_str().expect("the access line has a cache status").to_owned();
     (answer, cache)
 }
 
 #[test]
-fn the_second_read_is_a_hit_with_the_same_bytes_and_a_create_ends_that() {
-    let appliance = &alone();
+fn the_second_read_is_a_hit_with_equal_bytes_until_a_create() {
+    let appliance = &isolated_appliance();
     let id = unique("hit");
     create(appliance, &record(&id, "n", "s", "2023-08-01")).expect(200);
     for target in [format!("{API}/search?id={id}"), format!("{API}/search/all?id={id}")] {
-        let (first, miss) = ask(appliance, &target);
-        let (second, hit) = ask(appliance, &target);
+        let (first, miss) = cached_get(appliance, &target);
+        let (second, hit) = cached_get(appliance, &target);
         assert_eq!((miss.as_str(), hit.as_str()), ("miss", "hit"), "{target}");
         assert_eq!(first.body, second.body);
         for name in ["etag", "content-type", "cache-control", "content-length"] {
             assert_eq!(first.header(name), second.header(name), "{name}");
         }
         create(appliance, &record(&id, "later", "s", &format!("2024-{:02}-01", target.len() % 12 + 1))).expect(200);
-        let (third, cache) = ask(appliance, &target);
+        let (third, cache) = cached_get(appliance, &target);
         assert_eq!(cache, "miss", "{target}");
         assert_ne!(third.body, first.body);
     }
@@ -61,7 +61,7 @@ fn the_second_read_is_a_hit_with_the_same_bytes_and_a_create_ends_that() {
 
 #[test]
 fn the_key_includes_everything_the_answer_depends_on() {
-    let appliance = &alone();
+    let appliance = &isolated_appliance();
     let id = unique("key");
     for day in 1..=3 {
         create(appliance, &record(&id, &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
@@ -69,22 +69,22 @@ fn the_key_includes_everything_the_answer_depends_on() {
     let queries = ["", "&date=2023-08-01", "&date=2023-08-02", "&date=20230803"];
     for _ in 0..2 {
         let names: Vec<Value> = queries
-            .map(|query| ask(appliance, &format!("{API}/search?id={id}{query}")).0.json()["name"].clone())
+            .map(|query| cached_get(appliance, &format!("{API}/search?id={id}{query}")).0.json()["name"].clone())
             .into();
         assert_eq!(names, ["day 3", "day 1", "day 2", "day 3"]);
         let counts = ["", "&limit=1", "&limit=2", "&from=2023-08-03", "&to=2023-08-02", "&name=day%201", "&status=x"]
             .map(|query| {
-                ask(appliance, &format!("{API}/search/all?id={id}{query}")).0.json().as_array().unwrap().len()
+                cached_get(appliance, &format!("{API}/search/all?id={id}{query}")).0.json().as_array().unwrap().len()
             });
         assert_eq!(counts, [3, 1, 2, 1, 2, 1, 0]);
     }
-    let (page, cache) = ask(appliance, &format!("{API}/search/all?id={id}&limit=2"));
+    let (page, cache) = cached_get(appliance, &format!("{API}/search/all?id={id}&limit=2"));
     assert_eq!(cache, "hit");
-    assert!(page.header("link").is_some_and(|link| link.contains("after=")), "a hit has its Link too");
+    assert!(page.header("link").is_some_and(|link| link.contains("after=")), "a hit has its Link header too");
 }
 
 #[test]
-fn only_good_answers_are_stored() {
+fn only_successful_answers_are_cached() {
     let redis = RedisServer::start();
     let (appliance, database) = with_redis(&redis, "");
     appliance.get(&format!("{API}/search?id=late")).expect(404);
@@ -94,11 +94,11 @@ fn only_good_answers_are_stored() {
 }
 
 #[test]
-fn keys_are_our_own_and_live_no_longer_than_promised() {
+fn keys_have_our_prefix_and_expire_within_the_ttl() {
     let redis = RedisServer::start();
     let foreign = "flask_cache_view//api/v1/attendance/search";
     redis.command::<String>(&["SET", foreign, "cos\nsystem\n(S'true'\ntR."]);
-    let (appliance, database) = with_redis_alone(&redis);
+    let (appliance, database) = with_redis_and_no_local_memory(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     appliance.get(&format!("{API}/search?id=1")).expect(200);
     appliance.get(&format!("{API}/search/all")).expect(200);
@@ -106,7 +106,7 @@ fn keys_are_our_own_and_live_no_longer_than_promised() {
         let ours = redis.keys("*").into_iter().filter(|key| key != foreign);
         let answers: Vec<String> = ours
             .inspect(|key| assert!(key.starts_with("attendance:"), "{key}"))
-            .inspect(|key| assert!(redis.command::<i64>(&["PTTL", key]) > 0, "{key} lives for ever"))
+            .inspect(|key| assert!(redis.command::<i64>(&["PTTL", key]) > 0, "{key} has no TTL"))
             .filter(|key| redis.command::<Vec<u8>>(&["GET", key]).windows(7).any(|part| part == b"\"date\":"))
             .collect();
         (answers.len() == 2).then_some(answers)
@@ -114,24 +114,28 @@ fn keys_are_our_own_and_live_no_longer_than_promised() {
     for key in &answers {
         assert!(redis.command::<i64>(&["PTTL", key]) <= 20_000, "{key}");
     }
-    assert_eq!(redis.command::<String>(&["GET", foreign]), "cos\nsystem\n(S'true'\ntR.", "never touched");
+    assert_eq!(
+        redis.command::<String>(&["GET", foreign]),
+        "cos\nsystem\n(S'true'\ntR.",
+        "keys of others are not changed"
+    );
     assert_eq!(redis.keys("flask*").len(), 1);
     drop((appliance, database));
 }
 
 #[test]
-fn what_others_change_is_seen_after_the_time_to_live() {
+fn a_change_made_directly_in_postgresql_is_seen_after_the_ttl() {
     let redis = RedisServer::start();
-    let (appliance, database) = with_redis_alone(&redis);
+    let (appliance, database) = with_redis_and_no_local_memory(&redis);
     create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
     let name = || appliance.get(&format!("{API}/search?id=1")).expect(200).json()["name"].clone();
     assert_eq!(name(), "before");
     shared_postgres().sql(&database).run("UPDATE records SET name = 'after'");
-    within(Duration::from_secs(60), "the stored answer ends", || (name() == "after").then_some(()));
+    within(Duration::from_secs(60), "the cached answer expires", || (name() == "after").then_some(()));
 }
 
 #[test]
-fn a_client_that_has_the_answer_is_told_so() {
+fn a_matching_entity_tag_is_answered_with_304() {
     let id = unique("etag");
     create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
     for target in [format!("{API}/search?id={id}"), format!("{API}/search/all?id={id}")] {
@@ -159,22 +163,22 @@ fn a_client_that_has_the_answer_is_told_so() {
 }
 
 #[test]
-fn a_redis_that_is_down_at_the_start_comes_into_use_when_it_is_up() {
+fn a_redis_that_is_down_at_startup_is_used_once_it_is_up() {
     let mut redis = RedisServer::start();
     redis.kill();
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let target = format!("{API}/search?id=1");
-    assert_ne!(ask(&appliance, &target).1, "hit");
+    assert_ne!(cached_get(&appliance, &target).1, "hit");
     assert_eq!(appliance.get(&format!("{API}/health/detail")).expect(200).json()["redis"], "down");
-    redis.revive();
-    cache_is_up(&appliance);
-    eventually("the cache is used", || (ask(&appliance, &target).1 == "hit").then_some(()));
+    redis.restart();
+    wait_for_cache(&appliance);
+    eventually("the cache is used", || (cached_get(&appliance, &target).1 == "hit").then_some(()));
 }
 
 #[test]
-fn a_redis_that_dies_costs_no_request() {
+fn no_request_fails_when_redis_dies() {
     let mut redis = RedisServer::start();
     let (appliance, _database) = with_redis(&redis, "");
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
@@ -188,52 +192,52 @@ fn a_redis_that_dies_costs_no_request() {
     check("up", 1);
     redis.kill();
     (2..8).for_each(|day| check("down", day));
-    redis.revive();
+    redis.restart();
     (8..14).for_each(|day| check("back", day));
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     (14..20).for_each(|day| check("settled", day));
 }
 
 #[test]
-fn a_redis_that_hangs_costs_no_request_and_its_return_brings_nothing_stale() {
+fn no_request_fails_and_no_read_is_stale_when_redis_hangs_and_returns() {
     let redis = RedisServer::start();
     let (appliance, _database) = with_redis(&redis, "");
     let target = format!("{API}/search?id=1");
     create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
-    assert_eq!(ask(&appliance, &target).1, "miss");
-    assert_eq!(ask(&appliance, &target).1, "hit");
+    assert_eq!(cached_get(&appliance, &target).1, "miss");
+    assert_eq!(cached_get(&appliance, &target).1, "hit");
     redis.freeze();
     create(&appliance, &record("1", "while it hangs", "s", "2023-08-02")).expect(200);
     for _ in 0..5 {
-        let (answer, cache) = ask(&appliance, &target);
+        let (answer, cache) = cached_get(&appliance, &target);
         assert_eq!(answer.json()["name"], "while it hangs");
         assert_ne!(cache, "hit");
     }
     redis.thaw();
     for _ in 0..20 {
-        assert_eq!(ask(&appliance, &target).0.json()["name"], "while it hangs", "the stored answer is older");
+        assert_eq!(cached_get(&appliance, &target).0.json()["name"], "while it hangs", "the stored answer is older");
     }
-    cache_is_up(&appliance);
-    eventually("the cache is used", || (ask(&appliance, &target).1 == "hit").then_some(()));
-    assert_eq!(ask(&appliance, &target).0.json()["name"], "while it hangs");
+    wait_for_cache(&appliance);
+    eventually("the cache is used", || (cached_get(&appliance, &target).1 == "hit").then_some(()));
+    assert_eq!(cached_get(&appliance, &target).0.json()["name"], "while it hangs");
 }
 
 #[test]
-fn without_memory_of_its_own_an_instance_hits_in_redis() {
+fn an_instance_without_local_memory_hits_in_redis() {
     for managed in [true, false] {
         let redis = RedisServer::start();
         let database = shared_postgres().create_database();
         let config = if managed { "redis:\n".to_owned() } else { redis.config() };
         let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&config);
         let appliance = appliance.config("  local_memory: 0\n").start();
-        cache_is_up(&appliance);
+        wait_for_cache(&appliance);
         create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
         let target = format!("{API}/search?id=1");
-        assert_eq!(ask(&appliance, &target).1, "miss");
-        eventually("the stored answer is found", || (ask(&appliance, &target).1 == "hit").then_some(()));
+        assert_eq!(cached_get(&appliance, &target).1, "miss");
+        eventually("the stored answer is found", || (cached_get(&appliance, &target).1 == "hit").then_some(()));
         assert!(appliance.get("/metrics").text().contains("attendance_api_cache_local_hits_total 0"));
         create(&appliance, &record("1", "later", "s", "2023-08-02")).expect(200);
-        assert_eq!(ask(&appliance, &target).0.json()["name"], "later", "managed: {managed}");
+        assert_eq!(cached_get(&appliance, &target).0.json()["name"], "later", "managed: {managed}");
     }
 }
 
@@ -244,15 +248,15 @@ fn two_instances_find_each_others_answers_and_see_each_others_creates() {
     let instances: Vec<Appliance> = (0..2)
         .map(|_| Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).start())
         .collect();
-    instances.iter().for_each(cache_is_up);
+    instances.iter().for_each(wait_for_cache);
     let target = format!("{API}/search?id=1");
     for day in 1..20 {
         let (here, there) = (&instances[day % 2], &instances[(day + 1) % 2]);
         create(here, &record("1", &format!("day {day}"), "s", &format!("2023-08-{day:02}"))).expect(200);
-        assert_eq!(ask(there, &target).0.json()["name"], format!("day {day}"));
-        eventually("the other one finds it", || (ask(here, &target).1 == "hit").then_some(()));
-        assert_eq!(ask(there, &target).1, "hit");
-        assert_eq!(ask(here, &target).0.json()["name"], format!("day {day}"));
+        assert_eq!(cached_get(there, &target).0.json()["name"], format!("day {day}"));
+        eventually("the other instance has a hit", || (cached_get(here, &target).1 == "hit").then_some(()));
+        assert_eq!(cached_get(there, &target).1, "hit");
+        assert_eq!(cached_get(here, &target).0.json()["name"], format!("day {day}"));
     }
     let local = |instance: &Appliance| {
         let text = instance.get("/metrics").text();
@@ -264,39 +268,39 @@ fn two_instances_find_each_others_answers_and_see_each_others_creates() {
 }
 
 #[test]
-fn a_shared_redis_that_is_emptied_makes_what_is_in_memory_a_miss() {
+fn emptying_a_shared_redis_invalidates_the_local_memory() {
     let redis = RedisServer::start();
     let (appliance, database) = with_redis(&redis, "");
     create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
     let target = format!("{API}/search?id=1");
-    ask(&appliance, &target);
-    assert_eq!(ask(&appliance, &target).1, "hit");
+    cached_get(&appliance, &target);
+    assert_eq!(cached_get(&appliance, &target).1, "hit");
     shared_postgres().sql(&database).run("UPDATE records SET name = 'after'");
-    assert_eq!(ask(&appliance, &target).0.json()["name"], "before", "nobody said so");
+    assert_eq!(cached_get(&appliance, &target).0.json()["name"], "before", "an external change does not invalidate");
     redis.command::<String>(&["FLUSHALL"]);
-    assert_eq!(ask(&appliance, &target).0.json()["name"], "after");
+    assert_eq!(cached_get(&appliance, &target).0.json()["name"], "after");
 }
 
 #[test]
-fn memory_in_front_of_the_built_in_redis_outlives_it() {
-    let appliance = &alone();
+fn the_local_memory_stays_valid_when_the_built_in_redis_dies() {
+    let appliance = &isolated_appliance();
     let target = format!("{API}/search?id=1");
     create(appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
-    ask(appliance, &target);
+    cached_get(appliance, &target);
     let child = appliance.redis_child().expect("there is a child").pid;
     crate::support::signal(child, nix::sys::signal::Signal::SIGKILL);
-    let (answer, cache) = ask(appliance, &target);
+    let (answer, cache) = cached_get(appliance, &target);
     assert_eq!((answer.json()["name"].as_str().unwrap(), cache.as_str()), ("before", "hit"));
     create(appliance, &record("1", "after", "s", "2023-08-02")).expect(200);
-    let (answer, cache) = ask(appliance, &target);
+    let (answer, cache) = cached_get(appliance, &target);
     assert_eq!((answer.json()["name"].as_str().unwrap(), cache.as_str()), ("after", "miss"));
-    assert_eq!(ask(appliance, &target).1, "hit");
+    assert_eq!(cached_get(appliance, &target).1, "hit");
 }
 
 #[test]
 fn garbage_in_redis_is_a_miss() {
     let redis = RedisServer::start();
-    let (appliance, _database) = with_redis_alone(&redis);
+    let (appliance, _database) = with_redis_and_no_local_memory(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let targets = [format!("{API}/search?id=1"), format!("{API}/search/all"), format!("{API}/search/all?limit=1")];
     let good: Vec<Vec<u8>> = targets.iter().map(|target| appliance.get(target).expect(200).body).collect();
@@ -322,9 +326,9 @@ fn garbage_in_redis_is_a_miss() {
 }
 
 #[test]
-fn an_answer_cut_short_in_redis_is_a_miss() {
+fn a_truncated_value_in_redis_is_a_miss() {
     let redis = RedisServer::start();
-    let (appliance, _database) = with_redis_alone(&redis);
+    let (appliance, _database) = with_redis_and_no_local_memory(&redis);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let target = format!("{API}/search?id=1");
     let good = appliance.get(&target).expect(200).body;
@@ -340,7 +344,7 @@ fn an_answer_cut_short_in_redis_is_a_miss() {
 }
 
 #[test]
-fn a_wrong_redis_password_is_a_reason_in_health_and_nothing_else() {
+fn a_wrong_redis_password_is_reported_in_health_and_fails_no_request() {
     let redis = RedisServer::start();
     let database = shared_postgres().create_database();
     let wrong = redis.config().replace(&redis.password, "wr0ng-passw0rd");
@@ -350,18 +354,18 @@ fn a_wrong_redis_password_is_a_reason_in_health_and_nothing_else() {
     let detail = appliance.get(&format!("{API}/health/detail")).expect(200).json();
     assert_eq!((&detail["redis"], &detail["status"]), (&json!("down"), &json!("up")));
     assert!(!detail["details"]["redis"]["reason"].as_str().unwrap().is_empty());
-    let said = format!("{detail}{}", appliance.lines().join("\n"));
-    assert!(!said.contains("wr0ng-passw0rd"), "{said}");
+    let output = format!("{detail}{}", appliance.stdout_lines().join("\n"));
+    assert!(!output.contains("wr0ng-passw0rd"), "{output}");
 }
 
 #[test]
-fn without_a_cache_every_read_asks_postgresql() {
+fn without_a_cache_every_read_queries_postgresql() {
     let database = shared_postgres().create_database();
     let settings = Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n");
     let appliance = settings.start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
-    assert_eq!(ask(&appliance, &format!("{API}/search?id=1")).1, "bypass");
+    assert_eq!(cached_get(&appliance, &format!("{API}/search?id=1")).1, "bypass");
     shared_postgres().sql(&database).run("UPDATE records SET name = 'changed'");
-    assert_eq!(ask(&appliance, &format!("{API}/search?id=1")).0.json()["name"], "changed");
+    assert_eq!(cached_get(&appliance, &format!("{API}/search?id=1")).0.json()["name"], "changed");
     appliance.get(&format!("{API}/health/detail")).expect(200);
 }

@@ -1,4 +1,4 @@
-//! The command line, as a person meets it.
+//! The command line, as a user sees it.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::support::{API, Appliance, eventually, shared, signal};
 
-fn run(words: &[&str]) -> crate::support::Finished {
-    Appliance::builder().command(words).run_as_is()
+fn run(words: &[&str]) -> crate::support::CompletedRun {
+    Appliance::builder().command(words).finish_without_default_args()
 }
 
 #[test]
-fn every_command_has_a_good_help_page() {
+fn every_command_has_a_help_page() {
     let pages: [(&[&str], &[&str]); 11] = [
         (
             &["--help"],
@@ -56,7 +56,7 @@ fn every_command_has_a_good_help_page() {
 }
 
 #[test]
-fn version_names_the_appliance_and_its_postgresql() {
+fn version_prints_the_versions_of_the_appliance_and_of_postgresql() {
     let version = run(&["version"]).expect(0).stdout;
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     assert!(version.to_lowercase().contains("postgresql 16."), "{version}");
@@ -70,7 +70,7 @@ fn openapi_prints_the_document_that_is_served() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn a_closed_output_pipe_does_not_panic() {
     for words in [&["openapi"][..], &["config", "template"], &["--help"]] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_attendance-api"))
             .args(words)
@@ -80,13 +80,13 @@ fn a_reader_that_goes_away_is_no_panic() {
             .expect("it runs");
         drop(child.stdout.take());
         let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!said.contains("panicked"), "{words:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!stderr.contains("panicked"), "{words:?}: {stderr}");
     }
 }
 
 #[test]
-fn the_template_is_a_valid_configuration_of_comments_and_documents_every_key() {
+fn the_template_is_a_valid_configuration_that_documents_every_key_in_comments() {
     let template = run(&["config", "template"]).expect(0).stdout;
     for key in
         ["listen", "max_body", "date_format", "connect_timeout", "bin_dir", "sslmode", "ttl", "access", "data_dir"]
@@ -101,7 +101,7 @@ fn the_template_is_a_valid_configuration_of_comments_and_documents_every_key() {
 }
 
 #[test]
-fn show_says_where_each_value_came_from_and_masks_secrets() {
+fn config_show_names_the_source_of_each_value_and_masks_secrets() {
     let text = "server: { max_body: 2MiB }\npostgres: { host: db.example, password: F1LE-SECRET }\n";
     let finished = Appliance::builder()
         .config(text)
@@ -121,12 +121,16 @@ fn show_says_where_each_value_came_from_and_masks_secrets() {
     assert!(line("ttl").contains("7s") && line("ttl").contains("ATTENDANCE_API__REDIS__TTL"), "{}", line("ttl"));
     assert!(line("level").contains("debug") && line("level").contains("--set"), "{}", line("level"));
     assert!(line("max_head").contains("default"), "{}", line("max_head"));
-    assert!(!finished.all().contains("F1LE-SECRET") && !finished.all().contains("ENV-SECRET"), "{}", finished.all());
+    assert!(
+        !finished.output().contains("F1LE-SECRET") && !finished.output().contains("ENV-SECRET"),
+        "{}",
+        finished.output()
+    );
     assert!(finished.stdout.contains("***"));
 }
 
 #[test]
-fn check_judges_without_starting_anything() {
+fn config_check_validates_without_starting_anything() {
     let builder = Appliance::builder().config("server: { max_body: 2MiB }\n").command(&["config", "check"]);
     let data = builder.data();
     let good = builder.arg("--data-dir").arg(&data.display().to_string()).finish().expect(0);
@@ -144,20 +148,20 @@ fn healthcheck_is_0_when_healthy_and_1_when_not() {
     assert!(healthy.stdout.contains("running fine"), "{}", healthy.stdout);
     run(&["healthcheck", &format!("{url}/readyz")]).expect(0);
     run(&["healthcheck", &format!("{url}/nowhere")]).expect(1);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = nobody.local_addr().expect("bound");
-    // Somebody who takes the connection and never answers.
+    let silent_listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent_listener.local_addr().expect("bound");
+    // A listener that accepts the connection and never answers.
     let silent = run(&["healthcheck", &format!("http://{address}")]).expect(1);
     assert!(silent.stderr.contains(&address.to_string()), "{}", silent.stderr);
-    drop(nobody);
+    drop(silent_listener);
     let gone = run(&["healthcheck", &format!("http://{address}")]).expect(1);
     assert!(gone.stderr.contains("running"), "{}", gone.stderr);
     run(&["healthcheck", "not a url"]).expect(1);
 }
 
 #[test]
-fn no_command_is_serve() {
-    let mut appliance = Appliance::builder().command(&[]);
+fn serve_is_the_default_command() {
+    let mut appliance = Appliance::builder().existing_cluster().command(&[]);
     let data = appliance.data().display().to_string();
     appliance =
         appliance.config("redis: { mode: off }\n").arg("--listen").arg("127.0.0.1:0").arg("--data-dir").arg(&data);
@@ -165,7 +169,7 @@ fn no_command_is_serve() {
 }
 
 #[test]
-fn the_demo_serves_a_month_of_50_employees_and_leaves_nothing() {
+fn the_demo_serves_a_month_of_50_employees_and_removes_its_data() {
     use std::os::unix::fs::PermissionsExt;
     let builder = Appliance::builder().command(&["demo"]);
     let temporary = builder.scratch().join("tmp");
@@ -178,14 +182,14 @@ fn the_demo_serves_a_month_of_50_employees_and_leaves_nothing() {
     };
     let records = eventually("50 employees have records", || Some(all()).filter(|records| ids(records).len() == 50));
     assert!(records.len() >= 50 * 20, "a month of working days: {}", records.len());
-    assert!(std::fs::read_dir(&temporary).expect("it").count() > 0, "its data lie in TMPDIR");
+    assert!(std::fs::read_dir(&temporary).expect("it").count() > 0, "its data is in TMPDIR");
     signal(demo.pid(), Signal::SIGINT);
     assert!(demo.wait().success());
     assert_eq!(std::fs::read_dir(&temporary).expect("it").count(), 0, "everything is removed");
 }
 
 #[test]
-fn the_address_that_is_logged_is_the_real_one() {
+fn the_logged_address_has_the_real_port() {
     let line = shared().logged("listening").first().cloned().expect("the line");
     let address: SocketAddr = shared().address();
     assert_ne!(address.port(), 0);

@@ -1,4 +1,4 @@
-//! Starts on whatever an earlier one left, and two appliances that want one data directory.
+//! Starts on the remains of an earlier run, and two appliances on one data directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,19 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{API, Appliance, as_lower_user, create, eventually, is_alive, lower_uid, record, records};
+use crate::support::{
+    API, Appliance, as_unprivileged_user, create, eventually, is_alive, record, records, unprivileged_user,
+};
 
-/// An appliance that has made its cluster, stored one record and been killed.
-fn killed() -> Appliance {
-    let mut appliance = Appliance::builder().config("redis: { mode: off }\n").start();
+/// An appliance that stored one record and was killed.
+fn killed_appliance() -> Appliance {
+    let mut appliance = Appliance::builder().existing_cluster().config("redis: { mode: off }\n").start();
     create(&appliance, &record("before", "n", "s", "2023-08-01")).expect(200);
     appliance.kill();
     appliance
 }
 
-fn serves_what_was_stored(appliance: &mut Appliance) {
+fn assert_starts_with_stored_record(appliance: &mut Appliance) {
     appliance.start_again();
     assert_eq!(records(appliance, "").len(), 1);
     create(appliance, &record("after", "n", "s", "2023-08-01")).expect(200);
@@ -27,32 +29,32 @@ fn cluster(data: &Path) -> PathBuf {
     find(data, &|path| path.join("PG_VERSION").exists() && path.join("global").exists()).expect("there is a cluster")
 }
 
-fn find(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    if wanted(directory) {
+fn find(directory: &Path, matches: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    if matches(directory) {
         return Some(directory.to_owned());
     }
     let mut entries: Vec<_> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
-    entries.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).find_map(|path| find(&path, wanted))
+    entries.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).find_map(|path| find(&path, matches))
 }
 
-fn give_away(path: &Path) {
-    if let Some(user) = lower_uid() {
+fn chown_to_unprivileged_user(path: &Path) {
+    if let Some(user) = unprivileged_user() {
         std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may");
     }
 }
 
-fn command_of_the_lower_user(program: &Path) -> Command {
+fn unprivileged_command(program: &Path) -> Command {
     let mut command = Command::new(program);
-    as_lower_user(&mut command);
+    as_unprivileged_user(&mut command);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-struct Stranger(Child);
+struct KillOnDrop(Child);
 
-impl Drop for Stranger {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -60,65 +62,65 @@ impl Drop for Stranger {
 }
 
 #[test]
-fn a_stale_pid_file_that_names_a_living_stranger() {
-    let mut appliance = killed();
+fn starts_when_a_stale_pid_file_names_an_unrelated_process() {
+    let mut appliance = killed_appliance();
     let file = cluster(&appliance.data()).join("postmaster.pid");
-    let stranger = Stranger(command_of_the_lower_user(Path::new("sleep")).arg("600").spawn().expect("sleep runs"));
+    let unrelated = KillOnDrop(unprivileged_command(Path::new("sleep")).arg("600").spawn().expect("sleep runs"));
     let text = fs::read_to_string(&file).unwrap_or_else(|_| "1\n/nowhere\n1\n5432\n\n\n0 0\nready\n".into());
     let rest = text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-    fs::write(&file, format!("{}\n{rest}", stranger.0.id())).expect("the file can be written");
-    give_away(&file);
-    serves_what_was_stored(&mut appliance);
-    assert!(is_alive(stranger.0.id()), "a process that is not ours is left alone");
+    fs::write(&file, format!("{}\n{rest}", unrelated.0.id())).expect("the file can be written");
+    chown_to_unprivileged_user(&file);
+    assert_starts_with_stored_record(&mut appliance);
+    assert!(is_alive(unrelated.0.id()), "a process that is not ours is left alone");
 }
 
 #[test]
-fn a_pid_file_of_garbage() {
+fn starts_when_the_pid_file_holds_garbage() {
     for garbage in ["", "garbage\n", "-1\n", "99999999999\n", "1\n"] {
-        let mut appliance = killed();
+        let mut appliance = killed_appliance();
         let file = cluster(&appliance.data()).join("postmaster.pid");
         fs::write(&file, garbage).expect("the file can be written");
-        give_away(&file);
-        serves_what_was_stored(&mut appliance);
+        chown_to_unprivileged_user(&file);
+        assert_starts_with_stored_record(&mut appliance);
     }
 }
 
 #[test]
-fn a_postgresql_that_outlived_its_appliance() {
-    let mut appliance = killed();
+fn starts_when_postgresql_outlived_its_appliance() {
+    let mut appliance = killed_appliance();
     let data = appliance.data();
     let cluster = cluster(&data);
     let program =
         find(&data.join("dist"), &|path| path.join("postgres").is_file()).expect("the distribution").join("postgres");
-    let mut command = command_of_the_lower_user(&program);
+    let mut command = unprivileged_command(&program);
     command.arg("-D").arg(&cluster).args(["-c", "listen_addresses=", "-c"]);
     command.arg(format!("unix_socket_directories={}", data.join("run").display()));
-    let mut orphan = Stranger(command.spawn().expect("postgres runs"));
+    let mut orphan = KillOnDrop(command.spawn().expect("postgres runs"));
     eventually("the orphan is ready", || {
         assert!(orphan.0.try_wait().expect("it is our child").is_none(), "the orphan ended");
         let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
         (text.starts_with(&orphan.0.id().to_string()) && text.contains("ready")).then_some(())
     });
-    // It is our child here, so somebody must take note of its end for it to be gone.
+    // Here it is a child of the test process, which must wait for it, or it stays a zombie.
     let waiter = thread::spawn(move || orphan.0.wait());
-    serves_what_was_stored(&mut appliance);
+    assert_starts_with_stored_record(&mut appliance);
     waiter.join().expect("no panic").expect("the orphan has been stopped");
 }
 
 #[test]
-fn socket_and_lock_files() {
-    let mut appliance = killed();
+fn starts_when_stale_socket_and_lock_files_are_left() {
+    let mut appliance = killed_appliance();
     let run = appliance.data().join("run");
     for name in [".s.PGSQL.5432", ".s.PGSQL.5432.lock"] {
         let _ = fs::remove_file(run.join(name));
         fs::write(run.join(name), "99999\n").expect("a file can be left");
-        give_away(&run.join(name));
+        chown_to_unprivileged_user(&run.join(name));
     }
-    serves_what_was_stored(&mut appliance);
+    assert_starts_with_stored_record(&mut appliance);
 }
 
 #[test]
-fn a_start_killed_at_any_moment_never_blocks_the_next() {
+fn a_start_that_is_killed_at_any_moment_does_not_block_the_next_start() {
     let mut appliance = Appliance::builder().spawn();
     for delay in [0, 20, 60, 120, 200, 300, 450, 600, 900, 1300] {
         thread::sleep(Duration::from_millis(delay));
@@ -134,12 +136,12 @@ fn a_start_killed_at_any_moment_never_blocks_the_next() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| name.contains("partial"))
         .collect();
-    assert!(left.is_empty(), "half-made things are cleared away: {left:?}");
+    assert!(left.is_empty(), "partial directories are removed: {left:?}");
 }
 
 #[test]
-fn a_half_unpacked_distribution() {
-    let mut appliance = killed();
+fn starts_after_a_distribution_was_half_unpacked() {
+    let mut appliance = killed_appliance();
     let data = appliance.data();
     let dist: Vec<PathBuf> = fs::read_dir(data.join("dist")).expect("it").flatten().map(|entry| entry.path()).collect();
     for whole in dist.iter().filter(|path| path.is_dir()) {
@@ -148,17 +150,17 @@ fn a_half_unpacked_distribution() {
         let program = find(&half, &|path| path.join("postgres").is_file()).expect("a program").join("postgres");
         fs::remove_file(program).expect("it can be removed");
     }
-    serves_what_was_stored(&mut appliance);
+    assert_starts_with_stored_record(&mut appliance);
 }
 
 #[test]
-fn a_second_appliance_on_the_same_data_directory_says_so_and_ends() {
-    let first = Appliance::builder().config("redis: { mode: off }\n").start();
+fn a_second_appliance_on_the_same_data_directory_exits_with_a_message() {
+    let first = Appliance::builder().existing_cluster().config("redis: { mode: off }\n").start();
     let second = Appliance::builder().data_dir(&first.data()).finish().expect(1);
-    let said = second.all();
-    assert!(said.contains(&first.data().display().to_string()), "which directory: {said}");
-    assert!(said.contains(&first.pid().to_string()), "by whom: {said}");
-    assert!(said.contains("--data-dir"), "what to do: {said}");
+    let output = second.output();
+    assert!(output.contains(&first.data().display().to_string()), "which directory: {output}");
+    assert!(output.contains(&first.pid().to_string()), "which process holds it: {output}");
+    assert!(output.contains("--data-dir"), "what to do: {output}");
     first.get(&format!("{API}/health")).expect(200);
     create(&first, &record("1", "n", "s", "2023-08-01")).expect(200);
 }

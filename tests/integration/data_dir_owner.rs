@@ -12,11 +12,11 @@ use std::thread;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::User;
 
-use crate::support::{API, Appliance, Finished, Scratch, create, lower_uid, record};
+use crate::support::{API, Appliance, CompletedRun, Scratch, create, record, unprivileged_user};
 
 /// The user that an appliance started as root becomes; none if the tests do not run as root.
 fn service_user() -> Option<User> {
-    let fallback = lower_uid()?;
+    let fallback = unprivileged_user()?;
     Some(User::from_name("attendance-api").ok().flatten().unwrap_or(fallback))
 }
 
@@ -25,7 +25,7 @@ fn give(path: &Path, user: &User) {
 }
 
 /// A start that ends right after the change of user.
-fn start_on(data: &Path) -> Finished {
+fn start_on(data: &Path) -> CompletedRun {
     let redis = "redis.program=/no/such/redis-server";
     Appliance::builder().data_dir(data).arg("--set").arg(redis).finish()
 }

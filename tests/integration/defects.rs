@@ -1,10 +1,10 @@
-//! The ten defects of the Python service, each by name: they must not come back.
+//! The ten known defects of the Python service, one test or more for each: the appliance must not have them.
 
 use std::time::Duration;
 
 use crate::support::{
-    API, Appliance, Postgres, RedisServer, Request, cache_is_up, create, eventually, record, records, shared,
-    shared_postgres, unique, within,
+    API, Appliance, Postgres, RedisServer, Request, create, eventually, record, records, shared, shared_postgres,
+    unique, wait_for_cache, within,
 };
 
 #[test]
@@ -23,7 +23,7 @@ fn defect_01_one_bad_request_does_not_fail_the_next() {
 
 #[test]
 fn defect_02_the_cache_tells_employees_and_errors_apart() {
-    cache_is_up(shared());
+    wait_for_cache(shared());
     let (one, two) = (unique("one"), unique("two"));
     create(shared(), &record(&one, "One", "Present", "2023-08-01")).expect(200);
     create(shared(), &record(&two, "Two", "Absent", "2023-08-02")).expect(200);
@@ -38,7 +38,7 @@ fn defect_02_the_cache_tells_employees_and_errors_apart() {
 }
 
 #[test]
-fn defect_03_search_all_shows_a_create_at_once() {
+fn defect_03_search_all_shows_a_create_immediately() {
     let status = unique("stale");
     for count in 1..=20 {
         create(shared(), &record(&unique("fresh"), "n", &status, "2023-08-01")).expect(200);
@@ -81,7 +81,7 @@ fn defect_04_an_id_is_never_sql() {
 }
 
 #[test]
-fn defect_05_postgresql_may_go_away_and_come_back() {
+fn defect_05_service_resumes_when_postgresql_returns() {
     let mut postgres = Postgres::start();
     let database = postgres.create_database();
     let appliance = Appliance::builder().postgres(&postgres, &database).config("redis: { mode: off }\n").start();
@@ -91,9 +91,9 @@ fn defect_05_postgresql_may_go_away_and_come_back() {
         for _ in 0..5 {
             appliance.get(&format!("{API}/search/all")).expect(503);
         }
-        postgres.revive();
+        postgres.restart();
         let search = || appliance.get(&format!("{API}/search?id={round}")).status;
-        within(Duration::from_secs(30), "it is served again", || (search() == 200).then_some(()));
+        within(Duration::from_secs(30), "requests are served again", || (search() == 200).then_some(()));
     }
     assert_eq!(records(&appliance, "").len(), 3);
 }
@@ -116,7 +116,7 @@ fn defect_06_reads_leave_no_transaction_open() {
 }
 
 #[test]
-fn defect_07_silent_connections_hold_nobody() {
+fn defect_07_silent_connections_do_not_delay_other_requests() {
     let silent: Vec<_> = (0..100).map(|_| shared().connect()).collect();
     let mut half: Vec<_> = (0..20).map(|_| shared().connect()).collect();
     half.iter_mut().for_each(|connection| connection.write(b"GET /api/v1/att").unwrap());
@@ -128,11 +128,11 @@ fn defect_07_silent_connections_hold_nobody() {
 }
 
 #[test]
-fn defect_07_a_hung_postgresql_hangs_nobody() {
+fn defect_07_a_hung_postgresql_does_not_hang_requests() {
     let postgres = Postgres::start();
     let database = postgres.create_database();
     let appliance = Appliance::builder().postgres(&postgres, &database).start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     postgres.freeze();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -140,7 +140,7 @@ fn defect_07_a_hung_postgresql_hangs_nobody() {
             .map(|client| {
                 scope.spawn({
                     let appliance = &appliance;
-                    move || beside_a_hang(appliance, client)
+                    move || status_during_hang(appliance, client)
                 })
             })
             .collect();
@@ -151,14 +151,14 @@ fn defect_07_a_hung_postgresql_hangs_nobody() {
     appliance.get("/livez").expect(200);
     appliance.get("/metrics").expect(200);
     postgres.thaw();
-    eventually("it is served again", || {
+    eventually("requests are served again", || {
         (appliance.get(&format!("{API}/search/all?limit=1")).status == 200).then_some(())
     });
     create(&appliance, &record("2", "n", "s", "2023-08-01")).expect(200);
 }
 
-/// A read that no cache can answer, or a create.
-fn beside_a_hang(appliance: &Appliance, client: usize) -> u16 {
+/// The status of a read that the cache cannot answer, or of a create.
+fn status_during_hang(appliance: &Appliance, client: usize) -> u16 {
     match client % 2 {
         0 => appliance.get(&format!("{API}/search?id=unknown-{client}")).status,
         _ => create(appliance, &record(&format!("new-{client}"), "n", "s", "2023-08-01")).status,
@@ -166,7 +166,7 @@ fn beside_a_hang(appliance: &Appliance, client: usize) -> u16 {
 }
 
 #[test]
-fn defect_08_nothing_in_redis_is_executed_or_served_as_it_is() {
+fn defect_08_values_in_redis_are_neither_executed_nor_served_unchecked() {
     let redis = RedisServer::start();
     let (appliance, _database) = crate::caching::with_redis(&redis, "");
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
@@ -185,7 +185,7 @@ fn defect_08_nothing_in_redis_is_executed_or_served_as_it_is() {
 }
 
 #[test]
-fn defect_09_the_redis_password_reaches_the_cache() {
+fn defect_09_the_cache_authenticates_with_the_redis_password() {
     let redis = RedisServer::start();
     let (appliance, _database) = crate::caching::with_redis(&redis, "");
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
@@ -194,7 +194,7 @@ fn defect_09_the_redis_password_reaches_the_cache() {
 }
 
 #[test]
-fn defect_10_metric_labels_do_not_grow_with_what_clients_invent() {
+fn defect_10_unknown_paths_and_methods_do_not_add_metric_labels() {
     let invent = |round: usize| {
         for number in 0..50 {
             let name = unique("invented");
@@ -209,7 +209,7 @@ fn defect_10_metric_labels_do_not_grow_with_what_clients_invent() {
     invent(0);
     let before = series();
     invent(1);
-    // Other tests run beside this one and may meet a route for the first time, but not fifty.
+    // Tests that run at the same time may use a route for the first time, but not fifty of them.
     assert!(series() < before + 50, "{before} series became {}", series());
     assert!(!shared().get("/metrics").text().contains("invented"));
 }

@@ -1,12 +1,12 @@
-//! Services that somebody else runs: the reference's configuration, and servers that are late, absent or refuse.
+//! External services: the reference's configuration, and servers that are late, missing or reject the appliance.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::{
-    API, Appliance, Postgres, RedisServer, cache_is_up, children_of, create, eventually, record, records,
-    shared_postgres,
+    API, Appliance, Postgres, RedisServer, children_of, create, eventually, record, records, shared_postgres,
+    wait_for_cache,
 };
 
 #[test]
@@ -21,7 +21,7 @@ fn the_configuration_of_the_reference_works_unchanged() {
         redis.password
     );
     let appliance = Appliance::builder().config(&text).start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "One", "Present", "2023-08-01")).expect(200);
     assert_eq!(
         appliance.get(&format!("{API}/search?id=1")).expect(200).json(),
@@ -39,16 +39,16 @@ fn the_configuration_of_the_reference_works_unchanged() {
 }
 
 #[test]
-fn a_redis_without_a_password_has_an_empty_one_in_the_configuration() {
+fn an_empty_redis_password_means_no_password() {
     let redis = RedisServer::without_password();
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).config(&redis.config()).start();
     assert!(redis.config().contains("password: \"\""));
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
 }
 
 #[test]
-fn the_configuration_file_is_found_by_its_variable_and_in_the_working_directory() {
+fn the_configuration_file_is_found_by_config_file_or_in_the_working_directory() {
     for by_variable in [true, false] {
         let database = shared_postgres().create_database();
         let builder = Appliance::builder();
@@ -63,7 +63,7 @@ fn the_configuration_file_is_found_by_its_variable_and_in_the_working_directory(
 }
 
 #[test]
-fn the_environment_and_urls_lead_to_services_too() {
+fn services_can_be_configured_by_environment_variables_and_urls() {
     let redis = RedisServer::start();
     let database = shared_postgres().create_database();
     let encoded: String = shared_postgres().password.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -76,13 +76,13 @@ fn the_environment_and_urls_lead_to_services_too() {
         .env("ATTENDANCE_API__REDIS__PORT", &redis.port.to_string())
         .env("ATTENDANCE_API__REDIS__PASSWORD", &redis.password)
         .start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
 }
 
 #[test]
-fn a_postgresql_that_is_not_up_yet_is_waited_for_with_a_line_a_second() {
-    let mut postgres = Postgres::prepared();
+fn startup_waits_for_postgresql_and_logs_a_line_a_second() {
+    let mut postgres = Postgres::stopped();
     let mut appliance = Appliance::builder().postgres(&postgres, "postgres").config("redis: { mode: off }\n").spawn();
     let place = format!("127.0.0.1:{}", postgres.port);
     let waiting = |appliance: &Appliance| {
@@ -92,26 +92,26 @@ fn a_postgresql_that_is_not_up_yet_is_waited_for_with_a_line_a_second() {
             .filter(|line| line["level"] != "DEBUG" && line.to_string().contains(&postgres.port.to_string()));
         lines.count()
     };
-    eventually("it says that it waits, again and again", || (waiting(&appliance) >= 3).then_some(()));
-    assert!(appliance.lines().join("\n").contains(&place), "it says for what");
+    eventually("it logs repeatedly that it waits", || (waiting(&appliance) >= 3).then_some(()));
+    assert!(appliance.stdout_lines().join("\n").contains(&place), "it names the server");
     assert!(appliance.logged("listening").is_empty(), "it does not serve before the schema is there");
-    postgres.revive();
+    postgres.restart();
     appliance.wait_listening();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
 }
 
 #[test]
-fn a_postgresql_that_never_comes_up_is_an_error_with_what_to_do() {
-    let postgres = Postgres::prepared();
+fn a_postgresql_that_never_comes_up_is_an_error_that_says_what_to_do() {
+    let postgres = Postgres::stopped();
     let text = format!("{}  connect_timeout: 2s\nredis: {{ mode: off }}\n", postgres.config("postgres"));
-    let said = Appliance::builder().config(&text).finish().expect(1).stderr;
-    assert!(said.contains("127.0.0.1") && said.contains(&postgres.port.to_string()), "{said}");
-    assert!(said.contains("connect_timeout") || said.contains("postgres.host"), "what to do: {said}");
-    assert!(!said.contains(&postgres.password), "{said}");
+    let stderr = Appliance::builder().config(&text).finish().expect(1).stderr;
+    assert!(stderr.contains("127.0.0.1") && stderr.contains(&postgres.port.to_string()), "{stderr}");
+    assert!(stderr.contains("connect_timeout") || stderr.contains("postgres.host"), "what to do: {stderr}");
+    assert!(!stderr.contains(&postgres.password), "{stderr}");
 }
 
 #[test]
-fn a_refused_password_is_an_error_that_does_not_show_it() {
+fn a_wrong_postgresql_password_is_an_error_that_does_not_show_it() {
     let database = shared_postgres().create_database();
     let text = shared_postgres().config(&database).replace(&shared_postgres().password, "wr0ng-passw0rd");
     let finished =
@@ -119,7 +119,7 @@ fn a_refused_password_is_an_error_that_does_not_show_it() {
     let finished = finished.expect(1);
     assert!(finished.stderr.contains("password"), "{}", finished.stderr);
     assert!(finished.stderr.contains("postgres"), "which role: {}", finished.stderr);
-    assert!(!finished.all().contains("wr0ng-passw0rd"), "{}", finished.all());
+    assert!(!finished.output().contains("wr0ng-passw0rd"), "{}", finished.output());
 }
 
 #[test]
@@ -127,12 +127,12 @@ fn a_missing_database_is_an_error_that_names_it() {
     let text = shared_postgres().config("no_such_database");
     let finished =
         Appliance::builder().config(&format!("{text}  connect_timeout: 5s\nredis: {{ mode: off }}\n")).finish();
-    let said = finished.expect(1).stderr;
-    assert!(said.contains("no_such_database"), "{said}");
+    let stderr = finished.expect(1).stderr;
+    assert!(stderr.contains("no_such_database"), "{stderr}");
 }
 
 #[test]
-fn a_role_that_may_not_change_the_schema_is_an_error_that_says_so() {
+fn a_role_without_permission_to_change_the_schema_is_an_error_that_says_so() {
     let database = shared_postgres().create_database();
     let sql = shared_postgres().sql(&database);
     sql.run(&format!(
@@ -142,12 +142,12 @@ fn a_role_that_may_not_change_the_schema_is_an_error_that_says_so() {
         .config(&database)
         .replace("user: postgres", &format!("user: {database}_reader"))
         .replace(&shared_postgres().password, "reader-pw");
-    let said = Appliance::builder().config(&format!("{text}redis: {{ mode: off }}\n")).finish().expect(1).stderr;
-    assert!(said.contains("permission denied"), "{said}");
+    let stderr = Appliance::builder().config(&format!("{text}redis: {{ mode: off }}\n")).finish().expect(1).stderr;
+    assert!(stderr.contains("permission denied"), "{stderr}");
 }
 
 #[test]
-fn the_pool_is_bounded() {
+fn the_connection_pool_is_bounded() {
     let database = shared_postgres().create_database();
     let text = format!("{}  pool_size: 3\nredis: {{ mode: off }}\n", shared_postgres().config(&database));
     let appliance = Appliance::builder().config(&text).start();
@@ -166,7 +166,7 @@ fn the_pool_is_bounded() {
         let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
         for _ in 0..20 {
             let open: u32 = sql.value(&connections).parse().expect("a number");
-            // The health check may have one of its own.
+            // The health check may hold one connection of its own.
             assert!(open <= 4, "{open} connections with a pool of 3");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,12 +1,12 @@
-//! The integration tests: one binary, one module a topic, real children.
+//! The integration tests: one binary, one module for each topic, real processes.
 //!
-//! Each test drives the appliance as its users do: the built program, over HTTP, with a real PostgreSQL, a real
-//! `redis-server`, a real browser. A test that lacks one of these fails and says what to install.
+//! Each test uses the appliance as its users do: the built program, over HTTP, with a real PostgreSQL, a real
+//! `redis-server`, a real browser. If one of these is missing, the test fails and says what to install.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a helper of a test fails the test, and says on stderr why"
+    reason = "a test helper fails the test and prints the reason to stderr"
 )]
 
 mod bulk_load;

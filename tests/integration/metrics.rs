@@ -1,12 +1,12 @@
-//! `/metrics`: the reference's names, our own, and nothing `promtool` objects to.
+//! `/metrics`: the reference's series, our own series, and an exposition that `promtool` accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::support::{API, Appliance, Request, cache_is_up, create, record, shared, shared_postgres, unique};
+use crate::support::{API, Appliance, Request, create, record, shared, shared_postgres, unique, wait_for_cache};
 
-/// Series → value.
+/// The value of each series, by name and labels.
 fn scrape(appliance: &Appliance) -> BTreeMap<String, f64> {
     let answer = appliance.get("/metrics").expect(200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -20,13 +20,13 @@ fn scrape(appliance: &Appliance) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn alone() -> Appliance {
+fn isolated_appliance() -> Appliance {
     let database = shared_postgres().create_database();
     Appliance::builder().postgres(shared_postgres(), &database).start()
 }
 
 #[test]
-fn promtool_finds_nothing() {
+fn promtool_accepts_the_exposition() {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -38,12 +38,12 @@ fn promtool_finds_nothing() {
     let text = shared().get("/metrics").expect(200).body;
     promtool.stdin.take().expect("stdin is piped").write_all(&text).expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.trim().is_empty(), "{text}");
 }
 
 #[test]
-fn every_alert_rule_is_sound_and_fires_in_its_test() {
+fn every_alert_rule_is_valid_and_passes_its_tests() {
     for words in [
         ["check", "rules", "packaging/monitoring/prometheus/alerts.yml"],
         ["test", "rules", "tests/monitoring/alerts.test.yml"],
@@ -53,14 +53,14 @@ fn every_alert_rule_is_sound_and_fires_in_its_test() {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("promtool is needed: run `apt-get install prometheus`");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{words:?}: {said}");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{words:?}: {text}");
     }
 }
 
 #[test]
 fn the_dashboards_of_the_reference_find_their_series() {
-    let appliance = alone();
+    let appliance = isolated_appliance();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(409);
     appliance.post(&format!("{API}/create"), "{}").expect(400);
@@ -106,7 +106,7 @@ fn the_buckets_are_those_of_the_reference() {
 
 #[test]
 fn requests_to_metrics_are_not_counted() {
-    let appliance = alone();
+    let appliance = isolated_appliance();
     for _ in 0..3 {
         appliance.get("/metrics").expect(200);
         appliance.send(&Request::new("HEAD", "/metrics")).expect(200);
@@ -117,9 +117,9 @@ fn requests_to_metrics_are_not_counted() {
 }
 
 #[test]
-fn our_own_series_tell_what_happened() {
+fn our_own_series_count_what_happened() {
     let appliance = Appliance::builder().start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(409);
     for _ in 0..3 {

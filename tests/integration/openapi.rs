@@ -1,4 +1,4 @@
-//! The OpenAPI document: complete, correct, and what the service really does.
+//! The OpenAPI document: complete, correct, and in agreement with what the service does.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn statuses(operation: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn it_is_openapi_3_1_and_the_same_at_both_addresses() {
+fn both_addresses_serve_one_openapi_3_1_document() {
     let document = document();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", document["openapi"]);
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
@@ -24,7 +24,7 @@ fn it_is_openapi_3_1_and_the_same_at_both_addresses() {
 }
 
 #[test]
-fn every_route_is_in_it_with_every_status() {
+fn every_route_is_documented_with_every_status() {
     let document = document();
     let expected: [(&str, &str, &[&str]); 9] = [
         ("/api/v1/attendance/create", "post", &["200", "400", "409", "413", "415", "431", "500", "503"]),
@@ -60,7 +60,7 @@ fn every_parameter_is_described() {
 }
 
 #[test]
-fn every_reference_inside_it_leads_somewhere() {
+fn every_reference_resolves_inside_the_document() {
     let document = document();
     let mut references = Vec::new();
     collect_references(&document, &mut references);
@@ -85,7 +85,7 @@ fn collect_references(value: &Value, into: &mut Vec<String>) {
 }
 
 #[test]
-fn the_schema_of_a_record_has_its_limits() {
+fn the_schema_of_a_record_has_its_length_limits() {
     let text = document().to_string();
     for limit in ["\"maxLength\":128", "\"maxLength\":256", "\"maxLength\":64"] {
         assert!(text.contains(limit), "{limit}");
@@ -111,14 +111,14 @@ fn example_of(document: &Value, content: &Value) -> Option<Value> {
     schema.get("example").or_else(|| schema["examples"].get(0)).cloned()
 }
 
-/// What a reference leads to, or the value itself.
+/// The target of a `$ref`, or the value itself if it is none.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
     pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)
 }
 
 #[test]
-fn what_is_answered_is_in_it() {
+fn every_answer_is_documented() {
     let document = document();
     let id = unique("documented");
     let post = |body: String| Request::post_json(&format!("{API}/create"), body);

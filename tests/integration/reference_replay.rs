@@ -1,24 +1,24 @@
-//! What was recorded from the Python service, asked again.
+//! Replays the requests that were recorded from the Python service.
 //!
-//! Policy: where the reference answered with JSON the answer is the same bytes (an error may say more); where it
-//! answered with an HTML error page the status is the same and the page is a JSON error. Every other answer is in
-//! [`DIFFERENT`], with its reason. The recorded dates have their own module, `wire_dates`.
+//! Policy: a recorded JSON answer must be equal byte for byte (an error may have more members). In place of a recorded
+//! HTML error page there must be a JSON error with that status. [`DIFFERENCES`] lists every exception with its reason.
+//! The recorded dates have their own module, `wire_dates`.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{API, Appliance, Request, Response, cache_is_up, create, record, shared_postgres};
+use crate::support::{API, Appliance, Request, Response, create, record, shared_postgres, wait_for_cache};
 
-/// The recorded requests that need no disturbance of the services, HTML pages cut out.
+/// The recorded requests that do not disturb the services, without the HTML pages.
 const RECORDED: &str = include_str!("../data/reference.jsonl");
 
-/// Deliberate differences: name, status now, why.
-const DIFFERENT: &[(&str, u16, &str)] = &[
-    ("create_unicode_escaped", 400, "control characters (a tab, 0x7f) are refused"),
-    ("create_unicode_escaped_search", 404, "its create is refused"),
+/// Deliberate differences: name of the request, new status, reason.
+const DIFFERENCES: &[(&str, u16, &str)] = &[
+    ("create_unicode_escaped", 400, "control characters (a tab, 0x7f) are rejected"),
+    ("create_unicode_escaped_search", 404, "its create is rejected"),
     ("create_empty_id", 400, "an id has at least one character"),
     ("create_empty_name_status", 400, "name and status have at least one character"),
-    ("create_whitespace_id", 400, "outer white space is refused"),
+    ("create_whitespace_id", 400, "outer white space is rejected"),
     ("create_lone_surrogate", 400, "was a 500: not a text"),
     ("create_nul_in_name", 400, "was a 500: no text of PostgreSQL"),
     ("create_trailing_slash", 308, "a stray slash is not another resource"),
@@ -62,14 +62,14 @@ const DIFFERENT: &[(&str, u16, &str)] = &[
 ];
 
 #[derive(Deserialize)]
-struct Recorded {
+struct RecordedExchange {
     name: String,
-    request: Asked,
-    response: Answered,
+    request: RecordedRequest,
+    response: RecordedResponse,
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct RecordedRequest {
     method: String,
     target: String,
     headers: Vec<String>,
@@ -78,13 +78,13 @@ struct Asked {
 }
 
 #[derive(Deserialize)]
-struct Answered {
+struct RecordedResponse {
     status: u16,
     content_type: String,
     body: Option<String>,
 }
 
-impl Asked {
+impl RecordedRequest {
     fn request(&self) -> Request {
         let target = if self.target.is_empty() { "*" } else { &self.target };
         let mut request = Request::new(&self.method, target);
@@ -109,40 +109,42 @@ fn unhex(hex: &str) -> Vec<u8> {
 }
 
 /// The recorded requests whose names start with `prefix`, in order.
-fn recorded(prefix: &str) -> Vec<Recorded> {
-    let all = RECORDED.lines().map(|line| serde_json::from_str::<Recorded>(line).expect("a line is a record"));
+fn recorded(prefix: &str) -> Vec<RecordedExchange> {
+    let all = RECORDED.lines().map(|line| serde_json::from_str::<RecordedExchange>(line).expect("a line is a record"));
     let found: Vec<_> = all.filter(|recorded| recorded.name.starts_with(prefix)).collect();
     assert!(!found.is_empty(), "{prefix}");
     found
 }
 
-/// Asks everything recorded under `prefix` of an appliance with its own database and the given rows.
+/// Sends everything recorded under `prefix` to an appliance with its own database and the given rows.
 fn replay(prefix: &str, rows: &[(&str, &str, &str, &str)]) {
     let database = shared_postgres().create_database();
     let appliance =
         Appliance::builder().postgres(shared_postgres(), &database).config("api: { date_format: http }\n").start();
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     rows.iter().for_each(|(id, name, status, date)| {
         create(&appliance, &record(id, name, status, date)).expect(200);
     });
     for recorded in recorded(prefix) {
         let answer = appliance.send(&recorded.request.request());
-        judge(&recorded, &answer);
+        assert_as_recorded(&recorded, &answer);
     }
 }
 
-fn judge(recorded: &Recorded, answer: &Response) {
-    let Recorded { name, response, .. } = recorded;
-    if let Some((_, status, why)) = DIFFERENT.iter().find(|(different, ..)| different == name) {
+fn assert_as_recorded(recorded: &RecordedExchange, answer: &Response) {
+    let RecordedExchange { name, response, .. } = recorded;
+    if let Some((_, status, why)) = DIFFERENCES.iter().find(|(different, ..)| different == name) {
         assert_eq!(answer.status, *status, "{name} ({why}): {answer:?}");
         return;
     }
     assert_eq!(answer.status, response.status, "{name}: {}", String::from_utf8_lossy(&answer.body));
     let json = response.content_type == "application/json";
     match (&response.body, json, response.status) {
-        (Some(_), true, 200) if name.contains("health_detail") => contains(name, answer, response),
+        (Some(_), true, 200) if name.contains("health_detail") => {
+            assert_contains_recorded_members(name, answer, response)
+        }
         (Some(body), true, 200) => assert_eq!(answer.text(), *body, "{name}"),
-        (Some(body), true, _) if !body.is_empty() => contains(name, answer, response),
+        (Some(body), true, _) if !body.is_empty() => assert_contains_recorded_members(name, answer, response),
         (None, false, 400..) if recorded.request.method != "HEAD" => {
             let body = answer.json();
             assert!(body["error"].is_string() && body["message"].is_string(), "{name}: {body}");
@@ -154,8 +156,8 @@ fn judge(recorded: &Recorded, answer: &Response) {
     }
 }
 
-/// Everything that was in the recorded object is in the answer.
-fn contains(name: &str, answer: &Response, response: &Answered) {
+/// Fails unless the answer has every member of the recorded object.
+fn assert_contains_recorded_members(name: &str, answer: &Response, response: &RecordedResponse) {
     let body = answer.json();
     let expected: Value = serde_json::from_str(response.body.as_deref().unwrap_or("{}")).expect("recorded JSON");
     for (key, value) in expected.as_object().expect("an object") {
@@ -164,22 +166,22 @@ fn contains(name: &str, answer: &Response, response: &Answered) {
 }
 
 #[test]
-fn creates() {
+fn creates_are_answered_as_recorded() {
     replay("create_", &[]);
 }
 
 #[test]
-fn a_duplicate_and_what_follows_it() {
+fn requests_after_a_duplicate_are_answered_as_recorded() {
     replay("dup_", &[]);
 }
 
 #[test]
-fn search_all() {
+fn lists_are_answered_as_recorded() {
     replay("all_", &[]);
 }
 
 #[test]
-fn search() {
+fn searches_are_answered_as_recorded() {
     replay(
         "search_",
         &[
@@ -195,18 +197,18 @@ fn search() {
 }
 
 #[test]
-fn the_cache() {
+fn reads_through_the_cache_are_answered_as_recorded() {
     replay("cache_", &[("1", "One", "Present", "2023-08-01"), ("2", "Two", "Absent", "2023-08-02")]);
 }
 
 #[test]
-fn health_and_what_is_beside_it() {
+fn health_and_other_paths_are_answered_as_recorded() {
     replay("health_", &[]);
     replay("misc_", &[]);
 }
 
 #[test]
-fn null_columns() {
+fn null_columns_are_answered_as_null() {
     let database = shared_postgres().create_database();
     let appliance =
         Appliance::builder().postgres(shared_postgres(), &database).config("api: { date_format: http }\n").start();
@@ -216,9 +218,9 @@ fn null_columns() {
 }
 
 #[test]
-fn every_difference_is_of_something_recorded() {
+fn every_listed_difference_names_a_recorded_request() {
     let all = recorded("");
-    for (name, ..) in DIFFERENT {
+    for (name, ..) in DIFFERENCES {
         assert!(all.iter().any(|recorded| recorded.name == *name), "{name}");
     }
 }

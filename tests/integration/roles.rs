@@ -189,8 +189,9 @@ fn migrate_works_as_the_owner_beside_a_running_appliance_and_without_one() {
     let mut appliance = Appliance::builder().config("redis: { mode: off }\n").start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let data = appliance.data().display().to_string();
-    let migrate =
-        |command: &str| Appliance::builder().command(&["migrate", command, "--data-dir", &data]).run_as_is().expect(0);
+    let migrate = |command: &str| {
+        Appliance::builder().command(&["migrate", command, "--data-dir", &data]).finish_without_default_args().expect(0)
+    };
     migrate("status");
     migrate("history");
     // The new table belongs to the owner, and requests may use it at once.

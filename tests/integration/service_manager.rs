@@ -1,4 +1,4 @@
-//! What systemd is told and what it passes: steps, readiness, the watchdog, the listening socket.
+//! The interface to systemd: status, readiness, the watchdog, socket activation.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -13,32 +13,32 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::{
-    API, Appliance, Builder, Connection, HANG, Request, create, eventually, half_a_create, record, shared_postgres,
-    signal, within,
+    API, Appliance, Builder, Connection, HANG_TIMEOUT, Request, begin_create, create, eventually, record,
+    shared_postgres, signal, within,
 };
 
-/// Half a second, so that it wants to be fed every quarter.
+/// Half a second, so that the watchdog must be fed every quarter of a second.
 const WATCHDOG_USEC: &str = "500000";
 
-fn external() -> Builder {
+fn with_external_postgres() -> Builder {
     let database = shared_postgres().create_database();
     Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n")
 }
 
 /// The service manager's end of the notification socket.
-struct Manager(UnixDatagram);
+struct NotifySocket(UnixDatagram);
 
-impl Manager {
-    /// Listens where the appliance is told to.
-    fn of(builder: Builder) -> (Self, Builder) {
+impl NotifySocket {
+    /// Binds the socket and configures the appliance to report to it.
+    fn bind_for(builder: Builder) -> (Self, Builder) {
         let path = builder.scratch().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket can be bound");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("ours");
         (Self(socket), builder.env("NOTIFY_SOCKET", &path.display().to_string()))
     }
 
-    /// The lines of the next message; none when there is none for `bound`.
-    fn next(&self, bound: Duration) -> Option<Vec<String>> {
+    /// The lines of the next message; `None` if there is none within `bound`.
+    fn read(&self, bound: Duration) -> Option<Vec<String>> {
         self.0.set_read_timeout(Some(bound)).expect("a bound can be set");
         let mut datagram = [0; 4096];
         match self.0.recv(&mut datagram) {
@@ -48,111 +48,112 @@ impl Manager {
         }
     }
 
-    /// Everything that is said up to the line `wanted`, line by line.
-    fn until(&self, wanted: &str) -> Vec<String> {
-        let mut heard = Vec::new();
-        while !heard.iter().any(|line| line == wanted) {
-            heard.extend(self.next(HANG).unwrap_or_else(|| panic!("{wanted} was not said; heard: {heard:#?}")));
+    /// The lines of all messages up to the one that contains the line `wanted`.
+    fn read_until(&self, wanted: &str) -> Vec<String> {
+        let mut messages = Vec::new();
+        while !messages.iter().any(|line| line == wanted) {
+            messages.extend(self.read(HANG_TIMEOUT).unwrap_or_else(|| panic!("no {wanted} in {messages:#?}")));
         }
-        heard
+        messages
     }
 
-    /// Reads away what was said.
-    fn forget(&self) {
-        while self.next(Duration::from_millis(1)).is_some() {}
+    /// Discards the messages received so far.
+    fn discard_pending(&self) {
+        while self.read(Duration::from_millis(1)).is_some() {}
     }
 }
 
-fn said(heard: &[String], begin: &str) -> bool {
-    heard.iter().any(|line| line.starts_with(begin))
+fn has_line(messages: &[String], begin: &str) -> bool {
+    messages.iter().any(|line| line.starts_with(begin))
 }
 
 #[test]
-fn each_step_is_its_status_and_asks_for_time() {
-    let (manager, builder) = Manager::of(Appliance::builder());
+fn each_step_is_reported_as_status_and_extends_the_timeout() {
+    let (notify, builder) = NotifySocket::bind_for(Appliance::builder());
     let mut appliance = builder.start();
-    let start = manager.until("READY=1");
+    let start = notify.read_until("READY=1");
     for step in ["starting PostgreSQL and Redis", "bringing the schema up to date"] {
-        assert!(said(&start, &format!("STATUS={step}")), "{start:#?}");
+        assert!(has_line(&start, &format!("STATUS={step}")), "{start:#?}");
     }
-    assert!(said(&start, "EXTEND_TIMEOUT_USEC="), "initdb may take longer than the start time-out: {start:#?}");
-    assert!(said(&start, &format!("STATUS=listening on {}", appliance.address())), "{start:#?}");
+    assert!(has_line(&start, "EXTEND_TIMEOUT_USEC="), "initdb may take longer than the start time-out: {start:#?}");
+    assert!(has_line(&start, &format!("STATUS=listening on {}", appliance.address())), "{start:#?}");
     appliance.get("/readyz").expect(200);
     appliance.terminate();
-    let stop = manager.until("STATUS=stopping PostgreSQL and Redis");
-    assert!(said(&stop, "STOPPING=1") && said(&stop, "STATUS=finishing the requests in flight"), "{stop:#?}");
+    let stop = notify.read_until("STATUS=stopping PostgreSQL and Redis");
+    assert!(has_line(&stop, "STOPPING=1") && has_line(&stop, "STATUS=finishing the requests in flight"), "{stop:#?}");
     assert!(appliance.wait().success());
 }
 
 #[test]
-fn the_watchdog_is_fed_whatever_the_database_does() {
-    let (manager, builder) = Manager::of(Appliance::builder());
+fn the_watchdog_is_fed_while_postgresql_hangs() {
+    let (notify, builder) = NotifySocket::bind_for(Appliance::builder().existing_cluster());
     let appliance = builder.env("WATCHDOG_USEC", WATCHDOG_USEC).start();
-    manager.until("READY=1");
-    manager.until("WATCHDOG=1");
+    notify.read_until("READY=1");
+    notify.read_until("WATCHDOG=1");
     let server = appliance.postgres_child().expect("it manages PostgreSQL").pid;
     signal(server, Signal::SIGSTOP);
     eventually("readiness is off", || (appliance.get("/readyz").status == 503).then_some(()));
-    manager.forget();
+    notify.discard_pending();
     for _ in 0..3 {
-        manager.until("WATCHDOG=1");
+        notify.read_until("WATCHDOG=1");
     }
     signal(server, Signal::SIGCONT);
     eventually("readiness is back", || (appliance.get("/readyz").status == 200).then_some(()));
 }
 
 #[test]
-fn the_watchdog_is_fed_in_a_full_house() {
-    let (manager, builder) = Manager::of(external().config("server: { max_connections: 2 }\n"));
+fn the_watchdog_is_fed_when_all_connections_are_in_use() {
+    let (notify, builder) = NotifySocket::bind_for(with_external_postgres().config("server: { max_connections: 2 }\n"));
     let appliance = builder.env("WATCHDOG_USEC", WATCHDOG_USEC).start();
-    manager.until("READY=1");
-    let mut guests = [appliance.connect(), appliance.connect()];
-    for guest in &mut guests {
-        guest.send(&Request::get("/livez")).expect("an answer").expect(200);
+    notify.read_until("READY=1");
+    let mut connections = [appliance.connect(), appliance.connect()];
+    for connection in &mut connections {
+        connection.send(&Request::get("/livez")).expect("an answer").expect(200);
     }
-    manager.forget();
+    notify.discard_pending();
     for _ in 0..3 {
-        manager.until("WATCHDOG=1");
+        notify.read_until("WATCHDOG=1");
     }
 }
 
 #[test]
-fn a_stopped_appliance_does_not_feed_the_watchdog() {
-    let (manager, builder) = Manager::of(external());
+fn a_suspended_appliance_does_not_feed_the_watchdog() {
+    let (notify, builder) = NotifySocket::bind_for(with_external_postgres());
     let appliance = builder.env("WATCHDOG_USEC", WATCHDOG_USEC).start();
-    manager.until("READY=1");
+    notify.read_until("READY=1");
     signal(appliance.pid(), Signal::SIGSTOP);
-    manager.forget();
-    assert_eq!(manager.next(Duration::from_secs(2)), None, "four times its limit");
+    notify.discard_pending();
+    assert_eq!(notify.read(Duration::from_secs(2)), None, "four times its limit");
     signal(appliance.pid(), Signal::SIGCONT);
-    manager.until("WATCHDOG=1");
+    notify.read_until("WATCHDOG=1");
 }
 
-/// A listening socket of ours, as the socket unit holds one.
-fn held_socket() -> (Arc<OwnedFd>, SocketAddr) {
+/// A listening socket, as a systemd socket unit holds one.
+fn listening_socket() -> (Arc<OwnedFd>, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     (Arc::new(OwnedFd::from(listener)), address)
 }
 
 #[test]
-fn a_passed_socket_is_served_and_server_listen_is_not() {
-    let (socket, address) = held_socket();
-    let mut appliance = external().listen("127.0.0.1:1").inherits(&socket).start();
+fn a_passed_socket_is_served_in_place_of_server_listen() {
+    let (socket, address) = listening_socket();
+    let mut appliance = with_external_postgres().listen("127.0.0.1:1").socket_activation(&socket).start();
     assert_eq!(appliance.address(), address);
     appliance.get("/readyz").expect(200);
     appliance.stop();
 }
 
 #[test]
-fn a_passed_socket_that_does_not_listen_is_refused() {
+fn a_passed_socket_that_does_not_listen_is_rejected() {
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let said = external().inherits(&Arc::new(OwnedFd::from(datagrams))).finish().expect(1).all();
-    assert!(said.contains("LISTEN_FDS") && said.contains("ListenStream="), "{said}");
+    let output =
+        with_external_postgres().socket_activation(&Arc::new(OwnedFd::from(datagrams))).finish().expect(1).output();
+    assert!(output.contains("LISTEN_FDS") && output.contains("ListenStream="), "{output}");
 }
 
-/// A client that keeps its connection as long as it may, and counts what it got.
-fn ask_until(done: &AtomicBool, address: SocketAddr, answered: &AtomicUsize) -> Result<(), String> {
+/// Sends requests until `done`, on one connection as long as the server keeps it, and counts the answers.
+fn send_requests_until(done: &AtomicBool, address: SocketAddr, answered: &AtomicUsize) -> Result<(), String> {
     let request = Request::get(&format!("{API}/search?id=kept"));
     let mut kept = None;
     while !done.load(Relaxed) {
@@ -174,19 +175,19 @@ fn ask_until(done: &AtomicBool, address: SocketAddr, answered: &AtomicUsize) -> 
 
 #[test]
 fn restarts_on_a_passed_socket_lose_no_request() {
-    let (socket, address) = held_socket();
-    let mut appliance = external().inherits(&socket).start();
+    let (socket, address) = listening_socket();
+    let mut appliance = with_external_postgres().socket_activation(&socket).start();
     create(&appliance, &record("kept", "n", "s", "2023-08-01")).expect(200);
     let (done, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let (done, answered) = (Arc::clone(&done), Arc::clone(&answered));
-            thread::spawn(move || ask_until(&done, address, &answered))
+            thread::spawn(move || send_requests_until(&done, address, &answered))
         })
         .collect();
     for _ in 0..4 {
         let before = answered.load(Relaxed);
-        within(HANG, "the clients are answered", || (answered.load(Relaxed) > before + 200).then_some(()));
+        within(HANG_TIMEOUT, "the clients are answered", || (answered.load(Relaxed) > before + 200).then_some(()));
         appliance.stop();
         appliance.start_again();
     }
@@ -197,18 +198,19 @@ fn restarts_on_a_passed_socket_lose_no_request() {
 }
 
 #[test]
-fn a_stopping_appliance_with_a_passed_socket_is_not_ready_and_closes_what_it_answers() {
-    let (socket, _address) = held_socket();
-    let mut appliance = external().config("server: { drain_timeout: 1h }\n").inherits(&socket).start();
+fn a_stopping_appliance_with_a_passed_socket_is_not_ready_and_closes_connections_after_an_answer() {
+    let (socket, _address) = listening_socket();
+    let mut appliance =
+        with_external_postgres().config("server: { drain_timeout: 1h }\n").socket_activation(&socket).start();
     let mut probe = appliance.connect();
     let mut idle = appliance.connect();
     for connection in [&mut probe, &mut idle] {
         assert_eq!(connection.send(&Request::get("/livez")).expect("an answer").header("connection"), None);
     }
-    let (mut create, rest) = half_a_create(&appliance, "in-flight");
+    let (mut create, rest) = begin_create(&appliance, "in-flight");
     appliance.terminate();
     appliance.wait_log("the stop", |line| line["message"].as_str().is_some_and(|text| text.starts_with("stopping: ")));
-    // On a slow machine it is closed already, as the idle one.
+    // On a slow machine this connection may be closed already, like the idle one.
     if let Ok(ready) = probe.send(&Request::get("/readyz")) {
         assert_eq!((ready.status, ready.header("connection")), (503, Some("close")));
     }

@@ -1,4 +1,4 @@
-//! Stopping: in-flight requests finish, everything is bounded.
+//! Stopping: requests in flight are finished, and every step has a bound.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -8,30 +8,30 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    API, Appliance, Connection, Request, descendants, eventually, half_a_create, shared_postgres, signal,
+    API, Appliance, Connection, Request, begin_create, descendants, eventually, shared_postgres, signal,
 };
 
-fn external(more: &str) -> Appliance {
+fn with_external_postgres(more: &str) -> Appliance {
     let database = shared_postgres().create_database();
     let settings = Appliance::builder().postgres(shared_postgres(), &database);
     settings.config(&format!("redis: {{ mode: off }}\n{more}")).start()
 }
 
-fn refuses_connections(appliance: &Appliance) {
+fn wait_until_connections_are_refused(appliance: &Appliance) {
     let address = appliance.address();
-    eventually("nobody is let in any more", || {
+    eventually("new connections are refused", || {
         TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused).then_some(())
     });
 }
 
 #[test]
-fn a_stop_with_nothing_to_do_is_status_0_and_leaves_no_child() {
+fn an_idle_stop_exits_with_0_and_leaves_no_child() {
     for stop in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut appliance = Appliance::builder().start();
-        let family = descendants(appliance.pid());
+        let mut appliance = Appliance::builder().existing_cluster().start();
+        let children = descendants(appliance.pid());
         signal(appliance.pid(), stop);
         assert!(appliance.wait().success());
-        assert!(family.iter().all(|seen| !seen.runs()), "{family:?}");
+        assert!(children.iter().all(|process| !process.is_running()), "{children:?}");
         assert!(!appliance.data().join("run/.s.PGSQL.5432").exists(), "PostgreSQL was shut down, not killed");
         appliance.start_again();
     }
@@ -39,10 +39,10 @@ fn a_stop_with_nothing_to_do_is_status_0_and_leaves_no_child() {
 
 #[test]
 fn requests_in_flight_are_finished() {
-    let mut appliance = external("");
-    let (mut connection, rest) = half_a_create(&appliance, "in-flight");
+    let mut appliance = with_external_postgres("");
+    let (mut connection, rest) = begin_create(&appliance, "in-flight");
     appliance.terminate();
-    refuses_connections(&appliance);
+    wait_until_connections_are_refused(&appliance);
     connection.write(rest.as_bytes()).expect("the connection is open");
     let answer = connection.read(false).expect("an answer").expect(200);
     assert_eq!(answer.header("connection"), Some("close"));
@@ -50,8 +50,8 @@ fn requests_in_flight_are_finished() {
 }
 
 #[test]
-fn idle_connections_do_not_hold_the_stop() {
-    let mut appliance = external("server: { drain_timeout: 1h }\n");
+fn idle_connections_do_not_delay_the_stop() {
+    let mut appliance = with_external_postgres("server: { drain_timeout: 1h }\n");
     let mut idle: Vec<Connection> = (0..20).map(|_| appliance.connect()).collect();
     for connection in idle.iter_mut().step_by(2) {
         connection.send(&Request::get("/livez")).expect("an answer").expect(200);
@@ -62,11 +62,11 @@ fn idle_connections_do_not_hold_the_stop() {
 
 #[test]
 fn a_new_request_while_draining_is_503_or_finds_the_connection_closed() {
-    let mut appliance = external("server: { drain_timeout: 1h }\n");
-    let (mut held, rest) = half_a_create(&appliance, "held");
-    // A second request waits on the same connection behind the one in flight.
+    let mut appliance = with_external_postgres("server: { drain_timeout: 1h }\n");
+    let (mut held, rest) = begin_create(&appliance, "held");
+    // A second request waits on this connection behind the one in flight.
     appliance.terminate();
-    refuses_connections(&appliance);
+    wait_until_connections_are_refused(&appliance);
     let second = format!("{rest}GET {API}/health HTTP/1.1\r\nHost: x\r\n\r\n");
     held.write(second.as_bytes()).expect("the connection is open");
     held.read(false).expect("an answer").expect(200);
@@ -78,34 +78,35 @@ fn a_new_request_while_draining_is_503_or_finds_the_connection_closed() {
 
 #[test]
 fn the_drain_is_bounded() {
-    let mut appliance = external("server: { drain_timeout: 1s }\n");
-    let (_stuck, _rest) = half_a_create(&appliance, "stuck");
+    let mut appliance = with_external_postgres("server: { drain_timeout: 1s }\n");
+    let (_stalled, _rest) = begin_create(&appliance, "stuck");
     appliance.terminate();
     assert!(appliance.wait().success());
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
-    let mut appliance = Appliance::builder().config("server: { drain_timeout: 1h, body_timeout: 1h }\n").start();
-    let (_stuck, _rest) = half_a_create(&appliance, "stuck");
-    let family = descendants(appliance.pid());
+fn a_second_signal_stops_immediately() {
+    let mut appliance =
+        Appliance::builder().existing_cluster().config("server: { drain_timeout: 1h, body_timeout: 1h }\n").start();
+    let (_stalled, _rest) = begin_create(&appliance, "stuck");
+    let children = descendants(appliance.pid());
     appliance.terminate();
-    refuses_connections(&appliance);
+    wait_until_connections_are_refused(&appliance);
     appliance.terminate();
     appliance.wait();
-    eventually("no child is left", || family.iter().all(|seen| !seen.runs()).then_some(()));
+    eventually("no child is left", || children.iter().all(|process| !process.is_running()).then_some(()));
     appliance.start_again();
 }
 
 #[test]
-fn a_stop_during_the_start_is_obeyed() {
+fn a_stop_during_startup_is_obeyed() {
     for delay in [0, 30, 100, 300, 700] {
         let mut appliance = Appliance::builder().spawn();
         std::thread::sleep(Duration::from_millis(delay));
-        let family = descendants(appliance.pid());
+        let children = descendants(appliance.pid());
         appliance.terminate();
         appliance.wait();
-        eventually("no child is left", || family.iter().all(|seen| !seen.runs()).then_some(()));
+        eventually("no child is left", || children.iter().all(|process| !process.is_running()).then_some(()));
         appliance.start_again();
     }
 }

@@ -1,20 +1,20 @@
-//! The children: how they are set up, what happens when they die, and that nobody survives the appliance.
+//! The child processes: their settings, their restart after they die, and that none outlives the appliance.
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, User, getpgid};
 use serde_json::json;
 
 use crate::support::{
-    API, Appliance, as_lower_user, cache_is_up, create, descendants, eventually, lower_uid, record, records, signal,
-    try_signal, uids_of,
+    API, Appliance, as_unprivileged_user, create, descendants, eventually, record, records, signal, try_signal,
+    uids_of, unprivileged_user, wait_for_cache,
 };
 
-fn served(appliance: &Appliance) -> bool {
+fn is_serving(appliance: &Appliance) -> bool {
     appliance.get(&format!("{API}/search/all?limit=1")).status == 200
 }
 
 #[test]
-fn the_managed_postgresql_is_set_up_to_lose_nothing() {
+fn the_managed_postgresql_has_durable_settings() {
     let appliance = Appliance::builder().start();
     let sql = appliance.sql();
     for setting in ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"] {
@@ -32,11 +32,11 @@ fn the_managed_postgresql_is_set_up_to_lose_nothing() {
     let collation = "SELECT datcollate FROM pg_database WHERE datname = 'attendance_db'";
     assert_eq!(sql.value(collation), "C");
     let hba = "SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules WHERE error IS NULL";
-    assert_eq!(sql.value(hba), "scram-sha-256", "nobody comes in without the password");
+    assert_eq!(sql.value(hba), "scram-sha-256", "every connection needs the password");
 }
 
 #[test]
-fn what_is_private_is_closed_to_others() {
+fn private_files_are_not_readable_by_others() {
     use std::os::unix::fs::PermissionsExt;
     let appliance = Appliance::builder().start();
     let mode = |path: &str| {
@@ -45,18 +45,20 @@ fn what_is_private_is_closed_to_others() {
     assert_eq!(mode(""), 0o700);
     assert_eq!(mode("run"), 0o700);
     assert_eq!(mode("postgres/password"), 0o600);
-    let leftovers: Vec<_> =
-        walk(&appliance.data()).into_iter().filter(|path| path.contains("pwfile") || path.ends_with(".pw")).collect();
+    let leftovers: Vec<_> = paths_below(&appliance.data())
+        .into_iter()
+        .filter(|path| path.contains("pwfile") || path.ends_with(".pw"))
+        .collect();
     assert!(leftovers.is_empty(), "a copy of the password is left behind: {leftovers:?}");
 }
 
-/// Every path below a directory, as text.
-fn walk(directory: &std::path::Path) -> Vec<String> {
+/// All paths below a directory, recursively.
+fn paths_below(directory: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .flat_map(|entry| {
             let path = entry.path();
-            let below = if path.is_dir() && !path.is_symlink() { walk(&path) } else { Vec::new() };
+            let below = if path.is_dir() && !path.is_symlink() { paths_below(&path) } else { Vec::new() };
             below.into_iter().chain([path.display().to_string()])
         })
         .collect()
@@ -65,19 +67,19 @@ fn walk(directory: &std::path::Path) -> Vec<String> {
 #[test]
 fn nothing_runs_as_root() {
     let appliance = Appliance::builder().start();
-    let Some(nobody) = lower_uid() else {
-        // Not started as root: there is nothing to drop, and everybody is who we are.
+    let Some(fallback) = unprivileged_user() else {
+        // Not started as root: no privileges are dropped, and every process runs as the user of the tests.
         let me = nix::unistd::Uid::effective().as_raw();
-        assert!(descendants(appliance.pid()).iter().all(|seen| uids_of(seen.pid) == [me; 4]));
+        assert!(descendants(appliance.pid()).iter().all(|process| uids_of(process.pid) == [me; 4]));
         return;
     };
-    let nobody_uid = nobody.uid.as_raw();
-    let wanted = User::from_name("attendance-api").ok().flatten().unwrap_or(nobody).uid.as_raw();
-    let family = descendants(appliance.pid());
-    assert!(family.len() >= 3, "PostgreSQL, its helpers and Redis: {family:?}");
+    let fallback_uid = fallback.uid.as_raw();
+    let wanted = User::from_name("attendance-api").ok().flatten().unwrap_or(fallback).uid.as_raw();
+    let processes = descendants(appliance.pid());
+    assert!(processes.len() >= 3, "PostgreSQL, its helpers and Redis: {processes:?}");
     let remedies = appliance.log().iter().filter(|line| line.to_string().contains("useradd --system")).count();
-    assert_eq!(remedies, usize::from(wanted == nobody_uid), "a shared user is warned of once, a user of its own never");
-    for pid in family.iter().map(|seen| seen.pid).chain([appliance.pid()]) {
+    assert_eq!(remedies, usize::from(wanted == fallback_uid), "only the shared fallback user causes a warning, once");
+    for pid in processes.iter().map(|process| process.pid).chain([appliance.pid()]) {
         assert_eq!(uids_of(pid), [wanted; 4], "process {pid}");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
@@ -89,20 +91,20 @@ fn nothing_runs_as_root() {
 fn no_process_can_gain_privileges_and_the_appliance_is_closed_to_processes_of_its_user() {
     let secret = "s3cret-from-the-environment";
     let appliance = Appliance::builder().env("SOME_TOKEN", secret).start();
-    let family = descendants(appliance.pid());
-    for pid in family.iter().map(|seen| seen.pid).chain([appliance.pid()]) {
+    let processes = descendants(appliance.pid());
+    for pid in processes.iter().map(|process| process.pid).chain([appliance.pid()]) {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         // A helper of PostgreSQL may have ended meanwhile.
         assert!(status.is_empty() || status.contains("NoNewPrivs:\t1"), "process {pid}: {status}");
     }
     let read = |file: &str| {
         let path = format!("/proc/{}/{file}", appliance.pid());
-        as_lower_user(std::process::Command::new("cat").arg(path)).output().expect("there is a `cat`")
+        as_unprivileged_user(std::process::Command::new("cat").arg(path)).output().expect("there is a `cat`")
     };
-    assert!(read("status").status.success(), "it can be seen");
+    assert!(read("status").status.success(), "the process is visible");
     for file in ["environ", "maps", "auxv"] {
         let output = read(file);
-        assert!(!output.status.success() && output.stdout.is_empty(), "{file} is closed to a process of its user");
+        assert!(!output.status.success() && output.stdout.is_empty(), "a process of its user cannot read {file}");
     }
     let children = crate::support::children_of(appliance.pid());
     for child in &children {
@@ -111,7 +113,7 @@ fn no_process_can_gain_privileges_and_the_appliance_is_closed_to_processes_of_it
     }
 }
 
-/// What no client of Redis sends.
+/// Bytes that no client of Redis sends.
 fn garbage() -> Vec<Vec<u8>> {
     let texts = [
         "",
@@ -152,22 +154,22 @@ fn garbage() -> Vec<Vec<u8>> {
 #[test]
 fn garbage_sent_to_the_built_in_redis_is_not_logged_and_the_cache_still_works() {
     use std::io::{Read, Write};
-    let appliance = Appliance::builder().start();
-    cache_is_up(&appliance);
+    let appliance = Appliance::builder().existing_cluster().start();
+    wait_for_cache(&appliance);
     let redis = appliance.logged("listening")[0]["redis"].as_str().expect("the address of Redis").to_owned();
     let address = redis.rsplit(' ').next().expect("an address at the end").to_owned();
-    let before = appliance.lines().len();
+    let before = appliance.stdout_lines().len();
     for _ in 0..20 {
         for bytes in garbage() {
             let mut stream = std::net::TcpStream::connect(&address).expect("Redis accepts connections");
             // An error means that Redis has hung up already.
             let _ = stream.write_all(&bytes);
             let _ = stream.shutdown(std::net::Shutdown::Write);
-            let _ = stream.set_read_timeout(Some(crate::support::HANG));
+            let _ = stream.set_read_timeout(Some(crate::support::HANG_TIMEOUT));
             let _ = stream.read_to_end(&mut Vec::new());
         }
     }
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     eventually("a search is answered by the cache", || {
         appliance.get(&format!("{API}/search?id=1")).expect(200);
@@ -183,7 +185,7 @@ fn garbage_sent_to_the_built_in_redis_is_not_logged_and_the_cache_still_works() 
 }
 
 #[test]
-fn children_have_their_own_process_groups_and_a_clean_environment() {
+fn children_have_their_own_process_group_and_a_clean_environment() {
     let secret = "s3cret-from-the-environment";
     let appliance =
         Appliance::builder().env("WATCHDOG_USEC", "600000000").env("LISTEN_PID", "1").env("SOME_TOKEN", secret).start();
@@ -201,8 +203,8 @@ fn children_have_their_own_process_groups_and_a_clean_environment() {
 }
 
 #[test]
-fn a_killed_postgresql_is_back_with_every_acknowledged_record() {
-    let appliance = Appliance::builder().start();
+fn a_killed_postgresql_restarts_with_every_acknowledged_record() {
+    let appliance = Appliance::builder().existing_cluster().start();
     for round in 0..3 {
         create(&appliance, &record(&format!("round-{round}"), "n", "s", "2023-08-01")).expect(200);
         let postmaster = appliance.postgres_child().expect("PostgreSQL runs");
@@ -210,7 +212,7 @@ fn a_killed_postgresql_is_back_with_every_acknowledged_record() {
         eventually("another PostgreSQL runs", || {
             appliance.postgres_child().filter(|child| child.pid != postmaster.pid)
         });
-        eventually("it is served again", || served(&appliance).then_some(()));
+        eventually("requests are served again", || is_serving(&appliance).then_some(()));
     }
     assert_eq!(records(&appliance, "").len(), 3);
     let health = appliance.get(&format!("{API}/health/detail")).expect(200).json();
@@ -221,7 +223,7 @@ fn a_killed_postgresql_is_back_with_every_acknowledged_record() {
 
 #[test]
 fn no_acknowledged_record_is_lost_when_postgresql_dies_under_load() {
-    let appliance = Appliance::builder().start();
+    let appliance = Appliance::builder().existing_cluster().start();
     let acknowledged = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for writer in 0..8 {
@@ -229,7 +231,7 @@ fn no_acknowledged_record_is_lost_when_postgresql_dies_under_load() {
             scope.spawn(move || {
                 for number in 0..60 {
                     let id = format!("w{writer}-{number:03}");
-                    // An answer other than 200 acknowledges nothing: the record may be there or not.
+                    // An answer other than 200 acknowledges nothing: the record may be stored or not.
                     if create(appliance, &record(&id, "n", "s", "2023-08-01")).status == 200 {
                         acknowledged.lock().unwrap().push(id);
                     }
@@ -243,7 +245,7 @@ fn no_acknowledged_record_is_lost_when_postgresql_dies_under_load() {
             }
         }
     });
-    eventually("it is served again", || served(&appliance).then_some(()));
+    eventually("requests are served again", || is_serving(&appliance).then_some(()));
     let stored: std::collections::HashSet<String> =
         records(&appliance, "").iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
     let lost: Vec<_> = acknowledged.into_inner().unwrap().into_iter().filter(|id| !stored.contains(id)).collect();
@@ -251,20 +253,20 @@ fn no_acknowledged_record_is_lost_when_postgresql_dies_under_load() {
 }
 
 #[test]
-fn a_killed_backend_is_noticed_by_nobody_for_long() {
-    let appliance = Appliance::builder().config("redis: { mode: off }\n").start();
+fn service_resumes_after_backends_are_terminated() {
+    let appliance = Appliance::builder().existing_cluster().config("redis: { mode: off }\n").start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
     for _ in 0..5 {
         appliance.sql().run(end);
-        eventually("it is served again", || served(&appliance).then_some(()));
+        eventually("requests are served again", || is_serving(&appliance).then_some(()));
     }
 }
 
 #[test]
-fn a_killed_redis_costs_no_request_and_comes_back() {
-    let appliance = Appliance::builder().start();
-    cache_is_up(&appliance);
+fn a_killed_redis_fails_no_request_and_restarts() {
+    let appliance = Appliance::builder().existing_cluster().start();
+    wait_for_cache(&appliance);
     for round in 1..=3 {
         let child = appliance.redis_child().expect("Redis runs");
         signal(child.pid, Signal::SIGKILL);
@@ -274,45 +276,45 @@ fn a_killed_redis_costs_no_request_and_comes_back() {
             assert_eq!(latest["date"], format!("20{round:02}-08-{day:02}"));
         }
         eventually("another Redis runs", || appliance.redis_child().filter(|now| now.pid != child.pid));
-        cache_is_up(&appliance);
+        wait_for_cache(&appliance);
     }
 }
 
 #[test]
-fn a_frozen_redis_is_replaced() {
-    let appliance = Appliance::builder().start();
-    cache_is_up(&appliance);
+fn a_frozen_redis_is_restarted() {
+    let appliance = Appliance::builder().existing_cluster().start();
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let child = appliance.redis_child().expect("Redis runs");
     signal(child.pid, Signal::SIGSTOP);
     appliance.get(&format!("{API}/search?id=1")).expect(200);
     eventually("another Redis runs", || appliance.redis_child().filter(|now| now.pid != child.pid));
-    cache_is_up(&appliance);
+    wait_for_cache(&appliance);
     appliance.get(&format!("{API}/search?id=1")).expect(200);
 }
 
 #[test]
-fn a_frozen_postgresql_is_503_and_then_served_again() {
-    let appliance = Appliance::builder().config("redis: { mode: off }\n").start();
+fn a_frozen_postgresql_is_answered_with_503_until_it_resumes() {
+    let appliance = Appliance::builder().existing_cluster().config("redis: { mode: off }\n").start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let postmaster = appliance.postgres_child().expect("PostgreSQL runs");
-    let family: Vec<_> = descendants(postmaster.pid).into_iter().chain([postmaster]).collect();
-    family.iter().for_each(|seen| try_signal(seen.pid, Signal::SIGSTOP));
+    let processes: Vec<_> = descendants(postmaster.pid).into_iter().chain([postmaster]).collect();
+    processes.iter().for_each(|process| try_signal(process.pid, Signal::SIGSTOP));
     for target in ["/search?id=1", "/search/all", "/search/all?limit=1"] {
         let answer = appliance.get(&format!("{API}{target}")).expect(503);
         assert!(answer.header("retry-after").is_some());
     }
     appliance.get(&format!("{API}/health")).expect(400);
-    family.iter().for_each(|seen| try_signal(seen.pid, Signal::SIGCONT));
-    eventually("it is served again", || served(&appliance).then_some(()));
+    processes.iter().for_each(|process| try_signal(process.pid, Signal::SIGCONT));
+    eventually("requests are served again", || is_serving(&appliance).then_some(()));
 }
 
 #[test]
-fn an_appliance_killed_with_9_leaves_no_child_and_starts_again() {
-    let mut appliance = Appliance::builder().start();
+fn an_appliance_killed_with_sigkill_leaves_no_child_and_starts_again() {
+    let mut appliance = Appliance::builder().existing_cluster().start();
     for round in 1..=3 {
         create(&appliance, &record(&format!("{round}"), "n", "s", "2023-08-01")).expect(200);
-        // Fails when a child survives.
+        // Fails if a child outlives it.
         appliance.kill();
         appliance.start_again();
         assert_eq!(records(&appliance, "").len(), round);
@@ -322,8 +324,9 @@ fn an_appliance_killed_with_9_leaves_no_child_and_starts_again() {
 #[test]
 fn a_real_redis_server_can_be_the_managed_one() {
     let program = which("redis-server").expect("redis-server is needed: run `apt-get install redis-server`");
-    let mut appliance = Appliance::builder().config(&format!("redis: {{ program: {program} }}\n")).start();
-    cache_is_up(&appliance);
+    let mut appliance =
+        Appliance::builder().existing_cluster().config(&format!("redis: {{ program: {program} }}\n")).start();
+    wait_for_cache(&appliance);
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     for _ in 0..3 {
         appliance.get(&format!("{API}/search?id=1")).expect(200);
@@ -340,7 +343,7 @@ fn which(program: &str) -> Option<String> {
 }
 
 #[test]
-fn the_output_of_the_children_comes_out_as_log_lines() {
+fn the_output_of_the_children_is_logged() {
     let appliance = Appliance::builder().start();
     let line = appliance.wait_log("a line of PostgreSQL", |line| {
         line["target"] == "postgres" && line["message"].as_str().is_some_and(|text| text.contains("ready to accept"))

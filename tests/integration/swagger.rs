@@ -1,4 +1,4 @@
-//! Swagger UI in a real browser that can reach nothing but the appliance.
+//! The pages in a real browser that can reach only the appliance.
 
 use serde_json::json;
 
@@ -6,20 +6,20 @@ use crate::support::{API, Appliance, Browser, record, shared, unique};
 
 const CREATE: &str = ".opblock-post";
 
-/// What an address starts with that never leaves the browser; its own start page consists of such.
-const INSIDE: [&str; 5] = ["data:", "blob:", "about:", "chrome:", "chrome-untrusted:"];
+/// Schemes of URLs that cause no network request, such as those of the browser's own start page.
+const INTERNAL_SCHEMES: [&str; 5] = ["data:", "blob:", "about:", "chrome:", "chrome-untrusted:"];
 
-/// Fails when the page wrote an error to the console or asked another host for something.
-fn quiet_and_at_home(browser: &Browser, appliance: &Appliance) {
+/// Fails if the page wrote to the console or sent a request to another host.
+fn assert_no_errors_and_no_other_host(browser: &Browser, appliance: &Appliance) {
     let console = browser.console();
     assert!(console.is_empty(), "{console:#?}");
-    let home = format!("http://{}/", appliance.address());
-    let elsewhere: Vec<_> = browser
+    let origin = format!("http://{}/", appliance.address());
+    let other_hosts: Vec<_> = browser
         .requested()
         .into_iter()
-        .filter(|url| !INSIDE.iter().any(|scheme| url.starts_with(scheme)) && !url.starts_with(&home))
+        .filter(|url| !INTERNAL_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) && !url.starts_with(&origin))
         .collect();
-    assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+    assert!(other_hosts.is_empty(), "{other_hosts:#?}");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_page_renders_and_try_it_out_creates_a_record() {
     let id = unique("browser");
     let body = record(&id, "Browser ü", "Present", "2023-08-01");
     browser.click(&format!("{CREATE} .opblock-summary-control"));
-    // Without the button the form may be open already: `tryItOutEnabled` is a setting of the page.
+    // If there is no button, the form is open already: `tryItOutEnabled` is a setting of the page.
     let button = format!("return document.querySelector('{CREATE} .try-out__btn:not(.cancel)') !== null");
     browser.wait_for(
         "the form",
@@ -55,21 +55,21 @@ fn the_page_renders_and_try_it_out_creates_a_record() {
     assert!(status.to_string().contains("200"), "{status}");
     let stored = shared().get(&format!("{API}/search?id={id}")).expect(200).json();
     assert_eq!(stored, body);
-    quiet_and_at_home(&browser, shared());
+    assert_no_errors_and_no_other_host(&browser, shared());
 }
 
 #[test]
-fn the_home_page_is_whole_without_the_internet() {
+fn the_home_page_is_complete_without_the_internet() {
     let browser = Browser::start();
     browser.open(&format!("http://{}/", shared().address()));
     let text = browser.run("return document.body.innerText").to_string();
     assert!(text.to_lowercase().contains("attendance"), "{text}");
     let links = browser.run("return [...document.links].map(link => link.href)");
     for link in links.as_array().expect("an array").iter().filter_map(|link| link.as_str()) {
-        let home = format!("http://{}", shared().address());
-        if let Some(path) = link.strip_prefix(&home) {
+        let origin = format!("http://{}", shared().address());
+        if let Some(path) = link.strip_prefix(&origin) {
             assert!(shared().get(path).status < 400, "{link} is broken");
         }
     }
-    quiet_and_at_home(&browser, shared());
+    assert_no_errors_and_no_other_host(&browser, shared());
 }

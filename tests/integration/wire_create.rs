@@ -1,4 +1,4 @@
-//! `POST /create`: what is accepted, what is refused, and what the answer says.
+//! `POST /create`: accepted and rejected bodies, and the answers.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ fn post(body: impl Into<Vec<u8>>) -> Response {
     shared().send(&Request::post_json(&format!("{API}/create"), body))
 }
 
-fn stored(id: &str) -> Value {
+fn find(id: &str) -> Value {
     shared().get(&format!("{API}/search?id={id}")).expect(200).json()
 }
 
-/// Fails unless the answer is a 400 in the shape of a validation error; returns the fields it blames.
-fn blamed(answer: Response) -> Vec<String> {
+/// Fails unless the answer is a 400 with the members of a validation error; returns the fields that it names.
+fn rejected_fields(answer: Response) -> Vec<String> {
     let body = answer.expect(400).json();
     assert_eq!(body["error"], "Validation Error", "{body}");
     assert!(!body["message"].as_str().expect("a sentence").is_empty());
@@ -34,11 +34,11 @@ fn a_valid_record_is_stored_and_acknowledged() {
     let sentence = format!("{{\"message\":\"Successfully created the record for the employee id: ${id}\"}}\n");
     assert_eq!(answer.text(), sentence);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(stored(&id), record(&id, "Asha", "Present", "2023-08-01"));
+    assert_eq!(find(&id), record(&id, "Asha", "Present", "2023-08-01"));
 }
 
 #[test]
-fn the_answer_escapes_what_is_not_ascii() {
+fn the_answer_escapes_non_ascii_characters() {
     let id = unique("ü");
     let answer = create(shared(), &record(&id, "अभिषेक 😀 \"q\" \\ </x>&", "Présent", "2023-08-01")).expect(200);
     assert!(answer.text().contains("$\\u00fc-"), "{}", answer.text());
@@ -48,32 +48,32 @@ fn the_answer_escapes_what_is_not_ascii() {
 }
 
 #[test]
-fn the_same_employee_has_one_record_a_day() {
+fn an_employee_has_one_record_a_day() {
     let id = unique("day");
     create(shared(), &record(&id, "Asha", "Present", "2023-08-01")).expect(200);
     create(shared(), &record(&id, "Asha", "Absent", "2023-08-02")).expect(200);
     let conflict = create(shared(), &record(&id, "Other", "Absent", "2023-08-01")).expect(409).json();
     assert!(conflict["error"].is_string() && conflict["message"].is_string(), "{conflict}");
-    assert_eq!(stored(&id)["date"], "2023-08-02", "the latest is what search gives");
+    assert_eq!(find(&id)["date"], "2023-08-02", "the latest is what search gives");
     let first = shared().get(&format!("{API}/search?id={id}&date=2023-08-01")).expect(200).json();
-    assert_eq!(first["name"], "Asha", "a refused create changes nothing");
+    assert_eq!(first["name"], "Asha", "a rejected create changes nothing");
 }
 
 #[test]
-fn fields_may_come_in_any_order_and_the_last_of_a_repeated_one_counts() {
+fn fields_are_accepted_in_any_order_and_the_last_duplicate_wins() {
     let id = unique("order");
     let body = format!(r#"{{"date":"2023-08-02","status":"Absent","name":"B","id":"wrong","id":"{id}"}}"#);
     post(body).expect(200);
-    assert_eq!(stored(&id), record(&id, "B", "Absent", "2023-08-02"));
+    assert_eq!(find(&id), record(&id, "B", "Absent", "2023-08-02"));
 }
 
 #[test]
 fn each_missing_field_is_named() {
-    assert_eq!(blamed(post("{}")), ["id", "name", "status", "date"]);
+    assert_eq!(rejected_fields(post("{}")), ["id", "name", "status", "date"]);
     for field in ["id", "name", "status", "date"] {
         let mut body = record("missing", "n", "s", "2023-08-01");
         body.as_object_mut().unwrap().remove(field);
-        assert_eq!(blamed(post(body.to_string())), [field]);
+        assert_eq!(rejected_fields(post(body.to_string())), [field]);
     }
 }
 
@@ -84,22 +84,22 @@ fn each_field_must_be_a_string() {
         for value in &wrong {
             let mut body = record("wrong-type", "n", "s", "2023-08-01");
             body[field] = value.clone();
-            assert_eq!(blamed(post(body.to_string())), [field], "{field} = {value}");
+            assert_eq!(rejected_fields(post(body.to_string())), [field], "{field} = {value}");
         }
     }
 }
 
 #[test]
-fn an_unknown_field_is_refused_and_named() {
+fn an_unknown_field_is_rejected_and_named() {
     let mut body = record(&unique("extra"), "n", "s", "2023-08-01");
     body["extra"] = json!(1);
-    assert_eq!(blamed(post(body.to_string())), ["extra"]);
+    assert_eq!(rejected_fields(post(body.to_string())), ["extra"]);
 }
 
 #[test]
-fn all_fields_at_fault_are_named_at_once() {
+fn all_invalid_fields_are_named_together() {
     let body = json!({"id": "", "name": 5, "status": " x", "date": "01/08/2023", "more": null});
-    let mut fields = blamed(post(body.to_string()));
+    let mut fields = rejected_fields(post(body.to_string()));
     fields.sort();
     assert_eq!(fields, ["date", "id", "more", "name", "status"]);
 }
@@ -113,19 +113,19 @@ fn lengths_are_counted_in_characters() {
         body[field] = json!(longest.chars().take(limit).collect::<String>());
         create(shared(), &body).expect(200);
         body[field] = json!(longest.chars().take(limit + 1).collect::<String>());
-        assert_eq!(blamed(create(shared(), &body)), [field]);
+        assert_eq!(rejected_fields(create(shared(), &body)), [field]);
         body[field] = json!("");
-        assert_eq!(blamed(create(shared(), &body)), [field]);
+        assert_eq!(rejected_fields(create(shared(), &body)), [field]);
     }
 }
 
 #[test]
-fn control_characters_and_outer_white_space_are_refused() {
+fn control_characters_and_outer_white_space_are_rejected() {
     for field in ["id", "name", "status"] {
         for bad in [" x", "x ", "\tx", "x\n", "a\tb", "a\u{7f}b", "a\u{85}b", "a\u{1}b", "x\u{a0}", "\u{3000}x", " "] {
             let mut body = record(&unique("control"), "n", "s", "2023-08-01");
             body[field] = json!(bad);
-            assert_eq!(blamed(create(shared(), &body)), [field], "{field} = {bad:?}");
+            assert_eq!(rejected_fields(create(shared(), &body)), [field], "{field} = {bad:?}");
         }
         let mut body = record(&unique("inner"), "n", "s", "2023-08-01");
         body[field] = json!(unique("two words"));
@@ -134,7 +134,7 @@ fn control_characters_and_outer_white_space_are_refused() {
 }
 
 #[test]
-fn other_json_than_an_object_is_a_validation_error() {
+fn json_that_is_not_an_object_is_a_validation_error() {
     for body in
         ["[]", "null", "\"x\"", "5", "true", "NaN", r#"[{"id":"1","name":"n","status":"s","date":"2023-08-01"}]"#]
     {
@@ -144,7 +144,7 @@ fn other_json_than_an_object_is_a_validation_error() {
 }
 
 #[test]
-fn what_is_not_json_is_refused_and_located() {
+fn invalid_json_is_rejected_with_its_location() {
     let bodies: [&[u8]; 9] = [
         b"",
         b"   ",
@@ -165,18 +165,18 @@ fn what_is_not_json_is_refused_and_located() {
     let two = format!("{0}{0}", record("two", "n", "s", "2023-08-01"));
     post(two).expect(400);
     let message = post("{\n \"id\": \"1\",\n x").expect(400).json()["message"].to_string();
-    assert!(message.contains("line 3"), "it says where in the body: {message}");
+    assert!(message.contains("line 3"), "it names the place in the body: {message}");
 }
 
 #[test]
-fn deep_nesting_is_refused_and_harmless() {
+fn deep_nesting_is_rejected_without_harm() {
     post("[".repeat(200_000)).expect(400);
     post(format!("{{\"id\":{}", "[".repeat(100_000))).expect(400);
     shared().get(&format!("{API}/health")).expect(200);
 }
 
 #[test]
-fn json_may_be_in_any_unicode_encoding() {
+fn json_is_accepted_in_any_unicode_encoding() {
     let encode16 = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
     let encode32 =
         |text: &str, order: fn(u32) -> [u8; 4]| text.chars().flat_map(|c| order(c as u32)).collect::<Vec<u8>>();
@@ -195,7 +195,7 @@ fn json_may_be_in_any_unicode_encoding() {
             _ => encode32(&text, u32::to_le_bytes),
         };
         post(body).expect(200);
-        assert_eq!(stored(&id)["name"], "Ünïcode 😀", "way {way}");
+        assert_eq!(find(&id)["name"], "Ünïcode 😀", "way {way}");
     }
 }
 
@@ -228,11 +228,11 @@ fn the_content_type_must_be_json() {
 }
 
 #[test]
-fn a_body_may_come_in_chunks_and_the_query_is_ignored() {
+fn a_chunked_body_is_accepted_and_the_query_is_ignored() {
     let id = unique("chunked");
     let body = record(&id, "n", "s", "2023-08-01").to_string();
     shared().send(&Request::post_json(&format!("{API}/create?id=9"), body).chunked()).expect(200);
-    assert_eq!(stored(&id)["name"], "n");
+    assert_eq!(find(&id)["name"], "n");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn an_error_never_echoes_more_than_64_characters_of_input() {
 }
 
 #[test]
-fn many_creates_at_once_share_no_fate() {
+fn concurrent_creates_succeed_and_fail_independently() {
     let id = unique("burst");
     let days: Vec<String> = (1..=28).map(|day| format!("2024-02-{day:02}")).collect();
     let statuses: Vec<Vec<u16>> = std::thread::scope(|scope| {
@@ -275,8 +275,8 @@ fn many_creates_at_once_share_no_fate() {
     });
     for (day, date) in days.iter().enumerate() {
         let created = statuses.iter().filter(|answers| answers[day] == 200).count();
-        let refused = statuses.iter().filter(|answers| answers[day] == 409).count();
-        assert_eq!((created, refused), (1, 3), "{date}: one wins, the others are told so");
+        let rejected = statuses.iter().filter(|answers| answers[day] == 409).count();
+        assert_eq!((created, rejected), (1, 3), "{date}: one is stored, the others are conflicts");
     }
 }
 
@@ -286,18 +286,18 @@ fn post_days(appliance: &Appliance, id: &str, days: &[String], client: usize) ->
 }
 
 #[test]
-fn a_rule_that_the_operator_added_is_not_a_mistake_of_the_server() {
-    let appliance = Appliance::builder().start();
+fn a_violated_constraint_of_the_operator_is_a_client_error() {
+    let appliance = Appliance::builder().existing_cluster().start();
     appliance.sql().run("ALTER TABLE records ADD CONSTRAINT no_ghosts CHECK (name <> 'Ghost')");
-    let refused = create(&appliance, &record("g1", "Ghost", "Present", "2023-08-01")).expect(400);
-    assert_eq!(refused.json()["error"], "Validation Error");
-    assert!(!refused.text().contains("no_ghosts"), "names of the database stay inside: {}", refused.text());
+    let rejected = create(&appliance, &record("g1", "Ghost", "Present", "2023-08-01")).expect(400);
+    assert_eq!(rejected.json()["error"], "Validation Error");
+    assert!(!rejected.text().contains("no_ghosts"), "names of the database stay inside: {}", rejected.text());
     create(&appliance, &record("g1", "Asha", "Present", "2023-08-01")).expect(200);
 }
 
 #[test]
-fn a_column_whose_type_was_changed_is_read_at_once() {
-    let appliance = Appliance::builder().config("redis: { mode: off }").start();
+fn a_column_whose_type_was_changed_is_read_without_an_error() {
+    let appliance = Appliance::builder().existing_cluster().config("redis: { mode: off }").start();
     create(&appliance, &record("t1", "Asha", "Present", "2023-08-01")).expect(200);
     let search = || appliance.get(&format!("{API}/search?id=t1")).expect(200).json();
     assert_eq!(search(), record("t1", "Asha", "Present", "2023-08-01"));

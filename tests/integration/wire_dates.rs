@@ -1,14 +1,14 @@
-//! Every date the reference was asked about, judged by the contract instead of by PostgreSQL's parser.
+//! Every date recorded from the reference. The contract decides which forms are accepted, not PostgreSQL's parser.
 
 use serde_json::Value;
 
 use crate::support::{API, create, record, shared, unique};
 
-/// `["sent", "create status", "stored", …]` a line, as recorded from the reference.
+/// One line for each date, `["sent", "create status", "stored", …]`, as recorded from the reference.
 const RECORDED: &str = include_str!("../data/reference-dates.jsonl");
 
-/// What the contract makes of a date: the forms it names, and the day they mean.
-fn meaning(sent: &str) -> Option<&'static str> {
+/// The day that a recorded date means by the contract; `None` if the contract does not accept its form.
+fn contract_date(sent: &str) -> Option<&'static str> {
     Some(match sent {
         "2023-08-01" | "20230801" | "2023/08/01" | "Tue, 01 Aug 2023 00:00:00 GMT" => "2023-08-01",
         "2023-08-01T10:00:00" | "2023-08-01T23:59:59Z" | "2023-08-01 10:00:00+05:30" => "2023-08-01",
@@ -22,7 +22,7 @@ fn meaning(sent: &str) -> Option<&'static str> {
     })
 }
 
-fn judge(sent: &str, expected: Option<&str>) {
+fn assert_date(sent: &str, expected: Option<&str>) {
     let id = unique("date");
     let answer = create(shared(), &record(&id, "n", "s", sent));
     match expected {
@@ -42,38 +42,38 @@ fn judge(sent: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn every_recorded_date_is_judged_by_the_contract() {
+fn every_recorded_date_is_accepted_or_rejected_by_the_contract() {
     let mut accepted = 0;
     for line in RECORDED.lines().skip(1) {
         let row: Vec<Value> = serde_json::from_str(line).expect("a line is JSON");
         let sent = row[0].as_str().expect("what was sent is text");
-        accepted += usize::from(meaning(sent).is_some());
-        judge(sent, meaning(sent));
+        accepted += usize::from(contract_date(sent).is_some());
+        assert_date(sent, contract_date(sent));
     }
     assert_eq!(accepted, 13, "every accepted form is in the record");
 }
 
 #[test]
-fn where_both_accept_a_date_they_mean_the_same_day() {
+fn a_date_that_both_accept_means_one_day() {
     for line in RECORDED.lines().skip(1) {
         let row: Vec<Value> = serde_json::from_str(line).expect("a line is JSON");
         let (sent, stored) = (row[0].as_str().unwrap(), row[2].as_str().unwrap());
-        if let Some(day) = meaning(sent) {
+        if let Some(day) = contract_date(sent) {
             assert_eq!(day, stored, "{sent:?}");
         }
     }
 }
 
 #[test]
-fn words_and_ambiguous_forms_are_refused() {
+fn words_and_ambiguous_forms_are_rejected() {
     for sent in ["today", "now", "tomorrow", "yesterday", "allballs", "NaN", "2023-08", "2023", "23-08-01", "8/1/2023"]
     {
-        judge(sent, None);
+        assert_date(sent, None);
     }
 }
 
 #[test]
-fn the_calendar_is_checked_to_its_edges() {
+fn calendar_limits_are_checked() {
     let good = [
         ("2000-02-29", "2000-02-29"),
         ("9999-12-31T23:59:60Z", "9999-12-31"),
@@ -84,7 +84,7 @@ fn the_calendar_is_checked_to_its_edges() {
         ("2023-08-01T10:00:00.123456+05:30", "2023-08-01"),
     ];
     for (sent, day) in good {
-        judge(sent, Some(day));
+        assert_date(sent, Some(day));
     }
     let bad = [
         "1900-02-29",
@@ -102,6 +102,6 @@ fn the_calendar_is_checked_to_its_edges() {
         "-0001-01-01",
     ];
     for sent in bad {
-        judge(sent, None);
+        assert_date(sent, None);
     }
 }

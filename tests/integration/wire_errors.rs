@@ -1,4 +1,4 @@
-//! Every row of the contract's error table, and what no client should be able to do to a server.
+//! Every row of the contract's error table, and requests that are malformed, oversized or never finished.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{
     shared_postgres, unique,
 };
 
-/// Fails unless the answer is an error of that status in the one shape; returns the body.
-pub(crate) fn error(answer: Response, status: u16) -> Value {
+/// Fails unless the answer is an error of that status with the members that every error has; returns the body.
+pub(crate) fn expect_error(answer: Response, status: u16) -> Value {
     let answer = answer.expect(status);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -30,7 +30,7 @@ pub(crate) fn error(answer: Response, status: u16) -> Value {
 }
 
 #[test]
-fn every_row_of_the_error_table_has_the_one_shape() {
+fn every_error_has_one_shape() {
     let path = |rest: &str| format!("{API}{rest}");
     let id = unique("shape");
     create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
@@ -52,12 +52,12 @@ fn every_row_of_the_error_table_has_the_one_shape() {
     ];
     for (request, status) in cases {
         let mut connection = shared().connect();
-        error(connection.send(&request).unwrap_or_else(|why| panic!("{status}: {why}")), status);
+        expect_error(connection.send(&request).unwrap_or_else(|why| panic!("{status}: {why}")), status);
     }
-    let body = error(shared().post(&path("/create"), "{}"), 400);
+    let body = expect_error(shared().post(&path("/create"), "{}"), 400);
     assert_eq!(body["error"], "Validation Error");
     assert!(body["details"].is_array());
-    let body = error(shared().get(&path("/search")), 400);
+    let body = expect_error(shared().get(&path("/search")), 400);
     assert_eq!(body["message"], "Unable to process request, please check query params ");
 }
 
@@ -69,27 +69,27 @@ fn a_body_over_the_limit_is_413_before_it_is_read() {
         "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n"
     );
     connection.write(head.as_bytes()).unwrap();
-    error(connection.read(false).expect("an answer without the body"), 413);
+    expect_error(connection.read(false).expect("an answer without the body"), 413);
     let mut connection = shared().connect();
     let head = head.replace("1048577", "99999999999999");
     connection.write(head.as_bytes()).unwrap();
-    error(connection.read(false).expect("an answer without the body"), 413);
+    expect_error(connection.read(false).expect("an answer without the body"), 413);
 }
 
 #[test]
 fn a_chunked_body_over_the_limit_is_413_and_one_at_the_limit_is_read() {
     let target = format!("{API}/create");
     let huge = Request::post_json(&target, vec![b' '; 1_100_000]).chunked();
-    error(shared().connect().send(&huge).expect("an answer"), 413);
+    expect_error(shared().connect().send(&huge).expect("an answer"), 413);
     let mut body = record(&unique("limit"), "n", "s", "2023-08-01").to_string();
     body.push_str(&" ".repeat(1_048_576 - body.len()));
     shared().send(&Request::post_json(&target, body.clone())).expect(200);
-    // The same record again: read to its end, and found to be there.
-    error(shared().send(&Request::post_json(&target, body).chunked()), 409);
+    // A second create of this record: its body is read to the end, and the answer is a conflict.
+    expect_error(shared().send(&Request::post_json(&target, body).chunked()), 409);
 }
 
 #[test]
-fn an_expectation_of_100_continue_is_met_or_refused() {
+fn an_expectation_of_100_continue_is_met_or_rejected() {
     let target = format!("{API}/create");
     let body = record(&unique("expect"), "n", "s", "2023-08-01").to_string();
     let mut connection = shared().connect();
@@ -103,11 +103,11 @@ fn an_expectation_of_100_continue_is_met_or_refused() {
     connection.read(false).expect("an answer").expect(200);
     let mut connection = shared().connect();
     connection.write(head(5_000_000).as_bytes()).unwrap();
-    error(connection.read(false).expect("an answer"), 413);
+    expect_error(connection.read(false).expect("an answer"), 413);
 }
 
 #[test]
-fn garbage_on_the_wire_is_refused_and_harmless() {
+fn garbage_bytes_are_rejected_without_harm() {
     let cases: [&[u8]; 9] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\0\0\0\0\r\n\r\n",
@@ -121,8 +121,8 @@ fn garbage_on_the_wire_is_refused_and_harmless() {
     ];
     for bytes in cases {
         let answer = raw_exchange(shared().address(), bytes);
-        let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 505");
-        assert!(refused, "{:?}: {answer}", String::from_utf8_lossy(bytes));
+        let rejected = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 505");
+        assert!(rejected, "{:?}: {answer}", String::from_utf8_lossy(bytes));
     }
     shared().get(&format!("{API}/health")).expect(200);
 }
@@ -140,7 +140,7 @@ fn a_request_smuggled_behind_two_lengths_is_not_served() {
         inner.len() + 5
     );
     let answer = raw_exchange(shared().address(), format!("{outer}{inner}").as_bytes());
-    // RFC 9112: with both, chunked counts and the connection ends after the answer, or the request is refused.
+    // RFC 9112: with both headers, chunked wins and the connection ends after the answer, or the request is rejected.
     assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
     shared().get(&format!("{API}/search?id={id}")).expect(404);
 }
@@ -166,7 +166,7 @@ fn a_connection_survives_an_error() {
 }
 
 #[test]
-fn a_sane_request_id_is_kept_and_another_one_is_replaced() {
+fn a_valid_request_id_is_kept_and_an_invalid_one_is_replaced() {
     let ask = |id: &str| {
         let answer = shared().send(&Request::get("/livez").header("X-Request-Id", id)).expect(200);
         answer.header("x-request-id").expect("every answer has one").to_owned()
@@ -184,7 +184,7 @@ fn a_sane_request_id_is_kept_and_another_one_is_replaced() {
 }
 
 #[test]
-fn postgresql_unreachable_is_503_with_retry_after_and_the_next_request_after_its_return_works() {
+fn requests_without_postgresql_are_answered_503_with_retry_after_until_it_returns() {
     let mut postgres = Postgres::start();
     let database = postgres.create_database();
     let appliance = Appliance::builder().postgres(&postgres, &database).config("redis: { mode: off }\n").start();
@@ -199,16 +199,16 @@ fn postgresql_unreachable_is_503_with_retry_after_and_the_next_request_after_its
     for request in &requests {
         let answer = appliance.send(request);
         assert!(answer.header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok()), "{answer:?}");
-        error(answer, 503);
+        expect_error(answer, 503);
     }
-    postgres.revive();
+    postgres.restart();
     for request in &requests {
-        eventually("served again", || (appliance.send(request).status == 200).then_some(()));
+        eventually("requests are served again", || (appliance.send(request).status == 200).then_some(()));
     }
 }
 
 #[test]
-fn a_head_that_never_ends_is_cut_off() {
+fn incomplete_requests_and_idle_connections_are_disconnected() {
     let appliance = Appliance::builder()
         .config("server: { head_timeout: 1s, body_timeout: 1s, idle_timeout: 1s }\nredis: { mode: off }\n")
         .postgres(shared_postgres(), &shared_postgres().create_database())
@@ -224,15 +224,15 @@ fn a_head_that_never_ends_is_cut_off() {
     half_a_body.write(head.as_bytes()).unwrap();
     let mut idle = appliance.connect();
     idle.send(&Request::get("/livez")).unwrap().expect(200);
-    assert!(silent.closed_within(bound), "a connection that says nothing");
-    assert!(ends(&mut half_a_head, bound), "a head that never ends");
-    assert!(ends(&mut half_a_body, bound), "a body that never ends");
-    assert!(idle.closed_within(bound), "a connection that says nothing more");
+    assert!(silent.closed_within(bound), "a connection without any request");
+    assert!(is_ended_by_server(&mut half_a_head, bound), "a head that never ends");
+    assert!(is_ended_by_server(&mut half_a_body, bound), "a body that never ends");
+    assert!(idle.closed_within(bound), "a connection that is idle after a request");
     appliance.get("/livez").expect(200);
 }
 
-/// Whether the server ends the connection, with or without a 4xx first.
-fn ends(connection: &mut Connection, bound: Duration) -> bool {
+/// Whether the server closes the connection, with or without a 4xx answer.
+fn is_ended_by_server(connection: &mut Connection, bound: Duration) -> bool {
     match connection.read(false) {
         Ok(answer) => (400..500).contains(&answer.status) && connection.closed_within(bound),
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
@@ -240,7 +240,7 @@ fn ends(connection: &mut Connection, bound: Duration) -> bool {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder()
         .config("server: { write_timeout: 1s }\nredis: { mode: off }\n")
@@ -249,13 +249,13 @@ fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
     shared_postgres().sql(&database).run(
         "INSERT INTO records SELECT 'employee-' || n, repeat('x', 250), 'Present', '2023-08-01' FROM generate_series(1, 200000) n",
     );
-    let mut lazy = appliance.connect();
-    lazy.write(format!("GET {API}/search/all HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
-    assert_eq!(lazy.read_head().expect("the answer begins").status, 200);
-    eventually("only the connection that asks is open", || {
+    let mut slow_reader = appliance.connect();
+    slow_reader.write(format!("GET {API}/search/all HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(slow_reader.read_head().expect("the answer begins").status, 200);
+    eventually("only the connection of this request is open", || {
         appliance.get("/metrics").text().contains("attendance_api_connections_open 1\n").then_some(())
     });
-    let rest = lazy.rest();
+    let rest = slow_reader.read_to_close();
     assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "an answer that was cut off does not look whole: {} bytes", rest.len());
     create(&appliance, &record("after", "n", "s", "2023-08-01")).expect(200);
 }

@@ -6,8 +6,8 @@ fn send(method: &str, target: &str) -> Response {
     shared().connect().send(&Request::new(method, target)).unwrap_or_else(|error| panic!("{method} {target}: {error}"))
 }
 
-/// Every route with a `GET`, as a path that answers 200.
-fn readable() -> Vec<String> {
+/// A path that answers 200 for each route with a `GET`.
+fn readable_paths() -> Vec<String> {
     let id = unique("head");
     create(shared(), &record(&id, "n", "s", "2023-08-01")).expect(200);
     let mut paths: Vec<String> = ["/health", &format!("/search?id={id}"), &format!("/search/all?id={id}")]
@@ -19,7 +19,7 @@ fn readable() -> Vec<String> {
 
 #[test]
 fn head_answers_as_get_does_without_the_body() {
-    for path in readable() {
+    for path in readable_paths() {
         let (get, head) = (send("GET", &path).expect(200), send("HEAD", &path).expect(200));
         assert!(head.body.is_empty());
         let kept = |answer: &Response| -> Vec<(String, String)> {
@@ -42,45 +42,45 @@ fn head_answers_as_get_does_without_the_body() {
 }
 
 #[test]
-fn a_head_leaves_the_connection_in_order() {
+fn a_connection_is_usable_after_a_head_request() {
     let mut connection = shared().connect();
-    for path in readable() {
+    for path in readable_paths() {
         connection.send(&Request::new("HEAD", &path)).unwrap().expect(200);
         connection.send(&Request::get("/livez")).unwrap().expect(200);
     }
 }
 
 #[test]
-fn options_names_the_methods_and_others_are_refused_with_them() {
-    let mut paths = readable();
+fn options_names_the_methods_and_others_are_rejected_with_them() {
+    let mut paths = readable_paths();
     paths.extend([format!("{API}/health/detail"), "/metrics".into()]);
     for path in &paths {
         let options = send("OPTIONS", path).expect(200);
-        let allowed = methods(&options);
+        let allowed = allowed_methods(&options);
         assert_eq!(allowed, ["GET", "HEAD", "OPTIONS"], "{path}");
         for method in ["POST", "PUT", "DELETE", "PATCH", "FOO"] {
-            let refused = send(method, path).expect(405);
-            assert_eq!(methods(&refused), allowed, "{method} {path}");
-            assert!(refused.json()["error"].is_string());
+            let rejected = send(method, path).expect(405);
+            assert_eq!(allowed_methods(&rejected), allowed, "{method} {path}");
+            assert!(rejected.json()["error"].is_string());
         }
     }
     let create = format!("{API}/create");
-    assert_eq!(methods(&send("OPTIONS", &create).expect(200)), ["OPTIONS", "POST"]);
+    assert_eq!(allowed_methods(&send("OPTIONS", &create).expect(200)), ["OPTIONS", "POST"]);
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
-        assert_eq!(methods(&send(method, &create).expect(405)), ["OPTIONS", "POST"], "{method}");
+        assert_eq!(allowed_methods(&send(method, &create).expect(405)), ["OPTIONS", "POST"], "{method}");
     }
     send("OPTIONS", "/nowhere").expect(404);
 }
 
-fn methods(answer: &Response) -> Vec<String> {
+fn allowed_methods(answer: &Response) -> Vec<String> {
     let allow = answer.header("allow").expect("an Allow header");
-    let mut methods: Vec<String> = allow.split(',').map(|method| method.trim().to_owned()).collect();
-    methods.sort();
-    methods
+    let mut allowed_methods: Vec<String> = allow.split(',').map(|method| method.trim().to_owned()).collect();
+    allowed_methods.sort();
+    allowed_methods
 }
 
 #[test]
-fn stray_slashes_lead_to_the_clean_path() {
+fn stray_slashes_redirect_to_the_clean_path() {
     let cases = [
         ("GET", format!("{API}/health/"), format!("{API}/health")),
         ("GET", format!("{API}//health"), format!("{API}/health")),
@@ -129,7 +129,7 @@ fn an_absolute_target_is_served_and_options_of_everything_is_answered() {
 }
 
 #[test]
-fn the_home_page_says_what_this_is_and_needs_no_other_host() {
+fn the_home_page_has_its_links_and_needs_no_other_host() {
     let page = send("GET", "/").expect(200);
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
     assert!(page.header("content-security-policy").is_some());

@@ -20,7 +20,7 @@ fn the_answer_is_compact_json_in_the_order_of_the_contract() {
 }
 
 #[test]
-fn the_latest_record_by_date_is_given_whatever_the_order_of_the_creates() {
+fn the_latest_record_by_date_is_found_in_any_order_of_creates() {
     let id = unique("latest");
     for (date, status) in [("2023-08-02", "b"), ("2024-01-01", "newest"), ("1999-12-31", "a")] {
         create(shared(), &record(&id, "n", status, date)).expect(200);
@@ -29,7 +29,7 @@ fn the_latest_record_by_date_is_given_whatever_the_order_of_the_creates() {
 }
 
 #[test]
-fn a_day_may_be_asked_for_in_every_form_a_create_takes() {
+fn the_date_parameter_accepts_every_form_of_a_create() {
     let id = unique("dated");
     create(shared(), &record(&id, "n", "first", "2023-08-01")).expect(200);
     create(shared(), &record(&id, "n", "second", "2023-08-02")).expect(200);
@@ -45,7 +45,7 @@ fn a_day_may_be_asked_for_in_every_form_a_create_takes() {
 }
 
 #[test]
-fn without_an_id_the_answer_is_the_sentence_of_the_reference() {
+fn a_missing_id_is_answered_with_the_message_of_the_reference() {
     for query in ["", "?", "?id=", "?id", "?ID=1", "?name=One", "?id=&id=2", "?foo=bar"] {
         let answer = search(query).expect(400).json();
         assert_eq!(answer["message"], NO_ID, "{query}");
@@ -62,7 +62,7 @@ fn an_unknown_employee_is_404() {
 }
 
 #[test]
-fn the_first_id_counts_and_other_parameters_do_not() {
+fn the_first_id_wins_and_unknown_parameters_are_ignored() {
     let (one, two) = (unique("first"), unique("second"));
     create(shared(), &record(&one, "One", "s", "2023-08-01")).expect(200);
     create(shared(), &record(&two, "Two", "s", "2023-08-01")).expect(200);

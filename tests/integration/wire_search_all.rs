@@ -8,8 +8,8 @@ use crate::support::{
     API, Appliance, Connection, Request, create, eventually, record, records, shared, shared_postgres, unique,
 };
 
-/// Follows `Link` headers from `query` to the end; returns each page.
-fn pages(appliance: &Appliance, query: &str) -> Vec<Vec<Value>> {
+/// Follows the `Link` headers from `query` to the last page; returns the records of each page.
+fn all_pages(appliance: &Appliance, query: &str) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut target = format!("{API}/search/all{query}");
     loop {
@@ -17,20 +17,20 @@ fn pages(appliance: &Appliance, query: &str) -> Vec<Vec<Value>> {
         pages.push(answer.json().as_array().expect("an array").clone());
         assert!(pages.len() < 1_000, "paging ends");
         let Some(link) = answer.header("link") else { return pages };
-        target = next(link);
+        target = next_target(link);
         assert!(target.contains("after="), "{link}");
     }
 }
 
-fn next(link: &str) -> String {
+fn next_target(link: &str) -> String {
     let (target, relation) = link.strip_prefix('<').and_then(|link| link.split_once('>')).expect("<…>; rel=…");
     assert_eq!(relation.trim(), "; rel=\"next\"", "{link}");
     let path = target.find(API).expect("the link leads to the API");
     target[path..].to_owned()
 }
 
-/// Twelve records of three employees under a status nobody else uses.
-fn seed(status: &str) -> Vec<Value> {
+/// Creates twelve records of three employees; `status` tells them from the records of other tests.
+fn create_twelve_records(status: &str) -> Vec<Value> {
     let prefix = unique("all");
     let mut expected = Vec::new();
     for employee in ["10", "2", "B"] {
@@ -49,14 +49,14 @@ fn seed(status: &str) -> Vec<Value> {
 }
 
 #[test]
-fn nothing_is_an_empty_array() {
-    let answer = shared().get(&format!("{API}/search/all?status={}", unique("nobody"))).expect(200);
+fn a_list_without_matches_is_an_empty_array() {
+    let answer = shared().get(&format!("{API}/search/all?status={}", unique("unknown"))).expect(200);
     assert_eq!(answer.text(), "[]\n");
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
 
 #[test]
-fn a_fresh_appliance_has_no_records_and_then_all_of_them_in_order() {
+fn records_are_listed_in_order_from_an_empty_table_on() {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
     assert_eq!(appliance.get(&format!("{API}/search/all")).expect(200).text(), "[]\n");
@@ -86,7 +86,7 @@ fn a_fresh_appliance_has_no_records_and_then_all_of_them_in_order() {
 #[test]
 fn filters_match_exactly_and_combine() {
     let status = unique("filter");
-    let all = seed(&status);
+    let all = create_twelve_records(&status);
     assert_eq!(records(shared(), &format!("?status={status}")), all);
     let id = all[4]["id"].as_str().unwrap();
     assert_eq!(records(shared(), &format!("?id={id}")), all[4..8]);
@@ -101,11 +101,11 @@ fn filters_match_exactly_and_combine() {
 }
 
 #[test]
-fn pages_of_every_size_join_to_the_whole() {
+fn pages_of_every_size_join_to_the_whole_list() {
     let status = unique("pages");
-    let all = seed(&status);
+    let all = create_twelve_records(&status);
     for limit in [1, 2, 5, 11, 12, 13, 10_000] {
-        let pages = pages(shared(), &format!("?status={status}&limit={limit}"));
+        let pages = all_pages(shared(), &format!("?status={status}&limit={limit}"));
         assert!(pages.iter().all(|page| page.len() <= limit), "limit {limit}");
         assert_eq!(pages.concat(), all, "limit {limit}");
     }
@@ -114,27 +114,27 @@ fn pages_of_every_size_join_to_the_whole() {
 }
 
 #[test]
-fn paging_sees_each_untouched_record_once_while_others_are_created() {
+fn paging_returns_each_unchanged_record_once_during_creates() {
     let status = unique("moving");
-    let all = seed(&status);
+    let all = create_twelve_records(&status);
     let first = shared().get(&format!("{API}/search/all?status={status}&limit=5")).expect(200);
-    let rest = next(first.header("link").expect("there is more"));
+    let rest = next_target(first.header("link").expect("there is more"));
     create(shared(), &record(&unique("0-before"), "n", &status, "2023-01-01")).expect(200);
-    let mut seen = first.json().as_array().unwrap().clone();
+    let mut listed = first.json().as_array().unwrap().clone();
     let query = &rest[rest.find('?').unwrap()..];
-    seen.extend(pages(shared(), query).concat());
-    assert_eq!(seen, all, "what is created behind the cursor is not seen, and nothing is seen twice or lost");
+    listed.extend(all_pages(shared(), query).concat());
+    assert_eq!(listed, all, "a record created behind the cursor is not listed; every other one is listed once");
 }
 
 #[test]
-fn an_empty_parameter_is_as_none() {
+fn an_empty_parameter_is_ignored() {
     let status = unique("empty");
-    let all = seed(&status);
+    let all = create_twelve_records(&status);
     assert_eq!(records(shared(), &format!("?status={status}&id=&name=&from=&to=&limit=&after=")), all);
 }
 
 #[test]
-fn parameters_at_fault_are_all_named() {
+fn all_invalid_parameters_are_named() {
     let field = |query: &str| -> Vec<String> {
         let body = shared().get(&format!("{API}/search/all{query}")).expect(400).json();
         assert!(body["error"].is_string() && body["message"].is_string(), "{body}");
@@ -153,7 +153,7 @@ fn parameters_at_fault_are_all_named() {
 }
 
 #[test]
-fn rows_written_by_others_never_break_a_read() {
+fn rows_with_unusual_values_are_readable() {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
     shared_postgres().sql(&database).run(
@@ -171,7 +171,7 @@ fn rows_written_by_others_never_break_a_read() {
     }
     assert_eq!(dates.iter().filter(|date| date.is_null()).count(), 2);
     for limit in 1..=12 {
-        assert_eq!(pages(&appliance, &format!("?limit={limit}")).concat(), all, "limit {limit}");
+        assert_eq!(all_pages(&appliance, &format!("?limit={limit}")).concat(), all, "limit {limit}");
     }
     let one = |id: &str| appliance.get(&format!("{API}/search?id={id}")).expect(200).json();
     assert_eq!(one("bc")["date"], "2023-08-01 BC");
@@ -193,12 +193,12 @@ fn the_order_is_the_text_order_of_the_database() {
     let ids: Vec<String> =
         records(&appliance, "").iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, expected);
-    let paged = pages(&appliance, "?limit=2").concat();
+    let paged = all_pages(&appliance, "?limit=2").concat();
     assert_eq!(paged.iter().map(|record| record["id"].as_str().unwrap()).collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn a_streamed_list_has_undated_rows_in_their_place() {
+fn a_streamed_list_has_undated_rows_in_order() {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
     let sql = shared_postgres().sql(&database);
@@ -216,10 +216,10 @@ fn a_streamed_list_has_undated_rows_in_their_place() {
 }
 
 #[test]
-fn only_so_many_lists_are_streamed_at_once() {
+fn the_number_of_concurrent_streamed_lists_is_limited() {
     let database = shared_postgres().create_database();
     let appliance = Appliance::builder().postgres(shared_postgres(), &database).start();
-    // More than the kernel takes off the server's hands for a client that does not read.
+    // More than the socket buffers hold for a client that does not read.
     shared_postgres().sql(&database).run(
         "INSERT INTO records SELECT i::text, repeat('n', 200), 's', '2024-01-01' FROM generate_series(1, 60000) i",
     );
@@ -232,10 +232,10 @@ fn only_so_many_lists_are_streamed_at_once() {
             connection
         })
         .collect();
-    let refused = appliance.get(&format!("{API}/search/all")).expect(503);
-    assert!(refused.header("retry-after").is_some());
+    let rejected = appliance.get(&format!("{API}/search/all")).expect(503);
+    assert!(rejected.header("retry-after").is_some());
     drop(held.pop());
-    eventually("a place is free again", || {
+    eventually("another list can be streamed", || {
         let mut connection = appliance.connect();
         connection.write(list.as_bytes()).expect("the server reads");
         (connection.read_head().expect("an answer").status == 200).then_some(())

@@ -1,14 +1,14 @@
-//! The appliance as a child: built, started, watched, ended.
+//! The appliance as a child process: configured, started, watched and ended.
 //!
-//! Policy: what the appliance says is collected and shown when the test fails; what it started is looked at before it
-//! is killed, and must be gone afterwards.
+//! Policy: its output is collected and printed when the test fails. Before it is ended, its descendants are listed;
+//! afterwards none of them may still run.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::http::{Connection, Request, Response};
-use super::process::{Seen, descendants};
-use super::{HANG, Postgres, Scratch, Sql, eventually, reaper, signal, try_signal, within};
+use super::process::{ProcessInfo, descendants};
+use super::{HANG_TIMEOUT, Postgres, Scratch, Sql, eventually, reaper, signal, try_signal, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attendance-api");
 
-/// How the appliance is to be started.
+/// How to start the appliance.
 #[derive(Debug, Clone)]
 pub(crate) struct Builder {
     config: Option<String>,
@@ -31,78 +31,86 @@ pub(crate) struct Builder {
     data_dir: Option<PathBuf>,
     listen: String,
     limits: Option<String>,
-    inherited: Option<Arc<OwnedFd>>,
-    bare: bool,
+    activation_socket: Option<Arc<OwnedFd>>,
+    without_default_args: bool,
+    existing_cluster: bool,
     scratch: Arc<Scratch>,
 }
 
 impl Builder {
-    /// The text of its `config.yaml`; more calls add to it.
+    /// Text of its configuration file; further calls append to it.
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.config.get_or_insert_default().push_str(text);
         self
     }
 
-    /// Uses a database of a PostgreSQL that somebody else runs.
+    /// Uses a database of an external PostgreSQL.
     pub(crate) fn postgres(self, server: &Postgres, database: &str) -> Self {
         let section = server.config(database);
         self.config(&section)
     }
 
-    /// A variable of its environment, which is otherwise empty but for `PATH` and `HOME`.
+    /// Sets an environment variable; without it the environment has only `PATH` and `HOME`.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// A subcommand in place of `serve`.
+    /// Runs this subcommand instead of `serve`.
     pub(crate) fn command(mut self, words: &[&str]) -> Self {
         self.command = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
-    /// A further argument.
+    /// Adds an argument after those that the harness passes itself.
     pub(crate) fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// Another address than a free port of 127.0.0.1.
+    /// Listens on this address instead of a free port of 127.0.0.1.
     pub(crate) fn listen(mut self, address: &str) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Limits of the shell (`ulimit` arguments) that it and its children run under.
+    /// Resource limits, as arguments of `ulimit`, for the appliance and its children.
     pub(crate) fn limits(mut self, ulimit: &str) -> Self {
         self.limits = Some(ulimit.into());
         self
     }
 
-    /// A socket that is passed to it as systemd does it.
-    pub(crate) fn inherits(mut self, socket: &Arc<OwnedFd>) -> Self {
-        self.inherited = Some(Arc::clone(socket));
+    /// Passes a listening socket as systemd does (`LISTEN_FDS`).
+    pub(crate) fn socket_activation(mut self, socket: &Arc<OwnedFd>) -> Self {
+        self.activation_socket = Some(Arc::clone(socket));
         self
     }
 
-    /// Another data directory than one of its own.
+    /// Uses this data directory instead of a new one.
     pub(crate) fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
         self
     }
 
-    /// The directory around its data directory.
+    /// Starts on a copy of a data directory in which another appliance has already unpacked PostgreSQL and created the
+    /// database, without records. For tests that are not about the first start: it saves unpacking and `initdb`.
+    pub(crate) fn existing_cluster(mut self) -> Self {
+        self.existing_cluster = true;
+        self
+    }
+
+    /// The directory that contains its configuration file and its data directory.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// Where its data will be.
+    /// The data directory it will use.
     pub(crate) fn data(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| self.scratch.path().join("data"))
     }
 
     fn to_command(&self) -> Command {
-        let mut command = match (&self.limits, &self.inherited) {
+        let mut command = match (&self.limits, &self.activation_socket) {
             (None, None) => Command::new(PROGRAM),
             (Some(limits), _) => under(limits),
             (None, Some(_)) => activated(),
@@ -114,7 +122,7 @@ impl Builder {
             .env("HOME", self.scratch.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.scratch.path())
-            .stdin(self.inherited.as_ref().map_or_else(Stdio::null, |socket| {
+            .stdin(self.activation_socket.as_ref().map_or_else(Stdio::null, |socket| {
                 Stdio::from(socket.try_clone().expect("a descriptor can be copied"))
             }))
             .stdout(Stdio::piped())
@@ -122,7 +130,7 @@ impl Builder {
         if let Some(text) = &self.config {
             command.arg("--config").arg(self.scratch.file("settings.yaml", text));
         }
-        if self.bare {
+        if self.without_default_args {
             return command;
         }
         let word = self.command.first().map(String::as_str).unwrap_or_default();
@@ -136,21 +144,24 @@ impl Builder {
         command
     }
 
-    /// Runs the command to its end with no argument of ours added.
-    pub(crate) fn run_as_is(mut self) -> Finished {
-        self.bare = true;
+    /// Runs the command until it exits, without the arguments that the harness adds (`--listen`, `--data-dir`).
+    pub(crate) fn finish_without_default_args(mut self) -> CompletedRun {
+        self.without_default_args = true;
         self.finish()
     }
 
-    /// Starts it and returns at once.
+    /// Starts it without waiting for anything.
     pub(crate) fn spawn(self) -> Appliance {
+        if self.existing_cluster && !self.data().exists() {
+            copy_directory(template_data(), &self.data());
+        }
         let mut child = self.to_command().spawn().expect("the appliance can be run");
-        reaper::started(child.id());
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let complaints = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().expect("stdout is piped"), said.clone());
-        collect(child.stderr.take().expect("stderr is piped"), complaints.clone());
-        Appliance { settings: self, child: Some(child), address: None, said, complaints }
+        reaper::register(child.id());
+        let stdout_lines = Arc::new(Mutex::new(Vec::new()));
+        let stderr_lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().expect("stdout is piped"), stdout_lines.clone());
+        collect(child.stderr.take().expect("stderr is piped"), stderr_lines.clone());
+        Appliance { settings: self, child: Some(child), address: None, stdout_lines, stderr_lines }
     }
 
     /// Starts it and waits until it listens.
@@ -160,27 +171,44 @@ impl Builder {
         appliance
     }
 
-    /// Runs it to its end.
-    pub(crate) fn finish(self) -> Finished {
+    /// Runs it until it exits.
+    pub(crate) fn finish(self) -> CompletedRun {
         let mut appliance = self.spawn();
         let status = appliance.wait();
-        // The readers see the end of the pipes a moment after the process has ended.
+        // The reader threads reach the end of the pipes shortly after the process has ended.
         let text = |lines: &Arc<Mutex<Vec<String>>>| {
-            let _ = within_quietly(Duration::from_secs(5), || Arc::strong_count(lines) == 1);
+            let _ = holds_within(Duration::from_secs(5), || Arc::strong_count(lines) == 1);
             lines.lock().expect("no reader panics").join("\n")
         };
-        Finished { status, stdout: text(&appliance.said), stderr: text(&appliance.complaints) }
+        CompletedRun { status, stdout: text(&appliance.stdout_lines), stderr: text(&appliance.stderr_lines) }
     }
 }
 
-/// The appliance with the limits of a shell. A write beyond a limit on file sizes is an error and not a signal.
+/// The data directory of an appliance that was started and stopped once; created on first use.
+fn template_data() -> &'static Path {
+    static TEMPLATE: OnceLock<(Builder, PathBuf)> = OnceLock::new();
+    let (_keeps_the_directory, data) = TEMPLATE.get_or_init(|| {
+        let mut appliance = Appliance::builder().start();
+        appliance.stop();
+        (appliance.settings(), appliance.data())
+    });
+    data
+}
+
+/// Copies a directory, keeping owners and modes.
+fn copy_directory(from: &Path, to: &Path) {
+    let output = Command::new("cp").arg("-a").arg(from).arg(to).output().expect("there is a cp");
+    assert!(output.status.success(), "cp: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The appliance under `ulimit`. A write beyond the file-size limit must fail with an error, so SIGXFSZ is ignored.
 fn under(limits: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("trap '' XFSZ; ulimit {limits} && exec \"$0\" \"$@\""), PROGRAM]);
     command
 }
 
-/// The appliance with its standard input passed as the service manager's first socket.
+/// The appliance with its standard input passed on as the service manager's first socket.
 fn activated() -> Command {
     let mut command = Command::new("sh");
     let script = "exec 3<&0 0</dev/null && LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
@@ -188,31 +216,31 @@ fn activated() -> Command {
     command
 }
 
-/// How a run ended.
+/// The result of a command that ran until it exited.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    /// With which status.
+pub(crate) struct CompletedRun {
+    /// Its exit status.
     pub(crate) status: ExitStatus,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it complained of.
+    /// Its standard error.
     pub(crate) stderr: String,
 }
 
-impl Finished {
+impl CompletedRun {
     /// Fails unless the exit status is `code`; returns itself.
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Everything it said, both ways.
-    pub(crate) fn all(&self) -> String {
+    /// Standard output, then standard error.
+    pub(crate) fn output(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
 }
 
-fn within_quietly(bound: Duration, mut holds: impl FnMut() -> bool) -> bool {
+fn holds_within(bound: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = std::time::Instant::now() + bound;
     while !holds() {
         if std::time::Instant::now() > end {
@@ -241,12 +269,12 @@ pub(crate) struct Appliance {
     settings: Builder,
     child: Option<Child>,
     address: Option<SocketAddr>,
-    said: Arc<Mutex<Vec<String>>>,
-    complaints: Arc<Mutex<Vec<String>>>,
+    stdout_lines: Arc<Mutex<Vec<String>>>,
+    stderr_lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Appliance {
-    /// `serve` on a free port, with a data directory of its own and nothing configured.
+    /// `serve` on a free port, with a new data directory and an empty configuration.
     pub(crate) fn builder() -> Builder {
         Builder {
             config: None,
@@ -256,15 +284,16 @@ impl Appliance {
             data_dir: None,
             listen: "127.0.0.1:0".into(),
             limits: None,
-            inherited: None,
-            bare: false,
+            activation_socket: None,
+            without_default_args: false,
+            existing_cluster: false,
             scratch: Arc::new(Scratch::new("app")),
         }
     }
 
-    /// Waits for the log line that names the address.
+    /// Waits for the log line with the address it listens on.
     pub(crate) fn wait_listening(&mut self) {
-        let address = within(HANG * 2, "the appliance listens", || {
+        let address = within(HANG_TIMEOUT * 2, "the appliance listens", || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "the appliance ended ({ended:?}) before it listened");
             self.logged("listening").first().and_then(|line| find_address(&line.to_string()))
@@ -272,12 +301,12 @@ impl Appliance {
         self.address = Some(address);
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.expect("it listens")
     }
 
-    /// Its process number.
+    /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
     }
@@ -287,63 +316,69 @@ impl Appliance {
         self.settings.data()
     }
 
-    /// How it was started.
+    /// The settings it was started with.
     pub(crate) fn settings(&self) -> Builder {
         self.settings.clone()
     }
 
-    /// Sends a request on a connection of its own; fails when no answer comes.
+    /// Sends a request on a new connection; fails if there is no answer.
     pub(crate) fn send(&self, request: &Request) -> Response {
         let answer = Connection::open(self.address()).and_then(|mut connection| connection.send(request));
         answer.unwrap_or_else(|error| panic!("{request:?}: {error}"))
     }
 
-    /// `GET`
+    /// Sends a `GET` on a new connection.
     pub(crate) fn get(&self, target: &str) -> Response {
         self.send(&Request::get(target))
     }
 
-    /// `POST` with JSON
+    /// Sends a `POST` with a JSON body on a new connection.
     pub(crate) fn post(&self, target: &str, body: &str) -> Response {
         self.send(&Request::post_json(target, body))
     }
 
-    /// A connection that is kept open.
+    /// Opens a keep-alive connection.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address()).expect("the appliance accepts connections")
     }
 
-    /// Every line it has printed so far.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.said.lock().expect("no reader panics").clone()
+    /// The lines of its standard output so far.
+    pub(crate) fn stdout_lines(&self) -> Vec<String> {
+        self.stdout_lines.lock().expect("no reader panics").clone()
     }
 
-    /// Every line it has printed on stderr so far.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        self.complaints.lock().expect("no reader panics").clone()
+    /// The lines of its standard error so far.
+    pub(crate) fn stderr_lines(&self) -> Vec<String> {
+        self.stderr_lines.lock().expect("no reader panics").clone()
     }
 
-    /// Its log lines so far.
+    /// Its log entries so far.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.stdout_lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Its log lines so far with that message.
+    /// Its log entries so far with that message.
     pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
         self.log().into_iter().filter(|line| line["message"] == message).collect()
     }
 
-    /// Waits for a log line.
+    /// Waits for a log entry.
     pub(crate) fn wait_log(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(what, || self.log().into_iter().find(|line| wanted(line)))
     }
 
-    /// The access log line of the request with that id.
+    /// Waits for the access-log entry of the request with that id.
     pub(crate) fn access(&self, request_id: &str) -> Value {
-        self.wait_log("the access line", |line| line["request_id"] == request_id && line.get("status_code").is_some())
+        let wanted = |line: &Value| line["request_id"] == request_id && line.get("status_code").is_some();
+        // The shared appliance has thousands of lines: parse only those that contain the id.
+        eventually("the access line", || {
+            let lines = self.stdout_lines.lock().expect("no reader panics");
+            let mentioning = lines.iter().filter(|line| line.contains(request_id));
+            mentioning.filter_map(|line| serde_json::from_str(line).ok()).find(wanted)
+        })
     }
 
-    /// SQL beside the appliance, on the server it manages.
+    /// A connection to the PostgreSQL it manages.
     pub(crate) fn sql(&self) -> Sql {
         let data = self.data();
         let password = std::fs::read_to_string(data.join("postgres/password")).expect("the password is kept");
@@ -352,67 +387,72 @@ impl Appliance {
         Sql::connect(&config).expect("the managed PostgreSQL answers")
     }
 
-    fn child(&self, name: &str) -> Option<Seen> {
-        super::children_of(self.pid()).into_iter().find(|seen| seen.name == name)
+    fn child(&self, name: &str) -> Option<ProcessInfo> {
+        super::children_of(self.pid()).into_iter().find(|process| process.name == name)
     }
 
-    /// The postmaster it manages.
-    pub(crate) fn postgres_child(&self) -> Option<Seen> {
+    /// The postmaster it manages, if one runs.
+    pub(crate) fn postgres_child(&self) -> Option<ProcessInfo> {
         self.child("postgres")
     }
 
     /// The built-in Redis: the child that runs the appliance's own program.
-    pub(crate) fn redis_child(&self) -> Option<Seen> {
-        let is_redis = |seen: &Seen| {
-            let command = std::fs::read(format!("/proc/{}/cmdline", seen.pid)).unwrap_or_default();
+    pub(crate) fn redis_child(&self) -> Option<ProcessInfo> {
+        let is_redis = |process: &ProcessInfo| {
+            let command = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
             String::from_utf8_lossy(&command).contains("mini-redis-child")
         };
         super::children_of(self.pid()).into_iter().find(is_redis)
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         signal(self.pid(), Signal::SIGTERM);
     }
 
-    /// Waits for its end.
+    /// Waits until it has exited.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("it runs");
         let pid = child.id();
-        let status = within(HANG * 2, "the appliance ends", || child.try_wait().expect("it is our child"));
-        reaper::ended(pid);
+        let status = within(HANG_TIMEOUT * 2, "the appliance ends", || child.try_wait().expect("it is our child"));
+        reaper::unregister(pid);
         self.child = None;
         status
     }
 
-    /// Asks it to stop and waits for it: exit status 0 and no child left.
+    /// Stops it with SIGTERM; fails unless it exits with 0 and leaves no descendant.
     pub(crate) fn stop(&mut self) {
-        let family = descendants(self.pid());
+        let processes = descendants(self.pid());
         self.terminate();
         let status = self.wait();
         assert!(status.success(), "stopped with {status}");
-        assert_gone(&family);
+        assert_all_exited(&processes);
     }
 
-    /// Kills it as a crash would and sees its children go.
+    /// Kills it with SIGKILL, as in a crash; fails unless its descendants end too.
     pub(crate) fn kill(&mut self) {
-        let family = descendants(self.pid());
+        let processes = descendants(self.pid());
         signal(self.pid(), Signal::SIGKILL);
         self.wait();
-        // A child that a test has frozen cannot die of a signal it cannot take.
-        family.iter().filter(|seen| seen.runs()).for_each(|seen| try_signal(seen.pid, Signal::SIGCONT));
-        assert_gone(&family);
+        // A child that a test has stopped with SIGSTOP handles no other signal before SIGCONT.
+        processes
+            .iter()
+            .filter(|process| process.is_running())
+            .for_each(|process| try_signal(process.pid, Signal::SIGCONT));
+        assert_all_exited(&processes);
     }
 
-    /// Starts it again with the same settings and data; it must have ended.
+    /// Starts it again with its settings and data; it must have exited.
     pub(crate) fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         *self = self.settings.clone().start();
     }
 }
 
-fn assert_gone(family: &[Seen]) {
-    eventually("nothing is left of its children", || family.iter().all(|seen| !seen.runs()).then_some(()));
+fn assert_all_exited(processes: &[ProcessInfo]) {
+    eventually("all its descendants have exited", || {
+        processes.iter().all(|process| !process.is_running()).then_some(())
+    });
 }
 
 fn find_address(line: &str) -> Option<SocketAddr> {
@@ -425,14 +465,14 @@ fn find_address(line: &str) -> Option<SocketAddr> {
 impl Drop for Appliance {
     fn drop(&mut self) {
         if thread::panicking() {
-            let lines = self.lines();
-            eprintln!("--- the appliance said (the last of {} lines):", lines.len());
+            let lines = self.stdout_lines();
+            eprintln!("--- output of the appliance (the last of {} lines):", lines.len());
             lines.iter().rev().take(60).rev().for_each(|line| eprintln!("{line}"));
-            self.complaints().iter().for_each(|line| eprintln!("stderr: {line}"));
+            self.stderr_lines().iter().for_each(|line| eprintln!("stderr: {line}"));
             if let Some(mut child) = self.child.take() {
                 let _ = child.kill();
                 let _ = child.wait();
-                reaper::ended(child.id());
+                reaper::unregister(child.id());
             }
         } else if self.child.is_some() {
             self.kill();

@@ -1,7 +1,7 @@
 //! A headless Chromium, driven through ChromeDriver.
 //!
-//! Policy: the browser can reach the loopback addresses and nothing else (every other name fails to resolve and every
-//! other address goes to a proxy that is not there), so a page that needs the internet is seen to break.
+//! Policy: the browser can reach only loopback addresses (all other names fail to resolve, and all other addresses go to
+//! a proxy that does not exist), so a page that needs the internet fails its test.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -33,7 +33,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is needed: run `apt-get install chromium chromium-driver`");
-        reaper::started(driver.id());
+        reaper::register(driver.id());
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
         within(Duration::from_secs(60), "chromedriver answers", || {
@@ -90,7 +90,7 @@ impl Browser {
         self.in_session("POST", "url", Some(json!({"url": url})));
     }
 
-    /// The address of the page.
+    /// The URL of the page.
     pub(crate) fn url(&self) -> String {
         self.in_session("GET", "url", None).as_str().unwrap_or_default().to_owned()
     }
@@ -100,7 +100,7 @@ impl Browser {
         self.in_session("POST", "execute/sync", Some(json!({"script": script, "args": []})))
     }
 
-    /// Waits until the body of a JavaScript function returns something true.
+    /// Waits until the body of a JavaScript function returns a true value.
     pub(crate) fn wait_for(&self, what: &str, script: &str) -> Value {
         within(Duration::from_secs(60), what, || {
             let value = self.run(script);
@@ -108,13 +108,13 @@ impl Browser {
         })
     }
 
-    /// Clicks the first element that a CSS selector finds, as a person would.
+    /// Clicks the first element that matches a CSS selector, as a user would.
     pub(crate) fn click(&self, selector: &str) {
         let element = self.element(selector);
         self.in_session("POST", &format!("element/{element}/click"), Some(json!({})));
     }
 
-    /// Types into the first element that a CSS selector finds, in place of what is there.
+    /// Replaces the text of the first element that matches a CSS selector, by typing.
     pub(crate) fn fill(&self, selector: &str, text: &str) {
         let element = self.element(selector);
         self.in_session("POST", &format!("element/{element}/clear"), Some(json!({})));
@@ -129,12 +129,12 @@ impl Browser {
         id.expect("an element has a reference").to_owned()
     }
 
-    /// What the page has written to the console since the last call.
+    /// The console messages since the last call.
     pub(crate) fn console(&self) -> Vec<String> {
         self.log("browser").iter().map(Value::to_string).collect()
     }
 
-    /// Every address the browser has asked for since the last call.
+    /// The URLs that the browser has requested since the last call.
     pub(crate) fn requested(&self) -> Vec<String> {
         let url = |entry: &Value| -> Option<String> {
             let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
@@ -160,6 +160,6 @@ impl Drop for Browser {
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
-        reaper::ended(self.driver.id());
+        reaper::unregister(self.driver.id());
     }
 }

@@ -1,7 +1,7 @@
-//! A blocking HTTP/1.1 client small enough to be trusted: what was sent and what came back, byte for byte.
+//! A small blocking HTTP/1.1 client that shows exactly which bytes were sent and received.
 //!
-//! Policy: no retries, no redirects, no decoding of content; every read and write has a bound, so a server that hangs
-//! is a failed test.
+//! Policy: no retries, no redirects, no content decoding. Each read and write has a timeout, so that a server that hangs
+//! fails the test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-const BOUND: Duration = Duration::from_secs(30);
+/// Of each connect, read and write.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is sent.
+/// A request to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     method: String,
@@ -27,12 +28,12 @@ impl Request {
         Self { method: method.into(), target: target.into(), headers: Vec::new(), body: None, chunked: false }
     }
 
-    /// `GET target`
+    /// A `GET` request.
     pub(crate) fn get(target: &str) -> Self {
         Self::new("GET", target)
     }
 
-    /// `POST target` with a JSON body.
+    /// A `POST` request with a JSON body.
     pub(crate) fn post_json(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", target).header("Content-Type", "application/json").body(body)
     }
@@ -43,13 +44,13 @@ impl Request {
         self
     }
 
-    /// Sets the body; its length is announced.
+    /// Sets the body, sent with `Content-Length`.
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Sends the body in chunks, its length unannounced.
+    /// Sends the body with `Transfer-Encoding: chunked`.
     pub(crate) fn chunked(mut self) -> Self {
         self.chunked = true;
         self
@@ -89,14 +90,14 @@ impl Request {
     }
 }
 
-/// What came back.
+/// A received answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
-    /// Header names in lower case, in order.
+    /// The headers in order; names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// The body, chunks joined.
+    /// The body, without chunk framing.
     pub(crate) body: Vec<u8>,
 }
 
@@ -125,24 +126,24 @@ impl Response {
     }
 }
 
-/// A connection that is kept open.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects; reads and writes have [`IO_TIMEOUT`].
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, BOUND)?;
+        let stream = TcpStream::connect_timeout(&address, IO_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(BOUND))?;
-        stream.set_write_timeout(Some(BOUND))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends a request and reads its answer. A server may answer and close before it has read a whole body, so a
-    /// failed write is forgiven when there is an answer.
+    /// Sends a request and reads its answer. A server may answer and close before it has read the whole body, so a
+    /// failed write is an error only if there is no answer.
     pub(crate) fn send(&mut self, request: &Request) -> io::Result<Response> {
         let written = self.write(&request.bytes());
         match self.read(request.method == "HEAD") {
@@ -151,24 +152,24 @@ impl Connection {
         }
     }
 
-    /// Sends bytes as they are.
+    /// Sends these bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Reads one answer; `headless` when it answers a HEAD.
-    pub(crate) fn read(&mut self, headless: bool) -> io::Result<Response> {
+    /// Reads one answer; `is_head` if the request was a HEAD, whose answer has no body.
+    pub(crate) fn read(&mut self, is_head: bool) -> io::Result<Response> {
         let mut response = self.read_head()?;
         if response.status == 100 {
-            return self.read(headless);
+            return self.read(is_head);
         }
-        if !headless && response.status != 204 && response.status != 304 {
+        if !is_head && response.status != 204 && response.status != 304 {
             response.body = self.body(&response)?;
         }
         Ok(response)
     }
 
-    /// Reads the status and the headers of an answer and leaves its body where it is.
+    /// Reads the status and the headers of an answer, not its body.
     pub(crate) fn read_head(&mut self) -> io::Result<Response> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -185,8 +186,8 @@ impl Connection {
         Ok(response)
     }
 
-    /// Everything that still comes until the server closes or resets the connection.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
+    /// Reads until the server closes or resets the connection.
+    pub(crate) fn read_to_close(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.stream.read_to_end(&mut rest);
         rest
@@ -235,11 +236,11 @@ impl Connection {
     pub(crate) fn has_answer(&mut self) -> bool {
         let _ = self.stream.get_ref().set_read_timeout(Some(Duration::from_secs(1)));
         let has_answer = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
-        let _ = self.stream.get_ref().set_read_timeout(Some(BOUND));
+        let _ = self.stream.get_ref().set_read_timeout(Some(IO_TIMEOUT));
         has_answer
     }
 
-    /// Whether the server has closed the connection: waits for it up to `bound`.
+    /// Whether the server closes the connection within `bound`.
     pub(crate) fn closed_within(&mut self, bound: Duration) -> bool {
         let _ = self.stream.get_ref().set_read_timeout(Some(bound));
         let mut byte = [0];
@@ -250,12 +251,12 @@ impl Connection {
     }
 }
 
-/// Sends bytes as they are, says that nothing follows, and returns all that comes back until the server closes.
+/// Sends these bytes, closes the sending side, and returns everything that the server sends until it closes.
 pub(crate) fn raw_exchange(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts connections");
-    stream.set_read_timeout(Some(BOUND)).expect("a bound can be set");
-    stream.set_write_timeout(Some(BOUND)).expect("a bound can be set");
-    // A server that has seen enough may close while we still write.
+    let mut stream = TcpStream::connect_timeout(&address, IO_TIMEOUT).expect("the server accepts connections");
+    stream.set_read_timeout(Some(IO_TIMEOUT)).expect("a bound can be set");
+    stream.set_write_timeout(Some(IO_TIMEOUT)).expect("a bound can be set");
+    // The server may reject the request and close before all of it is written.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();

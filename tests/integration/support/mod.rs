@@ -1,10 +1,12 @@
-//! The harness: real children, a small HTTP client, nothing pretended.
+//! The test harness: real child processes and a small HTTP client; no mocks.
 //!
-//! Policy: every wait has a bound, every process is registered with the [`reaper`] the moment it runs, and what a test
-//! needs and does not find is a failure that says what to install. Nothing here knows what an answer should be.
+//! Policy: each wait has a bound. Each process is registered with the [`reaper`] as soon as it runs. A missing program
+//! fails the test with a message that says what to install. The harness knows nothing about correct answers: that is
+//! the tests' part.
 
 mod appliance;
 mod browser;
+mod freshness;
 mod http;
 mod json;
 mod postgres;
@@ -18,12 +20,15 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use appliance::{Appliance, Builder, Finished};
+pub(crate) use appliance::{Appliance, Builder, CompletedRun};
 pub(crate) use browser::Browser;
+pub(crate) use freshness::{Change, FreshnessChecker};
 pub(crate) use http::{Connection, Request, Response, raw_exchange};
-pub(crate) use json::{cache_is_up, create, half_a_create, record, records};
+pub(crate) use json::{begin_create, create, record, records, wait_for_cache};
 pub(crate) use postgres::Postgres;
-pub(crate) use process::{as_lower_user, children_of, descendants, is_alive, lower_uid, signal, try_signal, uids_of};
+pub(crate) use process::{
+    as_unprivileged_user, children_of, descendants, is_alive, signal, try_signal, uids_of, unprivileged_user,
+};
 pub(crate) use redis::RedisServer;
 pub(crate) use scratch::{Scratch, free_port, unique};
 pub(crate) use sql::Sql;
@@ -31,34 +36,40 @@ pub(crate) use sql::Sql;
 /// The prefix of every endpoint.
 pub(crate) const API: &str = "/api/v1/attendance";
 
-/// What "never a hang" means in these tests: far more than a loaded machine needs, far less than for ever.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+/// After this time an operation counts as hung: far more than a loaded machine needs.
+pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs `probe` until it gives a value; fails naming `what` after [`HANG`].
+/// The longest pause between two checks of a condition.
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Runs `probe` until it gives a value; fails naming `what` after [`HANG_TIMEOUT`].
 pub(crate) fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    within(HANG, what, probe)
+    within(HANG_TIMEOUT, what, probe)
 }
 
 /// Runs `probe` until it gives a value; fails naming `what` after `bound`.
 pub(crate) fn within<T>(bound: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + bound;
+    // Begins with short pauses: most conditions hold after a few milliseconds.
+    let mut pause = Duration::from_millis(2);
     loop {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(Instant::now() < end, "waited {bound:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(50));
+        assert!(Instant::now() < end, "not within {bound:?}: {what}");
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(MAX_POLL_INTERVAL);
     }
 }
 
-/// An appliance with nothing configured, shared by every test that does not disturb it. Tests keep apart by their ids
-/// and statuses (see [`unique`]).
+/// An appliance with an empty configuration, shared by the tests that do not disturb it. Its tests use ids and statuses
+/// of their own (see [`unique`]).
 pub(crate) fn shared() -> &'static Appliance {
     static SHARED: OnceLock<Appliance> = OnceLock::new();
     SHARED.get_or_init(|| Appliance::builder().start())
 }
 
-/// A PostgreSQL that somebody else runs, shared: each test makes its own database in it.
+/// An external PostgreSQL that tests share: each creates its own database in it.
 pub(crate) fn shared_postgres() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
     SHARED.get_or_init(Postgres::start)

@@ -1,7 +1,7 @@
-//! A PostgreSQL that somebody else runs: TCP, a password, its own cluster.
+//! An external PostgreSQL: reached over TCP with a password, with a cluster of its own.
 //!
-//! Policy: the programs are those of the distribution the appliance embeds, unpacked once per test process. It runs
-//! without fsync; what the appliance promises about durability is tested on the one it manages itself.
+//! Policy: its programs are those of the distribution that the appliance embeds, unpacked once per test process. It runs
+//! without fsync; durability is tested on the PostgreSQL that the appliance manages itself.
 
 use std::fs;
 use std::io::Read;
@@ -12,12 +12,12 @@ use std::sync::OnceLock;
 use nix::sys::signal::Signal;
 use tokio_postgres::Config;
 
-use super::process::as_lower_user;
-use super::{Scratch, Sql, eventually, free_port, lower_uid, reaper, scratch, signal, try_signal, unique};
+use super::process::as_unprivileged_user;
+use super::{Scratch, Sql, eventually, free_port, reaper, scratch, signal, try_signal, unique, unprivileged_user};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
 
-/// Where the programs are: unpacked on first use.
+/// The directory of the programs, unpacked on first use.
 pub(crate) fn bin_dir() -> &'static Path {
     static UNPACKED: OnceLock<PathBuf> = OnceLock::new();
     UNPACKED.get_or_init(|| {
@@ -37,30 +37,30 @@ fn find_programs(directory: &Path) -> Option<PathBuf> {
     entries.flatten().filter(|entry| entry.path().is_dir()).find_map(|entry| find_programs(&entry.path()))
 }
 
-/// A running server; it can be killed, frozen and brought back on the same port.
+/// A server on a fixed port that can be killed, restarted, frozen and thawed.
 pub(crate) struct Postgres {
     child: Option<Child>,
     directory: Scratch,
-    /// Where it listens, on 127.0.0.1.
+    /// The port it listens on, at 127.0.0.1.
     pub(crate) port: u16,
-    /// The password of `postgres`.
+    /// The password of the role `postgres`.
     pub(crate) password: String,
 }
 
 impl Postgres {
-    /// Makes a cluster, starts it and waits until it answers.
+    /// Creates a cluster, starts the server and waits until it answers.
     pub(crate) fn start() -> Self {
-        let mut server = Self::prepared();
-        server.revive();
+        let mut server = Self::stopped();
+        server.restart();
         server
     }
 
-    /// Makes a cluster and leaves it down.
-    pub(crate) fn prepared() -> Self {
+    /// Creates a cluster without starting the server.
+    pub(crate) fn stopped() -> Self {
         let directory = Scratch::new("pg");
         let password = "p0stgres-sécret".to_owned();
         let server = Self { child: None, directory, port: free_port(), password };
-        server.initialise();
+        server.initialize();
         server
     }
 
@@ -68,8 +68,8 @@ impl Postgres {
         self.directory.path().join("data")
     }
 
-    fn initialise(&self) {
-        if let Some(user) = lower_uid() {
+    fn initialize(&self) {
+        if let Some(user) = unprivileged_user() {
             std::os::unix::fs::chown(self.directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))
                 .expect("root may give a directory away");
         }
@@ -82,12 +82,12 @@ impl Postgres {
             .arg("--pgdata")
             .arg(self.data())
             .current_dir(self.directory.path());
-        let output = as_lower_user(&mut command).output().expect("initdb can be run");
+        let output = as_unprivileged_user(&mut command).output().expect("initdb can be run");
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Starts it (again) and waits until it answers.
-    pub(crate) fn revive(&mut self) {
+    /// Starts the server after [`stopped`](Self::stopped) or [`kill`](Self::kill) and waits until it answers.
+    pub(crate) fn restart(&mut self) {
         self.launch();
         eventually("the external PostgreSQL answers", || {
             let died = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -96,7 +96,7 @@ impl Postgres {
         });
     }
 
-    /// Starts it (again) without waiting for it.
+    /// Starts the server without waiting for it.
     pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = fs::File::create(self.directory.path().join("log")).expect("a log can be written");
@@ -111,8 +111,8 @@ impl Postgres {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        let child = as_lower_user(&mut command).spawn().expect("postgres can be run");
-        reaper::started(child.id());
+        let child = as_unprivileged_user(&mut command).spawn().expect("postgres can be run");
+        reaper::register(child.id());
         self.child = Some(child);
     }
 
@@ -124,55 +124,55 @@ impl Postgres {
         text
     }
 
-    /// Ends it at once, as a crash would, with every backend.
+    /// Kills the postmaster and all backends with SIGKILL, as in a crash.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let backends = super::descendants(child.id());
             let _ = child.kill();
             let _ = child.wait();
-            reaper::ended(child.id());
+            reaper::unregister(child.id());
             backends.iter().for_each(|backend| try_signal(backend.pid, Signal::SIGKILL));
-            eventually("the backends end", || backends.iter().all(|seen| !seen.runs()).then_some(()));
+            eventually("the backends end", || backends.iter().all(|process| !process.is_running()).then_some(()));
             let _ = fs::remove_file(self.data().join("postmaster.pid"));
         }
     }
 
-    /// Stops the postmaster and its backends in their tracks: connections stay open and nothing is answered.
+    /// Suspends the postmaster and its backends with SIGSTOP: connections stay open and get no answer.
     pub(crate) fn freeze(&self) {
-        self.each_process(Signal::SIGSTOP);
+        self.signal_all(Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`freeze`](Self::freeze).
     pub(crate) fn thaw(&self) {
-        self.each_process(Signal::SIGCONT);
+        self.signal_all(Signal::SIGCONT);
     }
 
-    fn each_process(&self, what: Signal) {
+    fn signal_all(&self, signal_to_send: Signal) {
         let postmaster = self.child.as_ref().expect("the server runs").id();
-        signal(postmaster, what);
-        super::children_of(postmaster).iter().for_each(|child| try_signal(child.pid, what));
+        signal(postmaster, signal_to_send);
+        super::children_of(postmaster).iter().for_each(|child| try_signal(child.pid, signal_to_send));
     }
 
-    /// The settings for a connection to one of its databases.
+    /// Connection settings for one of its databases.
     pub(crate) fn connection(&self, database: &str) -> Config {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).user("postgres").password(&self.password).dbname(database);
         config
     }
 
-    /// A connection to one of its databases.
+    /// Connects to one of its databases.
     pub(crate) fn sql(&self, database: &str) -> Sql {
         Sql::connect(&self.connection(database)).expect("the external PostgreSQL answers")
     }
 
-    /// Makes an empty database and returns its name.
+    /// Creates an empty database and returns its name.
     pub(crate) fn create_database(&self) -> String {
         let name = unique("db").replace('-', "_");
         self.sql("postgres").run(&format!("CREATE DATABASE {name}"));
         name
     }
 
-    /// The `postgres:` section that leads to one of its databases.
+    /// A `postgres:` configuration section for one of its databases.
     pub(crate) fn config(&self, database: &str) -> String {
         let Self { port, password, .. } = self;
         format!(

@@ -1,8 +1,8 @@
-//! Nothing outlives the test process, however it ends.
+//! Ends all child processes when the test process ends, in any way.
 //!
-//! Policy: statics are never dropped and a killed process drops nothing, so one small shell holds the reading end of a
-//! pipe from us. It is told of every process that starts and ends; when the pipe closes it kills what is left, by
-//! number, and removes our directory.
+//! Policy: Rust does not drop statics, and a killed process drops nothing. So a small shell reads a pipe from the test
+//! process, which reports each child that starts or ends. When the pipe closes, the shell kills the remaining children
+//! by process id and removes the tests' directory.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -15,8 +15,8 @@ const SCRIPT: &str = r#"
 live=" "
 while read -r what pid; do
   case "$what" in
-    started) live="$live$pid " ;;
-    ended) live="${live%% "$pid" *} ${live#* "$pid" }" ;;
+    register) live="$live$pid " ;;
+    unregister) live="${live%% "$pid" *} ${live#* "$pid" }" ;;
   esac
 done
 for pid in $live; do kill -KILL "$pid" 2>/dev/null; done
@@ -24,23 +24,23 @@ i=0
 while [ "$i" -lt 20 ]; do rm -rf "$1" 2>/dev/null && break; i=$((i + 1)); sleep 0.5; done
 "#;
 
-/// Remembers that `pid` runs.
-pub(crate) fn started(pid: u32) {
-    tell("started", pid);
+/// Reports that the child `pid` runs.
+pub(crate) fn register(pid: u32) {
+    send("register", pid);
 }
 
-/// Forgets `pid`: it has been waited for.
-pub(crate) fn ended(pid: u32) {
-    tell("ended", pid);
+/// Reports that the child `pid` has been waited for.
+pub(crate) fn unregister(pid: u32) {
+    send("unregister", pid);
 }
 
-fn tell(what: &str, pid: u32) {
+fn send(what: &str, pid: u32) {
     static PIPE: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
     let mut pipe = PIPE.get_or_init(|| Mutex::new(launch())).lock().expect("no writer panics");
     writeln!(pipe, "{what} {pid}").expect("the reaper lives as long as we do");
 }
 
-#[expect(clippy::zombie_processes, reason = "it is there to outlive this process")]
+#[expect(clippy::zombie_processes, reason = "it must outlive this process")]
 fn launch() -> ChildStdin {
     let mut reaper = Command::new("sh")
         .args(["-c", SCRIPT, "reaper"])

@@ -1,30 +1,30 @@
-//! A real `redis-server` with a password, as somebody else would run it.
+//! An external `redis-server`.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::process::as_lower_user;
+use super::process::as_unprivileged_user;
 use super::{Scratch, eventually, free_port, reaper, signal};
 
-/// A running server; it can be stopped, frozen and brought back on the same port.
+/// A server on a fixed port that can be killed, restarted, frozen and thawed.
 pub(crate) struct RedisServer {
     child: Option<Child>,
     directory: Scratch,
-    /// Where it listens, on 127.0.0.1.
+    /// The port it listens on, at 127.0.0.1.
     pub(crate) port: u16,
-    /// What it wants to hear.
+    /// Its password; empty if it has none.
     pub(crate) password: String,
 }
 
 impl RedisServer {
-    /// Starts one and waits until it answers.
+    /// Starts a server with a password and waits until it answers.
     pub(crate) fn start() -> Self {
         Self::with_password("r3dis-secret/ü")
     }
 
-    /// Starts one that lets everybody in.
+    /// Starts a server without a password and waits until it answers.
     pub(crate) fn without_password() -> Self {
         Self::with_password("")
     }
@@ -32,12 +32,12 @@ impl RedisServer {
     fn with_password(password: &str) -> Self {
         let directory = Scratch::new("redis");
         let mut server = Self { child: None, directory, port: free_port(), password: password.to_owned() };
-        server.revive();
+        server.restart();
         server
     }
 
-    /// Starts it again, empty, on its port.
-    pub(crate) fn revive(&mut self) {
+    /// Starts the server, empty, on its port and waits until it answers.
+    pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let mut command = Command::new("redis-server");
         command
@@ -47,28 +47,28 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir(self.directory.path());
-        let child = as_lower_user(&mut command).spawn();
+        let child = as_unprivileged_user(&mut command).spawn();
         let child = child.expect("redis-server is needed: run `apt-get install redis-server`");
-        reaper::started(child.id());
+        reaper::register(child.id());
         self.child = Some(child);
         eventually("redis-server answers", || self.try_command::<String>(&["PING"]).ok());
     }
 
-    /// Kills it.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
-            reaper::ended(child.id());
+            reaper::unregister(child.id());
         }
     }
 
-    /// Stops it in its tracks: connections stay open and nothing is answered.
+    /// Suspends the server with SIGSTOP: connections stay open and get no answer.
     pub(crate) fn freeze(&self) {
         signal(self.pid(), Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`freeze`](Self::freeze).
     pub(crate) fn thaw(&self) {
         signal(self.pid(), Signal::SIGCONT);
     }
@@ -77,7 +77,7 @@ impl RedisServer {
         self.child.as_ref().expect("the server runs").id()
     }
 
-    /// One command; fails with Redis's words.
+    /// Runs one command; fails with Redis's error.
     pub(crate) fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
@@ -102,7 +102,7 @@ impl RedisServer {
         Ok(connection)
     }
 
-    /// Writes bytes that are no text, for a minute.
+    /// Stores a value that need not be text, with a TTL of a minute.
     pub(crate) fn set_bytes(&self, key: &str, value: &[u8]) {
         let mut connection = self.connection().expect("the server answers");
         let mut command = redis::cmd("SET");
@@ -110,14 +110,14 @@ impl RedisServer {
         command.query::<String>(&mut connection).expect("Redis takes it");
     }
 
-    /// Every key that matches a pattern, sorted.
+    /// The keys that match a pattern, sorted.
     pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
         let mut keys: Vec<String> = self.command(&["KEYS", pattern]);
         keys.sort();
         keys
     }
 
-    /// The `redis:` section that leads here.
+    /// A `redis:` configuration section for this server.
     pub(crate) fn config(&self) -> String {
         format!("redis:\n  host: 127.0.0.1\n  port: {}\n  password: \"{}\"\n", self.port, self.password)
     }
