@@ -36,35 +36,16 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("liquibase_compat", &[]),
 ];
 
-/// Modules that are still being put in order. Their own cycles and imports are reported only once they are removed from this list,
-/// and a module that has become clean must be removed.
-const NOT_YET_LAYERED: [&str; 1] = ["liquibase_compat"];
-
 #[test]
 fn imports_point_one_way() -> io::Result<()> {
     let violations = violations(&Imports::read(&workspace_sources()?));
-    let (known, new): (Vec<Violation>, Vec<Violation>) =
-        violations.into_iter().partition(|violation| NOT_YET_LAYERED.contains(&violation.module.as_str()));
-    let mut report: String = new.iter().map(|violation| format!("\n{}\n", violation.text)).collect();
-    for module in NOT_YET_LAYERED {
-        if !known.iter().any(|violation| violation.module == module) {
-            let _ = writeln!(report, "\n`{module}` is clean: remove it from NOT_YET_LAYERED");
-        }
-    }
+    let report: String = violations.iter().map(|violation| format!("\n{violation}\n")).collect();
     assert!(report.is_empty(), "{report}");
     Ok(())
 }
 
-/// A violation of the rules.
-#[derive(Debug)]
-struct Violation {
-    /// The top-level module that must change.
-    module: String,
-    text: String,
-}
-
-/// Every violation: imports that the table does not allow, then cycles.
-fn violations(imports: &Imports) -> Vec<Violation> {
+/// Every violation, in words: imports that the table does not allow, then cycles.
+fn violations(imports: &Imports) -> Vec<String> {
     let mut violations = Vec::new();
     for (edge, line) in &imports.edges {
         let (importer, imported) = (top_level(&imports.modules[edge.0].file), top_level(&imports.modules[edge.1].file));
@@ -74,7 +55,7 @@ fn violations(imports: &Imports) -> Vec<Violation> {
             Some((_, allowed)) if importer == imported || allowed.contains(&imported.as_str()) => continue,
             Some(_) => format!("`{importer}` may not import `{imported}`"),
         };
-        violations.push(Violation { module: importer, text: format!("{}: {remedy}", imports.describe(*edge, *line)) });
+        violations.push(format!("{}: {remedy}", imports.describe(*edge, *line)));
     }
     let siblings = Graph(imports.sibling_edges());
     for component in siblings.cyclic_components() {
@@ -87,8 +68,7 @@ fn violations(imports: &Imports) -> Vec<Violation> {
         if component.len() > cycle.len() {
             let _ = write!(text, "\n  (the shortest of the cycles through {} modules)", component.len());
         }
-        let module = cycle[0].trim_start_matches("attendance_api::").split("::").next().unwrap_or_default().to_owned();
-        violations.push(Violation { module, text });
+        violations.push(text);
     }
     violations
 }
@@ -127,7 +107,7 @@ mod tests {
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let sources = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        violations(&Imports::read(&sources)).into_iter().map(|violation| violation.text).collect()
+        violations(&Imports::read(&sources))
     }
 
     #[test]

@@ -264,8 +264,8 @@ pub enum Named {
 }
 
 /// What `key` names for `command`: `liquibase.command.update.defaultSchemaName`, `liquibase.liquibaseSchemaName`, `url`, or the words of a
-/// variable joined with `.`.
-pub fn named(key: &str, command: &str) -> Named {
+/// variable joined with `.`. `commands` are the names of all commands.
+pub fn named(key: &str, command: &str, commands: &[String]) -> Named {
     let lower = key.to_ascii_lowercase();
     let (is_qualified, rest) = match lower.strip_prefix("liquibase.") {
         Some(rest) => (true, rest),
@@ -294,10 +294,9 @@ pub fn named(key: &str, command: &str) -> Named {
             return Named::Option(option, true);
         }
         // `update.x` is a key of the command `update`, also if the command is `status`.
-        let others = super::arguments::Command::names();
         let is_of_other =
             |other: &String| plain_key.strip_prefix(&plain(other)).is_some_and(|rest| find(rest).is_some());
-        if others.iter().any(is_of_other) {
+        if commands.iter().any(is_of_other) {
             return Named::OtherCommand;
         }
     }
@@ -364,7 +363,8 @@ mod tests {
     use super::*;
 
     fn name(key: &str) -> Option<&'static str> {
-        match named(key, "update") {
+        let commands = ["rollback", "rollback-count", "status", "update"].map(str::to_owned);
+        match named(key, "update", &commands) {
             Named::Option(option, _) => Some(option.name),
             Named::OtherCommand => Some("another command"),
             Named::Unknown => None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use liquibase_compat::{DuplicateFiles, Locations, LockOptions, Options, TagVersion};
 
-use super::arguments::Common;
+use super::arguments::{Command, Common};
 use super::liquibase_option::{LiquibaseOption, Named, OPTIONS, Support, named};
 use super::target::Target;
 use crate::cli::migrate_error::Error;
@@ -247,7 +247,7 @@ impl Values {
         text: &str,
         unknown: &mut Vec<String>,
     ) -> Result<(), Error> {
-        match named(key, command) {
+        match named(key, command, &Command::names()) {
             Named::Option(option, names_command) => {
                 self.add(option, place, text, false)?;
                 let source = |place: &str| place.split_once(" in ").map_or(place.starts_with('$'), |_| false);
