@@ -126,7 +126,7 @@ fn keys_have_our_prefix_and_expire_within_the_ttl() {
 #[test]
 fn a_change_made_directly_in_postgresql_is_seen_after_the_ttl() {
     let redis = RedisServer::start();
-    let (appliance, database) = with_redis_and_no_local_memory(&redis);
+    let (appliance, database) = with_redis(&redis, "  local_memory: 0\n  ttl: 2s\n");
     create(&appliance, &record("1", "before", "s", "2023-08-01")).expect(200);
     let name = || appliance.get(&format!("{API}/search?id=1")).expect(200).json()["name"].clone();
     assert_eq!(name(), "before");

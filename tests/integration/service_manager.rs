@@ -1,12 +1,11 @@
 //! The interface to systemd: status, readiness, the watchdog, socket activation.
 
-use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +24,9 @@ fn with_external_postgres() -> Builder {
     Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n")
 }
 
-/// The service manager's end of the notification socket.
-struct NotifySocket(UnixDatagram);
+/// The service manager's end of the notification socket. A thread reads it all the time, as systemd does: a sender blocks
+/// once the kernel holds ten unread messages.
+struct NotifySocket(mpsc::Receiver<Vec<String>>);
 
 impl NotifySocket {
     /// Binds the socket and configures the appliance to report to it.
@@ -34,17 +34,25 @@ impl NotifySocket {
         let path = builder.scratch().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket can be bound");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("ours");
-        (Self(socket), builder.env("NOTIFY_SOCKET", &path.display().to_string()))
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut datagram = [0; 4096];
+            while let Ok(length) = socket.recv(&mut datagram) {
+                let lines = String::from_utf8_lossy(&datagram[..length]).lines().map(str::to_owned).collect();
+                if sender.send(lines).is_err() {
+                    return;
+                }
+            }
+        });
+        (Self(receiver), builder.env("NOTIFY_SOCKET", &path.display().to_string()))
     }
 
     /// The lines of the next message; `None` if there is none within `bound`.
     fn read(&self, bound: Duration) -> Option<Vec<String>> {
-        self.0.set_read_timeout(Some(bound)).expect("a bound can be set");
-        let mut datagram = [0; 4096];
-        match self.0.recv(&mut datagram) {
-            Ok(length) => Some(String::from_utf8_lossy(&datagram[..length]).lines().map(str::to_owned).collect()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-            Err(error) => panic!("the notification socket: {error}"),
+        match self.0.recv_timeout(bound) {
+            Ok(lines) => Some(lines),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => panic!("the notification socket cannot be read"),
         }
     }
 
@@ -57,9 +65,10 @@ impl NotifySocket {
         messages
     }
 
-    /// Discards the messages received so far.
+    /// Discards the messages sent so far. The pause is longer than the thread needs to pass one on, and shorter than the
+    /// interval of the watchdog.
     fn discard_pending(&self) {
-        while self.read(Duration::from_millis(1)).is_some() {}
+        while self.read(Duration::from_millis(100)).is_some() {}
     }
 }
 

@@ -300,10 +300,16 @@ fn a_frozen_postgresql_is_answered_with_503_until_it_resumes() {
     let postmaster = appliance.postgres_child().expect("PostgreSQL runs");
     let processes: Vec<_> = descendants(postmaster.pid).into_iter().chain([postmaster]).collect();
     processes.iter().for_each(|process| try_signal(process.pid, Signal::SIGSTOP));
-    for target in ["/search?id=1", "/search/all", "/search/all?limit=1"] {
-        let answer = appliance.get(&format!("{API}{target}")).expect(503);
-        assert!(answer.header("retry-after").is_some());
-    }
+    // Sent together, because each is answered only after the request timeout.
+    std::thread::scope(|scope| {
+        for target in ["/search?id=1", "/search/all", "/search/all?limit=1"] {
+            let appliance = &appliance;
+            scope.spawn(move || {
+                let answer = appliance.get(&format!("{API}{target}")).expect(503);
+                assert!(answer.header("retry-after").is_some());
+            });
+        }
+    });
     appliance.get(&format!("{API}/health")).expect(400);
     processes.iter().for_each(|process| try_signal(process.pid, Signal::SIGCONT));
     eventually("requests are served again", || is_serving(&appliance).then_some(()));

@@ -232,7 +232,7 @@ impl Connection {
         String::from_utf8(line).map_err(io::Error::other)
     }
 
-    /// Whether the server has sent something: waits up to a second for it.
+    /// Whether the server has sent something; waits up to a second for it.
     pub(crate) fn has_answer(&mut self) -> bool {
         let _ = self.stream.get_ref().set_read_timeout(Some(Duration::from_secs(1)));
         let has_answer = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
