@@ -6,7 +6,7 @@ use crate::change::ChangeError;
 use crate::changeset_id::ChangeSetId;
 use crate::modify_sql::ModifySqlError;
 use crate::postgres_error::{PostgresError, StatementError};
-use crate::precondition::error::PreconditionError;
+use crate::precondition_error::PreconditionError;
 
 /// Why no SQL can be generated for a changeset or for its rollback.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,10 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
-use super::error::{ConditionError, PreconditionError};
 use super::{Condition, Consequence, ConstraintKind, Preconditions, RelationKind};
 use crate::expression;
 use crate::history::History;
+use crate::precondition_error::{ConditionError, PreconditionError};
 use crate::sql::{Dialect, Quoting, folded};
 
 /// What a check can query.

@@ -3,7 +3,6 @@
 //! This file reads them into a tree; `check.rs` checks them on a database.
 
 pub(crate) mod check;
-pub(crate) mod error;
 
 use std::borrow::Cow;
 
