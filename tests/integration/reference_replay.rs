@@ -54,6 +54,7 @@ const DIFFERENCES: &[(&str, u16, &str)] = &[
     ("cache_14_search_id3_wrong", 200, "defect 2: the cache mixed up employees"),
     ("health_trailing_slash", 308, "a stray slash is not another resource"),
     ("health_detail_trailing_slash", 308, "a stray slash is not another resource"),
+    ("misc_star_options", 200, "RFC 9110, 9.3.7: it asks for the methods of the server"),
     ("misc_root", 200, "there is a page now"),
     ("misc_favicon", 200, "there is an icon now"),
     ("misc_unknown_api_slash", 404, "still no resource"),

@@ -247,7 +247,9 @@ fn a_forged_cursor_is_a_400_that_names_it_and_no_error_of_the_server() {
     let database = shared_postgres().create_database();
     let appliance =
         Appliance::builder().postgres(shared_postgres(), &database).config("redis: { mode: off }\n").start();
-    shared_postgres().sql(&database).run("INSERT INTO records VALUES ('a', 'n', 's', NULL), (NULL, 'n', 's', NULL)");
+    shared_postgres().sql(&database).run(
+        "ALTER TABLE records ALTER COLUMN id DROP NOT NULL; INSERT INTO records VALUES ('a', 'n', 's', NULL), (NULL, 'n', 's', NULL)",
+    );
     create(&appliance, &record("a", "n", "s", "2023-08-01")).expect(200);
     let ids = [
         json!(null),

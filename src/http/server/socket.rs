@@ -87,7 +87,8 @@ impl AsyncRead for Socket {
         if !input.is_empty() {
             this.state.record_input();
             this.framing.follow(input);
-            if this.framing.is_lost() {
+            // After an oversized chunk nothing more is read, and the body ends with the error of the next read.
+            if this.framing.is_lost() && !this.framing.has_oversized_chunk() {
                 this.state.lose_framing();
             }
         }
