@@ -196,7 +196,10 @@ impl Loader<'_> {
         current: &CurrentFile<'_>,
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
-        check_attributes(node, at, &["runWith", "runWithSpoolFile", "endDelimiter", "stripComments"])?;
+        // The schema of XML changelogs has no `stripComments` here.
+        let is_xml = current.physical.to_ascii_lowercase().ends_with(".xml");
+        let known = ["runWith", "runWithSpoolFile", "endDelimiter", "stripComments"];
+        check_attributes(node, at, if is_xml { &known[..3] } else { &known[..] })?;
         for name in ["runWithSpoolFile", "endDelimiter", "stripComments"] {
             if node.attribute(name).is_some() {
                 tracing::warn!(place = %at, name, "it has no effect in modifyChangeSets, as in Liquibase");

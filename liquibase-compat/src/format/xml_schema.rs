@@ -117,7 +117,6 @@ const BOOLEANS: &[&str] = &[
     "autoIncrement",
     "cascadeConstraints",
     "deferrable",
-    "defaultValueBoolean",
     "deleteCascade",
     "descending",
     "failOnError",

@@ -11,6 +11,24 @@ use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::path;
 
+/// System properties that every JVM has. Liquibase counts them as properties of a changelog; here they are defined, without a value.
+const JVM_PROPERTIES: &[&str] = &[
+    "file.encoding",
+    "file.separator",
+    "java.home",
+    "java.io.tmpdir",
+    "java.vendor",
+    "java.version",
+    "line.separator",
+    "os.arch",
+    "os.name",
+    "os.version",
+    "path.separator",
+    "user.dir",
+    "user.home",
+    "user.name",
+];
+
 /// What happens to the run when preconditions do not hold, or cannot be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consequence {
@@ -271,6 +289,7 @@ impl Reader<'_, '_> {
     fn property_condition(&self, name: &str, expected: Option<&str>) -> Condition {
         let value = (self.property)(name);
         let (holds, message) = match (value, expected) {
+            (None, None) if JVM_PROPERTIES.contains(&name) => (true, String::new()),
             (None, _) => (false, format!("Changelog property '{name}' was not defined")),
             (Some(value), Some(expected)) if *value != *expected => {
                 (false, format!("Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"))

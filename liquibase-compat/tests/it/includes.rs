@@ -64,7 +64,7 @@ fn include_all_includes_changelogs_in_the_order_of_their_paths() {
 }
 
 #[test]
-fn local_properties_reach_included_files_and_global_ones_reach_all_files() {
+fn local_properties_stay_in_their_file_and_global_ones_reach_all_files() {
     let root = xml("<property name='down' value='d' global='false'/><include file='inner.xml'/>\
          <changeSet id='${up}-${local}-${down}' author='a'/>");
     let inner = xml(
@@ -72,7 +72,7 @@ fn local_properties_reach_included_files_and_global_ones_reach_all_files() {
          <changeSet id='${up}-${local}-${down}' author='a'/>",
     );
     let files = [("log.xml", root.as_str()), ("inner.xml", inner.as_str())];
-    assert_eq!(order(&files), ["inner.xml::u-l-d::a", "log.xml::u-${local}-d::a"]);
+    assert_eq!(order(&files), ["inner.xml::u-l-${down}::a", "log.xml::u-${local}-d::a"]);
 }
 
 #[test]
