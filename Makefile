@@ -14,6 +14,8 @@ run: build                      ## build the appliance and start it with nothing
 build: postgres                 ## build the release binary with everything embedded
 	$(CARGO) build --release --locked
 
+# Tests wait more than they compute, so two run for each processor.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: postgres                  ## check the format and the lints, and run every test
 	scripts/install-deps.sh test
 	$(CARGO) fmt --all --check
