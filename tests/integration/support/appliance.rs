@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::http::{Connection, Request, Response};
-use super::process::{ProcessInfo, descendants};
+use super::process::{ProcessInfo, descendants, shared_memory_of};
 use super::{HANG_TIMEOUT, Postgres, Scratch, Sql, eventually, reaper, signal, try_signal, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attendance-api");
@@ -475,7 +475,11 @@ impl Drop for Appliance {
                 reaper::unregister(child.id());
             }
         } else if self.child.is_some() {
+            let shared_memory = shared_memory_of(&descendants(self.pid()));
             self.kill();
+            for file in shared_memory {
+                let _ = std::fs::remove_file(file);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use nix::sys::signal::Signal;
 use tokio_postgres::Config;
 
-use super::process::as_unprivileged_user;
+use super::process::{as_unprivileged_user, descendants, shared_memory_of};
 use super::{Scratch, Sql, eventually, free_port, reaper, scratch, signal, try_signal, unique, unprivileged_user};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
@@ -127,7 +127,7 @@ impl Postgres {
     /// Kills the postmaster and all backends with SIGKILL, as in a crash.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let backends = super::descendants(child.id());
+            let backends = descendants(child.id());
             let _ = child.kill();
             let _ = child.wait();
             reaper::unregister(child.id());
@@ -183,6 +183,11 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        let processes = self.child.as_ref().map(|child| descendants(child.id())).unwrap_or_default();
+        let shared_memory = shared_memory_of(&processes);
         self.kill();
+        for file in shared_memory {
+            let _ = fs::remove_file(file);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Lists processes by reading `/proc`, and sends signals.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -61,6 +63,16 @@ pub(crate) fn descendants(pid: u32) -> Vec<ProcessInfo> {
         }
     }
     found
+}
+
+/// The files of shared memory that these processes have mapped. PostgreSQL removes them when it stops, but not when it is
+/// killed.
+pub(crate) fn shared_memory_of(processes: &[ProcessInfo]) -> BTreeSet<PathBuf> {
+    let maps = processes.iter().filter_map(|process| fs::read_to_string(format!("/proc/{}/maps", process.pid)).ok());
+    let files = |text: String| -> Vec<PathBuf> {
+        text.lines().filter_map(|line| line.find("/dev/shm/PostgreSQL.").map(|at| line[at..].into())).collect()
+    };
+    maps.flat_map(files).collect()
 }
 
 /// Whether a process with this id runs.
