@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::support::{API, Appliance, Request, create, record, shared, shared_postgres, unique, wait_for_cache};
+use crate::support::{
+    API, Appliance, Request, create, eventually, record, shared, shared_postgres, unique, wait_for_cache,
+};
 
 /// The value of each series, by name and labels.
 fn scrape(appliance: &Appliance) -> BTreeMap<String, f64> {
@@ -125,7 +127,11 @@ fn our_own_series_count_what_happened() {
     for _ in 0..3 {
         appliance.get(&format!("{API}/search?id=1")).expect(200);
     }
-    let found = scrape(&appliance);
+    // Answers are stored in Redis in the background.
+    let found = eventually("the answer is stored in Redis", || {
+        let stored = "attendance_api_cache_duration_seconds_count{operation=\"set\"}";
+        Some(scrape(&appliance)).filter(|found| found.get(stored).is_some_and(|&count| count > 0.0))
+    });
     let expected = [
         ("attendance_api_records_created_total", 1.0),
         ("attendance_api_record_conflicts_total", 1.0),
