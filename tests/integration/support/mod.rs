@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use appliance::{Appliance, Builder, CompletedRun};
 pub(crate) use browser::Browser;
-pub(crate) use freshness::{Change, FreshnessChecker, FreshnessReport};
+pub(crate) use freshness::{Change, FreshnessChecker};
 pub(crate) use http::{Connection, Request, Response, raw_exchange};
 pub(crate) use json::{begin_create, create, record, records, wait_for_cache};
 pub(crate) use postgres::Postgres;
