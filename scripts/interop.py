@@ -1,4 +1,4 @@
-"""Implements interop.sh: each case in both orders, on databases of a private PostgreSQL."""
+"""Implements interop.sh: each case in both orders, on databases of a private PostgreSQL; the changelog of the appliance is rolled back, too."""
 
 import json
 import os
@@ -29,6 +29,48 @@ def run(program, server, database, directory, common, command):
     return process.returncode, process.stdout + process.stderr
 
 
+# What identifies the history, without times and the order within a deployment.
+HISTORY = (
+    "SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, contexts, labels "
+    "FROM databasechangelog ORDER BY orderexecuted, id"
+)
+SCHEMA = (
+    "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+    "WHERE table_schema = 'public' AND table_name NOT LIKE 'databasechangelog%' ORDER BY table_name, column_name"
+)
+INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'databasechangelog%' ORDER BY indexname"
+
+
+def rollback_differences(first, second, server, directory, common):
+    """What is wrong if the second program rolls back an update of the first, which then updates again: a part of it, then all of it."""
+    database = server.create()
+    state = lambda: [server.psql(database, sql) for sql in (HISTORY, SCHEMA, INDEXES)]
+    steps = lambda program, *command: run(program, server, database, directory, common, command)
+    status, output = steps(first, "update")
+    if status:
+        return [f"{first}: update fails: {output.strip()[-400:]}"]
+    before, problems = state(), []
+    total = len(before[0].strip().splitlines())
+    for count in (1, total // 2, total):
+        status, output = steps(second, "rollback-count", str(count))
+        if status:
+            problems.append(f"{second}: rollback-count {count} fails: {output.strip()[-400:]}")
+        left = len(server.psql(database, HISTORY).strip().splitlines())
+        if left != total - count:
+            problems.append(f"{second}: rollback-count {count} leaves {left} of {total} rows of the history")
+        pending = f"{count} changeset{'' if count == 1 else 's'} ha{'s' if count == 1 else 've'} not been applied"
+        status, output = steps(first, "status")
+        if status or pending not in output.replace("change sets", "changesets"):
+            problems.append(f"{first}: status does not say `{pending}`: {output.strip()[-400:]}")
+        if count == total and (rest := server.psql(database, SCHEMA).strip()):
+            problems.append(f"{second}: rollback-count {count} leaves {rest}")
+        status, output = steps(first, "update")
+        if status:
+            problems.append(f"{first}: update after a rollback of {count} fails: {output.strip()[-400:]}")
+        problems += [f"{first}: update after a rollback of {count} gives\n{now}\ninstead of\n{then}" for then, now in zip(before, state()) if now != then]
+    return problems
+
+
 def differences(first, second, server, directory, common, pre_sql, filters, reruns):
     """What the second program finds wrong after an update by the first."""
     database = server.create()
@@ -37,15 +79,14 @@ def differences(first, second, server, directory, common, pre_sql, filters, reru
     status, output = run(first, server, database, directory, common, ["update", *filters])
     if status:
         return [f"{first}: update fails: {output.strip()[-400:]}"]
-    history_sql = "SELECT id, author, filename, orderexecuted, exectype, md5sum, description, comments, tag, contexts, labels FROM databasechangelog ORDER BY orderexecuted, id"
-    before = server.psql(database, history_sql)
+    before = server.psql(database, HISTORY)
     problems = []
     for command, expected in (("validate", "No validation errors"), ("status", "is up to date"), ("update", "Previously run")):
         status, output = run(second, server, database, directory, common, [command, *(filters if command != "validate" else [])])
         if status or (expected not in output and not reruns):
             problems.append(f"{second}: {command} says: {output.strip()[-400:]}")
-    if not reruns and server.psql(database, history_sql) != before:
-        problems.append(f"{second}: update changes the history\n{before}\n{server.psql(database, history_sql)}")
+    if not reruns and server.psql(database, HISTORY) != before:
+        problems.append(f"{second}: update changes the history\n{before}\n{server.psql(database, HISTORY)}")
     return problems
 
 
@@ -76,6 +117,8 @@ with tempfile.TemporaryDirectory(prefix="interop-") as work, Postgres(root) as s
         for first, second in (("ours", "theirs"), ("theirs", "ours")):
             total += 1
             problems = differences(first, second, server, directory, common, pre_sql, filters, reruns)
+            if name == "appliance":
+                problems += rollback_differences(first, second, server, directory, common)
             failed += bool(problems)
             print(f"{'FAILED' if problems else 'ok':7} {name}: {first} then {second}", flush=True)
             for line in problems:

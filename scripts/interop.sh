@@ -15,7 +15,7 @@ ours=${ATTENDANCE_API:-$root/target/release/attendance-api}
 data=$root/liquibase-compat/tests/data
 
 for tool in npm java python3 zstd; do
-  command -v $tool >/dev/null || { echo "interop: $tool is missing; install it (Debian: npm openjdk-17-jre-headless python3 zstd)" >&2; exit 1; }
+  command -v $tool >/dev/null || { echo "interop: $tool is missing; scripts/install-deps.sh interop installs it" >&2; exit 1; }
 done
 [ -x "$ours" ] || { echo "interop: $ours is missing; run make build, or name another in ATTENDANCE_API" >&2; exit 1; }
 

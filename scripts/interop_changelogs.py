@@ -93,6 +93,8 @@ def compare(ours, theirs):
     result["update"] = updates[ours][0] == updates[theirs][0]
     if not result["update"]:
         notes.append(f"update\n  Liquibase: exit {updates[theirs][0]} {updates[theirs][2][:600]}\n  ours:      exit {updates[ours][0]} {updates[ours][2][:600]}")
+    elif updates[ours][0]:
+        notes.append(f"update fails in both, so that the rest is not compared: {updates[theirs][2][:300]}")
     histories = [side.history() for side in (theirs, ours)]
     sums = [{(row["id"], row["author"], row["filename"]): row["md5sum"] for row in history} for history in histories]
     differing = [key for key in sums[0] if key in sums[1] and sums[0][key] != sums[1][key]]

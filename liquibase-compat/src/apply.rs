@@ -11,7 +11,7 @@ use crate::changeset::ChangeSet;
 use crate::changeset_error::{ChangeSetError, SqlGenerationError};
 use crate::postgres_error::StatementError;
 use crate::session::run_statements;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, jdbc, texts};
 
 /// A changeset with more statements than this is not pipelined.
 const MAX_PIPELINED_STATEMENTS: usize = 32;
@@ -44,7 +44,7 @@ pub(crate) fn static_statements(set: &ChangeSet, schema: &str) -> Result<Option<
 
 /// If a statement of the changelog ends the transaction, an error would no longer stop the statements behind it. The test is by
 /// words anywhere in the text: a word in another meaning only costs the pipelining.
-fn may_end_transaction(statement: &str) -> bool {
+pub(crate) fn may_end_transaction(statement: &str) -> bool {
     let lower = statement.to_lowercase();
     ["commit", "rollback", "abort", "end", "prepare"].iter().any(|word| lower.contains(word))
 }
@@ -59,7 +59,8 @@ pub(crate) async fn run_pipelined(
     end: &str,
 ) -> Result<(), ChangeSetError> {
     let last = format!("{record}{end}");
-    let texts = std::iter::once(begin).chain(statements.iter().map(String::as_str)).chain([last.as_str()]);
+    let statements_sent: Vec<_> = statements.iter().map(|statement| jdbc::executed(statement)).collect();
+    let texts = std::iter::once(begin).chain(statements_sent.iter().map(AsRef::as_ref)).chain([last.as_str()]);
     // They are sent in this order, because `join_all` polls them for the first time in this order.
     let outcomes = join_all(texts.map(|text| client.batch_execute(text))).await;
     for (index, outcome) in outcomes.into_iter().enumerate() {
@@ -107,7 +108,7 @@ async fn with_column_types(
 ) -> Result<Change, tokio_postgres::Error> {
     let sql = "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute \
                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-    let rows = client.query(sql, &[&table]).await?;
+    let rows = client.query_typed(sql, &texts(&[&table])).await?;
     let types: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     Ok(change.with_column_types(&types))
 }

@@ -12,7 +12,7 @@ use crate::load_error::LoadError;
 use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
 use crate::precondition::Preconditions;
-use crate::sql::{Dialect, Quoting, Splitting, split};
+use crate::sql::{Dialect, Quoting, Splitting, jdbc, split};
 
 /// What happens to a changeset that fails validation (`onValidationFail`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +262,8 @@ impl ChangeSet {
     ) -> Result<Vec<String>, SqlGenerationError> {
         match part {
             RollbackPart::Sql(text) => {
-                Ok(split(text, Splitting { split: true, strip_comments: true, delimiter: None }))
+                let statements = split(text, Splitting { split: true, strip_comments: true, delimiter: None });
+                Ok(statements.iter().map(|statement| jdbc::native(statement).into_owned()).collect())
             }
             RollbackPart::Change(change) => change.statements(dialect).map_err(SqlGenerationError::Change),
             RollbackPart::Reference(id) => match others(&id.key()) {

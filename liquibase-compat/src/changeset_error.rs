@@ -37,7 +37,7 @@ pub enum SqlGenerationError {
 #[non_exhaustive]
 pub enum ChangeSetError {
     /// Its preconditions are not met, and `onFail` or `onError` is HALT.
-    #[error("\n          {0}\n  - Caused by: Preconditions Failed")]
+    #[error("\n          {}\n  - Caused by: Preconditions Failed", .0.messages().join("\n          "))]
     Precondition(#[source] Box<PreconditionError>),
     /// No SQL can be generated for it.
     #[error(transparent)]

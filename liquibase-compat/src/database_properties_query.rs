@@ -17,8 +17,10 @@ impl DatabaseProperties {
         let sql = "SELECT (current_setting('server_version_num')::int / 10000)::text, \
                    (current_setting('server_version_num')::int % 10000)::text, current_setting('server_version'), \
                    current_database()::text, COALESCE(host(inet_server_addr()) IN ('127.0.0.1', '::1'), true)::text";
-        let row =
-            client.query_one(sql, &[]).await.map_err(Error::database("reading the properties of the database"))?;
+        let row = client
+            .query_typed_one(sql, &[])
+            .await
+            .map_err(Error::database("reading the properties of the database"))?;
         let prefix = format!(".{}", tables.schema);
         let values = [row.get(0), row.get(1), row.get(2), row.get(3), tables.schema, prefix, row.get::<_, String>(4)];
         Ok(Self::from_values(values))

@@ -10,7 +10,7 @@ use crate::history::tables::Tables;
 use crate::lock::Lock;
 use crate::options::Options;
 use crate::session::prepare;
-use crate::sql::{Dialect, Quoting};
+use crate::sql::{Dialect, Quoting, texts};
 
 /// Drops every view, table and sequence of the default schema, and the two Liquibase tables wherever they are.
 ///
@@ -55,6 +55,6 @@ async fn relation_names(transaction: &Transaction<'_>, schema: &str, kinds: &str
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid \
                                AND d.deptype IN ('e', 'i')) ORDER BY 1";
     let failed = Error::database("looking for the objects of the schema");
-    let rows = transaction.query(sql, &[&schema, &kinds]).await.map_err(failed)?;
+    let rows = transaction.query_typed(sql, &texts(&[&schema, &kinds])).await.map_err(failed)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

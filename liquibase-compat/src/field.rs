@@ -128,7 +128,7 @@ pub(crate) fn read(node: &Node, declared: &'static [Field], at: &Location) -> Re
     let mut fields = Fields::default();
     for (name, value) in &node.attributes {
         let Some(field) = scalar_field(node, declared, name) else {
-            if node.lenient {
+            if node.lenient || node.allows_any_attribute {
                 warn_ignored(name, node, &at);
                 continue;
             }

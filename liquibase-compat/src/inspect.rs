@@ -120,6 +120,6 @@ pub async fn list_locks(client: &Client, options: &Options) -> Result<Option<Hel
          'an unknown time') FROM {} WHERE id = 1 AND locked",
         tables.lock
     );
-    let row = client.query_opt(&sql, &[]).await.map_err(&failed)?;
+    let row = client.query_typed_opt(&sql, &[]).await.map_err(&failed)?;
     Ok(row.map(|row| HeldLock { holder: row.get(0), since: row.get(1) }))
 }

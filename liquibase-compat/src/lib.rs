@@ -37,6 +37,7 @@ mod changeset;
 mod changeset_error;
 mod changeset_id;
 mod checksum;
+mod command_request;
 mod database_properties;
 mod database_properties_query;
 mod drop_all;
@@ -71,9 +72,12 @@ mod properties;
 mod recorded_sql;
 #[cfg(test)]
 mod recorded_text;
+#[cfg(test)]
+mod recorded_types;
 mod report;
 mod rollback;
 mod rollback_plan;
+mod run;
 mod scalar;
 mod script;
 mod search_path;
@@ -83,6 +87,7 @@ mod sql;
 mod target;
 mod update;
 mod validation_error;
+mod validation_problem;
 
 pub use change::{ChangeError, LoadDataError};
 pub use changelog::Changelog;
@@ -105,7 +110,7 @@ pub use locations::Locations;
 pub use lock::{Lock, LockOptions};
 pub use maintenance::{clear_checksums, release_locks, tag};
 pub use modify_sql::ModifySqlError;
-pub use options::{Options, TagVersion};
+pub use options::{MissingProperty, Options, TagVersion};
 pub use plan::{PendingChangeSet, Plan, RunReason, plan, plan_to};
 pub use postgres_error::{PostgresError, StatementError};
 pub use precondition_error::{ConditionError, PreconditionError};
@@ -116,9 +121,11 @@ pub use rollback_plan::plan_rollback;
 pub use script::{ScriptHeader, changelog_sync_sql, rollback_sql, update_sql};
 pub use search_path::{DuplicateFiles, SearchPath};
 pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
+pub use sql::DataTypeError;
 pub use target::{RollbackTarget, UpdateTarget};
 pub use update::{changelog_sync, mark_next_changeset_ran, update, update_testing_rollback, update_to};
 pub use validation_error::{ChecksumMismatch, ValidationError};
+pub use validation_problem::ValidationProblem;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

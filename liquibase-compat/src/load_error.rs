@@ -122,6 +122,16 @@ pub enum LoadError {
         /// The property.
         name: String,
     },
+    /// A property has no value, and the options require one.
+    #[error("Could not resolve expression `${{{name}}}` in file {file}")]
+    MissingProperty {
+        /// The file.
+        file: String,
+        /// The line, 1-based.
+        line: u32,
+        /// The property.
+        name: String,
+    },
     /// A change has an unknown type.
     #[error("{at}: unknown change type '{name}'; check its spelling, or write it as <sql>")]
     UnknownChange {

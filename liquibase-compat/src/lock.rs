@@ -5,26 +5,36 @@
 //! to do. This crate writes the row only while it holds the advisory lock. If a new holder of the advisory lock finds a row with
 //! this crate's mark, then the process that wrote it no longer exists, and the row is taken over.
 //!
-//! Waiting is bounded, and the log names the holder and the time since when it holds the lock. The connection must be a session of
-//! its own: a pooler that shares sessions between transactions breaks advisory locks.
+//! Waiting is bounded, and the log names the holder and the time since when it holds the lock.
+//!
+//! A pooler in transaction mode gives each transaction to another session, so that an advisory lock of the session would protect nothing, and
+//! might never be released. There a second connection keeps the lock in a transaction that stays open ([`Lock::acquire_beside`]), and settings
+//! of the session are left alone.
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::Error;
 use crate::history::tables::Tables;
+use crate::sql::texts;
 
 /// The key of the advisory lock: "liquibas" in ASCII.
 const ADVISORY_KEY: i64 = 0x6c69_7175_6962_6173;
+/// The key as the parameter of a statement.
+const KEY: [(&(dyn ToSql + Sync), Type); 1] = [(&ADVISORY_KEY, Type::INT8)];
 /// Marks rows of this crate. It follows the host name, where Liquibase puts its host description.
 const OWNER_MARK: &str = "#liquibase-compat";
 /// The time limit of one query about the lock.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first sleep between two attempts.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+/// What a query about the lock is for, in messages.
+const TAKING: &str = "taking the migration lock";
+const RELEASING: &str = "releasing the migration lock";
 /// How often the log repeats the holder during a wait.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -87,6 +97,8 @@ impl Default for LockOptions {
 #[derive(Debug)]
 pub struct Lock<'c> {
     client: &'c mut Client,
+    /// The connection whose open transaction has the advisory lock, if that is not `client`.
+    keeper: Option<Client>,
     options: LockOptions,
 }
 
@@ -105,13 +117,41 @@ impl<'c> Lock<'c> {
         let mut waiting = Waiting::new(options);
         loop {
             let sql = "SELECT pg_try_advisory_lock($1)";
-            let row = bounded("taking the migration lock", client.query_one(sql, &[&ADVISORY_KEY])).await?;
+            let row = bounded(TAKING, client.query_typed_one(sql, &KEY)).await?;
             if row.get(0) {
-                return Ok(Self { client, options: options.clone() });
+                return Ok(Self { client, keeper: None, options: options.clone() });
             }
             let holder = session_holder(client).await?;
             waiting.sleep(holder).await?;
         }
+    }
+
+    /// Like [`Lock::acquire`], for connections through a pooler in transaction mode: `keeper`, another connection to the same database, holds
+    /// the lock in a transaction until the lock is released or dropped. The pooler needs a server connection for each of the two.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process still holds it after [`LockOptions::timeout`].
+    pub async fn acquire_beside(client: &'c mut Client, keeper: Client, options: &LockOptions) -> Result<Self, Error> {
+        let mut waiting = Waiting::new(options);
+        loop {
+            // The transaction waits for as long as the migrations take.
+            let begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+            bounded(TAKING, keeper.batch_execute(begin)).await?;
+            let sql = "SELECT pg_try_advisory_xact_lock($1)";
+            let row = bounded(TAKING, keeper.query_typed_one(sql, &KEY)).await?;
+            if row.get(0) {
+                return Ok(Self { client, keeper: Some(keeper), options: options.clone() });
+            }
+            let holder = session_holder(&keeper).await?;
+            // The next attempt is a new transaction, so that the pooler can use the server connection meanwhile.
+            bounded(TAKING, keeper.batch_execute("ROLLBACK")).await?;
+            waiting.sleep(holder).await?;
+        }
+    }
+
+    /// Whether settings of the session stay with this connection, and with no other.
+    pub(crate) fn owns_session(&self) -> bool {
+        self.keeper.is_none()
     }
 
     /// The connection, for other work under this lock.
@@ -124,8 +164,13 @@ impl<'c> Lock<'c> {
     /// # Errors
     /// When the connection is broken; PostgreSQL then releases the lock by itself.
     pub async fn release(self) -> Result<(), Error> {
-        let sql = "SELECT pg_advisory_unlock($1)";
-        bounded("releasing the migration lock", self.client.execute(sql, &[&ADVISORY_KEY])).await?;
+        match &self.keeper {
+            None => {
+                let sql = "SELECT pg_advisory_unlock($1)";
+                bounded(RELEASING, self.client.execute_typed(sql, &KEY)).await?;
+            }
+            Some(keeper) => bounded(RELEASING, keeper.batch_execute("COMMIT")).await?,
+        }
         Ok(())
     }
 
@@ -138,7 +183,7 @@ impl<'c> Lock<'c> {
         );
         let mut waiting = Waiting::new(&self.options);
         loop {
-            if bounded("taking databasechangeloglock", self.client.execute(&take, &[&me])).await? == 1 {
+            if bounded("taking databasechangeloglock", self.client.execute_typed(&take, &texts(&[&me]))).await? == 1 {
                 return Ok(());
             }
             let Some(holder) = self.row_holder(tables).await? else {
@@ -162,7 +207,8 @@ impl<'c> Lock<'c> {
              WHERE id = 1 AND locked AND strpos(lockedby, $1) > 0",
             tables.lock
         );
-        if bounded("freeing databasechangeloglock", self.client.execute(&sql, &[&OWNER_MARK])).await? > 0 {
+        if bounded("freeing databasechangeloglock", self.client.execute_typed(&sql, &texts(&[&OWNER_MARK]))).await? > 0
+        {
             tracing::warn!("a migration lock was left by a process of ours that is gone; it is free again");
         }
         Ok(())
@@ -172,7 +218,7 @@ impl<'c> Lock<'c> {
     pub(crate) async fn release_row(&mut self, tables: &Tables) -> Result<(), Error> {
         let sql =
             format!("UPDATE {} SET locked = FALSE, lockedby = NULL, lockgranted = NULL WHERE id = 1", tables.lock);
-        bounded("releasing databasechangeloglock", self.client.execute(&sql, &[])).await?;
+        bounded("releasing databasechangeloglock", self.client.execute_typed(&sql, &[])).await?;
         Ok(())
     }
 
@@ -182,7 +228,7 @@ impl<'c> Lock<'c> {
             "SELECT locked, COALESCE(lockedby, 'UNKNOWN'), COALESCE(lockgranted::text, 'an unknown time') FROM {} WHERE id = 1",
             tables.lock
         );
-        let row = bounded("reading databasechangeloglock", self.client.query_opt(&sql, &[])).await?;
+        let row = bounded("reading databasechangeloglock", self.client.query_typed_opt(&sql, &[])).await?;
         match row {
             Some(row) if row.get(0) => Ok(Some(Holder { name: row.get(1), since: row.get(2) })),
             Some(_) => Ok(None),
@@ -204,7 +250,8 @@ impl<'c> Lock<'c> {
             tables.lock
         );
         let changed =
-            bounded("taking over databasechangeloglock", self.client.execute(&sql, &[&me, &holder.name])).await?;
+            bounded("taking over databasechangeloglock", self.client.execute_typed(&sql, &texts(&[&me, &holder.name])))
+                .await?;
         Ok(changed == 1)
     }
 }
@@ -258,7 +305,7 @@ async fn session_holder(client: &Client) -> Result<Option<Holder>, Error> {
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                AND ((l.classid::bigint << 32) | l.objid::bigint) = $1";
-    let row = bounded("asking who holds the migration lock", client.query_opt(sql, &[&ADVISORY_KEY])).await?;
+    let row = bounded("asking who holds the migration lock", client.query_typed_opt(sql, &KEY)).await?;
     Ok(row.map(|row| Holder { name: row.get(0), since: row.get::<_, Option<String>>(1).unwrap_or_default() }))
 }
 

@@ -72,6 +72,7 @@ const EDITS: &[&str] = &["append", "prepend", "replace", "regExpReplace"];
 /// When an edit is unknown, or its regular expression is invalid.
 pub(crate) fn read(node: &Node, at: &Location) -> Result<Vec<Visitor>, LoadError> {
     let of = |name: &str| setting(node, name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    node.check_attributes(at, SETTINGS)?;
     let mut visitors = Vec::new();
     for child in node.children.iter().filter(|child| !SETTINGS.contains(&child.name.as_str())) {
         let at = Location { line: child.line, ..at.clone() };
@@ -100,6 +101,9 @@ fn read_edit(node: &Node, at: &Location) -> Result<(&'static str, Edit), LoadErr
             name: name.to_owned(),
         })
     };
+    let known: &[&str] =
+        if matches!(node.name.as_str(), "append" | "prepend") { &["value"] } else { &["replace", "with"] };
+    node.check_content(at, known)?;
     // A value of blanks only is kept in an attribute. In an element the parser may have removed it.
     Ok(match node.name.as_str() {
         "append" => ("append", Edit::Append(needed("value")?)),

@@ -3,7 +3,7 @@
 //! The parsers in `format/` depend on their syntax and not on the meaning of a changelog. All other code depends on the meaning and not on
 //! the syntax.
 
-use crate::load_error::LoadError;
+use crate::load_error::{LoadError, Location};
 use crate::properties::Properties;
 
 /// The limit of nested elements in every format.
@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) line: u32,
     /// The syntax has no schema (YAML, JSON): names ignore case, and unknown names are ignored with a warning instead of refused.
     pub(crate) lenient: bool,
+    /// Its schema allows attributes of any name, which are ignored with a warning.
+    pub(crate) allows_any_attribute: bool,
     /// `${}` in it is not replaced: a SQL file without a header.
     pub(crate) verbatim: bool,
 }
@@ -41,6 +43,52 @@ impl Node {
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| self.is_called(key, name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses unknown attributes. In a syntax without a schema they are ignored with a warning.
+    ///
+    /// # Errors
+    /// When an attribute is unknown.
+    pub(crate) fn check_attributes(&self, at: &Location, known: &[&str]) -> Result<(), LoadError> {
+        for (name, _) in
+            self.attributes.iter().filter(|(name, _)| !known.iter().any(|known| self.is_called(name, known)))
+        {
+            if !self.lenient {
+                return Err(LoadError::UnknownAttribute {
+                    at: at.clone().into(),
+                    name: name.clone(),
+                    element: self.name.clone(),
+                    known: listed(known),
+                });
+            }
+            self.warn_of_unknown(name, at);
+        }
+        Ok(())
+    }
+
+    /// As [`check_attributes`](Self::check_attributes), also for the elements in it.
+    ///
+    /// # Errors
+    /// When a name is unknown.
+    pub(crate) fn check_content(&self, at: &Location, known: &[&str]) -> Result<(), LoadError> {
+        self.check_attributes(at, known)?;
+        for child in self.children.iter().filter(|child| !known.iter().any(|known| self.is_called(&child.name, known)))
+        {
+            if !self.lenient {
+                return Err(LoadError::UnknownElement {
+                    at: at.clone().into(),
+                    name: child.name.clone(),
+                    parent: self.name.clone(),
+                    known: listed(known),
+                });
+            }
+            self.warn_of_unknown(&child.name, at);
+        }
+        Ok(())
+    }
+
+    fn warn_of_unknown(&self, name: &str, at: &Location) {
+        tracing::warn!(place = %at, element = self.name, name, "not known here; it is left out");
     }
 
     /// Whether `written` is the name `known`. In a lenient syntax names ignore case.
@@ -68,7 +116,12 @@ impl Node {
             text: self.text.as_deref().map(expand).transpose()?,
             line: self.line,
             lenient: self.lenient,
+            allows_any_attribute: self.allows_any_attribute,
             verbatim: false,
         })
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -35,6 +35,12 @@ pub struct Options {
     pub tag_version: TagVersion,
     /// Several changesets may have one identity.
     pub allow_duplicate_ids: bool,
+    /// What stands for an unknown `${name}`.
+    pub missing_property: MissingProperty,
+    /// `${:name}` stands for the text `${name}`.
+    pub property_escaping: bool,
+    /// An `include` of a file that does not exist is left out with a warning.
+    pub tolerate_missing_includes: bool,
     /// Called for each [`Event`] of a run.
     pub observer: Option<fn(&Event<'_>)>,
 }
@@ -50,7 +56,41 @@ pub enum TagVersion {
     Newest,
 }
 
+/// What stands for a `${name}` without a value (`--missing-property-mode`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingProperty {
+    /// It stays as it is.
+    #[default]
+    Preserve,
+    /// Nothing.
+    Empty,
+    /// The changelog is refused.
+    Error,
+}
+
 impl Options {
+    /// Sets what stands for an unknown `${name}`.
+    #[must_use]
+    pub fn with_missing_property(mut self, missing: MissingProperty) -> Self {
+        self.missing_property = missing;
+        self
+    }
+
+    /// Sets whether `${:name}` stands for the text `${name}`.
+    #[must_use]
+    pub fn with_property_escaping(mut self, escaping: bool) -> Self {
+        self.property_escaping = escaping;
+        self
+    }
+
+    /// Sets whether an `include` of a file that does not exist is left out with a warning (`--on-missing-include-changelog=WARN`).
+    #[must_use]
+    pub fn with_missing_includes(mut self, tolerated: bool) -> Self {
+        self.tolerate_missing_includes = tolerated;
+        self
+    }
+
     /// Sets the schemas and tables of the run.
     #[must_use]
     pub fn with_locations(mut self, locations: Locations) -> Self {

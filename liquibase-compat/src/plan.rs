@@ -15,6 +15,7 @@ use crate::history::{History, HistoryRow};
 use crate::options::Options;
 use crate::target::UpdateTarget;
 use crate::validation_error::{ChecksumMismatch, ValidationError};
+use crate::validation_problem::ValidationProblem;
 
 /// Why a changeset runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,18 +275,18 @@ enum Validity {
 fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> Validity {
     // A changeset that ran and will not run again does not have to be able to run here.
     let may_run = row.is_none() || set.run_always || set.run_on_change;
-    let invalid: Vec<String> = set.changes.iter().flat_map(Change::problems).collect();
+    let invalid: Vec<ValidationProblem> = set.changes.iter().flat_map(Change::problems).collect();
     if may_run && !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return Validity::MarkRan;
         }
-        errors.invalid.extend(invalid.into_iter().map(|message| (message, set.id.clone())));
+        errors.invalid.extend(invalid.into_iter().map(|problem| (problem, set.id.clone())));
     }
     if set.id.id.trim().is_empty() || set.id.id == MISSING_ID {
-        errors.invalid.push(("ChangeSet Id is empty".to_owned(), set.id.clone()));
+        errors.invalid.push((ValidationProblem::NoId, set.id.clone()));
     }
     if set.id.author == MISSING_ID && run_reason(set, row).is_some() {
-        errors.invalid.push(("ChangeSet Author is empty".to_owned(), set.id.clone()));
+        errors.invalid.push((ValidationProblem::NoAuthor, set.id.clone()));
     }
     if let Some(executor) = set.run_with.as_ref().filter(|_| run_reason(set, row).is_some()) {
         errors.executors.push((executor.clone(), set.id.clone()));

@@ -25,6 +25,21 @@ impl PreconditionError {
         &self.condition
     }
 
+    /// Whether it could not be checked, unlike one that does not hold.
+    pub fn is_unchecked(&self) -> bool {
+        !self.condition.is_not_met()
+    }
+
+    /// The message of the changelog, or that of each condition.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let text = |message: &dyn fmt::Display| format!("{} : {message}", self.file);
+        match (&self.message, &self.condition) {
+            (Some(message), _) => vec![text(message)],
+            (None, ConditionError::NoneMet(conditions)) => conditions.iter().map(|one| text(one)).collect(),
+            (None, condition) => vec![text(condition)],
+        }
+    }
+
     /// The SQLSTATE of PostgreSQL's error, if that is the cause.
     pub fn sql_state(&self) -> Option<&SqlState> {
         match &self.condition {
@@ -36,10 +51,7 @@ impl PreconditionError {
 
 impl fmt::Display for PreconditionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
-            Some(message) => write!(out, "{} : {message}", self.file),
-            None => write!(out, "{} : {}", self.file, self.condition),
-        }
+        out.write_str(&self.messages().join("; "))
     }
 }
 
@@ -52,6 +64,9 @@ pub enum ConditionError {
     /// It does not hold.
     #[error("{0}")]
     NotMet(String),
+    /// Of several conditions, none holds.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoneMet(Vec<ConditionError>),
     /// PostgreSQL refused its query.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -67,6 +82,13 @@ pub enum ConditionError {
     /// It cannot be checked in a script, and `onSqlOutput` is FAIL.
     #[error("Unexpected precondition in updateSQL mode with onUpdateSQL value: FAIL")]
     SqlOutput,
+}
+
+impl ConditionError {
+    /// Whether it was checked and does not hold.
+    pub(crate) fn is_not_met(&self) -> bool {
+        matches!(self, Self::NotMet(_) | Self::NoneMet(_))
+    }
 }
 
 impl From<tokio_postgres::Error> for ConditionError {

@@ -1,7 +1,7 @@
 //! Properties: `${name}` in changelogs.
 //!
-//! The first definition of a name wins, and a global one takes precedence over one of a file. Names ignore case. An unknown `${name}` stays
-//! unchanged. Values and names may contain further `${}`. There is no escape.
+//! The first definition of a name wins, and a global one takes precedence over one of a file. Names ignore case. Values and names may
+//! contain further `${}`. The options decide what stands for an unknown `${name}`, and whether `${:name}` is an escape.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::database_properties::{BuiltIn, DatabaseProperties, built_in};
 use crate::load_error::LoadError;
 use crate::locations::Locations;
-use crate::options::Options;
+use crate::options::{MissingProperty, Options};
 
 /// The limit of replacements in one text.
 const MAX_REPLACEMENTS: usize = 1_000_000;
@@ -26,6 +26,8 @@ pub(crate) struct Properties {
     built_in: BuiltInProperties,
     global: Vec<(String, String)>,
     local: Vec<(String, String)>,
+    missing: MissingProperty,
+    has_escapes: bool,
 }
 
 /// The properties of Liquibase itself. They take precedence over all others.
@@ -42,7 +44,8 @@ impl Properties {
     pub(crate) fn from_options(options: &Options) -> Self {
         let (locations, database) = (options.locations.clone(), options.database.clone());
         let built_in = BuiltInProperties { locations, database, ..BuiltInProperties::default() };
-        let mut properties = Self { built_in, ..Self::default() };
+        let (missing, has_escapes) = (options.missing_property, options.property_escaping);
+        let mut properties = Self { built_in, missing, has_escapes, ..Self::default() };
         for (name, value) in &options.properties {
             properties.define(name, value, true);
         }
@@ -102,7 +105,12 @@ impl Properties {
         let mut budget = Budget { replacements: MAX_REPLACEMENTS, length: text.len() + MAX_GROWTH };
         match self.expand_into(&mut out, text, 0, &mut budget) {
             Ok(()) => Ok(out),
-            Err(EndlessProperty { name }) => Err(LoadError::EndlessProperty { file: file.to_owned(), line, name }),
+            Err(ExpansionError::Endless { name }) => {
+                Err(LoadError::EndlessProperty { file: file.to_owned(), line, name })
+            }
+            Err(ExpansionError::Missing { name }) => {
+                Err(LoadError::MissingProperty { file: file.to_owned(), line, name })
+            }
         }
     }
 
@@ -113,7 +121,7 @@ impl Properties {
         text: &str,
         nesting: usize,
         budget: &mut Budget,
-    ) -> Result<(), EndlessProperty> {
+    ) -> Result<(), ExpansionError> {
         // The offsets in `out` of each `${` without its `}` so far.
         let mut open = Vec::new();
         let mut rest = text;
@@ -127,15 +135,30 @@ impl Properties {
                 continue;
             }
             let start = if rest.starts_with('}') { open.pop() } else { None };
-            let found = start.and_then(|start| Some((start, self.get(out[start + 2..].trim())?)));
             let (mark, after) = rest.split_at(1);
             rest = after;
-            let Some((start, value)) = found.map(|(start, value)| (start, value.into_owned())) else {
+            let Some(start) = start else {
                 out.push_str(mark);
                 continue;
             };
+            let name = out[start + 2..].trim();
+            if self.has_escapes && name.starts_with(':') {
+                let colon = start + out[start..].find(':').unwrap_or(0);
+                out.remove(colon);
+                out.push_str(mark);
+                continue;
+            }
+            let value = match (self.get(name), self.missing) {
+                (Some(value), _) => value.into_owned(),
+                (None, MissingProperty::Empty) => String::new(),
+                (None, MissingProperty::Error) => return Err(ExpansionError::Missing { name: name.to_owned() }),
+                (None, MissingProperty::Preserve) => {
+                    out.push_str(mark);
+                    continue;
+                }
+            };
             if nesting == MAX_NESTING || budget.replacements == 0 || out.len() > budget.length {
-                return Err(EndlessProperty { name: out[start + 2..].trim().to_owned() });
+                return Err(ExpansionError::Endless { name: name.to_owned() });
             }
             budget.replacements -= 1;
             out.truncate(start);
@@ -146,9 +169,12 @@ impl Properties {
     }
 }
 
-/// A property that refers to itself, or whose expansion exceeds a limit.
-struct EndlessProperty {
-    name: String,
+/// Why a text cannot be expanded.
+enum ExpansionError {
+    /// A property refers to itself, or its expansion exceeds a limit.
+    Endless { name: String },
+    /// A property has no value.
+    Missing { name: String },
 }
 
 /// What remains of the limits for one text.
@@ -241,6 +267,22 @@ mod tests {
             ("${a", "${a"),
         ] {
             assert_eq!(expand(text), expanded, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_options_decide_what_an_unknown_name_and_an_escape_stand_for() {
+        let expand = |options: Options, text: &str| {
+            let properties = Properties::from_options(&options.with_property("a", "one"));
+            properties.expand(text, "f", 3)
+        };
+        let missing = |mode| Options::default().with_missing_property(mode);
+        assert_eq!(expand(missing(MissingProperty::Empty), "${x}-${a}-${${x}a}").unwrap(), "-one-one");
+        let refused = expand(missing(MissingProperty::Error), "${a} ${x}").unwrap_err();
+        assert_eq!(refused.to_string(), "Could not resolve expression `${x}` in file f");
+        let escaping = || Options::default().with_property_escaping(true);
+        for (text, expanded) in [("${:a}", "${a}"), ("${ :a} ${a}", "${ a} one"), ("${:${a}}", "${one}")] {
+            assert_eq!(expand(escaping(), text).unwrap(), expanded, "{text}");
         }
     }
 

@@ -3,8 +3,6 @@
 //! The rollback of a changeset and the removal of its row are one transaction. The run ends at the first changeset that cannot be
 //! rolled back; those before it stay rolled back.
 
-use tokio_postgres::Client;
-
 use crate::changelog::Changelog;
 use crate::changeset_error::RollbackError;
 use crate::error::Error;
@@ -59,47 +57,52 @@ pub async fn rollback(
     let tables = Tables::locate(&*lock.client(), &options.locations).await?;
     prepare(lock.client(), &tables).await?;
     lock.take_row(&tables).await?;
-    let outcome = rollback_locked(lock.client(), &tables, changelog, options, target).await;
+    let outcome = rollback_locked(lock, &tables, changelog, options, target).await;
     release_row_after(lock, &tables, outcome).await
 }
 
 async fn rollback_locked(
-    client: &mut Client,
+    lock: &mut Lock<'_>,
     tables: &Tables,
     changelog: &Changelog,
     options: &Options,
     target: &RollbackTarget,
 ) -> Result<Report, Error> {
-    let history = tables.read(&*client).await?;
-    check_changelog(client, tables, changelog, &history, Purpose::Run).await?;
+    let history = tables.read(&*lock.client()).await?;
+    check_changelog(lock.client(), tables, changelog, &history, Purpose::Run).await?;
     let steps = rollback_steps(changelog, &history, options, target)?;
-    let original = search_path(&*client).await?;
+    let original = search_path(&*lock.client()).await?;
     let mut report = Report::default();
     for step in steps {
         tracing::info!(changeset = %step.set.id, "rolling back changeset");
         options.notify(&Event::RollingBack(&step.set.id));
         let changeset = step.set.id.clone();
-        if let Err(source) = roll_back(client, tables, changelog, options, &step, &original).await {
-            restore_search_path(client, &original).await;
+        if let Err(source) = roll_back(lock, tables, changelog, options, &step, &original).await {
+            restore_search_path(lock, &original).await;
             return Err(Error::RollbackImpossible { changeset, source: Box::new(source), report: Box::new(report) });
         }
         report.changesets.push((changeset, Outcome::RolledBack));
     }
-    restore_search_path(client, &original).await;
+    restore_search_path(lock, &original).await;
     Ok(report)
 }
 
 async fn roll_back(
-    client: &mut Client,
+    lock: &mut Lock<'_>,
     tables: &Tables,
     changelog: &Changelog,
     options: &Options,
     step: &RollbackStep<'_>,
     original_path: &str,
 ) -> Result<(), RollbackError> {
-    let mut statements = vec![set_search_path_sql(tables, original_path)];
+    let in_transaction = step.set.run_in_transaction;
+    let mut statements = Vec::new();
+    if in_transaction || lock.owns_session() {
+        statements.push(set_search_path_sql(tables, original_path, in_transaction));
+    }
+    let client = lock.client();
     statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key, options))?);
-    if step.set.run_in_transaction {
+    if in_transaction {
         let transaction = client.transaction().await?;
         run_statements(&transaction, &statements).await?;
         transaction.batch_execute(&tables.delete_sql(step.row)).await?;

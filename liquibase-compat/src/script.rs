@@ -10,6 +10,7 @@ use crate::apply;
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
 use crate::changeset_error::ChangeSetError;
+use crate::command_request::{CommandRequest, Mode, validated_plan};
 use crate::error::Error;
 use crate::history::recorder::{ExecType, Recorder};
 use crate::history::sql::LIQUIBASE_VERSION;
@@ -23,10 +24,10 @@ use crate::precondition::{Consequence, SqlOutput};
 use crate::precondition_error::{ConditionError, PreconditionError};
 use crate::report::Report;
 use crate::rollback_plan::rollback_steps;
+use crate::run::check_preconditions;
 use crate::session::{Purpose, check_changelog, deployment_id, search_path};
-use crate::sql::{Dialect, Quoting};
+use crate::sql::{Dialect, Quoting, ends_in_line_comment};
 use crate::target::{RollbackTarget, UpdateTarget};
-use crate::update::{CommandRequest, Mode, check_preconditions, validated_plan};
 
 /// The comment at the start of a script. It does not affect what the script does.
 #[derive(Debug, Clone, Default)]
@@ -223,7 +224,7 @@ fn record_sql(recorder: &mut Recorder, tables: &Tables, set: &ChangeSet, content
         (_, Some(_)) => ExecType::Reran,
         (_, None) => ExecType::Executed,
     };
-    let row = recorder.next_row(set.row_content(), exec_type);
+    let row = recorder.next_row(set.row_content(), exec_type, 0);
     let sql = match &old {
         Some(old) => tables.rerun_sql(old, &row),
         None => tables.insert_sql(&row),
@@ -310,8 +311,7 @@ impl Script {
     /// A statement with a `;`, on a line of its own if the last line has a comment, which would otherwise include it.
     fn write_statement(&mut self, sql: &str) {
         let sql = sql.trim_end();
-        let in_comment = sql.lines().next_back().is_some_and(|line| line.contains("--"));
-        let end = if in_comment { "\n;" } else { ";" };
+        let end = if ends_in_line_comment(sql) { "\n;" } else { ";" };
         self.text.push_str(sql);
         self.text.push_str(if sql.ends_with(';') { "" } else { end });
         self.text.push_str("\n\n");

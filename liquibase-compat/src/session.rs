@@ -1,6 +1,7 @@
 //! What every command does on its connection: it prepares the tables, sets the search_path, runs statements and checks the
 //! preconditions of the changelog.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::{Client, GenericClient};
@@ -15,7 +16,7 @@ use crate::precondition::check::{CheckContext, Verdict};
 use crate::precondition::{Consequence, SqlOutput};
 use crate::precondition_error::{ConditionError, PreconditionError};
 use crate::report::Report;
-use crate::sql::{Quoting, literal};
+use crate::sql::{Quoting, jdbc, literal, texts};
 use crate::validation_error::ValidationError;
 
 /// Creates the tables, in a transaction of their own.
@@ -49,8 +50,13 @@ pub(crate) async fn check_changelog(
         }
         let failed = Error::database("checking the preconditions of the changelog");
         let transaction = client.transaction().await.map_err(&failed)?;
-        let context =
-            CheckContext { transaction: &transaction, history, schema: &tables.schema, quoting: Quoting::Legacy, file };
+        let context = CheckContext {
+            client: transaction.client(),
+            history,
+            schema: &tables.schema,
+            quoting: Quoting::Legacy,
+            file,
+        };
         let verdict = match (purpose, preconditions.sql_output) {
             (Purpose::Script, SqlOutput::Fail) => {
                 let error =
@@ -66,7 +72,7 @@ pub(crate) async fn check_changelog(
                 tracing::warn!(%message, "a precondition of the changelog fails; going on, as it says");
             }
             Verdict::Fails(_, error) => {
-                let preconditions = vec![error.to_string()];
+                let preconditions = vec![Arc::new(error)];
                 return Err(ValidationError { preconditions, ..ValidationError::default() }.into());
             }
         }
@@ -92,25 +98,33 @@ pub(crate) async fn release_row_after(
 
 /// The search_path of the session.
 pub(crate) async fn search_path(client: &impl GenericClient) -> Result<String, Error> {
-    let row = client
-        .query_one("SELECT current_setting('search_path')", &[])
-        .await
-        .map_err(Error::database("asking for the search_path"))?;
-    Ok(row.get(0))
+    setting(client, "search_path").await
+}
+
+/// A setting of the session.
+pub(crate) async fn setting(client: &impl GenericClient, name: &str) -> Result<String, Error> {
+    let failed = Error::database("asking for a setting of the session");
+    Ok(client.query_typed_one("SELECT current_setting($1)", &texts(&[&name])).await.map_err(failed)?.get(0))
 }
 
 /// Restores the search_path, which a changeset may have changed, for later work on this connection.
-pub(crate) async fn restore_search_path(client: &Client, search_path: &str) {
+pub(crate) async fn restore_search_path(lock: &mut Lock<'_>, search_path: &str) {
+    if !lock.owns_session() {
+        return;
+    }
+    let client = lock.client();
     let set = format!("SELECT set_config('search_path', {}, false)", literal(search_path));
     if let Err(error) = client.batch_execute(&set).await {
         tracing::warn!(%error, "the search_path of the migration connection could not be restored");
     }
 }
 
-/// The statement that makes unqualified names in raw SQL refer to the default schema, whatever earlier changesets did.
-pub(crate) fn set_search_path_sql(tables: &Tables, original: &str) -> String {
+/// The statement that makes unqualified names in raw SQL refer to the default schema, whatever earlier changesets did. It holds until the end
+/// of the transaction if there is one.
+pub(crate) fn set_search_path_sql(tables: &Tables, original: &str, in_transaction: bool) -> String {
     let schema = tables.schema.replace('"', "\"\"");
-    format!("SELECT set_config('search_path', {}, false)", literal(&format!("\"{schema}\", {original}")))
+    let path = literal(&format!("\"{schema}\", {original}"));
+    format!("SELECT set_config('search_path', {path}, {in_transaction})")
 }
 
 /// The last ten digits of the time in milliseconds, as in Liquibase.
@@ -122,7 +136,10 @@ pub(crate) fn deployment_id() -> String {
 /// Runs statements one after the other.
 pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), StatementError> {
     for statement in statements {
-        client.batch_execute(statement).await.map_err(|error| StatementError::new(statement, error))?;
+        client
+            .batch_execute(&jdbc::executed(statement))
+            .await
+            .map_err(|error| StatementError::new(statement, error))?;
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Why a changelog must not run on a database. The texts are Liquibase's.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::changeset_id::ChangeSetId;
+use crate::precondition_error::PreconditionError;
+use crate::validation_problem::ValidationProblem;
 
 /// A changeset whose content differs from what ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,17 +20,17 @@ pub struct ChecksumMismatch {
 }
 
 /// Everything that validation found. Nothing has run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ValidationError {
     /// Changesets that changed after they ran.
     pub checksums: Vec<ChecksumMismatch>,
-    /// Messages of failed preconditions of the changelog itself.
-    pub preconditions: Vec<String>,
+    /// Preconditions of the changelog itself that are not met.
+    pub preconditions: Vec<Arc<PreconditionError>>,
     /// Changesets that occur twice.
     pub duplicates: Vec<ChangeSetId>,
-    /// Changes that lack something: message and changeset.
-    pub invalid: Vec<(String, ChangeSetId)>,
+    /// Problems of changesets.
+    pub invalid: Vec<(ValidationProblem, ChangeSetId)>,
     /// Changesets that require another program than the JDBC connection (`runWith`): program and changeset.
     pub executors: Vec<(String, ChangeSetId)>,
 }
@@ -48,19 +51,28 @@ impl fmt::Display for ValidationError {
         if let Some((executor, changeset)) = self.executors.first() {
             return write!(out, "Unable to locate Executor '{executor}' for changeset '{changeset}'");
         }
+        let is_type_error =
+            |(problem, _): &&(ValidationProblem, ChangeSetId)| matches!(problem, ValidationProblem::DataType(_));
+        if let Some((problem, _)) = self.invalid.iter().find(is_type_error) {
+            return write!(out, "{problem}");
+        }
         write!(out, "Validation Failed:")?;
         section(out, "changesets check sum", &self.checksums, |one, out| {
             write!(out, "{} was: {} but is now: {}", one.changeset, one.stored, one.current)
         })?;
-        if !self.preconditions.is_empty() {
-            write!(out, "\n     {} preconditions failed\n     Preconditions Failed", self.preconditions.len())?;
-            for message in &self.preconditions {
-                write!(out, "\n     {message}")?;
+        for (is_unchecked, what) in [
+            (false, "preconditions failed\n     Preconditions Failed"),
+            (true, "preconditions generated an error\n     Precondition Error"),
+        ] {
+            let of_kind = self.preconditions.iter().filter(|one| one.is_unchecked() == is_unchecked);
+            let messages: Vec<String> = of_kind.flat_map(|one| one.messages()).collect();
+            if !messages.is_empty() {
+                write!(out, "\n     {} {what}\n     {}", messages.len(), messages.join("\n     "))?;
             }
         }
         section(out, "changesets had duplicate identifiers", &self.duplicates, |one, out| write!(out, "{one}"))?;
-        section(out, "changes have validation failures", &self.invalid, |(message, changeset), out| {
-            write!(out, "{message}, {changeset}")
+        section(out, "changes have validation failures", &self.invalid, |(problem, changeset), out| {
+            write!(out, "{problem}, {changeset}")
         })
     }
 }

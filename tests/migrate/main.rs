@@ -14,3 +14,4 @@ mod private_postgres;
 mod scripts;
 mod settings;
 mod support;
+mod unknown_names;

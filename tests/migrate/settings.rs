@@ -74,6 +74,41 @@ fn a_missing_file_and_an_invalid_url_are_named_in_the_error() {
     }
 }
 
+/// What `history` says about a database that cannot be used.
+fn refusal(directory: &std::path::Path, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = migrate_command(directory, &[&["history"], arguments].concat());
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    text(&output.stderr)
+}
+
+#[test]
+fn a_message_about_a_connection_names_the_setting_that_was_given_and_no_other() {
+    let directory = scratch("named");
+    std::fs::write(directory.join("l.properties"), "url: jdbc:postgresql://127.0.0.1:1/d\n").unwrap();
+    let here = Database::new().url();
+    let (nobody, nothing) = (format!("{here}?user=nobody-of-that-name"), format!("{here}_not"));
+    let configured = "postgres.url=postgres://127.0.0.1:1/d";
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 6] = [
+        (&["--url=jdbc:postgresql://127.0.0.1:1/d"], &[], "correct --url"),
+        (&["--defaults-file=l.properties"], &[], "correct url in l.properties"),
+        (&[], &[("LIQUIBASE_COMMAND_URL", "postgres://u@127.0.0.1:1/d")], "correct $LIQUIBASE_COMMAND_URL"),
+        (&["--url", &nobody], &[], "Correct --url and $LIQUIBASE_COMMAND_PASSWORD"),
+        (&["--url", &nothing, "--username=postgres"], &[], "Create it or correct --url"),
+        (
+            &["--data-dir=data", "--set", "postgres.connect_timeout=1s", "--set", configured],
+            &[],
+            "correct postgres.url",
+        ),
+    ];
+    for (arguments, variables, expected) in cases {
+        let message = refusal(&directory, arguments, variables);
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert!(!message.contains("postgres.host") && !message.contains("within 0"), "{arguments:?}: {message}");
+    }
+}
+
 #[test]
 fn the_changelog_of_the_configuration_is_applied() {
     let (database, directory) = (Database::new(), scratch("configured"));
@@ -90,8 +125,10 @@ fn the_changelog_of_the_configuration_is_applied() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(tables(&database), "always");
-    assert_eq!(database.run("SELECT count(*) FROM attendance_api.refinery_schema_history").trim(), "1");
+    assert_eq!(tables(&database), "always calendar_days employees record_changes", "the appliance's tables follow");
+    let own = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/appliance")).unwrap().count();
+    let applied = database.run("SELECT count(*) FROM attendance_api.refinery_schema_history");
+    assert_eq!(applied.trim(), own.to_string());
 }
 
 const TABLE: &str = r#"<databaseChangeLog xmlns="http://www.liquibase.org/xml/ns/dbchangelog">
@@ -218,7 +255,7 @@ fn settings_that_are_not_supported_are_refused_by_their_names() {
     for (file, variable, argument, parameters, expected) in [
         ("logFile=x\n", "LIQUIBASE_X", "--log-level=off", "", "logFile in liquibase.properties"),
         ("", "LIQUIBASE_LIQUIBASE_CATALOG_NAME", "--log-level=off", "", "$LIQUIBASE_LIQUIBASE_CATALOG_NAME"),
-        ("", "LIQUIBASE_X", "--missing-property-mode=EMPTY", "", "--missing-property-mode"),
+        ("", "LIQUIBASE_X", "--changelog-parse-mode=LAX", "", "--changelog-parse-mode"),
         ("", "LIQUIBASE_X", "--log-level=off", "?prepareThreshold=0", "prepareThreshold"),
         ("", "LIQUIBASE_X", "--log-level=off", "?sslmode=allow", "sslmode"),
         ("", "LIQUIBASE_X", "--log-level=off", "?ssl=true", "TLS"),

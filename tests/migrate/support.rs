@@ -15,9 +15,11 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start("migrate-tests", Path::new(packed)))
 }
 
-/// A directory for files of the tests. It is removed with the server.
+/// A new, empty directory for files of one test: two with one name would share their files. It is removed with the server.
 pub(crate) fn scratch(name: &str) -> PathBuf {
-    let path = server().directory.join("scratch").join(name);
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = server().directory.join("scratch").join(format!("{name}-{number}"));
     std::fs::create_dir_all(&path).unwrap();
     path
 }

@@ -7,6 +7,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addColumn",
@@ -27,11 +28,11 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 const POSITIONS: &[(&str, &str)] =
     &[("afterColumn", "addAfterColumn"), ("beforeColumn", "addBeforeColumn"), ("position", "addAtPosition")];
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let mut found = definition_problems(fields);
     for column in fields.columns() {
         let given = POSITIONS.iter().filter(|(field, _)| column.text(field).is_some());
-        found.extend(given.map(|(_, name)| format!("{name} is not allowed on postgresql")));
+        found.extend(given.map(|(_, field)| ValidationProblem::NotAllowed { field }));
     }
     found
 }
@@ -46,16 +47,16 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     let mut out = Vec::new();
     for column in columns() {
         let key = if column.is_primary_key() { " PRIMARY KEY" } else { "" };
-        out.push(format!("ALTER TABLE {table} ADD {}{key}", column.addition(dialect)));
+        out.push(format!("ALTER TABLE {table} ADD {}{key}", column.addition(dialect)?));
     }
     out.extend(
         columns().filter_map(|column| column.unique(dialect)).map(|part| format!("ALTER TABLE {table} ADD {part}")),
     );
-    out.extend(
-        columns()
-            .filter_map(|column| column.foreign_key(dialect, " "))
-            .map(|part| format!("ALTER TABLE {table} ADD {part}")),
-    );
+    for column in columns() {
+        if let Some(part) = column.added_foreign_key(dialect)? {
+            out.push(format!("ALTER TABLE {table} ADD {part}"));
+        }
+    }
     for column in columns() {
         if let Some(value) = column.value(dialect)? {
             out.push(format!("UPDATE {table} SET {} = {value}", dialect.name(column.name())));

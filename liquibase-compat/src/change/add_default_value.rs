@@ -4,7 +4,8 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use super::{drop_default_value, value};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, column_type};
+use crate::sql::{DataType, Dialect, Quoting, Value, parse_number};
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addDefaultValue",
@@ -39,54 +40,59 @@ const DEFAULTS: &[&str] = &[
     "defaultValueSequenceNext",
 ];
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let given = |name: &&&str| fields.text(name).is_some() || fields.flag(name).is_some();
     match DEFAULTS.iter().filter(given).count() {
-        0 => vec!["defaultValue is required".to_owned()],
+        0 => vec![ValidationProblem::Missing { field: "defaultValue" }],
         1 => type_mismatch(fields).into_iter().collect(),
-        _ => vec!["Only one defaultValue* value can be specified".to_owned()],
+        _ => vec![ValidationProblem::SeveralDefaults],
     }
 }
 
-/// Reports a default that does not match the given type.
-fn type_mismatch(fields: &Fields) -> Option<String> {
-    let type_ = fields.filled("columnDataType")?;
-    let mapped = column_type(type_);
-    let number = fields.text("defaultValueNumeric").map(value::number);
-    let mismatch = if mapped == "BOOLEAN" {
-        fields.text("defaultValue").map(str::to_owned).or(number)
-    } else if mapped.starts_with("VARCHAR") || mapped.starts_with("CHAR") {
-        number.or_else(|| fields.flag("defaultValueBoolean").map(|flag| flag.to_string()))
-    } else {
-        None
-    };
-    mismatch.map(|value| format!("Default value of {value} does not match defined type of {type_}"))
-}
-
-fn default(fields: &Fields, dialect: &Dialect) -> String {
+/// The default.
+fn default<'a>(fields: &'a Fields, dialect: &Dialect) -> Value<'a> {
     if let Some(text) = fields.text("defaultValue") {
-        return value::string(text);
+        return Value::Text(text);
     }
     if let Some(flag) = fields.flag("defaultValueBoolean") {
-        return value::boolean(flag);
+        return Value::Boolean(flag);
     }
     if let Some(number) = fields.text("defaultValueNumeric") {
-        return value::number(number);
+        return match parse_number(number) {
+            Some(parsed) => Value::ParsedNumber(parsed),
+            None => Value::Expression(value::computed(number)),
+        };
     }
     if let Some(date) = fields.text("defaultValueDate") {
-        return value::date(date);
+        return value::date_or_expression(date);
     }
     if let Some(sequence) = fields.text("defaultValueSequenceNext") {
-        return value::next(fields.text("schemaName"), sequence, dialect);
+        return Value::Expression(value::next(fields.text("schemaName"), sequence, dialect));
     }
-    value::computed(fields.required("defaultValueComputed"))
+    Value::Expression(value::computed(fields.required("defaultValueComputed")))
+}
+
+/// Reports a default that is not of the given type. A type that cannot be read is not checked.
+fn type_mismatch(fields: &Fields) -> Option<ValidationProblem> {
+    let written = fields.filled("columnDataType")?;
+    let data_type = DataType::parse(written).ok()?;
+    // The SQL of the default is not needed here, so the schema and the quoting strategy are irrelevant.
+    let dialect = Dialect { schema: String::new(), quoting: Quoting::default() };
+    let value = default(fields, &dialect);
+    let is_other = match value {
+        Value::Expression(_) => false,
+        Value::Text(_) => data_type.is_boolean(),
+        Value::Boolean(_) => data_type.is_string(),
+        Value::Number(_) | Value::ParsedNumber(_) | Value::Date(_) => data_type.is_boolean() || data_type.is_string(),
+    };
+    is_other.then(|| ValidationProblem::DefaultOfOtherType { value: value.java_text(), data_type: written.to_owned() })
 }
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let schema = fields.text("schemaName");
     let table = dialect.qualified_name(schema, fields.required("tableName"));
     let column = dialect.name(fields.required("columnName"));
-    let set = format!("ALTER TABLE {table} ALTER COLUMN  {column} SET DEFAULT {}", default(fields, dialect));
+    let set = format!("ALTER TABLE {table} ALTER COLUMN  {column} SET DEFAULT {}", default(fields, dialect).sql());
     let owner = fields.text("defaultValueSequenceNext").map(|sequence| {
         format!("ALTER SEQUENCE {} OWNED BY {table}.{column}", dialect.qualified_name(schema, sequence))
     });

@@ -1,10 +1,11 @@
 //! addNotNullConstraint: makes a column NOT NULL, after filling rows without a value if the changelog gives one.
 
+use super::error::ChangeError;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
 use super::value;
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::Dialect;
+use crate::sql::{DataType, DataTypeError, Dialect, Value, literal};
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addNotNullConstraint",
@@ -21,7 +22,7 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     ],
     checksum_input: ALL_FIELDS,
     problems: no_problems,
-    statements: SqlGenerator::Infallible(statements),
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
@@ -29,14 +30,27 @@ fn table(fields: &Fields, dialect: &Dialect) -> String {
     dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let table = table(fields, dialect);
     let column = dialect.name(fields.required("columnName"));
-    let fill = fields
-        .text("defaultNullValue")
-        .filter(|value| !value.eq_ignore_ascii_case("null"))
-        .map(|value| format!("UPDATE {table} SET {column} = {} WHERE {column} IS NULL", value::cell(value)));
-    fill.into_iter().chain([format!("ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL")]).collect()
+    let mut out = Vec::new();
+    if let Some(text) = fields.text("defaultNullValue").filter(|text| !text.eq_ignore_ascii_case("null")) {
+        let value = fill_value(fields.filled("columnDataType"), text)?;
+        out.push(format!("UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"));
+    }
+    out.push(format!("ALTER TABLE {table} ALTER COLUMN  {column} SET NOT NULL"));
+    Ok(out)
+}
+
+/// The value for rows without one. Only a boolean or a bit is converted to its type.
+fn fill_value(data_type: Option<&str>, text: &str) -> Result<String, DataTypeError> {
+    let data_type = data_type.map(DataType::parse).transpose()?;
+    let Some(data_type) = data_type.filter(DataType::is_boolean) else { return Ok(value::cell(text)) };
+    let boolean = data_type.default_sql(&Value::Text(text))?;
+    if !data_type.is_bit() {
+        return Ok(literal(&boolean));
+    }
+    Ok(if boolean == "TRUE" { "B'1'" } else { "B'0'" }.to_owned())
 }
 
 fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {

@@ -6,6 +6,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addPrimaryKey",
@@ -29,13 +30,13 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let mut found = Vec::new();
     if fields.is("clustered") && fields.text("constraintName").is_none() {
-        found.push("Postgresql requires constraintName on addPrimaryKey when clustered=true".to_owned());
+        found.push(ValidationProblem::NoClusteredKeyName);
     }
     if fields.text("forIndexName").is_some() {
-        found.push("forIndexName is not allowed on postgresql".to_owned());
+        found.push(ValidationProblem::NotAllowed { field: "forIndexName" });
     }
     found
 }

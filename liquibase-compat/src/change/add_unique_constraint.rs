@@ -5,6 +5,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "addUniqueConstraint",
@@ -31,8 +32,8 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
-    let clustered = fields.is("clustered").then(|| "clustered is not allowed on postgresql".to_owned());
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
+    let clustered = fields.is("clustered").then_some(ValidationProblem::NotAllowed { field: "clustered" });
     clustered.into_iter().collect()
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::error::ChangeError;
 use super::value;
 use crate::field::Field;
-use crate::fields::Fields;
+use crate::fields::{FieldValue, Fields};
 use crate::file_content::FileError;
-use crate::sql::{Dialect, column_type, is_serial, literal};
+use crate::sql::{DataType, DataTypeError, Dialect, Value, literal};
+use crate::validation_problem::ValidationProblem;
 
 /// The fields of `<constraints>`.
 const CONSTRAINTS: &[Field] = &[
@@ -103,6 +105,29 @@ const VALUES: &[&str] = &[
 pub(crate) const LOAD_COLUMN: &[Field] =
     column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::text("index"));
 
+/// The field with the type of the column in the table. It is never in a changelog.
+pub(super) const TABLE_TYPE: &str = "tableType of the column";
+
+/// Whether a value is the content of a binary file, which is written for the type of its column.
+pub(super) fn has_blob_file(change: &Fields) -> bool {
+    change.columns().iter().any(|column| column.text("valueBlobFile").is_some())
+}
+
+/// The change with the types of its columns in the table, as (name, PostgreSQL type).
+pub(super) fn with_table_types(change: &Fields, types: &[(String, String)]) -> Fields {
+    let mut typed = change.clone();
+    for (_, value) in &mut typed.values {
+        let FieldValue::List(columns) = value else { continue };
+        for column in columns {
+            let name = column.required("name");
+            if let Some((_, data_type)) = types.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                column.set(TABLE_TYPE, FieldValue::Text(data_type.clone()));
+            }
+        }
+    }
+    typed
+}
+
 /// A column, as SQL needs it.
 pub(crate) struct Column<'a> {
     fields: &'a Fields,
@@ -187,35 +212,68 @@ impl<'a> Column<'a> {
         VALUES.iter().any(|name| self.fields.text(name).is_some() || self.fields.flag(name).is_some())
     }
 
+    /// Its type.
+    ///
+    /// # Errors
+    /// When the type cannot be read, or cannot be that of an identity.
+    pub(crate) fn data_type(&self) -> Result<DataType, DataTypeError> {
+        DataType::parse_column(self.fields.required("type"), self.fields.is("autoIncrement"))
+    }
+
     /// `name TYPE DEFAULT .. GENERATED .. NOT NULL`.
-    pub(crate) fn definition(&self, dialect: &Dialect) -> String {
-        self.definition_with(dialect, self.is_primary_key() || self.is_not_null())
+    ///
+    /// # Errors
+    /// When the type, or the default for this type, has no SQL.
+    pub(crate) fn definition(&self, dialect: &Dialect) -> Result<String, DataTypeError> {
+        let data_type = self.data_type()?;
+        let default = match self.default(dialect) {
+            // The column of a new table may be computed from other columns.
+            Some(value) if value.java_text().starts_with("GENERATED ALWAYS ") => {
+                format!(" {}", data_type.default_sql(&value)?)
+            }
+            Some(value) => format!(" DEFAULT {}", data_type.default_sql(&value)?),
+            None => String::new(),
+        };
+        let is_identity = data_type.is_auto_increment() || self.fields.is("autoIncrement");
+        let identity = if is_identity { self.identity() } else { String::new() };
+        let not_null = self.is_primary_key() || self.is_not_null();
+        self.definition_of(&data_type, &format!("{default}{identity}"), not_null, dialect)
     }
 
-    /// As [`definition`](Self::definition), for a table with rows. Without NOT NULL if the rows first need a value.
-    pub(crate) fn addition(&self, dialect: &Dialect) -> String {
-        self.definition_with(dialect, self.is_primary_key() || (self.is_not_null() && !self.has_value()))
+    /// As [`definition`](Self::definition), for a table with rows. Without NOT NULL if the rows first need a value. A serial type alone
+    /// makes no identity.
+    ///
+    /// # Errors
+    /// As [`definition`](Self::definition).
+    pub(crate) fn addition(&self, dialect: &Dialect) -> Result<String, DataTypeError> {
+        let data_type = self.data_type()?;
+        let default = match self.default(dialect) {
+            Some(value) => format!(" DEFAULT {}", data_type.default_sql(&value)?),
+            None => String::new(),
+        };
+        let identity = if self.fields.is("autoIncrement") { self.identity() } else { String::new() };
+        let not_null = self.is_primary_key() || (self.is_not_null() && !self.has_value());
+        self.definition_of(&data_type, &format!("{default}{identity}"), not_null, dialect)
     }
 
-    fn definition_with(&self, dialect: &Dialect, not_null: bool) -> String {
-        let mut sql = format!("{} {}", dialect.name(self.name()), column_type(self.fields.required("type")));
-        if let Some(default) = self.default(dialect) {
-            sql.push_str(&format!(" DEFAULT {default}"));
-        }
-        sql.push_str(&self.identity());
+    fn definition_of(
+        &self,
+        data_type: &DataType,
+        clauses: &str,
+        not_null: bool,
+        dialect: &Dialect,
+    ) -> Result<String, DataTypeError> {
+        let mut sql = format!("{} {}{clauses}", dialect.name(self.name()), data_type.sql()?);
         if not_null {
             if let Some(name) = self.constraint_text("notNullConstraintName") {
                 sql.push_str(&format!(" CONSTRAINT {}", dialect.name(name)));
             }
             sql.push_str(" NOT NULL");
         }
-        sql
+        Ok(sql)
     }
 
     fn identity(&self) -> String {
-        if !self.fields.is("autoIncrement") && !is_serial(self.fields.required("type")) {
-            return String::new();
-        }
         let generation = self.fields.filled("generationType").unwrap_or("BY DEFAULT");
         let options: Vec<String> = [("startWith", "START WITH"), ("incrementBy", "INCREMENT BY")]
             .into_iter()
@@ -225,23 +283,30 @@ impl<'a> Column<'a> {
         format!(" GENERATED {generation} AS IDENTITY{options}")
     }
 
-    fn default(&self, dialect: &Dialect) -> Option<String> {
+    fn default(&self, dialect: &Dialect) -> Option<Value<'a>> {
         if let Some(text) = self.fields.text("defaultValue") {
-            return Some(value::string(text));
+            return Some(Value::Text(text));
         }
         if let Some(flag) = self.fields.flag("defaultValueBoolean") {
-            return Some(value::boolean(flag));
+            return Some(Value::Boolean(flag));
         }
         if let Some(number) = self.fields.filled("defaultValueNumeric") {
-            return Some(column_number(number));
+            return Some(Value::Number(number));
         }
         if let Some(date) = self.fields.filled("defaultValueDate") {
-            return Some(value::date(date));
+            return Some(value::date_or_expression(date));
         }
         if let Some(expression) = self.fields.filled("defaultValueComputed") {
-            return Some(value::computed(expression));
+            return Some(Value::Expression(value::computed(expression)));
         }
-        self.fields.filled("defaultValueSequenceNext").map(|sequence| value::next(None, sequence, dialect))
+        let sequence = self.fields.filled("defaultValueSequenceNext")?;
+        Some(Value::Expression(value::next(None, sequence, dialect)))
+    }
+
+    /// The type that PostgreSQL stores: that of the table, as far as it was looked up, else that of the changelog.
+    fn stored_type(&self) -> Option<String> {
+        let of_table = self.fields.text(TABLE_TYPE).map(str::to_owned);
+        of_table.or_else(|| DataType::parse(self.fields.filled("type")?).ok()?.sql().ok().map(|sql| sql.to_lowercase()))
     }
 
     /// The value for a row; `None` if the changelog gives none.
@@ -249,6 +314,11 @@ impl<'a> Column<'a> {
     /// # Errors
     /// When the value is in an unreadable file.
     pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
+        let value = self.given_value(dialect)?;
+        Ok(value.map(|sql| if sql.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { sql }))
+    }
+
+    fn given_value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
         let fields = self.fields;
         if let Some(text) = fields.text("value") {
             return Ok(Some(value::cell(text)));
@@ -257,7 +327,7 @@ impl<'a> Column<'a> {
             return Ok(Some(value::boolean(flag)));
         }
         if let Some(number) = fields.filled("valueNumeric") {
-            return Ok(Some(column_number(number)));
+            return Ok(Some(number.to_owned()));
         }
         if let Some(date) = fields.filled("valueDate") {
             return Ok(Some(value::date(date)));
@@ -269,7 +339,8 @@ impl<'a> Column<'a> {
             return Ok(Some(literal(&file.map_err(Arc::clone)?.decoded)));
         }
         if let Some(file) = fields.file("valueBlobFile") {
-            return Ok(Some(value::bytes(&file.map_err(Arc::clone)?.bytes)));
+            let content = &file.map_err(Arc::clone)?.bytes;
+            return Ok(Some(value::bytes_for(content, self.stored_type().as_deref())));
         }
         if let Some(sequence) = fields.filled("valueSequenceNext") {
             return Ok(Some(value::next(None, sequence, dialect)));
@@ -277,60 +348,83 @@ impl<'a> Column<'a> {
         Ok(fields.filled("valueSequenceCurrent").map(|sequence| value::current(None, sequence, dialect)))
     }
 
-    /// `[CONSTRAINT name] UNIQUE (column)`, if it is unique.
-    pub(crate) fn unique(&self, dialect: &Dialect) -> Option<String> {
-        if self.constraint_flag("unique") != Some(true) {
-            return None;
-        }
-        let name = self.constraint_text("uniqueConstraintName");
-        Some(format!("{}UNIQUE ({})", constraint(name, dialect), dialect.name(self.name())))
+    /// Whether it is unique.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.constraint_flag("unique") == Some(true)
     }
 
-    /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)`, if it refers to another table.
-    ///
-    /// `gap` is the text before the list of referenced columns: Liquibase writes a blank in ALTER TABLE and nothing in CREATE TABLE.
-    pub(crate) fn foreign_key(&self, dialect: &Dialect, gap: &str) -> Option<String> {
-        let target = match (self.constraint_text("references"), self.constraint_text("referencedTableName")) {
-            (Some(references), _) => self.reference(references, dialect, gap),
-            (None, Some(table)) => {
-                let schema = self.constraint_text("referencedTableSchemaName");
-                let columns = dialect.names(self.constraint_text("referencedColumnNames").unwrap_or_default());
-                format!("{}{gap}({columns})", dialect.qualified_name(schema, table))
-            }
-            (None, None) => return None,
+    /// The name of its unique constraint, if given.
+    pub(crate) fn unique_constraint_name(&self) -> Option<&'a str> {
+        self.constraint_text("uniqueConstraintName")
+    }
+
+    /// `[CONSTRAINT name] UNIQUE (column)`, if it is unique.
+    pub(crate) fn unique(&self, dialect: &Dialect) -> Option<String> {
+        let name = constraint(self.unique_constraint_name(), dialect);
+        self.is_unique().then(|| format!("{name}UNIQUE ({})", dialect.name(self.name())))
+    }
+
+    /// `CONSTRAINT name FOREIGN KEY (column) REFERENCES table(column)` for a new table, if it refers to another one.
+    pub(crate) fn foreign_key(&self, dialect: &Dialect) -> Option<String> {
+        let target = match self.constraint_text("references") {
+            // The text is SQL, so names in it are not quoted anew.
+            Some(references) if references.contains('.') => references.to_owned(),
+            Some(references) => format!("{}.{references}", dialect.name(&dialect.schema)),
+            None => self.referenced_table("", dialect)?,
         };
+        Some(self.foreign_key_to(&target, &["deleteCascade", "initiallyDeferred", "deferrable"], dialect))
+    }
+
+    /// As [`foreign_key`](Self::foreign_key), for an existing table. Liquibase does not defer such a key.
+    ///
+    /// # Errors
+    /// When `references` is not a table and one column.
+    pub(crate) fn added_foreign_key(&self, dialect: &Dialect) -> Result<Option<String>, ChangeError> {
+        let target = match self.constraint_text("references") {
+            Some(references) => match table_and_column(references) {
+                Some((table, column)) => reference(None, table, column, " ", dialect),
+                None => return Err(ChangeError::UnreadableReference { references: references.to_owned() }),
+            },
+            None => match self.referenced_table(" ", dialect) {
+                Some(target) => target,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(self.foreign_key_to(&target, &["deleteCascade"], dialect)))
+    }
+
+    /// `schema.table(columns)` from `referencedTableName` and the fields that belong to it.
+    ///
+    /// `gap` is the text before the list of columns: Liquibase writes a blank in ALTER TABLE and nothing in CREATE TABLE.
+    fn referenced_table(&self, gap: &str, dialect: &Dialect) -> Option<String> {
+        let table = self.constraint_text("referencedTableName")?;
+        let columns = self.constraint_text("referencedColumnNames").unwrap_or_default();
+        Some(reference(self.constraint_text("referencedTableSchemaName"), table, columns, gap, dialect))
+    }
+
+    fn foreign_key_to(&self, target: &str, options: &[&str], dialect: &Dialect) -> String {
         let name = constraint(self.constraint_text("foreignKeyName"), dialect);
         let mut sql = format!("{name}FOREIGN KEY ({}) REFERENCES {target}", dialect.name(self.name()));
-        for (flag, words) in [
-            ("deleteCascade", " ON DELETE CASCADE"),
-            ("deferrable", " DEFERRABLE"),
-            ("initiallyDeferred", " INITIALLY DEFERRED"),
-        ] {
-            if self.constraint_flag(flag) == Some(true) {
-                sql.push_str(words);
-            }
+        for option in options.iter().filter(|option| self.constraint_flag(option) == Some(true)) {
+            sql.push_str(match *option {
+                "deleteCascade" => " ON DELETE CASCADE",
+                "initiallyDeferred" => " INITIALLY DEFERRED",
+                _ => " DEFERRABLE",
+            });
         }
-        Some(sql)
+        sql
+    }
+
+    /// ` INITIALLY DEFERRED DEFERRABLE`, as far as its constraints are deferred.
+    pub(crate) fn deferral(&self) -> String {
+        let words = [("initiallyDeferred", " INITIALLY DEFERRED"), ("deferrable", " DEFERRABLE")];
+        words.iter().filter(|(flag, _)| self.constraint_flag(flag) == Some(true)).map(|(_, words)| *words).collect()
     }
 
     /// Whether it has a foreign key without a name.
     pub(crate) fn lacks_foreign_key_name(&self) -> bool {
         let refers = self.constraint_text("references").or(self.constraint_text("referencedTableName")).is_some();
         refers && self.constraint_text("foreignKeyName").is_none()
-    }
-
-    /// `schema.table(columns)` from the attribute `references`.
-    fn reference(&self, written: &str, dialect: &Dialect, gap: &str) -> String {
-        let (table, columns) = written.split_once('(').unwrap_or((written, ""));
-        let (schema, table) = match table.trim().rsplit_once('.') {
-            Some((schema, table)) => (Some(schema), table),
-            None => (self.constraint_text("referencedTableSchemaName"), table.trim()),
-        };
-        let columns = columns.trim_end().trim_end_matches(')');
-        match columns.is_empty() {
-            true => dialect.qualified_name(schema, table),
-            false => format!("{}{gap}({})", dialect.qualified_name(schema, table), dialect.names(columns)),
-        }
     }
 
     /// `COMMENT ON COLUMN ...`, if it has a comment.
@@ -341,25 +435,39 @@ impl<'a> Column<'a> {
 }
 
 /// Reports columns without a name or a type, for changes that create columns.
-pub(crate) fn definition_problems(change: &Fields) -> Vec<String> {
+pub(crate) fn definition_problems(change: &Fields) -> Vec<ValidationProblem> {
     let mut found = Vec::new();
     for column in Column::all(change) {
         if !column.has_name() {
-            found.push("columnName is required".to_owned());
+            found.push(ValidationProblem::Missing { field: "columnName" });
         }
         if !column.has_type() {
-            found.push("columnType is required".to_owned());
+            found.push(ValidationProblem::Missing { field: "columnType" });
         }
     }
     found
 }
 
+/// `schema.table(columns)`. The name of the table may contain the schema.
+fn reference(schema: Option<&str>, table: &str, columns: &str, gap: &str, dialect: &Dialect) -> String {
+    let (schema, table) = match table.split_once('.') {
+        Some((schema, table)) if !schema.is_empty() => (Some(schema), table),
+        _ => (schema, table),
+    };
+    format!("{}{gap}({})", dialect.qualified_name(schema, table), dialect.names(columns))
+}
+
+/// The parts of `table(column)`.
+fn table_and_column(references: &str) -> Option<(&str, &str)> {
+    let is_word = |text: &str, others: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || others.contains(c))
+    };
+    let (table, column) = references.strip_suffix(')')?.split_once('(')?;
+    let (table, column) = (table.trim_end(), column.trim());
+    (is_word(table, ".") && is_word(column, "")).then_some((table, column))
+}
+
 /// `CONSTRAINT name `; empty without a name.
 pub(crate) fn constraint(name: Option<&str>, dialect: &Dialect) -> String {
     name.map(|name| format!("CONSTRAINT {} ", dialect.name(name))).unwrap_or_default()
-}
-
-/// Liquibase writes the number of a column as it is, without a final `.0`.
-fn column_number(written: &str) -> String {
-    written.strip_suffix(".0").unwrap_or(written).to_owned()
 }

@@ -9,6 +9,7 @@ use crate::field::Field;
 use crate::fields::Fields;
 use crate::file_content::FileError;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 /// The field that contains the condition.
 pub(super) const WHERE: Field = Field::text("where");
@@ -52,7 +53,7 @@ pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, Arc<F
 }
 
 /// Reports parameters without a condition.
-pub(super) fn problems(fields: &Fields) -> Vec<String> {
+pub(super) fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let has_no_clause = !fields.list(WHERE_PARAMS.name).is_empty() && fields.filled(WHERE.name).is_none();
-    if has_no_clause { vec!["whereParams set but no whereClause".to_owned()] } else { Vec::new() }
+    if has_no_clause { vec![ValidationProblem::NoWhere] } else { Vec::new() }
 }

@@ -6,6 +6,7 @@ use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createProcedure",
@@ -44,15 +45,15 @@ fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     sql_text::definition_checksum(KIND.name, fields, version, (inline(fields), "procedureBody"), excluded)
 }
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let text = fields.text(inline(fields)).is_some_and(|text| !text.trim().is_empty());
     let mut found = match (text, fields.filled("path").is_some()) {
-        (true, true) => vec!["Cannot specify both 'path' and a nested procedure text in createProcedure".to_owned()],
-        (false, false) => vec!["Must specify either 'path' or a nested procedure text in createProcedure".to_owned()],
+        (true, true) => vec![ValidationProblem::PathAndText { text: "procedure text", change: "createProcedure" }],
+        (false, false) => vec![ValidationProblem::NoProcedure],
         _ => sql_text::missing_file(fields, "path").into_iter().collect(),
     };
     if fields.flag("replaceIfExists").is_some() {
-        found.push("replaceIfExists is not allowed on postgresql".to_owned());
+        found.push(ValidationProblem::NotAllowed { field: "replaceIfExists" });
     }
     found
 }

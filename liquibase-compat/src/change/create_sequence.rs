@@ -5,6 +5,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createSequence",
@@ -28,8 +29,8 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
-    let ordered = fields.flag("ordered").map(|_| "ordered is not allowed on postgresql".to_owned());
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
+    let ordered = fields.flag("ordered").map(|_| ValidationProblem::NotAllowed { field: "ordered" });
     ordered.into_iter().collect()
 }
 

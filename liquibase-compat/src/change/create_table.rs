@@ -1,10 +1,12 @@
 //! createTable.
 
-use super::column::{COLUMN, Column, definition_problems};
+use super::column::{COLUMN, Column, constraint, definition_problems};
+use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
+use crate::validation_problem::ValidationProblem;
 
 /// PostgreSQL truncates longer names.
 const MAX_IDENTIFIER_BYTES: usize = 63;
@@ -24,15 +26,17 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     ],
     checksum_input: ChecksumInput::Fields { excluded: &["ifNotExists"] },
     problems,
-    statements: SqlGenerator::Infallible(statements),
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let mut found = definition_problems(fields);
     if Column::all(fields).any(|column| column.lacks_foreign_key_name()) {
-        found.push("createTable with references requires foreignKeyName".to_owned());
+        found.push(ValidationProblem::NoForeignKeyName);
     }
+    let type_errors = Column::all(fields).filter(Column::has_type).filter_map(|column| column.data_type().err());
+    found.extend(type_errors.map(ValidationProblem::DataType));
     found
 }
 
@@ -40,12 +44,13 @@ fn table(fields: &Fields, dialect: &Dialect) -> String {
     dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"))
 }
 
-fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let table = table(fields, dialect);
-    let mut parts: Vec<String> = Column::all(fields).map(|column| column.definition(dialect)).collect();
+    let mut parts: Vec<String> =
+        Column::all(fields).map(|column| column.definition(dialect)).collect::<Result<_, _>>()?;
     parts.extend(primary_key(fields, dialect));
-    parts.extend(Column::all(fields).filter_map(|column| column.foreign_key(dialect, "")));
-    parts.extend(Column::all(fields).filter_map(|column| column.unique(dialect)));
+    parts.extend(Column::all(fields).filter_map(|column| column.foreign_key(dialect)));
+    parts.extend(unique_constraints(fields, dialect));
     let guard = if fields.is("ifNotExists") { "IF NOT EXISTS " } else { "" };
     let kind = match fields.filled("tableType") {
         Some(kind) => format!("CREATE {} TABLE", kind.to_uppercase()),
@@ -58,7 +63,27 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
         out.push(format!("COMMENT ON TABLE {table} IS {}", literal(remarks.trim())));
     }
     out.extend(Column::all(fields).filter_map(|column| column.comment(&table, dialect)));
-    out
+    Ok(out)
+}
+
+/// The unique constraints: first those without a name, then the others. Columns with one name form one constraint.
+fn unique_constraints(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+    let mut unnamed = Vec::new();
+    let mut named: Vec<(&str, Vec<String>)> = Vec::new();
+    for column in Column::all(fields).filter(Column::is_unique) {
+        let name = dialect.name(column.name());
+        match column.unique_constraint_name() {
+            None => unnamed.push(format!("UNIQUE ({name})")),
+            Some(constraint) => match named.iter_mut().find(|(known, _)| *known == constraint) {
+                Some((_, columns)) => columns.push(name),
+                None => named.push((constraint, vec![name])),
+            },
+        }
+    }
+    let named = named
+        .iter()
+        .map(|(name, columns)| format!("{}UNIQUE ({})", constraint(Some(name), dialect), columns.join(", ")));
+    unnamed.into_iter().chain(named).collect()
 }
 
 fn primary_key(fields: &Fields, dialect: &Dialect) -> Option<String> {
@@ -71,7 +96,8 @@ fn primary_key(fields: &Fields, dialect: &Dialect) -> Option<String> {
         .primary_key_tablespace()
         .map(|name| format!(" USING INDEX TABLESPACE {}", dialect.name(name)))
         .unwrap_or_default();
-    Some(format!("CONSTRAINT {} PRIMARY KEY ({}){tablespace}", dialect.name(&name), columns.join(", ")))
+    let deferral = first.deferral();
+    Some(format!("CONSTRAINT {} PRIMARY KEY ({}){tablespace}{deferral}", dialect.name(&name), columns.join(", ")))
 }
 
 fn default_key_name(table: &str) -> String {

@@ -6,6 +6,7 @@ use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::{Dialect, literal};
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createView",
@@ -33,15 +34,11 @@ fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     sql_text::definition_checksum(KIND.name, fields, version, ("selectQuery", "selectQuery"), excluded)
 }
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let inline = fields.text("selectQuery").is_some_and(|query| !query.trim().is_empty());
     match (inline, fields.filled("path").is_some()) {
-        (true, true) => vec!["Cannot specify both 'path' and a nested view definition in createView".to_owned()],
-        (false, false) => {
-            let message =
-                "For a createView change, you must specify either 'path' or a nested view definition in createView";
-            vec![message.to_owned()]
-        }
+        (true, true) => vec![ValidationProblem::PathAndText { text: "view definition", change: "createView" }],
+        (false, false) => vec![ValidationProblem::NoView],
         _ => sql_text::missing_file(fields, "path").into_iter().collect(),
     }
 }

@@ -19,7 +19,7 @@ pub enum CsvError {
 }
 
 /// The cells of each row. An empty line is a row of one empty cell.
-pub(super) fn read_rows(text: &str, separator: char, quote: Option<char>) -> Result<Vec<Vec<String>>, CsvError> {
+pub(crate) fn read_rows(text: &str, separator: char, quote: Option<char>) -> Result<Vec<Vec<String>>, CsvError> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut rows = Vec::new();
     // The cells of the record before the one that continues, and the text of that one.

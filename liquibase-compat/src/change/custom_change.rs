@@ -10,6 +10,7 @@ use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "customChange",
@@ -31,13 +32,14 @@ fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     Checksum::of_text(version, &text)
 }
 
-fn problems(fields: &Fields) -> Vec<String> {
-    let class = fields.required("class");
-    vec![format!(
-        "customChange {class} is not supported: it would run a Java class; write it as sql, or run it with Liquibase first"
-    )]
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
+    vec![unsupported(fields)]
+}
+
+fn unsupported(fields: &Fields) -> ValidationProblem {
+    ValidationProblem::CustomChange { class: fields.required("class").to_owned() }
 }
 
 fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
-    Err(ChangeError::Unsupported { problem: problems(fields).concat() })
+    Err(ChangeError::Unsupported(unsupported(fields)))
 }

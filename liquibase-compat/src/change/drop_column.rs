@@ -5,6 +5,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropColumn",
@@ -22,9 +23,9 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse: no_inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     if fields.filled("columnName").is_none() && fields.columns().is_empty() {
-        return vec!["columnName is required".to_owned()];
+        return vec![ValidationProblem::Missing { field: "columnName" }];
     }
     Vec::new()
 }

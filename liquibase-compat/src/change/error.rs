@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::load::LoadDataError;
+use super::load_data_error::LoadDataError;
 use crate::file_content::FileError;
+use crate::sql::DataTypeError;
+use crate::validation_problem::ValidationProblem;
 
 /// Why a change that passed validation has no SQL, or no inverse.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +30,18 @@ pub enum ChangeError {
         target: String,
     },
     /// The change would run Java or a program, which this crate does not do.
-    #[error("{problem}")]
-    Unsupported {
-        /// The problem that validation reports for it.
-        problem: String,
+    #[error(transparent)]
+    Unsupported(ValidationProblem),
+    /// A data type, or a value of it, has no SQL.
+    #[error("{exception}: {0}", exception = .0.java_exception())]
+    DataType(#[from] DataTypeError),
+    /// The foreign key of a new column refers to something other than a table and one column.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: Don't know how to find table and column names from {references}"
+    )]
+    UnreadableReference {
+        /// The attribute of the changelog.
+        references: String,
     },
     /// The change cannot be rolled back.
     #[error("No inverse to liquibase.change.core.{class} created")]

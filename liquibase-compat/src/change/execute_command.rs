@@ -7,6 +7,7 @@ use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "executeCommand",
@@ -23,10 +24,10 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse: no_inverse,
 };
 
-fn problems(_: &Fields) -> Vec<String> {
-    vec!["executeCommand is not supported: it would run a program; write it as sql, or run it apart and mark the changeset as run".to_owned()]
+fn problems(_: &Fields) -> Vec<ValidationProblem> {
+    vec![ValidationProblem::ExecuteCommand]
 }
 
-fn statements(fields: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
-    Err(ChangeError::Unsupported { problem: problems(fields).concat() })
+fn statements(_: &Fields, _: &Dialect) -> Result<Vec<String>, ChangeError> {
+    Err(ChangeError::Unsupported(ValidationProblem::ExecuteCommand))
 }

@@ -8,6 +8,7 @@ use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 /// A change type.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct ChangeKind {
     pub(crate) fields: &'static [Field],
     pub(crate) checksum_input: ChecksumInput,
     /// Finds the problems of a change that validation reports in addition to missing required fields.
-    pub(crate) problems: fn(&Fields) -> Vec<String>,
+    pub(crate) problems: fn(&Fields) -> Vec<ValidationProblem>,
     pub(crate) statements: SqlGenerator,
     /// Generates the SQL that rolls the change back; `None` if the change cannot be rolled back.
     pub(crate) inverse: fn(&Fields, &Dialect) -> Option<Vec<String>>,
@@ -48,7 +49,7 @@ pub(crate) enum ChecksumInput {
 pub(crate) const ALL_FIELDS: ChecksumInput = ChecksumInput::Fields { excluded: &[] };
 
 /// For a type whose only possible problem is a missing required field.
-pub(crate) fn no_problems(_: &Fields) -> Vec<String> {
+pub(crate) fn no_problems(_: &Fields) -> Vec<ValidationProblem> {
     Vec::new()
 }
 

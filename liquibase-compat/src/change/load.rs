@@ -1,73 +1,21 @@
 //! Reads the CSV file of loadData and loadUpdateData into rows of SQL values.
 //!
 //! The type of its column decides how a cell is written: the type in the changelog, else the type in the table, which is looked up when
-//! the change runs ([`has_untyped_column`], [`with_types`]). Without a type a cell is a string. The first line is always the header.
+//! the change runs ([`needs_table_types`], [`with_types`]). Without a type a cell is a string. The first line is always the header.
 
 use std::sync::Arc;
 
-use super::csv::{self, CsvError};
+use super::column::TABLE_TYPE;
+use super::csv;
+use super::load_data_error::LoadDataError;
 use super::{sql_text, value};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::external_file::LoadContext;
 use crate::fields::{FieldValue, Fields};
-use crate::file_content::{FileContent, FileError};
+use crate::file_content::FileContent;
 use crate::scalar::{is_date, is_number};
 use crate::sql::{Dialect, literal};
-
-/// Why the data file of `loadData` or `loadUpdateData` cannot be loaded. The texts have the names of Liquibase's exceptions.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadDataError {
-    /// The data file is unreadable. Validation has reported why.
-    #[error("liquibase.exception.UnexpectedLiquibaseException: Unable to read file {file}")]
-    Unreadable {
-        /// The data file.
-        file: String,
-    },
-    /// The data file is not CSV.
-    #[error("liquibase.exception.UnexpectedLiquibaseException: Error parsing {file}: {source}")]
-    Csv {
-        /// The data file.
-        file: String,
-        /// What is wrong with it.
-        source: CsvError,
-    },
-    /// The data file has no header.
-    #[error("liquibase.exception.UnexpectedLiquibaseException: Data file {file} was empty")]
-    Empty {
-        /// The data file.
-        file: String,
-    },
-    /// A row has another number of cells than the header.
-    #[error(
-        "liquibase.exception.UnexpectedLiquibaseException: CSV file {file} Line {line} has {cells} values defined, Header has \
-         {columns}. Numbers MUST be equal (check for unquoted string with embedded commas)"
-    )]
-    CellCount {
-        /// The data file.
-        file: String,
-        /// The number of the row, 1-based; the header is row 1.
-        line: usize,
-        /// The number of cells in the row.
-        cells: usize,
-        /// The number of cells in the header.
-        columns: usize,
-    },
-    /// An empty cell in a column of type SEQUENCE.
-    #[error(
-        "liquibase.exception.UnexpectedLiquibaseException: Must set a sequence name in the loadData column defaultValue attribute"
-    )]
-    NoSequence,
-    /// The file that a cell names is unreadable.
-    #[error("liquibase.exception.DatabaseException: {0}")]
-    CellFile(#[source] Arc<FileError>),
-    /// The file that a cell names was not read, because the cell did not look like a file name.
-    #[error("liquibase.exception.DatabaseException: The file {name} was not found in the configured search path")]
-    UnknownCellFile {
-        /// The text of the cell.
-        name: String,
-    },
-}
+use crate::validation_problem::ValidationProblem;
 
 /// The rows of a data file.
 pub(super) struct LoadedRows {
@@ -92,7 +40,7 @@ pub(super) fn table(fields: &Fields, dialect: &Dialect) -> String {
 }
 
 /// Reports an unreadable data file.
-pub(super) fn problems(fields: &Fields) -> Vec<String> {
+pub(super) fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     sql_text::missing_file(fields, "file").into_iter().collect()
 }
 
@@ -207,8 +155,8 @@ fn cell_sql(
         // In an upsert Liquibase writes the file name as the value.
         ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
         ("BLOB", Some(text)) => match decode_base64(text) {
-            Some(bytes) => value::bytes(&bytes),
-            None => value::bytes(cell_file(file, text)?),
+            Some(bytes) => value::bytes_for(&bytes, column.text(TABLE_TYPE)),
+            None => value::bytes_for(cell_file(file, text)?, column.text(TABLE_TYPE)),
         },
         ("CLOB", Some(text)) => literal(&String::from_utf8_lossy(cell_file(file, text)?)),
         (_, Some(text)) => value::cell(text),
@@ -307,12 +255,14 @@ pub(super) fn resolve_cell_files(fields: &mut Fields, context: LoadContext<'_>) 
     }
 }
 
-/// Whether the type of a column is only known to the table.
-pub(super) fn has_untyped_column(fields: &Fields) -> bool {
+/// Whether the table has to be asked for the type of a column: it is not in the changelog, or the values are binary, which PostgreSQL
+/// stores in two ways.
+pub(super) fn needs_table_types(fields: &Fields) -> bool {
     let Some(Ok(file)) = fields.file("file") else { return false };
     let Ok((header, _)) = read_cells(fields, file) else { return false };
     let typed = |(index, name): (usize, &String)| {
-        column_for(fields, name.trim(), index).is_some_and(|column| column.filled("type").is_some())
+        let type_ = column_for(fields, name.trim(), index).and_then(|column| column.filled("type"));
+        type_.is_some_and(|type_| !type_.eq_ignore_ascii_case("blob"))
     };
     !header.iter().enumerate().all(typed)
 }
@@ -327,12 +277,11 @@ pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> F
         let name = name.trim();
         let mut column = column_for(fields, name, index).cloned().unwrap_or_default();
         let column_name = column.filled("name").unwrap_or(name).to_owned();
-        let type_ = table_types
-            .iter()
-            .find(|(column, _)| column.eq_ignore_ascii_case(&column_name))
-            .map(|(_, type_)| load_type(type_));
-        if let (None, Some(type_)) = (column.filled("type"), type_) {
-            column.set("type", FieldValue::Text(type_.to_owned()));
+        if let Some((_, type_)) = table_types.iter().find(|(column, _)| column.eq_ignore_ascii_case(&column_name)) {
+            if column.filled("type").is_none() {
+                column.set("type", FieldValue::Text(load_type(type_).to_owned()));
+            }
+            column.set(TABLE_TYPE, FieldValue::Text(type_.clone()));
         }
         column.set("name", FieldValue::Text(column_name));
         column.set("index", FieldValue::Text(index.to_string()));

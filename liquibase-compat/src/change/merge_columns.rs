@@ -1,9 +1,10 @@
 //! mergeColumns: adds a column with the joined values of two columns, and drops the two.
 
+use super::error::ChangeError;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, column_type, literal};
+use crate::sql::{DataType, Dialect, literal};
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "mergeColumns",
@@ -20,19 +21,20 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     ],
     checksum_input: ALL_FIELDS,
     problems: no_problems,
-    statements: SqlGenerator::Infallible(statements),
+    statements: SqlGenerator::Fallible(statements),
     inverse: no_inverse,
 };
 
-fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let name = |field| dialect.name(fields.required(field));
     let (first, second, merged) = (name("column1Name"), name("column2Name"), name("finalColumnName"));
     let between = literal(fields.text("joinString").unwrap_or_default());
-    vec![
-        format!("ALTER TABLE {table} ADD {merged} {}", column_type(fields.required("finalColumnType"))),
+    let data_type = DataType::parse(fields.required("finalColumnType"))?.sql()?;
+    Ok(vec![
+        format!("ALTER TABLE {table} ADD {merged} {data_type}"),
         format!("UPDATE {table} SET {merged} = {first} || {between} || {second}"),
         format!("ALTER TABLE {table} DROP COLUMN {first}"),
         format!("ALTER TABLE {table} DROP COLUMN {second}"),
-    ]
+    ])
 }

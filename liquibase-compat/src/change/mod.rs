@@ -40,6 +40,7 @@ mod insert;
 mod kind;
 mod load;
 mod load_data;
+mod load_data_error;
 mod load_update_data;
 mod merge_columns;
 mod modify_data_type;
@@ -58,8 +59,10 @@ mod tag_database;
 mod update;
 mod value;
 
+#[cfg(fuzzing)]
+pub(crate) use csv::read_rows as read_csv_rows;
 pub use error::ChangeError;
-pub use load::LoadDataError;
+pub use load_data_error::LoadDataError;
 
 use kind::{ChangeKind, ChecksumInput, SqlGenerator};
 
@@ -72,6 +75,7 @@ use crate::fields::{FieldValue, Fields};
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 /// All change types.
 const KINDS: &[&ChangeKind] = &[
@@ -196,16 +200,31 @@ impl Change {
         }
     }
 
+    fn is_load(&self) -> bool {
+        [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name)
+    }
+
+    fn is_row_change(&self) -> bool {
+        [insert::KIND.name, update::KIND.name].contains(&self.kind.name)
+    }
+
     /// The table, as SQL, whose column types the change needs; `None` if the changelog has all types.
     pub(crate) fn untyped_table(&self, dialect: &Dialect) -> Option<String> {
-        let is_load = [load_data::KIND.name, load_update_data::KIND.name].contains(&self.kind.name);
-        let needs_types = is_load && self.applies() && load::has_untyped_column(&self.fields);
-        needs_types.then(|| load::table(&self.fields, dialect))
+        let needs_types = if self.is_load() {
+            load::needs_table_types(&self.fields)
+        } else {
+            self.is_row_change() && column::has_blob_file(&self.fields)
+        };
+        (needs_types && self.applies()).then(|| load::table(&self.fields, dialect))
     }
 
     /// The change with the types of its table's columns, as (name, PostgreSQL type).
     pub(crate) fn with_column_types(&self, types: &[(String, String)]) -> Self {
-        Self { kind: self.kind, fields: load::with_types(&self.fields, types) }
+        let fields = match self.is_load() {
+            true => load::with_types(&self.fields, types),
+            false => column::with_table_types(&self.fields, types),
+        };
+        Self { kind: self.kind, fields }
     }
 
     /// The SQL that rolls it back.
@@ -217,7 +236,7 @@ impl Change {
     }
 
     /// The problems that validation reports.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<ValidationProblem> {
         if !self.applies() {
             // Liquibase requires the file of an sqlFile even if the change is for another database.
             let file = (self.kind.name == sql_file::KIND.name).then(|| sql_text::missing_file(&self.fields, "path"));
@@ -227,10 +246,10 @@ impl Change {
             FieldKind::Columns(_) => self.fields.columns().is_empty(),
             _ => self.fields.filled(field.name).is_none(),
         });
-        let mut found: Vec<String> = missing
+        let mut found: Vec<ValidationProblem> = missing
             .map(|field| match field.kind {
-                FieldKind::Columns(_) => format!("No columns defined for {} on postgresql", self.kind.name),
-                _ => format!("{} is required", field.name),
+                FieldKind::Columns(_) => ValidationProblem::NoColumns { change: self.kind.name },
+                _ => ValidationProblem::Missing { field: field.name },
             })
             .collect();
         found.extend((self.kind.problems)(&self.fields));

@@ -5,6 +5,7 @@ use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "output",
@@ -16,10 +17,10 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     match fields.filled("message") {
         Some(_) => Vec::new(),
-        None => vec!["message is required".to_owned()],
+        None => vec![ValidationProblem::Missing { field: "message" }],
     }
 }
 

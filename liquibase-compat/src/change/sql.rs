@@ -1,11 +1,12 @@
 //! sql: SQL text, split into statements by Liquibase's rules (`sql/split.rs`).
 
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
-use super::sql_text::{splitting, statements_checksum};
+use super::sql_text::{self, statements_checksum};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, split};
+use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "sql",
@@ -25,9 +26,9 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse: no_inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let empty = fields.required("sql").trim().is_empty();
-    empty.then(|| "'sql' is required".to_owned()).into_iter().collect()
+    empty.then_some(ValidationProblem::MissingText { field: "sql" }).into_iter().collect()
 }
 
 fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
@@ -36,5 +37,5 @@ fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
 }
 
 fn statements(fields: &Fields, _: &Dialect) -> Vec<String> {
-    split(fields.required("sql"), splitting(fields))
+    sql_text::statements(fields.required("sql"), fields)
 }

@@ -1,11 +1,12 @@
 //! sqlFile: SQL from a file. Properties in it are replaced, and it is split into statements like `sql`.
 
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
-use super::sql_text::{self, splitting, statements_checksum};
+use super::sql_text::{self, statements_checksum};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, split};
+use crate::sql::Dialect;
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "sqlFile",
@@ -26,9 +27,9 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse: no_inverse,
 };
 
-fn problems(fields: &Fields) -> Vec<String> {
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     match fields.filled("path") {
-        None => vec!["'path' is required".to_owned()],
+        None => vec![ValidationProblem::MissingText { field: "path" }],
         Some(_) => sql_text::missing_file(fields, "path").into_iter().collect(),
     }
 }
@@ -41,5 +42,5 @@ fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
 }
 
 fn statements(fields: &Fields, _: &Dialect) -> Vec<String> {
-    split(sql_text::text(fields, "path", "sql"), splitting(fields))
+    sql_text::statements(sql_text::text(fields, "path", "sql"), fields)
 }

@@ -3,9 +3,12 @@
 //! A version 9 checksum ignores all blanks, so that reformatted SQL keeps its checksum. A version 8 checksum replaces each run of blanks with
 //! one blank, and uses the bytes of a file before properties are replaced.
 
+use std::sync::Arc;
+
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
 use crate::fields::{FieldValue, Fields};
-use crate::sql::Splitting;
+use crate::sql::{Splitting, jdbc, split};
+use crate::validation_problem::ValidationProblem;
 
 const fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
@@ -21,17 +24,18 @@ pub(super) fn text<'a>(fields: &'a Fields, file: &str, inline: &str) -> &'a str 
 }
 
 /// The problem of an unreadable file that the field `file` names.
-pub(super) fn missing_file(fields: &Fields, file: &str) -> Option<String> {
-    fields.file(file).and_then(Result::err).map(ToString::to_string)
+pub(super) fn missing_file(fields: &Fields, file: &str) -> Option<ValidationProblem> {
+    fields.file(file).and_then(Result::err).map(|error| Arc::clone(error).into())
 }
 
-/// How the SQL of `sql` and `sqlFile` is split into statements.
-pub(super) fn splitting(fields: &Fields) -> Splitting<'_> {
-    Splitting {
+/// The statements of `sql` and `sqlFile`.
+pub(super) fn statements(text: &str, fields: &Fields) -> Vec<String> {
+    let splitting = Splitting {
         split: fields.flag_or("splitStatements", true),
         strip_comments: fields.flag_or("stripComments", false),
         delimiter: fields.filled("endDelimiter"),
-    }
+    };
+    split(text, splitting).iter().map(|statement| jdbc::native(statement).into_owned()).collect()
 }
 
 /// The checksum of `sql` and `sqlFile`. `raw` is the SQL before properties are replaced.

@@ -4,23 +4,6 @@ use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::sql::Quoting;
 
-/// Refuses unknown attributes. In YAML and JSON they are ignored with a warning.
-pub(super) fn check_attributes(node: &Node, at: &Location, known: &[&str]) -> Result<(), LoadError> {
-    match node.attributes.iter().find(|(name, _)| !known.iter().any(|known| node.is_called(name, known))) {
-        None => Ok(()),
-        Some((name, _)) if node.lenient => {
-            tracing::warn!(place = %at, element = node.name, name, "not known here; it is left out");
-            Ok(())
-        }
-        Some((name, _)) => Err(LoadError::UnknownAttribute {
-            at: at.clone().into(),
-            name: name.clone(),
-            element: node.name.clone(),
-            known: known.join(", "),
-        }),
-    }
-}
-
 /// A required attribute, which must not be empty.
 pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Location) -> Result<&'n str, LoadError> {
     node.attribute(name).filter(|value| !value.is_empty()).ok_or_else(|| LoadError::Missing {

@@ -1,6 +1,6 @@
 //! Reads a `<changeSet>` element.
 
-use super::attributes::{bad_value, boolean, check_attributes, context, labels, needed, quoting};
+use super::attributes::{bad_value, boolean, context, labels, needed, quoting};
 use crate::change::Change;
 use crate::changeset::{ChangeSet, OnValidationFail, RollbackPart};
 use crate::changeset_id::{ChangeSetId, MISSING_ID};
@@ -67,7 +67,7 @@ pub(super) fn read(
 ) -> Result<(RunOrder, ChangeSet), LoadError> {
     let (id, author) = identity(node, at)?;
     let at = &Location { changeset: Some(format!("{id}::{author}")), ..at.clone() };
-    check_attributes(node, at, ATTRIBUTES)?;
+    node.check_attributes(at, ATTRIBUTES)?;
     let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&inherited.file);
     let mut set = ChangeSet {
         id: ChangeSetId { file: path::normalise(file), id, author },
@@ -117,6 +117,9 @@ fn read_child(
     properties: &Properties,
 ) -> Result<(), LoadError> {
     let text = child.text.as_deref().unwrap_or_default().trim();
+    if matches!(child.name.as_str(), "comment" | "validCheckSum") {
+        child.check_attributes(at, &["value"])?;
+    }
     match child.name.as_str() {
         "comment" if set.comments.is_empty() => set.comments = text.to_owned(),
         "comment" => set.comments.push_str(&format!("\n{text}")),
@@ -145,6 +148,9 @@ fn is_unknown_attribute(child: &Node, name: &str) -> bool {
 }
 
 fn rollback(node: &Node, at: &Location, file: &str) -> Result<Vec<RollbackPart>, LoadError> {
+    if !node.lenient {
+        node.check_attributes(at, &["changeSetId", "changeSetAuthor", "changeSetPath"])?;
+    }
     if let Some(id) = node.attribute("changeSetId") {
         let at = Location { line: node.line, ..at.clone() };
         return Ok(vec![RollbackPart::Reference(ChangeSetId {

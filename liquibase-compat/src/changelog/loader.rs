@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::attributes::{boolean, check_attributes, context, labels, needed, quoting};
+use super::attributes::{boolean, context, labels, needed, quoting};
 use super::changeset_element::{self, Inherited, RunOrder};
 use super::removed_property::RemovedProperty;
 use crate::changeset::{ChangeSet, RollbackPart};
@@ -87,6 +87,14 @@ impl CurrentFile<'_> {
     }
 }
 
+/// An element of the file that is read.
+#[derive(Clone, Copy)]
+struct Element<'a> {
+    node: &'a Node,
+    at: &'a Location,
+    current: &'a CurrentFile<'a>,
+}
+
 impl Loader<'_> {
     fn file(
         &mut self,
@@ -107,8 +115,7 @@ impl Loader<'_> {
                 known: "databaseChangeLog".to_owned(),
             });
         }
-        check_attributes(
-            &root,
+        root.check_attributes(
             &at_root,
             &["logicalFilePath", "objectQuotingStrategy", "context", "contextFilter", "changeLogId"],
         )?;
@@ -168,9 +175,9 @@ impl Loader<'_> {
                 self.changesets.push((order, set));
                 Ok(())
             }
-            "include" => self.include(node, &at, current, properties),
-            "includeAll" => self.include_all(node, &at, current, properties),
-            "modifyChangeSets" => self.modify_changesets(node, &at, current, properties),
+            "include" => self.include(Element { node, at: &at, current }, properties),
+            "includeAll" => self.include_all(Element { node, at: &at, current }, properties),
+            "modifyChangeSets" => self.modify_changesets(Element { node, at: &at, current }, properties),
             // Liquibase ignores a scalar, and refuses everything else.
             other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {
                 tracing::warn!(place = %at, name = other, "not known in a changelog; it is left out");
@@ -189,17 +196,12 @@ impl Loader<'_> {
 
     /// Reads the elements of a `modifyChangeSets`, and applies its `runWith` to their changesets. Its other attributes have no effect in
     /// Liquibase without its paid extensions.
-    fn modify_changesets(
-        &mut self,
-        node: &Node,
-        at: &Location,
-        current: &CurrentFile<'_>,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn modify_changesets(&mut self, element: Element<'_>, properties: &mut Properties) -> Result<(), LoadError> {
+        let Element { node, at, current } = element;
         // The schema of XML changelogs has no `stripComments` here.
         let is_xml = current.physical.to_ascii_lowercase().ends_with(".xml");
         let known = ["runWith", "runWithSpoolFile", "endDelimiter", "stripComments"];
-        check_attributes(node, at, if is_xml { &known[..3] } else { &known[..] })?;
+        node.check_attributes(at, if is_xml { &known[..3] } else { &known[..] })?;
         for name in ["runWithSpoolFile", "endDelimiter", "stripComments"] {
             if node.attribute(name).is_some() {
                 tracing::warn!(place = %at, name, "it has no effect in modifyChangeSets, as in Liquibase");
@@ -256,7 +258,7 @@ impl Loader<'_> {
             "relativeToChangelogFile",
             "errorIfMissing",
         ];
-        check_attributes(node, at, &known)?;
+        node.check_content(at, &known)?;
         if !self.property_applies(node) {
             return Ok(());
         }
@@ -293,20 +295,16 @@ impl Loader<'_> {
     /// A missing file is an error, unless the element has `errorIfMissing="false"`.
     fn check_missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
         let missing = matches!(source, SourceError::NotFound { .. });
-        if missing && !boolean(node, "errorIfMissing", true, at)? {
+        let is_tolerated = node.name == "include" && self.options.tolerate_missing_includes;
+        if missing && (is_tolerated || !boolean(node, "errorIfMissing", true, at)?) {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
             return Ok(());
         }
         Err(LoadError::File { at: Some(at.clone()), source })
     }
 
-    fn include(
-        &mut self,
-        node: &Node,
-        at: &Location,
-        current: &CurrentFile<'_>,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn include(&mut self, element: Element<'_>, properties: &mut Properties) -> Result<(), LoadError> {
+        let Element { node, at, current } = element;
         let known = [
             "file",
             "relativeToChangelogFile",
@@ -319,23 +317,18 @@ impl Loader<'_> {
             "author",
             "created",
         ];
-        check_attributes(node, at, &known)?;
+        node.check_content(at, &known)?;
         let file = needed(node, "file", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
         let file = if relative { path::beside(current.physical, file) } else { path::normalise(file) };
         if let Err(source) = self.source.read(&file) {
             return self.check_missing(node, at, source);
         }
-        self.include_file(&file, node, at, current, properties)
+        self.include_file(&file, element, properties)
     }
 
-    fn include_all(
-        &mut self,
-        node: &Node,
-        at: &Location,
-        current: &CurrentFile<'_>,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn include_all(&mut self, element: Element<'_>, properties: &mut Properties) -> Result<(), LoadError> {
+        let Element { node, at, current } = element;
         let known = [
             "path",
             "relativeToChangelogFile",
@@ -348,7 +341,7 @@ impl Loader<'_> {
             "maxDepth",
             "endsWithFilter",
         ];
-        check_attributes(node, at, &known)?;
+        node.check_content(at, &known)?;
         let directory = needed(node, "path", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
         let directory = if relative { path::beside(current.physical, directory) } else { path::normalise(directory) };
@@ -363,19 +356,13 @@ impl Loader<'_> {
             return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory });
         }
         for file in files {
-            self.include_file(&file, node, at, current, properties)?;
+            self.include_file(&file, element, properties)?;
         }
         Ok(())
     }
 
-    fn include_file(
-        &mut self,
-        file: &str,
-        node: &Node,
-        at: &Location,
-        current: &CurrentFile<'_>,
-        properties: &mut Properties,
-    ) -> Result<(), LoadError> {
+    fn include_file(&mut self, file: &str, element: Element<'_>, properties: &mut Properties) -> Result<(), LoadError> {
+        let Element { node, at, current } = element;
         self.included_files += 1;
         if current.depth >= MAX_INCLUDE_DEPTH || self.included_files > MAX_INCLUDED_FILES {
             return Err(LoadError::IncludeTooDeep {

@@ -3,7 +3,7 @@
 //! A changelog for several databases may give the position of a column, which PostgreSQL cannot choose and Liquibase refuses. The field is
 //! removed when a changeset is read, and therefore from its checksum too.
 
-use super::attributes::{check_attributes, needed};
+use super::attributes::needed;
 use crate::change::Change;
 use crate::expression;
 use crate::load_error::{LoadError, Location};
@@ -28,7 +28,7 @@ impl RemovedProperty {
     /// # Errors
     /// When an attribute is unknown or missing.
     pub(super) fn read(node: &Node, at: &Location) -> Result<Option<Self>, LoadError> {
-        check_attributes(node, at, &["change", "dbms", "remove"])?;
+        node.check_attributes(at, &["change", "dbms", "remove"])?;
         // Without a database it applies to none.
         let dbms = node.attribute("dbms").unwrap_or_default().trim();
         if dbms.is_empty() || !expression::for_postgresql(dbms) {

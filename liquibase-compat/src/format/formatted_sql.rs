@@ -6,7 +6,7 @@
 
 use super::sql_directive::{
     author_and_id, comment, is_word, looks_like_property, malformed, precondition, preconditions, property, rollback,
-    valid_checksum,
+    valid_checksum, warn_of_unknown,
 };
 use super::sql_line::{self, ValueSyntax, attribute, directive, directive_at_start, one_dash};
 use crate::load_error::LoadError;
@@ -84,6 +84,8 @@ impl Reader<'_> {
         let mut lines: Lines<'_> = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
             if let Some(node) = property(line, number) {
+                let attributes = directive(line, "property").unwrap_or_default();
+                warn_of_unknown(attributes, PROPERTY_ATTRIBUTES, self.file, number);
                 // The node comes before that of the changeset around it, so that the property applies to the changeset's SQL.
                 self.nodes.push(node);
             } else if looks_like_property(line) {
@@ -158,10 +160,13 @@ impl Reader<'_> {
     }
 
     fn changeset(&mut self, line: &str, number: u32) -> Result<(), LoadError> {
-        let Some((author, id)) = author_and_id(line) else {
+        let Some((author, id, attributes)) = author_and_id(line) else {
             return Err(self.formatting(number, CHANGESET_SYNTAX));
         };
         self.finish()?;
+        let known: Vec<&str> =
+            SET_ATTRIBUTES.iter().map(|(name, _)| *name).chain(OTHER_ATTRIBUTES.iter().copied()).collect();
+        warn_of_unknown(attributes, &known, self.file, number);
         let mut set = Node::element("changeSet", number, &[("id", id), ("author", author)], None);
         for (name, syntax) in SET_ATTRIBUTES {
             let value = match *name {
@@ -224,6 +229,8 @@ impl Reader<'_> {
             open.rollback_text.push_str(text);
             open.rollback_text.push('\n');
         } else if let Some(container) = preconditions(line, number) {
+            let attributes = directive(line, "preconditions").unwrap_or_default();
+            warn_of_unknown(attributes, PRECONDITIONS_ATTRIBUTES, self.file, number);
             open.preconditions = Some(container);
         } else if let Some(condition) = condition {
             let container = open.preconditions.get_or_insert_with(|| Node::element("preConditions", number, &[], None));
@@ -322,6 +329,23 @@ const SET_ATTRIBUTES: &[(&str, ValueSyntax)] = &[
     ("dbms", ValueSyntax::DatabaseList),
     ("ignore", ValueSyntax::Word),
 ];
+
+/// The attributes of a changeset line that belong to its SQL or its rollback, or that have no effect here.
+const OTHER_ATTRIBUTES: &[&str] = &[
+    "context",
+    "stripComments",
+    "splitStatements",
+    "rollbackSplitStatements",
+    "endDelimiter",
+    "rollbackEndDelimiter",
+    "runWithSpoolFile",
+];
+
+/// The attributes of a property line.
+const PROPERTY_ATTRIBUTES: &[&str] = &["name", "value", "context", "contextFilter", "labels", "dbms", "global"];
+
+/// The attributes of a line with the outcomes of preconditions.
+const PRECONDITIONS_ATTRIBUTES: &[&str] = &["onFail", "onError", "onSqlOutput", "onUpdateSQL"];
 
 /// Writes a boolean as `true` or `false`: every value except `true` in any case is false. Values of other attributes stay unchanged.
 fn normalise_boolean(name: &str, value: &str) -> String {

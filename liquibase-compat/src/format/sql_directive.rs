@@ -124,17 +124,31 @@ pub(super) fn rollback(text: &str, number: u32, attributes: Vec<(String, String)
     Some(node)
 }
 
-/// The author and the id of a changeset line; `None` if the line is malformed.
-pub(super) fn author_and_id(line: &str) -> Option<(&str, &str)> {
+/// The author and the id of a changeset line, and the text behind them; `None` if the line is malformed.
+pub(super) fn author_and_id(line: &str) -> Option<(&str, &str, &str)> {
     let rest = directive(line, "changeset").filter(|rest| sql_line::begins_blank(rest)).map(sql_line::trim_start)?;
     let (quoted, after) = sql_line::word(rest);
     let (author, rest) = match after.strip_prefix(':') {
         Some(after) if quoted.starts_with('"') => (quoted, after),
         _ => rest.split_once(':').filter(|(author, _)| !author.is_empty())?,
     };
-    let (id, _) = sql_line::word(rest);
+    let (id, attributes) = sql_line::word(rest);
     let (author, id) = (sql_line::unquoted(author), sql_line::unquoted(id));
-    (!id.replace([':', ' '], "").is_empty()).then_some((author, id))
+    (!id.replace([':', ' '], "").is_empty()).then_some((author, id, attributes))
+}
+
+/// Warns of each `name:value` whose name is not known. Liquibase searches the line for the names that it knows, and ignores the rest.
+pub(super) fn warn_of_unknown(attributes: &str, known: &[&str], file: &str, line: u32) {
+    for (index, part) in attributes.split('"').enumerate() {
+        // The parts with odd numbers are in quotes.
+        for word in part.split_whitespace().filter(|_| index % 2 == 0) {
+            let Some((name, _)) = word.split_once(':') else { continue };
+            let is_known = known.iter().any(|known| name.to_lowercase().ends_with(&known.to_lowercase()));
+            if !name.is_empty() && !is_known {
+                tracing::warn!(file, line, name, "no attribute of formatted SQL; it is left out");
+            }
+        }
+    }
 }
 
 pub(super) fn is_word(c: char) -> bool {

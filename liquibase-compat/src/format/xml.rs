@@ -1,7 +1,7 @@
 //! XML.
 //!
-//! Names are used without their namespace, and attributes with a namespace (`xsi:schemaLocation`) are ignored. A document type is refused,
-//! and with it every entity except the five predefined ones. `xml_schema.rs` checks the rules of Liquibase's schema. Rules that apply to all
+//! Names are used without their namespace, and attributes with a namespace are left out, with a warning except for `xsi:schemaLocation`. A
+//! document type is refused, and with it every entity except the five predefined ones. `xml_schema.rs` checks the rules of Liquibase's schema. Rules that apply to all
 //! syntaxes are checked later, when the elements are read.
 
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
@@ -21,9 +21,54 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| syntax_error(file, &error))?;
     let reader = Reader { file, line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect() };
-    let root = reader.convert(document.root_element(), 1)?;
+    let mut root = reader.convert(document.root_element(), 1)?;
+    let location = document.root_element().attribute((SCHEMA_INSTANCE, "schemaLocation")).unwrap_or_default();
+    let schema = SCHEMAS_WITH_ANY_ATTRIBUTE.iter().find(|(schema, _)| location.trim_end().ends_with(schema));
+    if let Some((_, in_all)) = schema {
+        allow_any_attribute(&mut root, *in_all);
+    }
     xml_schema::check(file, &root)?;
     Ok(root)
+}
+
+/// The versions of the schema that allow attributes of any name in most changes, and whether also in [`STRICT_SINCE_3_8`].
+const SCHEMAS_WITH_ANY_ATTRIBUTE: &[(&str, bool)] = &[
+    ("dbchangelog-3.6.xsd", true),
+    ("dbchangelog-3.7.xsd", true),
+    ("dbchangelog-3.8.xsd", false),
+    ("dbchangelog-3.9.xsd", false),
+    ("dbchangelog-3.10.xsd", false),
+];
+
+/// Changes that have only their own attributes in every version of the schema.
+const STRICT_CHANGES: &[&str] = &[
+    "addPrimaryKey",
+    "addUniqueConstraint",
+    "createIndex",
+    "createView",
+    "delete",
+    "loadUpdateData",
+    "output",
+    "setColumnRemarks",
+    "setTableRemarks",
+    "sqlFile",
+];
+
+/// Changes that have only their own attributes since version 3.8.
+const STRICT_SINCE_3_8: &[&str] = &["createTable", "tagDatabase"];
+
+/// The namespace of `xsi:schemaLocation`.
+const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
+/// Marks the changes in a changelog that may have attributes of any name.
+fn allow_any_attribute(node: &mut Node, in_all: bool) {
+    let holds_changes = matches!(node.name.as_str(), "changeSet" | "rollback");
+    for child in &mut node.children {
+        let name = child.name.as_str();
+        let is_strict = STRICT_CHANGES.contains(&name) || (!in_all && STRICT_SINCE_3_8.contains(&name));
+        child.allows_any_attribute = holds_changes && !is_strict;
+        allow_any_attribute(child, in_all);
+    }
 }
 
 struct Reader<'a> {
@@ -46,6 +91,12 @@ impl Reader<'_> {
         let mut node = Node { name: element.tag_name().name().to_owned(), line, ..Node::default() };
         for attribute in element.attributes().filter(|attribute| attribute.namespace().is_none()) {
             node.attributes.push((attribute.name().to_owned(), attribute.value().to_owned()));
+        }
+        let other =
+            element.attributes().filter(|attribute| attribute.namespace().is_some_and(|name| name != SCHEMA_INSTANCE));
+        for attribute in other {
+            let (file, name) = (self.file, attribute.name());
+            tracing::warn!(file, line, name, "an attribute of another namespace is left out, as in Liquibase");
         }
         let mut text = String::new();
         for child in element.children() {
@@ -92,6 +143,30 @@ mod tests {
         assert_eq!(node.text.as_deref(), Some("select 1 < 2"));
         assert_eq!(node.children[0].text.as_deref(), Some("c"));
         assert_eq!(node.attribute("a"), Some("1"));
+    }
+
+    #[test]
+    fn some_versions_of_the_schema_allow_any_attribute_in_some_changes() {
+        let allowed = |version: &str, change: &str| {
+            let text = format!(
+                "<databaseChangeLog xmlns:xsi='{SCHEMA_INSTANCE}' xsi:schemaLocation='x dbchangelog-{version}.xsd '>\
+                 <changeSet id='1' author='a'><{change} tableName='t' tag='x' viewName='v' oldColumnName='a' newColumnName='b'/></changeSet>\
+                 </databaseChangeLog>"
+            );
+            parse("a.xml", &text).unwrap().children[0].children[0].allows_any_attribute
+        };
+        for (version, change, expected) in [
+            ("3.5", "renameColumn", false),
+            ("3.6", "renameColumn", true),
+            ("3.10", "renameColumn", true),
+            ("4.0", "renameColumn", false),
+            ("latest", "renameColumn", false),
+            ("3.7", "tagDatabase", true),
+            ("3.8", "tagDatabase", false),
+            ("3.8", "createView", false),
+        ] {
+            assert_eq!(allowed(version, change), expected, "{version} {change}");
+        }
     }
 
     fn check(body: &str) -> Result<(), LoadError> {

@@ -5,6 +5,7 @@ use tokio_postgres::{Client, Row};
 use super::element::Element;
 use crate::error::Error;
 use crate::history::tables::Tables;
+use crate::sql::texts;
 
 /// SQL condition for objects to include: they are not part of an extension, and not one of the two Liquibase tables.
 const IS_USER_OBJECT: &str = "c.oid IS DISTINCT FROM to_regclass($2) AND c.oid IS DISTINCT FROM to_regclass($3) AND NOT EXISTS \
@@ -22,7 +23,8 @@ pub(super) async fn read(client: &Client, at: &Tables) -> Result<Vec<Element>, E
 }
 
 async fn rows(client: &Client, sql: &str, at: &Tables) -> Result<Vec<Row>, Error> {
-    client.query(sql, &[&at.schema, &at.changelog, &at.lock]).await.map_err(Error::database("reading the schema"))
+    let parameters = texts(&[&at.schema, &at.changelog, &at.lock]);
+    client.query_typed(sql, &parameters).await.map_err(Error::database("reading the schema"))
 }
 
 /// The sequences that no column owns. The others are created with their column.
@@ -50,12 +52,17 @@ async fn sequences(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> 
 async fn tables(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-           pg_get_expr(f.adbin, f.adrelid), \
-           a.attidentity <> '' OR pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname) IS NOT NULL, \
-           k.conname::text, obj_description(c.oid, 'pg_class'), col_description(c.oid, a.attnum) \
+           CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) \
+             ELSE 'GENERATED ALWAYS AS (' || pg_get_expr(f.adbin, f.adrelid) || ') STORED' END, \
+           a.attidentity <> '' OR s.oid IS NOT NULL, \
+           k.conname::text, obj_description(c.oid, 'pg_class'), col_description(c.oid, a.attnum), \
+           a.attidentity = 'a', NULLIF(q.seqstart, 1)::text, NULLIF(q.seqincrement, 1)::text, \
+           k.condeferrable, k.condeferred \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum AND a.attgenerated = '' \
+         LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum \
+         LEFT JOIN pg_class s ON s.oid = pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)::regclass \
+         LEFT JOIN pg_sequence q ON q.seqrelid = s.oid \
          LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey) \
          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY c.relname, a.attnum"
     );
@@ -78,9 +85,17 @@ async fn tables(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
 
 fn column(row: &Row) -> Element {
     let automatic: bool = row.get(5);
-    let mut column = Element::new("column").with("name", row.get::<_, String>(1)).with("type", row.get::<_, String>(2));
+    let mut column = Element::new("column").with("name", row.get::<_, String>(1)).with("type", column_type(row.get(2)));
     if automatic {
         column = column.with("autoIncrement", "true");
+        if row.get(9) {
+            column = column.with("generationType", "ALWAYS");
+        }
+        for (name, index) in [("startWith", 10), ("incrementBy", 11)] {
+            if let Some(number) = row.get::<_, Option<String>>(index) {
+                column = column.with(name, number);
+            }
+        }
     } else if let Some(default) = row.get::<_, Option<String>>(4) {
         column = column.with("defaultValueComputed", default);
     }
@@ -88,17 +103,39 @@ fn column(row: &Row) -> Element {
         column = column.with("remarks", remarks);
     }
     let constraints = match (row.get::<_, Option<String>>(6), row.get(3)) {
-        (Some(key), _) => Some(
-            Element::new("constraints")
-                .with("nullable", "false")
-                .with("primaryKey", "true")
-                .with("primaryKeyName", key),
-        ),
+        (Some(key), _) => {
+            let constraints = Element::new("constraints").with("nullable", "false").with("primaryKey", "true");
+            Some(deferred(constraints.with("primaryKeyName", key), row.get(12), row.get(13)))
+        }
         (None, true) => Some(Element::new("constraints").with("nullable", "false")),
         (None, false) => None,
     };
     column.children.extend(constraints);
     column
+}
+
+/// A constraint, with the attributes of one that is checked at the end of a transaction.
+fn deferred(mut element: Element, is_deferrable: Option<bool>, is_deferred: Option<bool>) -> Element {
+    for (name, holds) in [("deferrable", is_deferrable), ("initiallyDeferred", is_deferred)] {
+        if holds == Some(true) {
+            element = element.with(name, "true");
+        }
+    }
+    element
+}
+
+/// The type as a changelog writes it. Words behind the name of an array's elements would separate them from the brackets.
+fn column_type(written: String) -> String {
+    let Some(element) = written.strip_suffix("[]") else { return written };
+    let name = match element {
+        "double precision" => "float8",
+        "time without time zone" => "time",
+        "time with time zone" => "timetz",
+        "timestamp without time zone" => "timestamp",
+        "timestamp with time zone" => "timestamptz",
+        other => other,
+    };
+    format!("{name}[]")
 }
 
 const KEY_COLUMNS: &str = "(SELECT string_agg(a.attname, ', ' ORDER BY p.place) \
@@ -107,24 +144,32 @@ const KEY_COLUMNS: &str = "(SELECT string_agg(a.attname, ', ' ORDER BY p.place) 
 
 async fn unique_constraints(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
-        "SELECT {KEY_COLUMNS}, k.conname::text, c.relname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
-         JOIN pg_namespace n ON n.oid = c.relnamespace \
+        "SELECT {KEY_COLUMNS}, k.conname::text, c.relname::text, k.condeferrable, k.condeferred \
+         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND k.contype = 'u' AND NOT c.relispartition AND {IS_USER_OBJECT} ORDER BY 3, 2"
     );
     let change = |row: &Row| {
-        Element::new("addUniqueConstraint")
+        let constraint = Element::new("addUniqueConstraint")
             .with("columnNames", row.get::<_, String>(0))
             .with("constraintName", row.get::<_, String>(1))
-            .with("tableName", row.get::<_, String>(2))
+            .with("tableName", row.get::<_, String>(2));
+        deferred(constraint, row.get(3), row.get(4))
     };
     Ok(rows(client, &sql, at).await?.iter().map(change).collect())
 }
 
-/// An index with a condition, another method than btree or included columns is written as `sql`, because createIndex cannot express it.
+/// Whether `createIndex` can express an index: a btree of all rows, with the usual operators, collations, order of NULLs and storage.
+const IS_SIMPLE_INDEX: &str = "x.indpred IS NULL AND m.amname = 'btree' AND x.indnkeyatts = x.indnatts AND i.reloptions IS NULL \
+    AND i.reltablespace = 0 AND pg_get_indexdef(x.indexrelid) NOT LIKE '%NULLS NOT DISTINCT%' \
+    AND NOT EXISTS (SELECT FROM generate_series(0, x.indnkeyatts - 1) AS place \
+      JOIN pg_opclass p ON p.oid = x.indclass[place] LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.indkey[place] \
+      WHERE NOT p.opcdefault OR x.indoption[place] NOT IN (0, 3) OR x.indcollation[place] <> COALESCE(a.attcollation, x.indcollation[place]))";
+
+/// An index that createIndex cannot express is written as `sql`.
 async fn indexes(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
     let sql = format!(
         "SELECT i.relname::text, c.relname::text, x.indisunique, \
-           x.indpred IS NULL AND m.amname = 'btree' AND x.indnkeyatts = x.indnatts, pg_get_indexdef(x.indexrelid), \
+           {IS_SIMPLE_INDEX}, pg_get_indexdef(x.indexrelid), \
            ARRAY(SELECT pg_get_indexdef(x.indexrelid, place, true) FROM generate_series(1, x.indnkeyatts) AS place), \
            ARRAY(SELECT x.indoption[place - 1] & 1 = 1 FROM generate_series(1, x.indnkeyatts) AS place), 0 = ANY (x.indkey) \
          FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid \
@@ -146,7 +191,9 @@ async fn indexes(client: &Client, at: &Tables) -> Result<Vec<Element>, Error> {
         let (names, descending): (Vec<String>, Vec<bool>) = (row.get(5), row.get(6));
         let computed: bool = row.get(7);
         for (name, descending) in names.iter().zip(descending) {
-            let mut column = Element::new("column").with("name", name.trim_matches('"').to_owned());
+            // With an expression all names are SQL, and keep their quotes.
+            let name = if computed { name.as_str() } else { name.trim_matches('"') };
+            let mut column = Element::new("column").with("name", name);
             if computed {
                 column = column.with("computed", "true");
             }

@@ -57,14 +57,14 @@ impl Recorder {
         &self.deployment_id
     }
 
-    /// The next row. DATEEXECUTED is empty, because the server sets it.
-    pub(crate) fn next_row(&self, content: RowContent, exec_type: ExecType) -> HistoryRow {
+    /// The row after `ahead` others that are not recorded yet. DATEEXECUTED is empty, because the server sets it.
+    pub(crate) fn next_row(&self, content: RowContent, exec_type: ExecType, ahead: usize) -> HistoryRow {
         HistoryRow {
             id: content.id.id,
             author: content.id.author,
             file: content.id.file,
             date_executed: String::new(),
-            order_executed: self.next_order,
+            order_executed: self.next_order.saturating_add(i32::try_from(ahead).unwrap_or(i32::MAX)),
             exec_type: exec_type.as_str().to_owned(),
             checksum: Some(content.checksum),
             description: Some(content.description),

@@ -9,7 +9,7 @@ use super::{History, HistoryRow};
 use crate::checksum::Checksum;
 use crate::error::Error;
 use crate::locations::Locations;
-use crate::sql::{Dialect, Quoting, folded};
+use crate::sql::{Dialect, Quoting, folded, texts};
 
 pub(super) const CHANGELOG_COLUMNS: &str = "id VARCHAR(255) NOT NULL, author VARCHAR(255) NOT NULL, filename VARCHAR(255) NOT NULL, \
     dateexecuted TIMESTAMP WITHOUT TIME ZONE NOT NULL, orderexecuted INTEGER NOT NULL, exectype VARCHAR(10) NOT NULL, \
@@ -90,7 +90,7 @@ impl Tables {
     pub(crate) async fn exist(&self, client: &impl GenericClient) -> Result<(bool, bool), Error> {
         let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL";
         let failed = Error::database("looking for the Liquibase tables");
-        let row = client.query_one(sql, &[&self.changelog, &self.lock]).await.map_err(failed)?;
+        let row = client.query_typed_one(sql, &texts(&[&self.changelog, &self.lock])).await.map_err(failed)?;
         Ok((row.get(0), row.get(1)))
     }
 
@@ -98,8 +98,10 @@ impl Tables {
     async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
         let sql = "SELECT attname::text, CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4 THEN atttypmod - 4 END \
                    FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-        let rows =
-            client.query(sql, &[&self.changelog]).await.map_err(Error::database("looking for databasechangelog"))?;
+        let rows = client
+            .query_typed(sql, &texts(&[&self.changelog]))
+            .await
+            .map_err(Error::database("looking for databasechangelog"))?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
@@ -139,7 +141,7 @@ impl Tables {
             .collect();
         let order = if has_column(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
         let sql = format!("SELECT {} FROM {} ORDER BY dateexecuted{order}", expressions.join(", "), self.changelog);
-        let rows = client.query(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
+        let rows = client.query_typed(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
         Ok(History::new(rows.iter().map(history_row).collect()))
     }
 
@@ -164,7 +166,7 @@ impl Tables {
 /// The schema in which the connection creates objects.
 async fn current_schema(client: &impl GenericClient) -> Result<String, Error> {
     let row = client
-        .query_one("SELECT current_schema()::text", &[])
+        .query_typed_one("SELECT current_schema()::text", &[])
         .await
         .map_err(Error::database("asking for the current schema"))?;
     row.get::<_, Option<String>>(0).ok_or(Error::NoSchema)

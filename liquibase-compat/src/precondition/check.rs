@@ -1,21 +1,22 @@
 //! Checks preconditions on a database.
 //!
-//! Names are compared as Liquibase does, whatever the quoting strategy: without case, but those of sequences exactly, and those of indexes
-//! after PostgreSQL's folding. All queries run inside a transaction of the
-//! caller, who rolls it back, so that a check has no side effects.
+//! Names are compared as Liquibase compares them, with every quoting strategy: case does not matter, except in names of sequences, which must
+//! be equal, and of indexes, which PostgreSQL's folding changes first. SQL of the changelog and queries of its tables run inside a transaction
+//! that the caller rolls back, so that a check has no side effects; what is only looked up in the catalogs needs none. A query is one round
+//! trip, without a prepared statement.
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{SimpleQueryMessage, Transaction};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{Condition, Consequence, ConstraintKind, Preconditions, RelationKind};
 use crate::expression;
 use crate::history::History;
 use crate::precondition_error::{ConditionError, PreconditionError};
-use crate::sql::{Dialect, Quoting, folded};
+use crate::sql::{Dialect, Quoting, folded, jdbc, texts};
 
 /// What a check can query.
 pub(crate) struct CheckContext<'a> {
-    pub(crate) transaction: &'a Transaction<'a>,
+    pub(crate) client: &'a Client,
     pub(crate) history: &'a History,
     pub(crate) schema: &'a str,
     pub(crate) quoting: Quoting,
@@ -43,7 +44,7 @@ impl Preconditions {
     pub(crate) async fn check(&self, context: &CheckContext<'_>) -> Verdict {
         let Err(condition) = context.all(&self.conditions).await else { return Verdict::Holds };
         let (consequence, message) = match &condition {
-            ConditionError::NotMet(_) => (self.on_fail, &self.on_fail_message),
+            condition if condition.is_not_met() => (self.on_fail, &self.on_fail_message),
             _ => (self.on_error, &self.on_error_message),
         };
         let error = PreconditionError { file: context.file.to_owned(), message: message.clone(), condition };
@@ -60,21 +61,24 @@ impl CheckContext<'_> {
     }
 
     async fn any(&self, conditions: &[Condition]) -> Checked {
-        let mut first = None;
+        let mut not_met = Vec::new();
         for condition in conditions {
             match Box::pin(self.check(condition)).await {
                 Ok(()) => return Ok(()),
-                Err(error) => first = first.or(Some(error)),
+                Err(ConditionError::NoneMet(inner)) => not_met.extend(inner),
+                Err(error) if error.is_not_met() => not_met.push(error),
+                // As in Liquibase, a condition that cannot be checked is an error, whatever the others say.
+                Err(error) => return Err(error),
             }
         }
-        first.map_or(Ok(()), Err)
+        if conditions.is_empty() { Ok(()) } else { Err(ConditionError::NoneMet(not_met)) }
     }
 
     async fn none(&self, conditions: &[Condition]) -> Checked {
         for condition in conditions {
             match Box::pin(self.check(condition)).await {
                 Ok(()) => return not_met("Not precondition failed".to_owned()),
-                Err(ConditionError::NotMet(_)) => {}
+                Err(error) if error.is_not_met() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -163,7 +167,7 @@ impl CheckContext<'_> {
 
     /// The single value that a query returns, as text.
     async fn value(&self, sql: &str) -> Result<String, ConditionError> {
-        let messages = self.transaction.simple_query(sql).await?;
+        let messages = self.client.simple_query(&jdbc::queried(sql)).await?;
         let mut rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -184,16 +188,16 @@ impl CheckContext<'_> {
     }
 
     async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
-        let row = self.transaction.query_opt(sql, parameters).await?;
+        let row = self.client.query_typed_opt(sql, &texts(parameters)).await?;
         if row.is_some() { Ok(()) } else { not_met(missing) }
     }
 
     async fn relation(&self, kind: RelationKind, schema: Option<&str>, name: &str) -> Checked {
         let schema = self.schema(schema);
         let (word, kinds) = match kind {
-            RelationKind::Table => ("Table", "rp"),
-            RelationKind::View => ("View", "v"),
-            RelationKind::Sequence => ("Sequence", "S"),
+            RelationKind::Table => ("Table", "'r', 'p'"),
+            RelationKind::View => ("View", "'v'"),
+            RelationKind::Sequence => ("Sequence", "'S'"),
         };
         let names = match kind {
             RelationKind::Sequence => "n.nspname = $1 AND c.relname = $2",
@@ -201,9 +205,9 @@ impl CheckContext<'_> {
         };
         let sql = format!(
             "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE {names} AND strpos($3, c.relkind::text) > 0 LIMIT 1"
+             WHERE {names} AND c.relkind IN ({kinds}) LIMIT 1"
         );
-        self.exists(&sql, &[&schema, &name, &kinds], format!("{word} {schema}.{name} does not exist")).await
+        self.exists(&sql, &[&schema, &name], format!("{word} {schema}.{name} does not exist")).await
     }
 
     async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
@@ -252,28 +256,30 @@ impl CheckContext<'_> {
         columns: Option<&str>,
     ) -> Checked {
         let schema = self.schema(schema);
-        let (word, letters) = match kind {
-            ConstraintKind::PrimaryKey => ("Primary Key", "p"),
-            ConstraintKind::ForeignKey => ("Foreign Key", "f"),
+        let (word, kinds) = match kind {
+            ConstraintKind::PrimaryKey => ("Primary Key", "'p'"),
+            ConstraintKind::ForeignKey => ("Foreign Key", "'f'"),
             // By its name Liquibase also finds a primary key.
-            ConstraintKind::Unique if name.is_some() => ("Unique Constraint", "up"),
-            ConstraintKind::Unique => ("Unique Constraint", "u"),
+            ConstraintKind::Unique if name.is_some() => ("Unique Constraint", "'u', 'p'"),
+            ConstraintKind::Unique => ("Unique Constraint", "'u'"),
         };
         let columns = columns.map(normalised_list);
-        let sql = "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
-                   JOIN pg_namespace n ON n.oid = t.relnamespace \
-                   WHERE lower(n.nspname) = lower($1) AND strpos($2, k.contype::text) > 0 \
-                   AND ($3::text IS NULL OR lower(t.relname) = lower($3)) \
-                   AND ($4::text IS NULL OR lower(k.conname) = lower($4)) \
-                   AND ($5::text IS NULL OR $5 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
-                     FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
-                     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1";
+        let sql = format!(
+            "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
+             JOIN pg_namespace n ON n.oid = t.relnamespace \
+             WHERE lower(n.nspname) = lower($1) AND k.contype IN ({kinds}) \
+             AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
+             AND ($3::text IS NULL OR lower(k.conname) = lower($3)) \
+             AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
+               FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
+               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1"
+        );
         let missing = match (kind, table) {
             (ConstraintKind::PrimaryKey, Some(table)) => format!("{word} does not exist on {table}"),
             (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
             _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
         };
-        self.exists(sql, &[&schema, &letters, &table, &name, &columns], missing).await
+        self.exists(&sql, &[&schema, &table, &name, &columns], missing).await
     }
 }
 

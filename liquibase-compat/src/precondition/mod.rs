@@ -135,7 +135,37 @@ pub(crate) enum ConstraintKind {
     Unique,
 }
 
+impl Condition {
+    /// Whether a check neither runs SQL of the changelog nor reads its tables.
+    fn only_reads_catalogs(&self) -> bool {
+        !matches!(self, Self::RowCount { .. } | Self::TableIsEmpty { .. } | Self::Sql { .. })
+    }
+
+    /// The conditions that this one consists of.
+    fn leaves(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match self {
+            Self::And(inner) | Self::Or(inner) | Self::Not(inner) => Box::new(inner.iter().flat_map(Self::leaves)),
+            leaf => Box::new(std::iter::once(leaf)),
+        }
+    }
+}
+
 impl Preconditions {
+    /// Whether all conditions that do not consist of others are of a kind.
+    pub(crate) fn all_leaves(&self, is_of_kind: impl Fn(&Condition) -> bool) -> bool {
+        self.conditions.iter().flat_map(Condition::leaves).all(is_of_kind)
+    }
+
+    /// Whether a check cannot have side effects, so that it needs no transaction to roll back.
+    pub(crate) fn only_read_catalogs(&self) -> bool {
+        self.all_leaves(Condition::only_reads_catalogs)
+    }
+
+    /// Whether a check sends at most one query.
+    pub(crate) fn is_one_query(&self) -> bool {
+        self.conditions.iter().flat_map(Condition::leaves).count() <= 1
+    }
+
     /// Whether they are checked when a script is made.
     pub(crate) fn is_checked_in_script(&self) -> bool {
         self.sql_output != SqlOutput::Ignore
@@ -152,6 +182,9 @@ impl Preconditions {
         property: &dyn Fn(&str) -> Option<Cow<'p, str>>,
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Location { line: node.line, ..at.clone() }, file, property };
+        if !node.lenient {
+            node.check_attributes(at, OUTCOMES)?;
+        }
         Ok(Self {
             sql_output: reader.sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
@@ -162,6 +195,36 @@ impl Preconditions {
         })
     }
 }
+
+/// The attributes of `<preConditions>`.
+const OUTCOMES: &[&str] = &["onFail", "onError", "onSqlOutput", "onUpdateSQL", "onFailMessage", "onErrorMessage"];
+
+/// The attributes of each condition.
+const CONDITIONS: &[(&str, &[&str])] = &[
+    ("not", &[]),
+    ("and", &[]),
+    ("or", &[]),
+    ("dbms", &["type"]),
+    ("runningAs", &["username"]),
+    ("changeSetExecuted", &["id", "author", "changeLogFile"]),
+    ("tableExists", &["tableName", "schemaName", "catalogName"]),
+    ("viewExists", &["viewName", "schemaName", "catalogName"]),
+    ("sequenceExists", &["sequenceName", "schemaName", "catalogName"]),
+    ("columnExists", &["tableName", "columnName", "schemaName", "catalogName"]),
+    ("indexExists", &["indexName", "tableName", "columnNames", "schemaName", "catalogName"]),
+    ("primaryKeyExists", &["primaryKeyName", "tableName", "schemaName", "catalogName"]),
+    (
+        "foreignKeyConstraintExists",
+        &["foreignKeyName", "foreignKeyTableName", "foreignKeyTableSchemaName", "schemaName", "catalogName"],
+    ),
+    ("uniqueConstraintExists", &["constraintName", "tableName", "columnNames", "schemaName", "catalogName"]),
+    ("rowCount", &["tableName", "expectedRows", "schemaName", "catalogName"]),
+    ("tableIsEmpty", &["tableName", "schemaName", "catalogName"]),
+    ("sqlCheck", &["expectedResult", "sql"]),
+    ("changeLogPropertyDefined", &["property", "value"]),
+    ("expectedQuotingStrategy", &["strategy"]),
+    ("customPrecondition", &["className", "param"]),
+];
 
 /// Reads conditions at one place of a changelog.
 struct Reader<'a, 'p> {
@@ -219,6 +282,12 @@ impl Reader<'_, '_> {
             })
         };
         let schema = optional("schemaName");
+        if let Some((_, known)) = CONDITIONS.iter().find(|(name, _)| *name == node.name) {
+            match known.is_empty() {
+                true => node.check_attributes(&self.at, known)?,
+                false => node.check_content(&self.at, known)?,
+            }
+        }
         Ok(match node.name.as_str() {
             "and" => Condition::And(self.conditions(node)?),
             "or" => Condition::Or(self.conditions(node)?),

@@ -1,10 +1,16 @@
 //! SQL for PostgreSQL: identifiers, types, and splitting SQL text into statements.
 
+mod data_type;
+pub(crate) mod jdbc;
 mod name;
+mod parameter;
+mod quoted;
 mod split;
 mod token;
-mod types;
 
+pub use data_type::DataTypeError;
+pub(crate) use data_type::{DataType, Value, parse_number};
 pub(crate) use name::{Dialect, Quoting, folded, literal};
+pub(crate) use parameter::texts;
+pub(crate) use quoted::ends_in_line_comment;
 pub(crate) use split::{Splitting, split};
-pub(crate) use types::{column_type, is_serial};

@@ -37,6 +37,24 @@ fn files_of_every_format_include_each_other() {
 }
 
 #[test]
+fn a_missing_include_is_left_out_where_that_is_tolerated() {
+    let tolerant = Options::default().with_missing_includes(true);
+    let root = |element: &str| xml(&format!("{element}<changeSet id='x' author='a'/>"));
+    let read = |text: &str, options: &Options| {
+        let changelog = Changelog::load(&EmbeddedSource::of_texts(&[("log.xml", text)]), "log.xml", options);
+        changelog.map(|changelog| changelog.len())
+    };
+    for element in ["<include file='gone.xml'/>", "<include file='gone.xml' errorIfMissing='true'/>"] {
+        assert_eq!(read(&root(element), &tolerant).unwrap(), 1, "{element}");
+        assert!(read(&root(element), &Options::default()).is_err(), "{element}");
+    }
+    // Of other elements, Liquibase does not tolerate it.
+    for element in ["<includeAll path='gone'/>", "<property file='gone.properties'/>"] {
+        assert!(read(&root(element), &tolerant).is_err(), "{element}");
+    }
+}
+
+#[test]
 fn include_all_includes_changelogs_in_the_order_of_their_paths() {
     let root = xml("<includeAll path='d' maxDepth='2' endsWithFilter='L'/>");
     let set = |id: &str| xml(&format!("<changeSet id='{id}' author='a'/>"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use liquibase_compat::{Error, Lock, LockOptions};
 
+use crate::embedded_changelog::CHANGESETS;
 use crate::support::{Database, log, records};
 
 fn short_wait() -> LockOptions {
@@ -23,7 +24,7 @@ async fn with_lock_row(locked_by: &str) -> Database {
 #[tokio::test]
 async fn a_row_left_by_a_killed_process_is_taken_over() {
     let database = with_lock_row("gone#liquibase-compat-123 (10.0.0.9)").await;
-    assert_eq!(database.update(&records()).await.unwrap().run_count(), 2);
+    assert_eq!(database.update(&records()).await.unwrap().run_count(), CHANGESETS);
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }
 
@@ -45,7 +46,10 @@ async fn a_run_waits_for_the_lock_of_another_program_and_names_it() {
     assert_eq!(database.rows("SELECT lockedby FROM databasechangeloglock").await, ["otherhost (10.0.0.9)"]);
     // After the release, the next attempt succeeds.
     database.run("UPDATE databasechangeloglock SET locked = FALSE, lockedby = NULL, lockgranted = NULL").await;
-    assert_eq!(liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run_count(), 2);
+    assert_eq!(
+        liquibase_compat::update(&mut lock, &records(), &Default::default()).await.unwrap().run_count(),
+        CHANGESETS
+    );
     lock.release().await.unwrap();
 }
 
@@ -80,6 +84,28 @@ async fn the_lock_is_released_when_its_connection_closes() {
     Lock::acquire(&mut other, &options).await.unwrap().release().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_lock_in_a_transaction_of_a_second_connection_excludes_both_kinds_until_it_is_released_or_dropped() {
+    let database = Database::new().await;
+    let (mut one, mut other) = (database.connect().await, database.connect().await);
+    let patient = LockOptions::default().with_max_backoff(Duration::from_millis(20));
+    for is_released in [true, false] {
+        let mut held = Lock::acquire_beside(&mut one, database.connect().await, &short_wait()).await.unwrap();
+        let error = Lock::acquire(&mut other, &short_wait()).await.unwrap_err();
+        assert!(matches!(&error, Error::Locked { holder, .. } if holder.contains("database session")), "{error}");
+        let error = Lock::acquire_beside(&mut other, database.connect().await, &short_wait()).await.unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        liquibase_compat::update(&mut held, &records(), &Default::default()).await.unwrap();
+        if is_released {
+            held.release().await.unwrap();
+        } else {
+            drop(held);
+        }
+        Lock::acquire(&mut other, &patient).await.unwrap().release().await.unwrap();
+    }
+    assert_eq!(database.rows("SELECT count(*) FROM databasechangelog").await, [CHANGESETS.to_string()]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_concurrent_updates_one_runs_and_the_others_find_nothing_pending() {
     let database = std::sync::Arc::new(Database::new().await);
@@ -90,7 +116,10 @@ async fn of_concurrent_updates_one_runs_and_the_others_find_nothing_pending() {
     }
     let mut runs: Vec<usize> = running.join_all().await.into_iter().map(Result::unwrap).collect();
     runs.sort_unstable();
-    assert_eq!(runs, [0, 0, 0, 0, 2]);
-    assert_eq!(database.rows("SELECT count(*), count(DISTINCT id) FROM databasechangelog").await, ["2|2"]);
+    assert_eq!(runs, [0, 0, 0, 0, CHANGESETS]);
+    assert_eq!(
+        database.rows("SELECT count(*), count(DISTINCT id) FROM databasechangelog").await,
+        [format!("{CHANGESETS}|{CHANGESETS}")]
+    );
     assert_eq!(database.rows("SELECT * FROM databasechangeloglock").await, ["1|false|-|-"]);
 }

@@ -12,5 +12,6 @@ mod modify_sql;
 #[path = "../support/private_postgres.rs"]
 mod private_postgres;
 mod properties;
+mod run_ahead;
 mod support;
 mod updates;

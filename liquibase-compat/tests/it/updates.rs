@@ -136,6 +136,38 @@ async fn preconditions_hold_or_fail_as_in_liquibase() {
     }
 }
 
+/// The messages are those of Liquibase 4.28, but for the address of a Java object in the last one.
+#[tokio::test]
+async fn the_message_about_preconditions_of_a_changelog_has_every_condition() {
+    let or = "<or><dbms type='oracle'/><or><dbms type='h2'/></or><not><dbms type='postgresql'/></not></or>";
+    let dbms = |name: &str| format!("log.xml : DBMS Precondition failed: expected {name}, got postgresql");
+    let failed = |count: usize, lines: &[String]| {
+        let lines: String = lines.iter().map(|line| format!("\n     {line}")).collect();
+        format!("Validation Failed:\n     {count} preconditions failed\n     Preconditions Failed{lines}")
+    };
+    for (conditions, message) in [
+        ("<preConditions><dbms type='oracle'/><dbms type='h2'/></preConditions>".to_owned(), failed(1, &[dbms("oracle")])),
+        (
+            format!("<preConditions>{or}</preConditions>"),
+            failed(3, &[dbms("oracle"), dbms("h2"), "log.xml : Not precondition failed".to_owned()]),
+        ),
+        (
+            format!("<preConditions onFailMessage='no'>{or}</preConditions>"),
+            failed(1, &["log.xml : no".to_owned()]),
+        ),
+        (
+            "<preConditions><or><sqlCheck expectedResult='1'>bad sql</sqlCheck><dbms type='postgresql'/></or></preConditions>".to_owned(),
+            "Validation Failed:\n     1 preconditions generated an error\n     Precondition Error\n     log.xml : ERROR: syntax error at or \
+             near \"bad\"\n  Position: 1"
+                .to_owned(),
+        ),
+    ] {
+        let database = Database::new().await;
+        let error = database.update(&log(&format!("{conditions}{FAILING_LOG}"))).await.unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+}
+
 #[tokio::test]
 async fn a_failed_precondition_halts_with_its_message() {
     let database = Database::new().await;

@@ -102,8 +102,9 @@ async fn connect(database: &str) -> Client {
 
 /// The changelog the appliance embeds.
 pub(crate) fn records() -> Changelog {
-    let text = include_str!("../../../../migrations/liquibase/db.changelog-master.xml");
-    load(&[(RECORDS, text)], RECORDS)
+    let master = include_str!("../../../../migrations/liquibase/db.changelog-master.xml");
+    let included = include_str!("../../../../migrations/liquibase/db.changelog-records.xml");
+    load(&[(RECORDS, master), ("migration/db.changelog-records.xml", included)], RECORDS)
 }
 
 /// A changelog of a few files.
