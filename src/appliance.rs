@@ -3,11 +3,19 @@
 //! Policy: each step is one log line and has a time-out. Everything that was started is stopped in the opposite order, however
 //! the run ends. If this process is killed, the kernel's death signals end its children.
 
+mod access_command;
+mod access_control;
+mod address_file;
 mod backends;
+pub mod backup;
+mod backup_monitor;
 mod child_metrics;
 mod descriptors;
+mod disk_monitor;
 mod error;
+mod foreign_writes;
 mod migrate;
+mod notify_socket;
 mod reload;
 mod seed;
 mod signals;
@@ -15,38 +23,50 @@ mod socket_activation;
 mod systemd;
 mod watchdog;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::attendance::{Attendance, Store};
+use crate::attendance::{Attendance, CalendarRule, ListLimits, RecordFormat, Rules, Storage, Store};
 use crate::config::{Config, LogFormat, PostgresService, RedisService};
-use crate::database::migrations;
+use crate::database::migrations::{self, MigrationSummary, TableSettings};
 use crate::http;
 use crate::managed::lock::DataDirLock;
 use crate::managed::{distribution, mini_redis, privileges, shim};
+use crate::operate::archiver::Archiver;
+use crate::operate::control::ControlServer;
+use crate::operate::layout::Layout;
+use crate::operate::operator::Operator;
+use crate::operate::schedule::Schedule;
+use crate::operate::{backup_file, journal, scratch};
 use crate::telemetry::format::Format;
 use crate::telemetry::log::Logging;
 use crate::telemetry::metrics::Metrics;
 
+use address_file::AddressFiles;
 use backends::Backends;
+use backup_monitor::BackupMonitor;
+use disk_monitor::DiskMonitor;
+use foreign_writes::ForeignWrites;
 use signals::{SignalAction, Signals};
 use watchdog::Watchdog;
 
+pub use access_command::with_access;
 pub use error::Error;
-pub use migrate::with_database;
+pub use migrate::{require_database, with_database};
 pub use reload::Reloadable;
 pub use seed::SeedRecord;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The kernel's queue of connections that wait while all permits are taken.
-const LISTEN_BACKLOG: u32 = 1024;
+/// The kernel's queue of connections that wait to be accepted. By default the kernel allows no more than this.
+const LISTEN_BACKLOG: u32 = 4096;
 /// How long the children have to stop after a second signal.
 const FORCED_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the server has to close the remaining connections after the drain time-out.
@@ -106,13 +126,14 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     if inherited.is_none() {
         drop(listen(config.server.listen)?); // reports a taken port before anything is started
     }
-    let _lock = lock_data_dir(&config)?;
+    let _lock = lock_data_dir(&config).await?;
     let (start_timeout, stop_timeout) = backend_timeouts(&config);
     let backends = tokio::select! {
         backends = systemd::with_extended_timeout("starting PostgreSQL and Redis", start_timeout, Backends::start(&config)) => backends?,
         signal = signals.next_stop() => return stopped_while_starting(signal),
     };
-    let outcome = serve(&config, options, inherited, &backends, &logging, started, &mut signals).await;
+    // In a box, because it is large and runs once.
+    let outcome = Box::pin(serve(&config, options, inherited, &backends, &logging, started, &mut signals)).await;
     let stop_grace = if matches!(outcome, Ok(StopMode::Forced)) { FORCED_STOP_TIMEOUT } else { Duration::MAX };
     tokio::select! {
         stopped = timeout(stop_grace, systemd::with_extended_timeout("stopping PostgreSQL and Redis", stop_timeout, backends.stop())) => {
@@ -126,7 +147,7 @@ pub async fn run(config: Config, options: Options) -> Result<(), Error> {
     outcome.map(drop)
 }
 
-/// Everything between the start of the backends and their stop.
+/// Everything between the start of the backends and their stop: the migrations, the domain, the server, and the wait for a signal.
 async fn serve(
     config: &Config,
     mut options: Options,
@@ -138,84 +159,174 @@ async fn serve(
 ) -> Result<StopMode, Error> {
     let embedded = embedded_postgres().unwrap_or_else(|| "none".to_owned());
     let metrics = Arc::new(Metrics::new(VERSION, &embedded)?);
-    let changelog = migrations::LoadedChangelog::load(&config.migrations)?;
-    let migrating = migrations::run(&backends.database, &changelog, config.postgres.connect_timeout);
-    let migration_timeout = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
-    let migrated = tokio::select! {
-        migrated = systemd::with_extended_timeout("bringing the schema up to date", migration_timeout, migrating) => migrated?,
-        signal = signals.next_stop() => return stopped_while_starting(signal).map(|()| StopMode::Graceful),
+    let shown = options.reload.as_ref().map(Reloadable::show).unwrap_or_default();
+    let operator = backup::of_appliance(config, backends.endpoints(), shown)?;
+    let migrated = match migrate_schema(config, backends, &operator, &metrics, signals).await? {
+        Some(migrated) => migrated,
+        None => return Ok(StopMode::Graceful),
     };
-    backends.grant_requests(migrated.applied).await?;
-    metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
-    metrics.migration_duration.set(migrated.duration.as_secs_f64());
 
-    let pool = backends.pool(&config.postgres, &metrics)?;
-    let format = config.api.date_format;
-    let store = Arc::new(Store::new(pool, format, &metrics));
-    let cache = backends.cache(&config.redis, &migrated.database_id, &metrics)?.map(Arc::new);
-    let health = Arc::new(backends.health(store.clone(), cache.clone()));
-    let attendance = Arc::new(Attendance::new(store.clone(), cache, format, metrics.clone()));
+    let session_name = foreign_writes::session_name(config)?;
+    let pool = Arc::new(backends.pool(&config.postgres, &session_name, &metrics)?);
+    let format = RecordFormat::of(&config.api);
+    let storage = Arc::new(Storage::default());
+    let _disk_monitor = match backends.data_disk() {
+        Some(disk) => DiskMonitor::start(disk, storage.clone(), metrics.clone()).await,
+        None => None,
+    };
+    let store = Arc::new(Store::new(Arc::clone(&pool), storage.clone(), format, &metrics));
+    let foreign_writes = ForeignWrites::prepare(config, &backends.requests, migrated.trigger_error.as_ref()).await?;
+    let cache = backends.cache(&config.redis, &migrated.database_id, &foreign_writes, &metrics)?.map(Arc::new);
+    let _notifications = foreign_writes.watch(cache.as_ref(), &session_name, metrics.foreign_changes.clone()).await;
+    // In a box, because it is large and runs once.
+    let (access_control, _credential_changes) =
+        Box::pin(access_control::start(config, backends, pool, &migrated.database_id, &metrics)).await?;
+    let plan = backup::plan(config);
+    let archiver = backup::archiver(config, &operator, backends.wal_receiver()).await;
+    let archive = archiver.as_ref().map(Archiver::status);
+    let backup_monitor = BackupMonitor::start(plan.as_ref().map(|_| operator.status.subscribe()), archive, &metrics);
+    let backup_health = backup_monitor.as_ref().map(BackupMonitor::health);
+    let health = Arc::new(backends.health(store.clone(), cache.clone(), storage, backup_health));
+    let list_limits =
+        ListLimits { max_lists: config.server.max_lists, cache_memory: backends::local_memory(&config.redis) };
+    let rules = Rules::of(&config.attendance);
+    let calendar_rule = CalendarRule::new(config.attendance.weekly_off, config.attendance.time_zone.clone());
+    let attendance =
+        Arc::new(Attendance::new(store.clone(), cache, format, rules, calendar_rule, list_limits, metrics.clone()));
     let _child_metrics = child_metrics::ChildMetrics::start(backends.children(), logging.dropped(), metrics.clone());
     seed::store(&attendance, options.seed_records).await?;
 
-    let socket_stays = inherited.is_some();
-    let listener = match inherited {
-        Some(listener) => listener,
-        None => listen(config.server.listen)?,
-    };
-    let address = listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
-    let mut limits = config.server.clone();
-    limits.max_connections = descriptors::clamp_connections(limits.max_connections, config.postgres.pool_size);
-    let services = http::Services { attendance, health, metrics, access_log: logging.access() };
-    let app = Arc::new(http::app_state(services, limits, config.log.access, socket_stays));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
-        // An error means that the sender was dropped, which is a request to stop as well.
-        let _ = stopped.await;
-    }));
+    let services = http::Services { attendance, access_control, health, metrics, access_log: logging.access() };
+    let mut server = RunningServer::start(config, inherited, services)?;
+    let data_dir = needs_data_dir(config).then_some(config.data_dir.as_path());
+    let _address_files = AddressFiles::write(data_dir, server.address);
     let ready = Ready {
-        listen: address,
+        listen: server.address,
         data_dir: config.data_dir.clone(),
         postgres: backends.postgres_kind(),
         redis: backends.redis_kind(),
     };
     let start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%address, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
-    systemd::ready(&format!("listening on {address}"));
-    let watchdog = Watchdog::start(Arc::clone(&app));
+    tracing::info!(address = %ready.listen, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
+    systemd::ready(&format!("listening on {}", ready.listen));
+    let watchdog = Watchdog::start(Arc::clone(&server.app));
+    let _control = control_server(config, &operator);
+    let _schedule = plan.map(|plan| Schedule::start(Arc::clone(&operator), plan));
+    let _archiver = archiver;
     (options.on_ready)(&ready);
 
     let signal = loop {
         tokio::select! {
             action = signals.next_action() => match action {
                 SignalAction::Stop(signal) => break signal,
-                SignalAction::Reload => reload::reload(options.reload.as_mut(), &app, logging),
+                SignalAction::Reload => reload::reload(options.reload.as_mut(), &server.app, logging),
             },
-            ended = &mut server => return Err(Error::Server(ended.err())),
+            ended = &mut server.task => return Err(Error::Server(ended.err())),
         }
     };
     drop(watchdog);
     systemd::stopping();
     tracing::info!(signal, "stopping: requests in flight are finished");
-    // It fails only if the server has already ended.
-    let _ = stop.send(());
-    let drain_timeout = config.server.drain_timeout + DRAIN_GRACE;
-    let stop = tokio::select! {
-        drained = systemd::with_extended_timeout("finishing the requests in flight", drain_timeout, timeout(drain_timeout, &mut server)) => {
-            match drained {
-                Ok(_) => tracing::info!("all requests are finished"),
-                Err(_) => tracing::warn!("some requests did not finish and are cut off"),
-            }
-            StopMode::Graceful
-        }
-        signal = signals.next_stop() => {
-            tracing::warn!(signal, "stopping at once");
-            StopMode::Forced
-        }
-    };
-    server.abort();
+    let stop_mode = server.drain(config.server.drain_timeout + DRAIN_GRACE, signals).await;
     store.close();
-    Ok(stop)
+    Ok(stop_mode)
+}
+
+/// The socket for commands. Without it the appliance serves as well: the disk may be full. Without a data directory of its own it has none.
+fn control_server(config: &Config, operator: &Arc<Operator>) -> Option<ControlServer> {
+    if !needs_data_dir(config) {
+        return None;
+    }
+    ControlServer::start(Arc::clone(operator))
+        .inspect_err(|error| tracing::warn!(%error, "commands cannot reach this appliance"))
+        .ok()
+}
+
+/// Brings the schema up to date, and then grants the requests their privileges. `None` if a signal stops the appliance meanwhile.
+async fn migrate_schema(
+    config: &Config,
+    backends: &Backends,
+    operator: &Operator,
+    metrics: &Metrics,
+    signals: &mut Signals,
+) -> Result<Option<MigrationSummary>, Error> {
+    let changelog = migrations::LoadedChangelog::load(&config.migrations)?;
+    let settings =
+        TableSettings { is_watched: config.postgres.watch_foreign_writes, is_strict: config.employees.strict };
+    let migrating = async {
+        if backends.endpoints().is_some() {
+            // In a box, because it is large and seldom does anything.
+            Box::pin(backup::before_upgrade(config, operator, &backends.database, &changelog)).await?;
+        }
+        let timeout = config.postgres.connect_timeout;
+        let migrated = migrations::run(&backends.database, &changelog, timeout, Some(settings)).await?;
+        if backends.endpoints().is_some() {
+            backup::record_version(operator);
+        }
+        Ok::<_, Error>(migrated)
+    };
+    let migration_timeout = config.postgres.connect_timeout + MIGRATION_TIMEOUT;
+    let migrated = tokio::select! {
+        migrated = systemd::with_extended_timeout("bringing the schema up to date", migration_timeout, migrating) => migrated?,
+        signal = signals.next_stop() => return stopped_while_starting(signal).map(|()| None),
+    };
+    backends.grant_requests(migrated.applied).await?;
+    metrics.migrations_applied.set(migrated.applied.try_into().unwrap_or(i64::MAX));
+    metrics.migration_duration.set(migrated.duration.as_secs_f64());
+    Ok(Some(migrated))
+}
+
+/// The HTTP server in its task.
+struct RunningServer {
+    app: Arc<http::AppState>,
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    /// Sending on it, or dropping it, begins the drain.
+    stop: oneshot::Sender<()>,
+}
+
+impl RunningServer {
+    /// Listens, on the inherited socket if there is one, and accepts connections.
+    fn start(config: &Config, inherited: Option<TcpListener>, services: http::Services) -> Result<Self, Error> {
+        let socket_outlives_process = inherited.is_some();
+        let listener = match inherited {
+            Some(listener) => listener,
+            None => listen(config.server.listen)?,
+        };
+        let address =
+            listener.local_addr().map_err(|source| Error::Listen { address: config.server.listen, source })?;
+        let mut limits = config.server.clone();
+        limits.max_connections = descriptors::clamp_connections(limits.max_connections, config.postgres.pool_size);
+        let app = Arc::new(http::app_state(services, limits, config.api, config.log.access, socket_outlives_process));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(http::serve(listener, Arc::clone(&app), async {
+            // An error means that the sender was dropped, which is a request to stop as well.
+            let _ = stopped.await;
+        }));
+        Ok(Self { app, address, task, stop })
+    }
+
+    /// Finishes the requests in flight, within the time-out and until a second signal.
+    async fn drain(self, drain_timeout: Duration, signals: &mut Signals) -> StopMode {
+        let Self { mut task, stop, .. } = self;
+        // It fails only if the server has already ended.
+        let _ = stop.send(());
+        let stop_mode = tokio::select! {
+            drained = systemd::with_extended_timeout("finishing the requests in flight", drain_timeout, timeout(drain_timeout, &mut task)) => {
+                match drained {
+                    Ok(_) => tracing::info!("all requests are finished"),
+                    Err(_) => tracing::warn!("some requests did not finish and are cut off"),
+                }
+                StopMode::Graceful
+            }
+            signal = signals.next_stop() => {
+                tracing::warn!(signal, "stopping at once");
+                StopMode::Forced
+            }
+        };
+        task.abort();
+        stop_mode
+    }
 }
 
 fn log_start(config: &Config, options: &Options) {
@@ -239,7 +350,7 @@ fn log_start(config: &Config, options: &Options) {
 }
 
 fn stopped_while_starting(signal: &str) -> Result<(), Error> {
-    tracing::info!(signal, "told to stop while starting");
+    tracing::info!(signal, "received a signal to stop while starting");
     Ok(())
 }
 
@@ -251,14 +362,25 @@ fn log_format(format: LogFormat) -> Format {
     }
 }
 
-/// Takes the lock on the data directory, which keeps a second appliance out. Without managed services there is no data to protect.
-fn lock_data_dir(config: &Config) -> Result<Option<DataDirLock>, Error> {
-    Ok(if needs_data_dir(config) { Some(DataDirLock::acquire(&config.data_dir)?) } else { None })
+/// Takes the lock on the data directory, which keeps a second appliance out. Without managed services and backups there is no data to protect.
+async fn lock_data_dir(config: &Config) -> Result<Option<DataDirLock>, Error> {
+    Ok(if needs_data_dir(config) { Some(lock_data_dir_always(config).await?) } else { None })
+}
+
+/// Takes the lock, and then finishes or undoes what a process that was killed has left.
+async fn lock_data_dir_always(config: &Config) -> Result<DataDirLock, Error> {
+    let lock = DataDirLock::acquire(&config.data_dir)?;
+    let layout = Layout::new(&config.data_dir);
+    journal::recover(&layout)?;
+    scratch::clean_up(&layout).await?;
+    backup_file::clean_up(&layout.default_backups())?;
+    Ok(lock)
 }
 
 fn needs_data_dir(config: &Config) -> bool {
     matches!(config.postgres.service, PostgresService::Managed { .. })
         || matches!(config.redis.service, RedisService::Managed { .. })
+        || config.backup.schedule.is_some()
 }
 
 /// The time-outs for the start and the stop of the managed services.
@@ -301,7 +423,17 @@ pub fn embedded_postgres() -> Option<String> {
 
 /// The OpenAPI document as JSON.
 pub fn openapi() -> String {
-    http::openapi_json()
+    http::openapi_json(false)
+}
+
+/// Where the appliance with this data directory listens, if it runs and this user may read its files.
+pub fn running_address(data_dir: &Path) -> Option<SocketAddr> {
+    address_file::of_data_dir(data_dir)
+}
+
+/// Where the service of the package listens, if it runs.
+pub fn service_address() -> Option<SocketAddr> {
+    address_file::of_service()
 }
 
 /// If started as root, becomes an unprivileged user and returns its name. Must be called before any thread is started. The data
@@ -314,8 +446,8 @@ pub fn drop_privileges(config: &Config) -> Result<Option<String>, Error> {
 }
 
 /// Becomes the program of a supervised child; returns only when that fails.
-pub fn supervised_child(parent: i32, signal: &str, command: &[OsString]) -> Error {
-    shim::run_supervised_child(parent, signal, command).into()
+pub fn supervised_child(parent: i32, signal: &str, title: Option<&OsStr>, command: &[OsString]) -> Error {
+    shim::run_supervised_child(parent, signal, title, command).into()
 }
 
 /// Serves mini-redis on the listening socket that is standard input.

@@ -3,14 +3,15 @@
 //! Policy: a module imports only what is below it, and no two files import each other.
 //!
 //! ```text
-//! main.rs ─ cli ─ appliance ─┬─ http ── attendance ──┬─ cache ──── redis
-//!                            │                       └─ database ─ tokio-postgres, liquibase-compat
-//!                            ├─ managed
-//!                            └─ telemetry · config
+//! main.rs ─ cli ─ appliance ─┬─ http ─┬─ attendance ─┬─ cache ──── redis
+//!                            │        └─ access ─────┴─ database ─ tokio-postgres, liquibase-compat
+//!                            ├─ operate ── managed
+//!                            └─ telemetry · config · peer_counts
 //! ```
 //!
 //! `cargo test --test layers` checks it.
 
+pub mod access;
 pub mod appliance;
 pub mod attendance;
 pub mod cache;
@@ -19,4 +20,6 @@ pub mod config;
 pub mod database;
 pub mod http;
 pub mod managed;
+pub mod operate;
+pub mod peer_counts;
 pub mod telemetry;

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use crate::access;
 use crate::database;
 use crate::managed::{distribution, lock, mini_redis, postgres, privileges, redis, shim};
+use crate::operate;
 use crate::telemetry::log;
 
 use super::{seed, socket_activation};
@@ -49,6 +52,21 @@ pub enum Error {
     /// The address of Redis is not one that the client understands.
     #[error("the Redis of the configuration cannot be used: {0}; correct redis.host or redis.url")]
     RedisAddress(#[source] ::redis::RedisError),
+    /// A command that only reads was given a data directory without a database.
+    #[error(
+        "there is no database in {}; {}",
+        .data_dir.display(),
+        match .elsewhere {
+            Some(path) => format!("did you mean --data-dir {}?", path.display()),
+            None => "name the data directory of the appliance (--data-dir), or start it once: attendance-api serve".to_owned(),
+        }
+    )]
+    NoDatabase {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// Another data directory that has one.
+        elsewhere: Option<PathBuf>,
+    },
     /// A managed backend is missing after its start: a bug.
     #[error("{0} is to be managed and was not started; this is a bug, please report it")]
     NoBackend(&'static str),
@@ -58,6 +76,9 @@ pub enum Error {
     /// The database cannot be reached, used or migrated.
     #[error(transparent)]
     Database(#[from] database::Error),
+    /// An operation on accounts, sessions or tokens failed.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// Two metrics have the same name: a bug.
     #[error("the metrics cannot be declared: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -70,6 +91,20 @@ pub enum Error {
     /// The program of a supervised child could not be executed.
     #[error(transparent)]
     Child(#[from] shim::Error),
+    /// An operation on backups failed.
+    #[error(transparent)]
+    Operate(Box<operate::Error>),
+    /// The backup before an upgrade failed.
+    #[error(
+        "attendance-api {previous} used this database last, and the backup before its upgrade failed: {source}; nothing was changed: remove the reason and \
+         start again, or use the version before"
+    )]
+    UpgradeBackup {
+        /// The version that ran last.
+        previous: String,
+        /// Why there is no backup.
+        source: Box<operate::Error>,
+    },
     /// The helper process that runs pg-embed failed.
     #[cfg(feature = "download")]
     #[error(transparent)]
@@ -77,6 +112,12 @@ pub enum Error {
     /// The child process that runs mini-redis failed.
     #[error(transparent)]
     MiniRedis(#[from] mini_redis::Error),
+}
+
+impl From<operate::Error> for Error {
+    fn from(error: operate::Error) -> Self {
+        Self::Operate(Box::new(error))
+    }
 }
 
 impl Error {

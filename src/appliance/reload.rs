@@ -27,6 +27,11 @@ impl Reloadable {
         Self { flags, effective: loaded.config.clone(), started: loaded, last: None }
     }
 
+    /// The configuration of the start as text, without secrets.
+    pub(super) fn show(&self) -> String {
+        self.started.show()
+    }
+
     /// Reads the configuration again and applies it.
     fn reload(&mut self, app: &AppState, logging: &Logging) {
         systemd::reloading();

@@ -1,6 +1,13 @@
 //! The records that a demonstration starts with.
 
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+
 use crate::attendance::{self, Attendance, Date, NewRecord};
+
+/// Creates at a time. They share batches, so that thousands of records are stored in a second.
+const CONCURRENT_CREATES: usize = 64;
 
 /// Why the seed records were not stored.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +18,9 @@ pub enum Error {
     /// The database did not accept a record.
     #[error(transparent)]
     Create(#[from] attendance::Error),
+    /// The task of a create ended without a result: a bug.
+    #[error("a create was interrupted: {0}")]
+    Task(#[from] JoinError),
 }
 
 /// One record, in the form in which a client sends it.
@@ -26,12 +36,22 @@ pub struct SeedRecord {
     pub date: String,
 }
 
-/// Stores the records one after the other, each as a create of a client.
-pub(super) async fn store(attendance: &Attendance, records: Vec<SeedRecord>) -> Result<(), Error> {
+/// Stores the records, each as a create of a client.
+pub(super) async fn store(attendance: &Arc<Attendance>, records: Vec<SeedRecord>) -> Result<(), Error> {
     let count = records.len();
+    let mut creates: JoinSet<Result<(), Error>> = JoinSet::new();
     for SeedRecord { id, name, status, date } in records {
+        if creates.len() == CONCURRENT_CREATES
+            && let Some(created) = creates.join_next().await
+        {
+            created??;
+        }
         let date = Date::parse(&date).ok_or(Error::Date(date))?;
-        attendance.create(&NewRecord { id, name, status, date }).await?;
+        let attendance = Arc::clone(attendance);
+        creates.spawn(async move { Ok(attendance.create(&NewRecord { id, name, status, date }, None).await?) });
+    }
+    while let Some(created) = creates.join_next().await {
+        created??;
     }
     if count > 0 {
         tracing::info!(count, "sample records are stored");

@@ -1,15 +1,21 @@
 //! What the domain answers a read with.
 
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use content_coding::{ContentCoding, Effort};
 use md5::{Digest, Md5};
-use tokio::sync::mpsc;
 
-use super::error::StreamError;
+use super::list_stream::RowStream;
 use crate::cache::CacheValue;
+use crate::peer_counts::PeerCount;
+
+/// An encoded form is kept if it is smaller than the content by this factor, so that the memory for all forms has a bound. Lists become smaller
+/// by a factor of ten and more.
+const MIN_KEPT_RATIO: usize = 4;
+/// A content up to this size is not expected to be encoded, in bytes.
+const MAX_UNENCODED: usize = 1024;
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +48,13 @@ pub struct Answer {
     pub cached: CacheStatus,
 }
 
+impl Answer {
+    /// An answer from the cache.
+    pub(super) fn hit(content: Arc<Content>) -> Self {
+        Self { content, cached: CacheStatus::Hit }
+    }
+}
+
 /// What is sent, as it is sent.
 #[derive(Debug)]
 pub struct Content {
@@ -51,6 +64,19 @@ pub struct Content {
     pub etag: Bytes,
     /// Where the next page begins, if there is one.
     pub next: Option<NextPage>,
+    /// Encoded forms, in the order of [`ContentCoding::ALL`]; in a box, because most contents have none.
+    encoded: OnceLock<Box<[OnceLock<EncodedForm>; ContentCoding::ALL.len()]>>,
+    /// The memory of a list that was loaded by this process.
+    _memory: Option<PeerCount>,
+}
+
+/// A content in a content coding. Copies share it.
+#[derive(Debug, Clone)]
+pub struct EncodedForm {
+    /// The encoded body.
+    pub body: Bytes,
+    /// Its entity tag: that of the content with the name of the coding.
+    pub etag: Bytes,
 }
 
 /// The cursor of the next page, and the form in which it is sent, which is made once for all who read the answer.
@@ -78,9 +104,48 @@ impl NextPage {
 }
 
 impl Content {
-    pub(super) fn new(body: Vec<u8>, next_cursor: Option<String>) -> Self {
+    /// A record.
+    pub(super) fn new(body: Vec<u8>) -> Self {
+        Self::list(body, None, None)
+    }
+
+    /// A list, whose memory is counted until the content is dropped.
+    pub(super) fn list(body: Vec<u8>, next_cursor: Option<String>, memory: Option<PeerCount>) -> Self {
         let etag = entity_tag(&body);
-        Self { body: Bytes::from(body), etag, next: next_cursor.map(NextPage::new) }
+        Self::from_parts(Bytes::from(body), etag, next_cursor, memory)
+    }
+
+    fn from_parts(body: Bytes, etag: Bytes, next_cursor: Option<String>, memory: Option<PeerCount>) -> Self {
+        Self { body, etag, next: next_cursor.map(NextPage::new), encoded: OnceLock::new(), _memory: memory }
+    }
+
+    /// The entity tag of the content in a coding.
+    pub fn etag_of(&self, coding: ContentCoding) -> Bytes {
+        let digits = self.etag.strip_suffix(b"\"").unwrap_or(&self.etag);
+        [digits, b"-", coding.token().as_bytes(), b"\""].concat().into()
+    }
+
+    /// The content in a coding. It is encoded for the first reader only, and kept for the others if it is small enough.
+    ///
+    /// # Errors
+    /// When there is no memory for the encoder.
+    pub fn encoded(&self, coding: ContentCoding) -> io::Result<EncodedForm> {
+        let form = &self.encoded.get_or_init(Box::default)[coding as usize];
+        if let Some(form) = form.get() {
+            return Ok(form.clone());
+        }
+        let body = Bytes::from(coding.encode(Effort::Fast, &self.body)?);
+        let made = EncodedForm { body, etag: self.etag_of(coding) };
+        if made.body.len() <= self.body.len() / MIN_KEPT_RATIO {
+            // If another reader was faster, both results are equal.
+            let _ = form.set(made.clone());
+        }
+        Ok(made)
+    }
+
+    /// The memory that all forms may take. Short contents are hardly ever encoded.
+    fn encoded_memory(&self) -> usize {
+        if self.body.len() <= MAX_UNENCODED { 0 } else { ContentCoding::ALL.len() * self.body.len() / MIN_KEPT_RATIO }
     }
 }
 
@@ -103,7 +168,8 @@ impl CacheValue for Arc<Content> {
 
     fn overhead(&self, key: &str) -> usize {
         // The rendered form of a cursor has it once more, and the filters of the query, which are about as long as the key.
-        self.next.as_ref().map_or(0, |next| 2 * next.cursor.len() + key.len())
+        let next = self.next.as_ref().map_or(0, |next| 2 * next.cursor.len() + key.len());
+        next + self.encoded_memory()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -124,8 +190,7 @@ impl CacheValue for Arc<Content> {
             return None;
         }
         let cursor = String::from_utf8(cursor.into()).ok()?;
-        let next = (!cursor.is_empty()).then(|| NextPage::new(cursor));
-        Some(Arc::new(Content { body: encoded, etag, next }))
+        Some(Arc::new(Content::from_parts(encoded, etag, Some(cursor).filter(|cursor| !cursor.is_empty()), None)))
     }
 }
 
@@ -138,19 +203,6 @@ pub enum Listing {
     Stream(RowStream),
 }
 
-/// The chunks of a JSON body, read from the database as they are taken. Ends early with an error when the database fails.
-#[derive(Debug)]
-pub struct RowStream {
-    pub(super) chunks: mpsc::Receiver<Result<Bytes, StreamError>>,
-}
-
-impl RowStream {
-    /// The next chunk; `None` when the body is complete.
-    pub fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
-        self.get_mut().chunks.poll_recv(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +210,7 @@ mod tests {
     #[test]
     fn content_survives_storage() {
         for cursor in [None, Some("abc".to_owned())] {
-            let content = Arc::new(Content::new(b"[]\n".to_vec(), cursor.clone()));
+            let content = Arc::new(Content::list(b"[]\n".to_vec(), cursor.clone(), None));
             let mut encoded = Vec::new();
             content.encode(&mut encoded);
             assert_eq!(
@@ -191,9 +243,36 @@ mod tests {
 
     #[test]
     fn the_form_of_a_cursor_is_rendered_once() {
-        let content = Content::new(b"[]\n".to_vec(), Some("c".to_owned()));
+        let content = Content::list(b"[]\n".to_vec(), Some("c".to_owned()), None);
         let next = content.next.unwrap();
         assert_eq!(next.rendered(|cursor| format!("<{cursor}>").into()), "<c>");
         assert_eq!(next.rendered(|_| unreachable!("it has been rendered")), "<c>");
+    }
+    #[test]
+    fn a_content_is_encoded_once_and_each_form_has_its_own_tag() {
+        let body = format!("[{}]\n", vec![r#"{"id":"1","name":"Asha","status":"Present"}"#; 100].join(","));
+        let content = Content::new(body.clone().into_bytes());
+        for coding in ContentCoding::ALL {
+            let (first, second) = (content.encoded(coding).unwrap(), content.encoded(coding).unwrap());
+            assert_eq!(first.body.as_ptr(), second.body.as_ptr(), "{coding:?} is encoded a second time");
+            let tag = String::from_utf8(content.etag.to_vec()).unwrap();
+            let expected = format!("{}-{}\"", tag.strip_suffix('"').unwrap(), coding.token());
+            assert_eq!(first.etag, expected.as_bytes());
+            assert!(first.body.len() * MIN_KEPT_RATIO < body.len());
+        }
+        let memory = |content: Content| Arc::new(content).overhead("key");
+        assert_eq!((memory(Content::new(vec![b'x'; 1000])), memory(Content::new(vec![b'x'; 4000]))), (0, 3000));
+    }
+
+    #[test]
+    fn a_form_that_is_not_much_smaller_is_not_kept() {
+        let mut state = 1_u32;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let content = Content::new(noise.take(4000).collect());
+        content.encoded(ContentCoding::Gzip).unwrap();
+        assert!(content.encoded.get().unwrap().iter().all(|form| form.get().is_none()));
     }
 }

@@ -9,15 +9,61 @@ use std::sync::Arc;
 
 use prometheus::Histogram;
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::types::Type;
 
 use super::date::Date;
 use super::error::Error;
-use super::record::NewRecord;
-use crate::database::{BatchOperation, ConnectionPool, ErrorClass, QueryError};
+use super::record::{Creation, NewRecord};
+use crate::database::{BatchOperation, ConnectionPool, ErrorClass, Parameter, QueryError};
 
-const INSERT_ONE: &str = "INSERT INTO records (id, name, status, date) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-const INSERT_MANY: &str = "INSERT INTO records (id, name, status, date) \
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[]) ON CONFLICT DO NOTHING RETURNING id::text, date";
+/// A statement for one record, and one for many.
+struct InsertSql {
+    one: &'static str,
+    many: &'static str,
+}
+
+const INSERT: InsertSql = InsertSql {
+    one: "INSERT INTO records (id, name, status, date) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    many: "INSERT INTO records (id, name, status, date) \
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[]) ON CONFLICT DO NOTHING RETURNING id::text, date",
+};
+
+/// The two statements for sessions that are shared with other programs: the name by which a write is recognised holds for its own transaction only.
+const INSERT_NAMED: InsertSql = InsertSql {
+    one: "INSERT INTO records (id, name, status, date) SELECT $1::text, $2::text, $3::text, $4 \
+        FROM (SELECT set_config('application_name', $5, true) AS name OFFSET 0) AS session WHERE session.name IS NOT NULL \
+        ON CONFLICT DO NOTHING",
+    many: "INSERT INTO records (id, name, status, date) SELECT created.* \
+        FROM (SELECT set_config('application_name', $5, true) AS name OFFSET 0) AS session, \
+        unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS created WHERE session.name IS NOT NULL \
+        ON CONFLICT DO NOTHING RETURNING id::text, date",
+};
+
+/// Those for creates by accounts.
+const INSERT_BY: InsertSql = InsertSql {
+    one: "INSERT INTO records (id, name, status, date, created_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+    many: "INSERT INTO records (id, name, status, date, created_by) \
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[]) \
+        ON CONFLICT DO NOTHING RETURNING id::text, date",
+};
+const INSERT_BY_NAMED: InsertSql = InsertSql {
+    one: "INSERT INTO records (id, name, status, date, created_by) SELECT $1::text, $2::text, $3::text, $4, $5::text \
+        FROM (SELECT set_config('application_name', $6, true) AS name OFFSET 0) AS session WHERE session.name IS NOT NULL \
+        ON CONFLICT DO NOTHING",
+    many: "INSERT INTO records (id, name, status, date, created_by) SELECT created.* \
+        FROM (SELECT set_config('application_name', $6, true) AS name OFFSET 0) AS session, \
+        unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[]) AS created WHERE session.name IS NOT NULL \
+        ON CONFLICT DO NOTHING RETURNING id::text, date",
+};
+
+fn insert_sql(is_named: bool, has_creators: bool) -> &'static InsertSql {
+    match (is_named, has_creators) {
+        (false, false) => &INSERT,
+        (true, false) => &INSERT_NAMED,
+        (false, true) => &INSERT_BY,
+        (true, true) => &INSERT_BY_NAMED,
+    }
+}
 
 /// Stores records.
 #[derive(Debug)]
@@ -28,11 +74,11 @@ pub(super) struct BatchInsert {
 }
 
 impl BatchOperation for BatchInsert {
-    type Request = NewRecord;
+    type Request = Creation;
     type Response = ();
     type Error = Error;
 
-    async fn run(&self, records: Vec<NewRecord>, deadline: Instant) -> Vec<Result<(), Error>> {
+    async fn run(&self, records: Vec<Creation>, deadline: Instant) -> Vec<Result<(), Error>> {
         self.batch_size.observe(records.len() as f64);
         if let [record] = &records[..] {
             return vec![self.insert_one(record, deadline).await];
@@ -56,38 +102,50 @@ impl BatchOperation for BatchInsert {
 }
 
 impl BatchInsert {
-    async fn insert_one(&self, record: &NewRecord, deadline: Instant) -> Result<(), Error> {
+    async fn insert_one(&self, creation: &Creation, deadline: Instant) -> Result<(), Error> {
         let lease = self.pool.lease(deadline).await?;
         let _timer = self.duration.start_timer();
-        let insert = async {
-            let statement = lease.prepare_cached(INSERT_ONE).await?;
-            lease.execute(&statement, &[&record.id, &record.name, &record.status, &record.date]).await
-        };
-        let outcome = timeout_at(deadline, insert).await;
+        let Creation { record: NewRecord { id, name, status, date }, created_by } = creation;
+        let created_by = created_by.as_deref();
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(id, Type::UNKNOWN), (name, Type::UNKNOWN), (status, Type::UNKNOWN), (date, Type::DATE)];
+        let session_name = self.pool.statement_name();
+        let sql = insert_sql(session_name.is_some(), created_by.is_some()).one;
+        parameters.extend(created_by.as_ref().map(|name| (name as _, Type::TEXT)));
+        parameters.extend(session_name.as_ref().map(|name| (name as _, Type::TEXT)));
+        let outcome = timeout_at(deadline, lease.execute(sql, &parameters)).await;
         if lease.finish(outcome)? == 0 { Err(Error::Conflict) } else { Ok(()) }
     }
 
     /// Inserts the rows in the order of their keys, so that statements that have keys in common cannot deadlock.
-    async fn insert_many(
-        &self,
-        records: &[NewRecord],
-        deadline: Instant,
-    ) -> Result<Vec<Result<(), Error>>, QueryError> {
+    async fn insert_many(&self, records: &[Creation], deadline: Instant) -> Result<Vec<Result<(), Error>>, QueryError> {
         let mut order: Vec<usize> = (0..records.len()).collect();
         // Stable: of two records with one key the one that came first is stored.
         order.sort_by(|a, b| key(&records[*a]).cmp(&key(&records[*b])));
         order.dedup_by(|later, first| key(&records[*later]) == key(&records[*first]));
-        let column = |text: fn(&NewRecord) -> &str| order.iter().map(|&at| text(&records[at])).collect::<Vec<&str>>();
+        let column =
+            |text: fn(&NewRecord) -> &str| order.iter().map(|&at| text(&records[at].record)).collect::<Vec<&str>>();
         let (ids, names, statuses) = (column(|r| &r.id), column(|r| &r.name), column(|r| &r.status));
-        let dates: Vec<Date> = order.iter().map(|&at| records[at].date).collect();
+        let dates: Vec<Date> = order.iter().map(|&at| records[at].record.date).collect();
+        let creators: Vec<Option<&str>> = order.iter().map(|&at| records[at].created_by.as_deref()).collect();
+        let has_creators = creators.iter().any(Option::is_some);
 
         let lease = self.pool.lease(deadline).await?;
         let timer = self.duration.start_timer();
-        let insert = async {
-            let statement = lease.prepare_cached(INSERT_MANY).await?;
-            lease.query(&statement, &[&ids, &names, &statuses, &dates]).await
-        };
-        let outcome = timeout_at(deadline, insert).await;
+        let texts = Type::TEXT_ARRAY;
+        let mut parameters: Vec<Parameter<'_>> = vec![
+            (&ids, texts.clone()),
+            (&names, texts.clone()),
+            (&statuses, texts.clone()),
+            (&dates, Type::DATE_ARRAY),
+        ];
+        let session_name = self.pool.statement_name();
+        let sql = insert_sql(session_name.is_some(), has_creators).many;
+        if has_creators {
+            parameters.push((&creators, texts));
+        }
+        parameters.extend(session_name.as_ref().map(|name| (name as _, Type::TEXT)));
+        let outcome = timeout_at(deadline, lease.query(sql, &parameters)).await;
         let rows = lease.finish(outcome)?;
         drop(timer);
 
@@ -108,6 +166,6 @@ impl BatchInsert {
     }
 }
 
-fn key(record: &NewRecord) -> (&str, Date) {
+fn key(Creation { record, .. }: &Creation) -> (&str, Date) {
     (&record.id, record.date)
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use prometheus::Histogram;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use super::date::Date;
 use super::error::Error;
-use super::record::StoredRecord;
-use crate::config::DateFormat;
+use super::record::{RecordFormat, StoredRecord};
 use crate::database::{BatchOperation, ConnectionPool, QueryError};
 
 /// Both branches are index lookups; the second is reached only when the employee has no dated record.
@@ -42,7 +42,7 @@ pub(super) struct LookupRequest {
 #[derive(Debug)]
 pub(super) struct BatchLookup {
     pub(super) pool: Arc<ConnectionPool>,
-    pub(super) format: DateFormat,
+    pub(super) format: RecordFormat,
     pub(super) duration: Histogram,
     pub(super) batch_size: Histogram,
 }
@@ -73,15 +73,13 @@ impl BatchLookup {
         let select = async {
             match lookups {
                 [LookupRequest { id, day: Some(day) }] => {
-                    lease.query(&lease.prepare_cached(SELECT_OF_DAY).await?, &[id, day]).await
+                    lease.query(SELECT_OF_DAY, &[(id, Type::UNKNOWN), (day, Type::DATE)]).await
                 }
-                [LookupRequest { id, day: None }] => {
-                    lease.query(&lease.prepare_cached(SELECT_LATEST).await?, &[id]).await
-                }
+                [LookupRequest { id, day: None }] => lease.query(SELECT_LATEST, &[(id, Type::UNKNOWN)]).await,
                 many => {
                     let (ids, days): (Vec<&str>, Vec<Option<Date>>) =
                         many.iter().map(|lookup| (lookup.id.as_str(), lookup.day)).unzip();
-                    lease.query(&lease.prepare_cached(SELECT_MANY).await?, &[&ids, &days]).await
+                    lease.query(SELECT_MANY, &[(&ids, Type::TEXT_ARRAY), (&days, Type::DATE_ARRAY)]).await
                 }
             }
         };

@@ -1,258 +1,132 @@
 //! The body of a create, before it has been checked.
 //!
-//! Policy: all problems of all fields are found and reported together. Of a key that occurs twice the last value counts,
-//! as in the Python service; a key that is not a field is a problem.
+//! Policy: all problems of all fields are reported together (`json_object.rs`). A lenient server (`api.lenient_create`) takes a number as the text that
+//! it is written with, and a record without a name.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
-use super::date::{ACCEPTED_FORMS, Date};
-use super::record::NewRecord;
+use super::json_object::{self, JsonField, JsonObject, NULL, Problem, text};
+use super::record::{NewRecord, UnnamedRecord};
 
-/// Characters of a client's input that are repeated in a message.
-const MAX_ECHOED_CHARS: usize = 64;
-/// Unknown keys that are listed; further ones are counted.
-const MAX_LISTED_UNKNOWN: usize = 8;
-
-/// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// The field, as the client spelled it, truncated to 64 characters.
-    pub field: String,
-    /// What is wrong and what is expected.
-    pub problem: String,
-}
-
-impl Problem {
-    /// A problem of a field, whose name is truncated.
-    pub fn new(field: &str, problem: impl Into<String>) -> Self {
-        Self { field: truncate_for_message(field), problem: problem.into() }
-    }
-}
-
-/// The value of a field, which should be a string. `Other` has the JSON type that it is instead.
-#[derive(Debug, Default)]
-enum JsonField {
-    #[default]
-    Missing,
-    Text(String),
-    Other(&'static str),
-}
+/// The fields of a record.
+const FIELDS: [&str; 4] = ["id", "name", "status", "date"];
+/// The position of the name among them.
+const NAME: usize = 1;
+/// The longest id, in characters.
+const MAX_ID_CHARS: usize = 128;
+/// The longest name, in characters.
+pub(super) const MAX_NAME_CHARS: usize = 256;
+/// The longest status, in characters.
+pub(super) const MAX_STATUS_CHARS: usize = 64;
 
 /// A JSON document that may be a valid record.
-#[derive(Debug, Default)]
-pub struct CreateRequest {
-    not_an_object: Option<&'static str>,
-    id: JsonField,
-    name: JsonField,
-    status: JsonField,
-    date: JsonField,
-    unknown: Vec<String>,
-    unknown_unlisted: usize,
-}
+#[derive(Debug, Clone)]
+pub struct CreateRequest(JsonObject<4>);
 
 impl CreateRequest {
-    fn record_unknown(&mut self, key: String) {
-        if self.unknown.len() == MAX_LISTED_UNKNOWN {
-            self.unknown_unlisted += 1;
-        } else if !self.unknown.contains(&key) {
-            self.unknown.push(key);
-        }
-    }
-
     /// The record, if the document is a valid one.
     ///
     /// # Errors
     /// All its problems. A document that is not an object has one, of the field `body`.
     pub fn check(self) -> Result<NewRecord, Vec<Problem>> {
-        if let Some(kind) = self.not_an_object {
-            let problem = format!("must be a JSON object with id, name, status and date, not {kind}");
-            return Err(vec![Problem::new("body", problem)]);
-        }
+        let UnnamedRecord { id, name, status, date } = self.check_fields(false)?;
+        // A missing name is a problem here.
+        Ok(NewRecord { id, name: name.unwrap_or_default(), status, date })
+    }
+
+    /// The record, if the document is a valid one, perhaps without a name.
+    ///
+    /// # Errors
+    /// All its problems.
+    pub fn check_lenient(self) -> Result<UnnamedRecord, Vec<Problem>> {
+        self.check_fields(true)
+    }
+
+    /// Whether the document is an object without a name, and perhaps valid otherwise.
+    pub fn lacks_name(&self) -> bool {
+        self.0.lacks(NAME)
+    }
+
+    fn check_fields(mut self, may_lack_name: bool) -> Result<UnnamedRecord, Vec<Problem>> {
+        let [id, name, status, date] = self.0.take_values("id, name, status and date")?;
         let mut problems = Vec::new();
-        let id = text("id", self.id, 128, &mut problems);
-        let name = text("name", self.name, 256, &mut problems);
-        let status = text("status", self.status, 64, &mut problems);
-        let date = date(self.date, &mut problems);
-        problems.extend(self.unknown.iter().map(|key| Problem::new(key, "is not a field of a record")));
-        if self.unknown_unlisted > 0 {
-            problems.push(Problem::new("body", format!("has {} more keys that are no fields", self.unknown_unlisted)));
-        }
-        match (id, name, status, date) {
-            (Some(id), Some(name), Some(status), Some(date)) if problems.is_empty() => {
-                Ok(NewRecord { id, name, status, date })
-            }
+        let id = text("id", id, MAX_ID_CHARS, &mut problems);
+        let name = match name {
+            JsonField::Missing | JsonField::Other(NULL) if may_lack_name => None,
+            name => text("name", name, MAX_NAME_CHARS, &mut problems),
+        };
+        let status = text("status", status, MAX_STATUS_CHARS, &mut problems);
+        let date = json_object::date(date, &mut problems);
+        self.0.report_unknown("a record", &mut problems);
+        match (id, status, date) {
+            (Some(id), Some(status), Some(date)) if problems.is_empty() => Ok(UnnamedRecord { id, name, status, date }),
             _ => Err(problems),
         }
     }
 }
 
-fn text(field: &str, value: JsonField, max_chars: usize, problems: &mut Vec<Problem>) -> Option<String> {
-    let text = string(field, value, problems)?;
-    let problem = if text.is_empty() {
-        "must not be empty".to_owned()
-    } else if text.chars().nth(max_chars).is_some() {
-        format!("must have at most {max_chars} characters")
-    } else if text.chars().any(char::is_control) {
-        "must not contain control characters".to_owned()
-    } else if text.trim().len() != text.len() {
-        "must not begin or end with white space".to_owned()
-    } else {
-        return Some(text);
-    };
-    problems.push(Problem::new(field, problem));
-    None
-}
-
-fn date(value: JsonField, problems: &mut Vec<Problem>) -> Option<Date> {
-    let text = string("date", value, problems)?;
-    let date = Date::parse(&text);
-    if date.is_none() {
-        problems
-            .push(Problem::new("date", format!("`{}` is not a date: {ACCEPTED_FORMS}", truncate_for_message(&text))));
+/// The name in a record's JSON, if a create may have it. Other programs write to the table, too.
+pub(super) fn name_in(json: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: Option<String>,
     }
-    date
+    let name = serde_json::from_slice::<Named>(json).ok()?.name?;
+    text("name", JsonField::Text(name), MAX_NAME_CHARS, &mut Vec::new())
 }
 
-fn string(field: &str, value: JsonField, problems: &mut Vec<Problem>) -> Option<String> {
-    let problem = match value {
-        JsonField::Text(text) => return Some(text),
-        JsonField::Missing => "is required".to_owned(),
-        JsonField::Other(kind) => format!("must be a string, not {kind}"),
-    };
-    problems.push(Problem::new(field, problem));
-    None
-}
-
-/// A client's text, short enough to be repeated in a message.
-pub fn truncate_for_message(text: &str) -> String {
-    if text.chars().nth(MAX_ECHOED_CHARS).is_none() {
-        return text.to_owned();
+/// A JSON object in which every number that is a field has become a text. What is not JSON stays as it is.
+pub fn quote_numbers(json: &str) -> Cow<'_, str> {
+    let (mut out, mut copied, mut depth, mut at) = (String::new(), 0, 0_usize, 0);
+    let bytes = json.as_bytes();
+    let is_object = json.trim_start().starts_with('{');
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    while let Some(byte) = bytes.get(at) {
+        let mut end = at + 1;
+        match byte {
+            b'"' => end = end_of_string(bytes, at),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            // A number, a word, or what is no JSON.
+            byte if is_token(byte) => {
+                end = at + bytes[at..].iter().take_while(|byte| is_token(byte)).count();
+                let token = &json[at..end];
+                let is_number = !byte.is_ascii_alphabetic() && serde_json::from_str::<IgnoredAny>(token).is_ok();
+                if is_number && is_object && depth == 1 {
+                    out.extend([&json[copied..at], "\"", token, "\""]);
+                    copied = end;
+                }
+            }
+            _ => {}
+        }
+        at = end;
     }
-    text.chars().take(MAX_ECHOED_CHARS - 1).chain(['…']).collect()
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    out.push_str(&json[copied..]);
+    Cow::Owned(out)
+}
+
+/// Where a JSON string that begins at `start` ends.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut is_escaped = false;
+    for (at, byte) in bytes.iter().enumerate().skip(start + 1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    bytes.len()
 }
 
 impl<'de> Deserialize<'de> for CreateRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CreateRequestVisitor)
-    }
-}
-
-struct CreateRequestVisitor;
-
-impl CreateRequestVisitor {
-    fn not_an_object<E>(kind: &'static str) -> Result<CreateRequest, E> {
-        Ok(CreateRequest { not_an_object: Some(kind), ..CreateRequest::default() })
-    }
-}
-
-impl<'de> Visitor<'de> for CreateRequestVisitor {
-    type Value = CreateRequest;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON document")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CreateRequest, A::Error> {
-        let mut request = CreateRequest::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "id" => request.id = map.next_value()?,
-                "name" => request.name = map.next_value()?,
-                "status" => request.status = map.next_value()?,
-                "date" => request.date = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    request.record_unknown(key);
-                }
-            }
-        }
-        Ok(request)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CreateRequest, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Self::not_an_object("an array")
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<CreateRequest, E> {
-        Self::not_an_object("a string")
-    }
-
-    fn visit_unit<E>(self) -> Result<CreateRequest, E> {
-        Self::not_an_object("null")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<CreateRequest, E> {
-        Self::not_an_object("a boolean")
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<CreateRequest, E> {
-        Self::not_an_object("a number")
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<CreateRequest, E> {
-        Self::not_an_object("a number")
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<CreateRequest, E> {
-        Self::not_an_object("a number")
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonFieldVisitor)
-    }
-}
-
-struct JsonFieldVisitor;
-
-impl<'de> Visitor<'de> for JsonFieldVisitor {
-    type Value = JsonField;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<JsonField, E> {
-        Ok(JsonField::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<JsonField, E> {
-        Ok(JsonField::Text(text))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonField, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(JsonField::Other("an object"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonField, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(JsonField::Other("an array"))
-    }
-
-    fn visit_unit<E>(self) -> Result<JsonField, E> {
-        Ok(JsonField::Other("null"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<JsonField, E> {
-        Ok(JsonField::Other("a boolean"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<JsonField, E> {
-        Ok(JsonField::Other("a number"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<JsonField, E> {
-        Ok(JsonField::Other("a number"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<JsonField, E> {
-        Ok(JsonField::Other("a number"))
+        JsonObject::deserialize(&FIELDS, deserializer).map(Self)
     }
 }
 
@@ -315,7 +189,58 @@ mod tests {
     fn many_unknown_keys_are_counted_and_truncated() {
         let keys: Vec<String> = (0..1000).map(|i| format!("\"{}{i}\":0", "k".repeat(200))).collect();
         let found = problems(&format!("{{{}}}", keys.join(",")));
-        assert_eq!(found.len(), 4 + MAX_LISTED_UNKNOWN + 1);
+        assert_eq!(found.len(), 4 + 8 + 1);
         assert!(found.iter().all(|p| p.chars().count() < 150));
+    }
+    #[test]
+    fn a_number_becomes_the_text_that_it_is_written_with() {
+        for (json, expected) in [
+            (r#"{"id":7}"#, r#"{"id":"7"}"#),
+            (r#"{"id": -0 ,"a":1.0,"b":1E+3}"#, r#"{"id": "-0" ,"a":"1.0","b":"1E+3"}"#),
+            (r#"{"id":12345678901234567890123456789}"#, r#"{"id":"12345678901234567890123456789"}"#),
+            (r#"{"a":[1,{"b":2}],"id":3}"#, r#"{"a":[1,{"b":2}],"id":"3"}"#),
+            (r#"{"a":"1, 2: 3 \" 4","ü5":6}"#, r#"{"a":"1, 2: 3 \" 4","ü5":"6"}"#),
+        ] {
+            assert_eq!(quote_numbers(json), expected);
+        }
+        // Not JSON before, so not JSON afterwards.
+        for json in [
+            r#"{"id":01}"#,
+            r#"{"id":1x}"#,
+            r#"{"id":-}"#,
+            r#"{"id":1.}"#,
+            r#"{"id":+1}"#,
+            "1",
+            "[1]",
+            r#"{"a":"1"#,
+            "",
+        ] {
+            assert_eq!(quote_numbers(json), json);
+        }
+    }
+
+    #[test]
+    fn a_lenient_check_lets_only_the_name_be_missing() {
+        let check = |json: &str| serde_json::from_str::<CreateRequest>(json).unwrap().check_lenient();
+        for name in ["", r#","name":null"#] {
+            let record = check(&format!(r#"{{"id":"1","status":"s","date":"2023-08-01"{name}}}"#)).unwrap();
+            assert_eq!((record.id.as_str(), record.name), ("1", None));
+        }
+        let named = check(r#"{"id":"1","name":"n","status":"s","date":"2023-08-01"}"#).unwrap();
+        assert_eq!(named.name.as_deref(), Some("n"));
+        for name in [r#""""#, "true", "[]", r#"" x""#] {
+            let problems =
+                check(&format!(r#"{{"id":"1","status":"s","date":"2023-08-01","name":{name}}}"#)).unwrap_err();
+            assert_eq!((problems.len(), problems[0].field.as_str()), (1, "name"), "{name}");
+        }
+        assert_eq!(check("{}").unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn a_stored_name_is_used_only_if_a_create_may_have_it() {
+        assert_eq!(name_in(br#"{"id":"1","name":"Zo\u00eb","status":"s","date":null}"#).as_deref(), Some("Zoë"));
+        for name in ["null", r#""""#, r#"" ""#, r#""a\nb""#] {
+            assert_eq!(name_in(format!(r#"{{"name":{name}}}"#).as_bytes()), None, "{name}");
+        }
     }
 }

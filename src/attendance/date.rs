@@ -62,6 +62,16 @@ impl Date {
         }
     }
 
+    /// Reads `YYYY-MM-DD` alone; `None` for anything else and for dates that do not exist.
+    pub fn parse_iso(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            [year @ .., b'-', m1, m2, b'-', d1, d2] if year.len() == 4 => {
+                Self::from_digits(year, &[*m1, *m2], &[*d1, *d2])
+            }
+            _ => None,
+        }
+    }
+
     /// `Tue, 01 Aug 2023 00:00:00 GMT`; a wrong weekday means a typing error and is rejected.
     fn parse_http(bytes: &[u8]) -> Option<Self> {
         let [
@@ -127,7 +137,7 @@ impl Date {
     }
 
     /// Year (0 and below are BC), month and day.
-    fn ymd(self) -> (i64, i64, i64) {
+    pub(super) fn ymd(self) -> (i64, i64, i64) {
         let days = i64::from(self.0) + EPOCH_OFFSET;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
@@ -140,8 +150,23 @@ impl Date {
     }
 
     fn weekday(self) -> &'static str {
-        // 2000-01-01 was a Saturday.
-        WEEKDAYS[(i64::from(self.0) + 5).rem_euclid(7) as usize]
+        WEEKDAYS[self.weekday_number() as usize]
+    }
+
+    /// The day of the week, from 0 (Monday) to 6 (Sunday).
+    pub(super) fn weekday_number(self) -> u8 {
+        // 2000-01-01 was a Saturday. A remainder by 7 fits.
+        (i64::from(self.0) + 5).rem_euclid(7) as u8
+    }
+
+    /// Whether it is a day, and not one of the two infinities.
+    pub(super) fn is_finite(self) -> bool {
+        self != Self::INFINITY && self != Self::NEG_INFINITY
+    }
+
+    /// The day so many days later, within the days that PostgreSQL has. An infinity stays what it is.
+    pub(super) fn saturating_add(self, days: i32) -> Self {
+        if self.is_finite() { Self(self.0.saturating_add(days).clamp(FIRST_DAY, LAST_DAY)) } else { self }
     }
 
     /// Appends the date as an answer writes it.

@@ -3,7 +3,12 @@
 //! Policy: one variant for each answer that a client can get; the cause is kept as it is, for the log and for its SQLSTATE. An error can be
 //! cloned, because one statement may serve many requests.
 
-use crate::database::{BatchError, ErrorClass, QueryError};
+use bytes::Bytes;
+
+use super::date::Date;
+use super::storage::DiskProblem;
+use crate::database::strict_directory::STRICT_DIRECTORY_KEY;
+use crate::database::{BatchError, ErrorClass, QueryError, WriteObstacle};
 
 /// Why a request of the domain failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,12 +16,33 @@ pub enum Error {
     /// The employee already has a record of that day.
     #[error("the employee already has a record of that day")]
     Conflict,
+    /// There is no such record.
+    #[error("there is no such record")]
+    NotFound,
+    /// The record is not in the state that the request requires; contains its current entity tag.
+    #[error("the record has another entity tag")]
+    Changed(Bytes),
+    /// Days before this one are closed to changes.
+    #[error("records before {0} are closed to changes")]
+    Closed(Date),
+    /// The directory is strict, and does not have the employee of the record.
+    #[error("the employee is not in the directory")]
+    UnknownEmployee,
+    /// The directory is strict, and the employee has records.
+    #[error("the employee has records")]
+    EmployeeHasRecords,
+    /// A group of a summary has more different statuses than are held in memory.
+    #[error("a group of the summary has too many statuses")]
+    SummaryTooLarge,
     /// A rule that others added to the table forbids the record.
     #[error("a rule of the database forbids the record: {0}")]
     Forbidden(#[source] QueryError),
     /// The request was not served, or not in time; a later attempt may succeed.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] UnavailableError),
+    /// As many lists are being read or sent as may be; a later attempt may succeed.
+    #[error("too many lists are being read")]
+    ListsBusy,
     /// PostgreSQL rejected a statement: it is wrong, or the table is not as expected.
     #[error("the database refused a statement: {0}")]
     Rejected(#[source] QueryError),
@@ -31,18 +57,37 @@ pub enum UnavailableError {
     /// The request had no place in a batch, or no result from it in time.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// The connections that lists may use are all in use.
-    #[error("too many lists are being read")]
-    TooManyLists,
-    /// As many lists are streamed as may be.
-    #[error("{max} lists are being sent already")]
-    TooManyStreams {
-        /// How many.
-        max: usize,
-    },
+    /// The disk of the database takes nothing.
+    #[error("the disk of the database is {0}")]
+    Disk(DiskProblem),
+    /// The database accepts no changes at the moment.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(#[source] QueryError),
+}
+
+/// What an error says about the change that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing was changed, and the error says nothing about the data.
+    None,
+    /// The error follows from the data as they are.
+    Known,
+    /// The change may have happened, or may happen later.
+    Unknown,
 }
 
 impl Error {
+    /// What the error says about the change that was asked for.
+    pub(super) fn effect(&self) -> Effect {
+        match self {
+            Self::Conflict | Self::NotFound | Self::Changed(_) | Self::EmployeeHasRecords => Effect::Known,
+            Self::Closed(_) | Self::UnknownEmployee | Self::SummaryTooLarge | Self::Forbidden(_) | Self::ListsBusy => {
+                Effect::None
+            }
+            Self::Unavailable(_) | Self::Rejected(_) => Effect::Unknown,
+        }
+    }
+
     /// Whether a read may be tried once more, see [`QueryError::is_retryable`].
     pub(super) fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(UnavailableError::Query(error)) if error.is_retryable())
@@ -51,8 +96,19 @@ impl Error {
 
 impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
+        match error.write_obstacle() {
+            Some(WriteObstacle::DiskFull) => return Self::Unavailable(UnavailableError::Disk(DiskProblem::Full)),
+            Some(WriteObstacle::DiskReadOnly) => {
+                return Self::Unavailable(UnavailableError::Disk(DiskProblem::ReadOnly));
+            }
+            Some(WriteObstacle::ReadOnlyTransaction) => return Self::Unavailable(UnavailableError::ReadOnly(error)),
+            None => {}
+        }
         match error.class() {
             ErrorClass::Unavailable => Self::Unavailable(error.into()),
+            ErrorClass::Constraint if error.violated_constraint() == Some(STRICT_DIRECTORY_KEY) => {
+                Self::UnknownEmployee
+            }
             ErrorClass::Constraint => Self::Forbidden(error),
             ErrorClass::Rejected => Self::Rejected(error),
         }

@@ -6,11 +6,14 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+
+use super::storage::Storage;
 
 /// A dependency that does not answer within this time is down.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -106,6 +109,39 @@ impl Dependency {
     }
 }
 
+/// What is known about the scheduled backups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupReport {
+    /// The end of the last backup that succeeded.
+    pub last_success: Option<Timestamp>,
+    /// The last backup that failed.
+    pub last_failure: Option<Timestamp>,
+    /// Why there is no current or no proven backup.
+    pub reason: Option<String>,
+}
+
+/// Asks for the report on backups.
+#[derive(Clone)]
+pub struct BackupHealth(Arc<dyn Fn() -> BackupReport + Send + Sync>);
+
+impl BackupHealth {
+    /// The source of the report. It must not wait.
+    pub fn new(report: impl Fn() -> BackupReport + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    /// What is known now.
+    pub fn report(&self) -> BackupReport {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for BackupHealth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BackupHealth").field(&self.report()).finish()
+    }
+}
+
 /// The dependencies of the service.
 #[derive(Debug)]
 pub struct Dependencies {
@@ -113,4 +149,8 @@ pub struct Dependencies {
     pub postgresql: Dependency,
     /// Without it reads are slower; `None` when switched off.
     pub redis: Option<Dependency>,
+    /// The disk of the database, which decides on creates only.
+    pub storage: Arc<Storage>,
+    /// The backups; `None` without a schedule and without an archive of WAL.
+    pub backup: Option<BackupHealth>,
 }

@@ -5,12 +5,13 @@
 //! (null dates, null ids) have no unique key; they are ordered by their physical address. Where such rows may be, the server
 //! has to sort by the address and to send it; records that have a key come in the order of their index ([`Order::Key`]).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
+use super::cursor_text;
 use super::date::Date;
+use super::visibility::Visibility;
+use crate::database::Parameter;
 
 /// Which records `search/all` lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct ListQuery {
     pub limit: Option<u32>,
     /// Only what comes after this record.
     pub after: Option<Cursor>,
+    /// Only what the caller may see.
+    pub visibility: Visibility,
 }
 
 /// The last record of a page, as the address of the next one. Opaque to clients, but not secret: a client can forge one, so each
@@ -49,12 +52,12 @@ pub struct Cursor {
 impl Cursor {
     /// The form in a URL.
     pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        cursor_text::encode(self)
     }
 
     /// Reads what [`Cursor::encode`] wrote; `None` for anything else.
     pub fn decode(text: &str) -> Option<Self> {
-        let cursor: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let cursor: Self = cursor_text::decode(text)?;
         let is_key_complete = cursor.id.is_some() && cursor.date.is_some();
         // A row has an address in its cursor exactly if its key does not identify it.
         let is_address_valid = match &cursor.address {
@@ -80,16 +83,21 @@ fn is_row_address(text: &str) -> bool {
     text == format!("({block},{row})")
 }
 
-mod days {
+pub(super) mod days {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::attendance::date::Date;
 
-    pub(super) fn serialize<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::attendance) fn serialize<S: Serializer>(
+        date: &Option<Date>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         date.map(Date::days).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+    pub(in crate::attendance) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Date>, D::Error> {
         Ok(Option::<i32>::deserialize(deserializer)?.map(Date::from_days))
     }
 }
@@ -106,7 +114,8 @@ impl Segment {
     pub(super) fn applies(self, query: &ListQuery, after: Option<&Cursor>) -> bool {
         match self {
             Self::Identified => after.is_none_or(|cursor| cursor.id.is_some()),
-            Self::Anonymous => query.id.is_none(),
+            // A record without an id is that of no employee.
+            Self::Anonymous => query.id.is_none() && query.visibility == Visibility::All,
         }
     }
 }
@@ -130,7 +139,7 @@ impl Order {
 /// A statement and its parameters. The text depends on which filters are given, never on their values.
 pub(super) struct PageStatement<'a> {
     pub(super) sql: String,
-    pub(super) parameters: Vec<&'a (dyn ToSql + Sync)>,
+    pub(super) parameters: Vec<Parameter<'a>>,
 }
 
 impl<'a> PageStatement<'a> {
@@ -154,16 +163,19 @@ impl<'a> PageStatement<'a> {
             Segment::Identified => statement.identified_after(after),
             Segment::Anonymous => statement.anonymous_after(after),
         }
-        let filters: [(&str, Option<&(dyn ToSql + Sync)>); 5] = [
-            (" AND id = ", query.id.as_ref().map(|value| value as _)),
-            (" AND status = ", query.status.as_ref().map(|value| value as _)),
-            (" AND name = ", query.name.as_ref().map(|value| value as _)),
-            (" AND date >= ", query.from.as_ref().map(|value| value as _)),
-            (" AND date <= ", query.to.as_ref().map(|value| value as _)),
-        ];
-        for (condition, value) in filters {
-            if let Some(value) = value {
-                statement.push(condition, value);
+        for (condition, value) in
+            [(" AND id = ", &query.id), (" AND status = ", &query.status), (" AND name = ", &query.name)]
+        {
+            if let Some(text) = value {
+                statement.push(condition, text, Type::UNKNOWN);
+            }
+        }
+        if let Some(employee) = query.visibility.employee() {
+            statement.push(" AND id = ", employee, Type::UNKNOWN);
+        }
+        for (condition, value) in [(" AND date >= ", &query.from), (" AND date <= ", &query.to)] {
+            if let Some(date) = value {
+                statement.push(condition, date, Type::DATE);
             }
         }
         statement.sql.push_str(match (segment, order) {
@@ -171,7 +183,7 @@ impl<'a> PageStatement<'a> {
             (Segment::Identified, Order::Address) => " ORDER BY id, date, ctid LIMIT ",
             (Segment::Anonymous, _) => " ORDER BY ctid LIMIT ",
         });
-        statement.push("", rows);
+        statement.push("", rows, Type::INT8);
         statement
     }
 
@@ -180,15 +192,15 @@ impl<'a> PageStatement<'a> {
             None => self.sql.push_str("id IS NOT NULL"),
             Some(Cursor { id, date: Some(date), .. }) => {
                 // `id >=` alone bounds the index scan; the rest excludes rows of one employee.
-                self.push("id >= ", id);
-                self.push(" AND (id > ", id);
-                self.push(" OR date > ", date);
+                self.push("id >= ", id, Type::UNKNOWN);
+                self.push(" AND (id > ", id, Type::UNKNOWN);
+                self.push(" OR date > ", date, Type::DATE);
                 self.sql.push_str(" OR date IS NULL)");
             }
             Some(Cursor { id, date: None, address }) => {
-                self.push("id >= ", id);
-                self.push(" AND (id > ", id);
-                self.push(" OR (date IS NULL AND ctid > ", address);
+                self.push("id >= ", id, Type::UNKNOWN);
+                self.push(" AND (id > ", id, Type::UNKNOWN);
+                self.push(" OR (date IS NULL AND ctid > ", address, Type::UNKNOWN);
                 self.sql.push_str("::text::tid))");
             }
         }
@@ -197,13 +209,13 @@ impl<'a> PageStatement<'a> {
     fn anonymous_after(&mut self, after: Option<&'a Cursor>) {
         self.sql.push_str("id IS NULL");
         if let Some(Cursor { id: None, address, .. }) = after {
-            self.push(" AND ctid > ", address);
+            self.push(" AND ctid > ", address, Type::UNKNOWN);
             self.sql.push_str("::text::tid");
         }
     }
 
-    fn push(&mut self, sql: &str, value: &'a (dyn ToSql + Sync)) {
-        self.parameters.push(value);
+    fn push(&mut self, sql: &str, value: &'a (dyn ToSql + Sync), kind: Type) {
+        self.parameters.push((value, kind));
         self.sql.push_str(sql);
         self.sql.push('$');
         self.sql.push_str(&self.parameters.len().to_string());
@@ -212,6 +224,9 @@ impl<'a> PageStatement<'a> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]
@@ -264,7 +279,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is accepted is what [`Cursor::encode`] would write, up to the spelling of the JSON.
+        /// Every accepted text is what [`Cursor::encode`] would write, up to the spelling of the JSON.
         #[test]
         fn an_accepted_cursor_is_one_that_could_have_been_written(
             id in proptest::option::of(".{0,20}"),
@@ -299,5 +314,20 @@ mod tests {
         assert!(statement.sql.ends_with(
             "id >= $1 AND (id > $2 OR date > $3 OR date IS NULL) AND id = $4 AND date <= $5 ORDER BY id, date, ctid LIMIT $6"
         ));
+    }
+
+    #[test]
+    fn a_narrowed_list_selects_the_records_of_its_employee_whatever_the_query_and_the_cursor_are() {
+        let visibility = Visibility::Employee("1".into());
+        let after = Cursor { id: Some("a".into()), date: Date::parse("2023-08-01"), address: None };
+        for id in [None, Some("2".to_owned())] {
+            let query = ListQuery { id: id.clone(), visibility: visibility.clone(), ..ListQuery::default() };
+            for after in [None, Some(&after)] {
+                let statement = PageStatement::new(&query, Segment::Identified, Order::Key, after, &3);
+                let own = statement.parameters.len() - 1;
+                assert!(statement.sql.contains(&format!(" AND id = ${own} ORDER BY")), "{}", statement.sql);
+                assert!(!Segment::Anonymous.applies(&query, after));
+            }
+        }
     }
 }

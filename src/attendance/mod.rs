@@ -1,29 +1,83 @@
 //! The domain: attendance records, where they are stored and how reads are cached.
 //!
-//! Policy: PostgreSQL has the data; the cache has answers; an acknowledged create is durable. This module knows no
+//! Policy: PostgreSQL has the data; the cache has answers; an acknowledged create is durable. This module uses no
 //! HTTP: an answer is a JSON body, its entity tag and, if there are more records, the cursor of the next page.
 
+mod acknowledgement;
 mod answer;
 mod batch_insert;
 mod batch_lookup;
+mod calendar;
+mod change_list;
+mod change_store;
+mod correction;
 mod create_request;
+mod cursor_text;
 mod date;
+mod day_range;
+mod directory;
+mod employee;
+mod employees_with_records;
 mod error;
 mod health;
 pub mod json;
+mod json_object;
+mod list_client;
+mod list_memory;
+mod list_slots;
+mod list_stream;
 mod listing;
+mod lists;
+mod origin;
+mod page_sink;
+mod precondition;
 mod prepared;
 mod record;
+mod record_change;
+mod record_changes;
+mod record_list;
+mod rules;
 mod service;
+mod sheet;
+mod sheet_statement;
+mod statement;
+mod storage;
 mod store;
+mod summary;
+mod summary_statement;
+mod view;
+mod view_cursor;
+mod view_store;
+mod visibility;
 
-pub use answer::{Answer, CacheStatus, Content, Listing, NextPage, RowStream};
-pub use create_request::{CreateRequest, Problem, truncate_for_message};
+pub use answer::{Answer, CacheStatus, Content, EncodedForm, Listing, NextPage};
+pub use calendar::{CalendarDay, CalendarQuery, CalendarRequest, CalendarRule, OverrideKind};
+pub use change_list::{ChangePosition, ChangesQuery};
+pub use correction::{Correction, CorrectionRequest, Deletion, MAX_REASON_CHARS, reason_problem};
+pub use create_request::{CreateRequest, quote_numbers};
 pub use date::{ACCEPTED_FORMS, Date};
+pub use day_range::{DayRange, MAX_RANGE_DAYS, RangeError};
+pub use directory::Stored;
+pub use employee::{Employee, EmployeeRequest, EmployeesQuery};
 pub use error::{Error, StreamError, UnavailableError};
-pub use health::{Dependencies, Dependency, Health};
+pub use health::{BackupHealth, BackupReport, Dependencies, Dependency, Health};
+pub use json_object::{Problem, text_problem, truncate_for_message};
+pub use list_client::ListClient;
+pub use list_stream::RowStream;
 pub use listing::{Cursor, ListQuery};
+pub use lists::ListLimits;
+pub use origin::Origin;
+pub use precondition::Precondition;
 pub use prepared::{PreparedFind, PreparedList};
-pub use record::NewRecord;
+pub use record::{NewRecord, RecordFormat, UnnamedRecord};
+pub use record_change::ErasedCounts;
+pub use record_list::{RecordOrder, RecordPosition, RecordsQuery};
+pub use rules::Rules;
 pub use service::Attendance;
+pub use sheet::SheetQuery;
+pub use storage::{DiskProblem, Storage, StorageHealth, StorageReport};
 pub use store::Store;
+pub use summary::{SummaryKey, SummaryQuery};
+pub use view::{PreparedView, ViewQuery};
+pub use view_cursor::ViewCursor;
+pub use visibility::{EmployeeId, Visibility};

@@ -1,9 +1,12 @@
-//! Reads with what the cache needs to know of them, which is computed once.
+//! Reads with what the cache needs of them, which is computed once.
 
 use std::fmt::Write as _;
 
 use super::date::Date;
+use super::json::Charset;
 use super::listing::ListQuery;
+use super::record::RecordFormat;
+use super::visibility::Visibility;
 use crate::cache::Scope;
 use crate::config::DateFormat;
 
@@ -21,6 +24,7 @@ pub struct PreparedFind {
     pub(super) id: String,
     /// `None` asks for the latest record.
     pub(super) date: Option<Date>,
+    pub(super) visibility: Visibility,
     pub(super) key: String,
 }
 
@@ -32,15 +36,20 @@ pub struct PreparedList {
 }
 
 impl PreparedFind {
-    pub(super) fn new(id: String, date: Option<Date>, format: DateFormat) -> Self {
-        let key = find_key(format, &id, date);
-        Self { id, date, key }
+    pub(super) fn new(id: String, date: Option<Date>, visibility: Visibility, format: RecordFormat) -> Self {
+        let key = visibility.narrow_key(find_key(format, &id, date));
+        Self { id, date, visibility, key }
+    }
+
+    /// Whether the caller may see the record.
+    pub(super) fn is_visible(&self) -> bool {
+        self.visibility.includes(&self.id)
     }
 }
 
 impl PreparedList {
-    pub(super) fn new(query: ListQuery, format: DateFormat) -> Self {
-        let key = list_key(format, &query);
+    pub(super) fn new(query: ListQuery, format: RecordFormat) -> Self {
+        let key = query.visibility.narrow_key(list_key(format, &query));
         Self { query, key }
     }
 
@@ -50,13 +59,22 @@ impl PreparedList {
     }
 }
 
+/// A part of every key, because several instances with different settings may share a cache.
+pub(super) fn format_key(format: RecordFormat) -> &'static str {
+    match (format.date, format.charset) {
+        (DateFormat::Iso, Charset::Ascii) => "Iso",
+        (DateFormat::Http, Charset::Ascii) => "Http",
+        (DateFormat::Iso, Charset::Utf8) => "IsoUtf8",
+        (DateFormat::Http, Charset::Utf8) => "HttpUtf8",
+    }
+}
+
 /// Includes everything that a record's JSON depends on.
-fn find_key(format: DateFormat, id: &str, date: Option<Date>) -> String {
+fn find_key(format: RecordFormat, id: &str, date: Option<Date>) -> String {
     let mut key = String::with_capacity(id.len() + 24);
-    key.push_str(match format {
-        DateFormat::Iso => "s:Iso:",
-        DateFormat::Http => "s:Http:",
-    });
+    key.push_str("s:");
+    key.push_str(format_key(format));
+    key.push(':');
     match date {
         None => key.push_str("latest"),
         // Writing to a String cannot fail.
@@ -68,10 +86,10 @@ fn find_key(format: DateFormat, id: &str, date: Option<Date>) -> String {
 }
 
 /// Includes everything that a list's JSON depends on. Texts have their length before them, so that no two queries share a key.
-fn list_key(format: DateFormat, query: &ListQuery) -> String {
+fn list_key(format: RecordFormat, query: &ListQuery) -> String {
     let mut key = String::with_capacity(64);
     // Writing to a String cannot fail; a dash stands for a filter that is absent.
-    let _ = write!(key, "l:{format:?}");
+    let _ = write!(key, "l:{}", format_key(format));
     for text in [&query.id, &query.status, &query.name] {
         let _ = match text {
             Some(text) => write!(key, ":{}={text}", text.len()),
@@ -111,13 +129,23 @@ mod tests {
             ListQuery { from: day, ..ListQuery::default() },
             ListQuery { to: day, ..ListQuery::default() },
             ListQuery { limit: Some(1), ..ListQuery::default() },
+            ListQuery { visibility: Visibility::Employee("1".into()), ..ListQuery::default() },
+            ListQuery { visibility: Visibility::Employee("2".into()), ..ListQuery::default() },
         ];
+        let visibilities = [Visibility::All, Visibility::Employee("1".into()), Visibility::Employee("2".into())];
         let finds = [("1", None), ("1", day), ("latest:1", None), ("2023-08-01:1", None)];
         let mut keys = HashSet::new();
-        for format in [DateFormat::Iso, DateFormat::Http] {
+        let formats = [DateFormat::Iso, DateFormat::Http]
+            .into_iter()
+            .flat_map(|date| [Charset::Ascii, Charset::Utf8].map(|charset| RecordFormat { date, charset }));
+        for format in formats {
             keys.extend(lists.iter().map(|query| PreparedList::new(query.clone(), format).key));
-            keys.extend(finds.iter().map(|(id, date)| PreparedFind::new((*id).to_owned(), *date, format).key));
+            for visibility in &visibilities {
+                let find =
+                    |(id, date): &(&str, _)| PreparedFind::new((*id).to_owned(), *date, visibility.clone(), format);
+                keys.extend(finds.iter().map(|each| find(each).key));
+            }
         }
-        assert_eq!(keys.len(), 2 * (lists.len() + finds.len()), "{keys:?}");
+        assert_eq!(keys.len(), 4 * (lists.len() + visibilities.len() * finds.len()), "{keys:?}");
     }
 }

@@ -1,10 +1,41 @@
 //! One attendance record: an employee's status on a day.
 
+use std::sync::Arc;
+
 use tokio_postgres::Row;
 
 use super::date::Date;
-use super::json;
-use crate::config::DateFormat;
+use super::json::{self, Charset};
+use crate::config::{self, DateFormat};
+
+/// How a record is written in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordFormat {
+    /// The form of its date.
+    pub date: DateFormat,
+    /// The characters of its texts.
+    pub charset: Charset,
+}
+
+impl RecordFormat {
+    /// The format of a server's answers.
+    pub fn of(api: &config::Api) -> Self {
+        Self { date: api.date_format, charset: Charset::of(api) }
+    }
+}
+
+/// A record whose name may be missing, and valid otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnnamedRecord {
+    /// Employee.
+    pub id: String,
+    /// The name, if there is one.
+    pub name: Option<String>,
+    /// Status.
+    pub status: String,
+    /// Day.
+    pub date: Date,
+}
 
 /// A valid record, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +48,14 @@ pub struct NewRecord {
     pub status: String,
     /// Day.
     pub date: Date,
+}
+
+/// A record that is to be stored, and by whom.
+#[derive(Debug, Clone)]
+pub(super) struct Creation {
+    pub(super) record: NewRecord,
+    /// The account that creates it; none without access control.
+    pub(super) created_by: Option<Arc<str>>,
 }
 
 /// A row as it is read, with columns borrowed from the database's answer. Other programs write to the table, too; so any column may be null.
@@ -42,21 +81,25 @@ impl<'a> StoredRecord<'a> {
     }
 
     /// Appends the record as a JSON object, fields in the contract's order.
-    pub fn write_json(&self, format: DateFormat, out: &mut Vec<u8>) {
+    pub fn write_json(&self, format: RecordFormat, out: &mut Vec<u8>) {
         for (name, value) in [(r#"{"id":"#, self.id), (r#","name":"#, self.name), (r#","status":"#, self.status)] {
             out.extend_from_slice(name.as_bytes());
-            match value {
-                Some(text) => json::append_text(out, text),
-                None => out.extend_from_slice(b"null"),
-            }
+            json::append_optional(out, value, format.charset);
         }
-        match self.date {
-            None => out.extend_from_slice(br#","date":null}"#),
-            Some(date) => {
-                out.extend_from_slice(br#","date":""#);
-                date.write(format, out);
-                out.extend_from_slice(b"\"}");
-            }
+        out.extend_from_slice(br#","date":"#);
+        append_date(out, self.date, format);
+        out.push(b'}');
+    }
+}
+
+/// Appends a date in quotes, or `null`.
+pub(super) fn append_date(out: &mut Vec<u8>, date: Option<Date>, format: RecordFormat) {
+    match date {
+        None => out.extend_from_slice(b"null"),
+        Some(date) => {
+            out.push(b'"');
+            date.write(format.date, out);
+            out.push(b'"');
         }
     }
 }
@@ -68,7 +111,8 @@ mod tests {
     #[test]
     fn null_columns_are_written_as_null() {
         let mut out = Vec::new();
-        StoredRecord { id: Some("nulls"), name: None, status: None, date: None }.write_json(DateFormat::Iso, &mut out);
+        let format = RecordFormat { date: DateFormat::Iso, charset: Charset::Ascii };
+        StoredRecord { id: Some("nulls"), name: None, status: None, date: None }.write_json(format, &mut out);
         assert_eq!(out, br#"{"id":"nulls","name":null,"status":null,"date":null}"#);
     }
 }

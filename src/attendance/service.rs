@@ -4,42 +4,38 @@
 //! that starts after a create was acknowledged sees it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use jiff::Timestamp;
 
-use super::answer::{Answer, CacheStatus, Content, Listing, RowStream};
+use super::acknowledgement::acknowledge;
+use super::answer::{Answer, CacheStatus, Content, Listing};
+use super::calendar::CalendarRule;
+use super::create_request;
 use super::date::Date;
-use super::error::{Error, UnavailableError};
-use super::listing::{Cursor, ListQuery};
+use super::error::Error;
+use super::list_client::ListClient;
+use super::listing::ListQuery;
+use super::lists::{ListLimits, Lists};
 use super::prepared::{LISTS, PreparedFind, PreparedList, employee};
-use super::record::NewRecord;
-use super::store::{PageSize, Store};
+use super::record::{Creation, NewRecord, RecordFormat, UnnamedRecord};
+use super::rules::Rules;
+use super::store::Store;
+use super::view::{PreparedView, ViewQuery};
+use super::visibility::Visibility;
 use crate::cache::{Cache, FillToken, Lookup, Participant, Scope, SingleFlight};
-use crate::config::DateFormat;
 use crate::telemetry::metrics::Metrics;
-
-/// One read of an unlimited list; the connection is free again between two of them.
-const CHUNK: PageSize = PageSize { rows: 2_000, bytes: 128 * 1024 };
-/// Lists streamed at the same time. For a slow client each holds one chunk, and what was read before streaming began.
-const MAX_STREAMS: usize = 64;
-/// A further one waits this long for the end of another.
-const STREAM_TIMEOUT: Duration = Duration::from_secs(1);
-/// A page ends early past this size, so that no limit of records can exhaust memory.
-const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Without a cache, whose limit would apply, a list up to this size is held whole.
-const MAX_BUFFERED_LIST: usize = 1024 * 1024;
 
 /// The attendance service.
 #[derive(Debug)]
 pub struct Attendance {
-    store: Arc<Store>,
-    cache: Option<Arc<Cache<Arc<Content>>>>,
-    format: DateFormat,
-    metrics: Arc<Metrics>,
-    streams: Arc<Semaphore>,
+    pub(super) store: Arc<Store>,
+    pub(super) cache: Option<Arc<Cache<Arc<Content>>>>,
+    pub(super) format: RecordFormat,
+    pub(super) rules: Rules,
+    calendar_rule: CalendarRule,
+    pub(super) metrics: Arc<Metrics>,
+    lists: Lists,
     single_flight: SingleFlight<LoadResult>,
 }
 
@@ -51,29 +47,32 @@ impl Attendance {
     pub fn new(
         store: Arc<Store>,
         cache: Option<Arc<Cache<Arc<Content>>>>,
-        format: DateFormat,
+        format: RecordFormat,
+        rules: Rules,
+        calendar_rule: CalendarRule,
+        list_limits: ListLimits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self { store, cache, format, metrics, streams, single_flight: SingleFlight::default() }
+        let lists = Lists::new(Arc::clone(&store), cache.clone(), list_limits, Arc::clone(&metrics));
+        Self { store, cache, format, rules, calendar_rule, metrics, lists, single_flight: SingleFlight::default() }
     }
 
-    /// Stores a record; returns when it is durable and every read will see it.
+    /// What records may be.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Stores a record, which an account creates if there is access control; returns when it is durable and every read will see it.
     ///
     /// # Errors
-    /// After [`Error::Unavailable`] and [`Error::Rejected`] the record may have been stored, or may be later.
-    pub async fn create(&self, record: &NewRecord) -> Result<(), Error> {
-        let guard = InvalidateOnDrop { cache: self.cache.as_deref(), id: &record.id };
-        let outcome = self.store.create(record).await;
-        if let Some(cache) = &self.cache {
-            let scopes = [employee(&record.id), LISTS];
-            match &outcome {
-                Ok(()) | Err(Error::Conflict) => cache.invalidate(&scopes).await,
-                Err(Error::Forbidden(_)) => {}
-                // It is unknown whether the record was stored; the client has waited long enough.
-                Err(Error::Unavailable(_) | Error::Rejected(_)) => cache.invalidate_later(&scopes),
-            }
-        }
+    /// [`Error::Closed`] if the day is closed to changes. After [`Error::Unavailable`] and [`Error::Rejected`] the record may have been stored, or may be later.
+    pub async fn create(&self, record: &NewRecord, created_by: Option<Arc<str>>) -> Result<(), Error> {
+        self.rules.check_day(record.date)?;
+        // Nothing has been sent to the database, so no answer of the cache becomes invalid.
+        self.store.check_storage()?;
+        let scopes = [employee(&record.id), LISTS];
+        let creation = Creation { record: record.clone(), created_by };
+        let outcome = acknowledge(self.cache.as_deref(), &scopes, self.store.create(creation)).await;
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
             Err(Error::Conflict) => self.metrics.record_conflicts.inc(),
@@ -82,8 +81,39 @@ impl Attendance {
             }
             Err(_) => {}
         }
-        guard.disarm();
         outcome
+    }
+
+    /// The record with a name: its own, that of the directory, that of the employee's latest record if it is one that a create may have, or else
+    /// the id.
+    ///
+    /// # Errors
+    /// When PostgreSQL fails.
+    pub async fn with_name(&self, record: UnnamedRecord) -> Result<NewRecord, Error> {
+        let named = self.with_directory_name(record).await?;
+        let UnnamedRecord { id, name, status, date } = named;
+        let name = match name {
+            Some(name) => name,
+            None => self.latest_name(&id).await?.unwrap_or_else(|| id.clone()),
+        };
+        Ok(NewRecord { id, name, status, date })
+    }
+
+    /// The record with its own name, or that of the directory, if there is one.
+    ///
+    /// # Errors
+    /// When PostgreSQL fails.
+    pub async fn with_directory_name(&self, record: UnnamedRecord) -> Result<UnnamedRecord, Error> {
+        let name = match record.name {
+            Some(name) => Some(name),
+            None => self.store.directory_name(&record.id).await?,
+        };
+        Ok(UnnamedRecord { name, ..record })
+    }
+
+    async fn latest_name(&self, id: &str) -> Result<Option<String>, Error> {
+        let latest = self.store.find(id, None).await?;
+        Ok(latest.and_then(|json| create_request::name_in(&json)))
     }
 
     /// Whether [`Attendance::try_find_cached`] and [`Attendance::try_list_cached`] can succeed: this process has memory for
@@ -92,24 +122,30 @@ impl Attendance {
         self.cache.as_ref().is_some_and(|cache| cache.can_answer_from_memory())
     }
 
-    /// A search for the employee's latest record or, with a date, for the record of that day. Computes the cache key, once for
-    /// the attempt without waiting and for the search itself.
-    pub fn prepare_find(&self, id: String, date: Option<Date>) -> PreparedFind {
-        PreparedFind::new(id, date, self.format)
+    /// A search for the employee's latest record or, with a date, for the record of that day, if the caller may see it. Computes the cache key, once
+    /// for the attempt without waiting and for the search itself.
+    pub fn prepare_find(&self, id: String, date: Option<Date>, visibility: Visibility) -> PreparedFind {
+        PreparedFind::new(id, date, visibility, self.format)
     }
 
     /// The answer to a search if this process has a valid one in memory. Never waits.
     pub fn try_find_cached(&self, find: &PreparedFind, now: Instant) -> Option<Answer> {
-        self.cache.as_ref()?.try_cached(&[employee(&find.id)], &find.key, now).map(hit)
+        if !find.is_visible() {
+            return None;
+        }
+        self.cache.as_ref()?.try_cached(&[employee(&find.id)], &find.key, now).map(Answer::hit)
     }
 
-    /// The answer to a search; `None` if there is no such record.
+    /// The answer to a search; `None` if there is no such record, or the caller may not see it.
     ///
     /// # Errors
     /// When the cache has no answer and PostgreSQL fails.
     pub async fn find(&self, find: &PreparedFind) -> Result<Option<Answer>, Error> {
+        if !find.is_visible() {
+            return Ok(None);
+        }
         match self.lookup(&[employee(&find.id)], &find.key).await {
-            Lookup::Hit(content) => Ok(Some(hit(content))),
+            Lookup::Hit(content) => Ok(Some(Answer::hit(content))),
             // In boxes, so that a hit does not pay for their room.
             Lookup::Miss(token) => Box::pin(self.find_once(token, find)).await,
             Lookup::Bypass => Box::pin(self.load_record(find, CacheStatus::Bypass)).await,
@@ -139,7 +175,7 @@ impl Attendance {
     async fn load_record(&self, find: &PreparedFind, cached: CacheStatus) -> LoadResult {
         let Some(mut body) = self.store.find(&find.id, find.date).await? else { return Ok(None) };
         body.push(b'\n');
-        Ok(Some(loaded(body, None, cached)))
+        Ok(Some(Answer { content: Arc::new(Content::new(body)), cached }))
     }
 
     /// A list with its cache key, which is computed once for the attempt without waiting and for the list itself.
@@ -149,138 +185,39 @@ impl Attendance {
 
     /// The answer to a list if this process has a valid one in memory. Never waits.
     pub fn try_list_cached(&self, list: &PreparedList, now: Instant) -> Option<Answer> {
-        self.cache.as_ref()?.try_cached(&[LISTS], &list.key, now).map(hit)
+        self.lists.try_cached(list, now)
+    }
+
+    /// A view at a moment, of what the caller may see, with its cache key, which is computed once for the attempt without waiting and for the view itself.
+    pub fn prepare_view(&self, query: ViewQuery, visibility: Visibility, now: Timestamp) -> PreparedView {
+        PreparedView::new(query, visibility, self.calendar_rule.at(now), self.format)
+    }
+
+    /// The answer to a view if this process has a valid one in memory. Never waits.
+    pub fn try_view_cached(&self, view: &PreparedView, now: Instant) -> Option<Answer> {
+        self.lists.try_cached(view, now)
+    }
+
+    /// A page of a view.
+    ///
+    /// # Errors
+    /// When the cache has no answer, and PostgreSQL fails, too many lists are being read, or the view is too large.
+    pub async fn view(&self, view: &PreparedView, client: &ListClient) -> Result<Listing, Error> {
+        self.lists.read(view, client).await
     }
 
     /// Records by employee, then date: a page, or all.
     ///
     /// # Errors
-    /// When the cache has no answer and PostgreSQL fails, or too many lists are read or streamed already.
-    pub async fn list(&self, list: &PreparedList) -> Result<Listing, Error> {
-        match self.lookup(&[LISTS], &list.key).await {
-            Lookup::Hit(content) => Ok(Listing::Complete(hit(content))),
-            Lookup::Miss(token) => Box::pin(self.list_once(token, &list.query)).await,
-            Lookup::Bypass => Box::pin(self.load_list(&list.query, CacheStatus::Bypass)).await,
-        }
-    }
-
-    /// Loads a list once for all reads that ask for it at the moment, if it fits into memory. A stream has one reader only.
-    async fn list_once(&self, token: FillToken, query: &ListQuery) -> Result<Listing, Error> {
-        let leader = match self.single_flight.join(&token) {
-            Participant::Leader(leader) => Some(leader),
-            Participant::Follower(result) => match result.await {
-                Ok(Ok(Some(answer))) => return Ok(Listing::Complete(answer)),
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(None)) | Err(_) => None,
-            },
-        };
-        let result = self.load_list(query, CacheStatus::Miss).await;
-        if let (Ok(Listing::Complete(answer)), Some(cache)) = (&result, &self.cache) {
-            cache.store(token, &answer.content);
-        }
-        match (leader, &result) {
-            (Some(leader), Ok(Listing::Complete(answer))) => leader.complete(&Ok(Some(answer.clone()))),
-            (Some(leader), Err(error)) => leader.complete(&Err(error.clone())),
-            (Some(_), Ok(Listing::Stream(_))) | (None, _) => {}
-        }
-        result
-    }
-
-    async fn load_list(&self, query: &ListQuery, cached: CacheStatus) -> Result<Listing, Error> {
-        let mut body = vec![b'['];
-        let mut last = query.after.clone();
-        let max_buffered = self.cache.as_ref().map_or(MAX_BUFFERED_LIST, |cache| cache.max_value());
-        let mut is_complete = false;
-        if let Some(limit) = query.limit {
-            let size = PageSize { rows: limit as usize, bytes: MAX_PAGE_BYTES };
-            let page = self.store.page(query, last.as_ref(), size, &mut body).await?;
-            body.extend_from_slice(b"]\n");
-            let next = if page.complete { None } else { page.last.as_ref().map(Cursor::encode) };
-            return Ok(Listing::Complete(loaded(body, next, cached)));
-        }
-        while !is_complete {
-            let size = PageSize { rows: CHUNK.rows, bytes: body.len() + CHUNK.bytes };
-            let page = self.store.page(query, last.as_ref(), size, &mut body).await?;
-            (last, is_complete) = (page.last, page.complete);
-            if !is_complete && body.len() >= max_buffered {
-                return Ok(Listing::Stream(self.stream(query.clone(), last, body).await?));
-            }
-        }
-        body.extend_from_slice(b"]\n");
-        Ok(Listing::Complete(loaded(body, None, cached)))
-    }
-
-    /// The rest of a list, read chunk by chunk as the client takes it; `begun` was read before.
-    async fn stream(&self, query: ListQuery, mut last: Option<Cursor>, begun: Vec<u8>) -> Result<RowStream, Error> {
-        let waiting = timeout(STREAM_TIMEOUT, self.streams.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = waiting else {
-            return Err(Error::Unavailable(UnavailableError::TooManyStreams { max: MAX_STREAMS }));
-        };
-        let (sender, chunks) = mpsc::channel(1);
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            let mut chunk = begun;
-            let mut is_complete = false;
-            while !is_complete {
-                // A client that went away has dropped the receiver; the server disconnects one that takes nothing.
-                if sender.send(Ok(Bytes::from(std::mem::take(&mut chunk)))).await.is_err() {
-                    return;
-                }
-                chunk.reserve(CHUNK.bytes);
-                chunk.push(b',');
-                match store.page(&query, last.as_ref(), CHUNK, &mut chunk).await {
-                    Ok(page) => {
-                        if chunk.len() == 1 {
-                            chunk.clear(); // the records that were left have been deleted
-                        }
-                        (last, is_complete) = (page.last, page.complete);
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Err(error.into())).await;
-                        return;
-                    }
-                }
-            }
-            chunk.extend_from_slice(b"]\n");
-            let _ = sender.send(Ok(Bytes::from(chunk))).await;
-        });
-        Ok(RowStream { chunks })
+    /// When the cache has no answer, and PostgreSQL fails or too many lists are being read.
+    pub async fn list(&self, list: &PreparedList, client: &ListClient) -> Result<Listing, Error> {
+        self.lists.read(list, client).await
     }
 
     async fn lookup(&self, scopes: &[Scope<'_>], key: &str) -> Lookup<Arc<Content>> {
         match &self.cache {
             Some(cache) => cache.lookup(scopes, key).await,
             None => Lookup::Bypass,
-        }
-    }
-}
-
-fn hit(content: Arc<Content>) -> Answer {
-    Answer { content, cached: CacheStatus::Hit }
-}
-
-fn loaded(body: Vec<u8>, next_cursor: Option<String>, cached: CacheStatus) -> Answer {
-    Answer { content: Arc::new(Content::new(body, next_cursor)), cached }
-}
-
-/// A create in progress. If it is dropped, its client has gone; its statement goes on without it, so that the record may still be
-/// stored, and the cache is invalidated.
-struct InvalidateOnDrop<'a> {
-    cache: Option<&'a Cache<Arc<Content>>>,
-    id: &'a str,
-}
-
-impl InvalidateOnDrop<'_> {
-    fn disarm(mut self) {
-        self.cache = None;
-    }
-}
-
-impl Drop for InvalidateOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(cache) = self.cache {
-            cache.invalidate_later(&[employee(self.id), LISTS]);
         }
     }
 }

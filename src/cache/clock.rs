@@ -24,4 +24,9 @@ impl WallClock {
     pub(super) fn age(&self, millis: u64, instant: Instant) -> Option<Duration> {
         self.millis(instant).checked_sub(millis).map(Duration::from_millis)
     }
+
+    /// Whether a moment of another process's clock is no further away from `instant` than `distance`, in either direction.
+    pub(super) fn is_within(&self, millis: u64, instant: Instant, distance: Duration) -> bool {
+        Duration::from_millis(self.millis(instant).abs_diff(millis)) <= distance
+    }
 }

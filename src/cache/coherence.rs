@@ -1,4 +1,4 @@
-//! The interface of the two coherence protocols: how a process learns whether a cached value is still valid.
+//! The interface of the two coherence protocols: how a process determines whether a cached value is still valid.
 
 use std::future::Future;
 use std::time::Instant;
@@ -22,14 +22,29 @@ pub(super) trait Coherence {
     /// after this has returned must not use a value that was read before the change.
     fn invalidate(&self, scopes: &[Scope<'_>], now: Instant) -> impl Future<Output = ()> + Send;
 
+    /// Whether a change of the scopes, for which [`Coherence::invalidate`] was called after `committed_at`, is known to every process
+    /// that trusts its cache.
+    fn is_settled(&self, scopes: &[Scope<'_>], committed_at: Instant, now: Instant) -> bool;
+
+    /// Makes every value invalid, for a change by another program. A read that begins after this has returned must not use a value that
+    /// was read before it was called. Does not wait.
+    fn invalidate_everything(&self);
+
     /// For a change that may or may not be committed, now or later, and is not acknowledged. Does not wait.
     fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant);
 
     /// Called in intervals, and after every change of the connection.
-    fn maintain(&self, is_connected: bool, now: Instant) -> impl Future<Output = ()> + Send;
+    fn maintain(&self, is_connected: bool, clock: impl Fn() -> Instant + Send) -> impl Future<Output = ()> + Send;
 
     /// What a new connection must store before it is used.
     fn rotate_epoch(&self) -> SetEntry;
+
+    /// Called when a new connection has stored that; the attempt began at `began_at`.
+    fn connected(&self, began_at: Instant);
+
+    /// Called when the connection was lost, or an attempt that began at `began_at` has failed. After a change of role other processes may still
+    /// be connected to the former primary.
+    fn disconnected(&self, is_role_change: bool, began_at: Instant, now: Instant);
 }
 
 /// What a read found in Redis.

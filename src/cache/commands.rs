@@ -1,6 +1,6 @@
 //! The commands that the cache sends to Redis.
 //!
-//! Policy: only GET, MGET and SET are needed, each in one round trip with a time limit. An error is counted and logged; for the caller it
+//! Policy: only GET, MGET and SET are needed, each in one round trip with a time limit; DEL replaces a SET for which a shared Redis has no memory. An error is counted and logged; for the caller it
 //! is the lack of an answer, never an error of its own.
 
 use std::future::Future;
@@ -14,6 +14,8 @@ use super::metrics::CacheMetrics;
 
 /// The epoch key lives this long; when it is gone, the next read begins another epoch.
 const EPOCH_TTL: Duration = Duration::from_secs(24 * 3600);
+/// The key that shows whether Redis accepts writes lives this long.
+const PROBE_TTL: Duration = Duration::from_secs(60);
 
 /// A value to be stored.
 #[derive(Debug, Clone)]
@@ -41,6 +43,13 @@ pub(super) trait Redis: Send + Sync + 'static {
 
     /// SET of every entry.
     fn set(&self, entries: &[SetEntry], timeout: Duration) -> impl Future<Output = Result<(), CommandError>> + Send;
+
+    /// Makes sure that no key of the entries has its former value: SET of every entry, or DEL if there is no memory for that.
+    fn replace_or_delete(
+        &self,
+        entries: &[SetEntry],
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), CommandError>> + Send;
 }
 
 /// A Redis, the keys of this cache in it, and where its use is counted.
@@ -69,6 +78,11 @@ impl<R: Redis> Commands<R> {
         SetEntry { key: self.epoch_key(), value: self.tokens.next().into_bytes(), ttl: EPOCH_TTL }
     }
 
+    /// The command that changes nothing and shows whether Redis accepts writes.
+    pub(super) fn probe(&self) -> SetEntry {
+        SetEntry { key: self.value_key("probe"), value: b"1".to_vec(), ttl: PROBE_TTL }
+    }
+
     pub(super) async fn get(&self, keys: &[String]) -> Option<Vec<Option<Vec<u8>>>> {
         self.observed(&self.metrics.get, self.redis.get(keys, self.timeout))
             .await
@@ -86,15 +100,28 @@ impl<R: Redis> Commands<R> {
         self.observed(&self.metrics.set, self.redis.set(entries, timeout)).await.is_some()
     }
 
+    /// Makes sure that no key of the entries has its former value, within the time.
+    pub(super) async fn replace_or_delete(&self, entries: &[SetEntry], timeout: Duration) -> Result<(), CommandError> {
+        self.observe(&self.metrics.set, self.redis.replace_or_delete(entries, timeout)).await
+    }
+
     async fn observed<T>(
         &self,
         histogram: &Histogram,
         command: impl Future<Output = Result<T, CommandError>>,
     ) -> Option<T> {
+        self.observe(histogram, command).await.ok()
+    }
+
+    async fn observe<T>(
+        &self,
+        histogram: &Histogram,
+        command: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
         let started = Instant::now();
         let outcome = command.await;
         match &outcome {
-            Err(CommandError::NotConnected(_)) => return None,
+            Err(CommandError::NotConnected(_)) => return outcome,
             Err(error) => {
                 self.metrics.errors.inc();
                 tracing::debug!(fault = %error, "a cache command failed");
@@ -102,6 +129,6 @@ impl<R: Redis> Commands<R> {
             Ok(_) => {}
         }
         histogram.observe(started.elapsed().as_secs_f64());
-        outcome.ok()
+        outcome
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! Policy: a request never waits for a connection to be made. A command that finds the connection broken, or too slow,
 //! takes it down for all requests; from then on their commands fail at once, until the background task has made a new connection that answers.
+//! An error reply that is a state of the server (`error_reply.rs`) takes it down as well, because the next connection may lead to a server
+//! without that state. A connection is in use only after it has written and read.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline};
+use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline, RedisError};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::commands::{Redis, SetEntry};
 use super::error::{CommandError, ConnectionError};
+use super::error_reply::ErrorReply;
 
 /// A connection must be made, login included, within this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,8 +24,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Connection {
     client: redis::Client,
+    /// Whether MGET is used, which mini-redis does not have.
+    uses_mget: bool,
     state: Mutex<State>,
     lost: Notify,
+    wanted: Notify,
 }
 
 #[derive(Debug)]
@@ -44,23 +50,48 @@ impl std::fmt::Debug for NumberedConnection {
     }
 }
 
+/// Why a pipeline has no answer.
+enum QueryError {
+    Timeout,
+    Redis(RedisError),
+}
+
+impl NumberedConnection {
+    async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline, limit: Duration) -> Result<T, QueryError> {
+        // A clone is a handle of the one connection.
+        let mut connection = self.connection.clone();
+        match timeout(limit, pipeline.query_async(&mut connection)).await {
+            Ok(answer) => answer.map_err(QueryError::Redis),
+            Err(_) => Err(QueryError::Timeout),
+        }
+    }
+}
+
 impl Connection {
     /// Not connected until [`Connection::connect`].
-    pub(super) fn new(client: redis::Client) -> Self {
-        Self { client, state: Mutex::new(State::Disconnected(ConnectionError::NotYet)), lost: Notify::new() }
+    pub(super) fn new(client: redis::Client, uses_mget: bool) -> Self {
+        let state = Mutex::new(State::Disconnected(ConnectionError::NotYet));
+        Self { client, uses_mget, state, lost: Notify::new(), wanted: Notify::new() }
     }
 
     /// Runs a pipeline in one round trip.
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline, limit: Duration) -> Result<T, CommandError> {
-        let NumberedConnection { number, mut connection } = self.current()?;
-        match timeout(limit, pipeline.query_async(&mut connection)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.is_unrecoverable_error() || error.is_io_error() => {
-                Err(self.give_up(number, ConnectionError::Redis(error)))
-            }
-            Ok(Err(error)) => Err(CommandError::Rejected(error)),
-            Err(_) => Err(self.give_up(number, ConnectionError::ResponseTimeout(limit))),
-        }
+        let connection = self.current()?;
+        connection.query(pipeline, limit).await.map_err(|error| self.failed(&connection, error, limit))
+    }
+
+    /// What the error of a command is for its caller; an error that is more than one command's takes the connection down.
+    fn failed(&self, connection: &NumberedConnection, error: QueryError, limit: Duration) -> CommandError {
+        let error = match error {
+            QueryError::Timeout => ConnectionError::ResponseTimeout(limit),
+            QueryError::Redis(error) => match ErrorReply::of(&error) {
+                Some(reply) if reply.is_about_one_command() => return CommandError::Rejected(error),
+                Some(reply) => ConnectionError::Refused(reply),
+                None if error.is_unrecoverable_error() || error.is_io_error() => ConnectionError::Redis(error),
+                None => return CommandError::Rejected(error),
+            },
+        };
+        self.give_up(connection.number, error)
     }
 
     /// Makes a connection, which is in use once it has stored `first` within `limit`. `number` differs from that of every
@@ -85,12 +116,16 @@ impl Connection {
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = match timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(connection) => connection.map_err(ConnectionError::Redis)?,
+            Ok(connection) => connection?,
             Err(_) => return Err(ConnectionError::ConnectTimeout(CONNECT_TIMEOUT)),
         };
-        let pipeline = set_pipeline(std::slice::from_ref(first));
+        let mut pipeline = set_pipeline(std::slice::from_ref(first));
+        pipeline.get(&first.key).ignore();
+        if self.uses_mget {
+            pipeline.cmd("MGET").arg(&first.key).ignore();
+        }
         match timeout(limit, pipeline.query_async::<()>(&mut connection)).await {
-            Ok(answer) => answer.map_err(ConnectionError::Redis)?,
+            Ok(answer) => answer?,
             Err(_) => return Err(ConnectionError::ResponseTimeout(limit)),
         }
         Ok(connection)
@@ -100,9 +135,27 @@ impl Connection {
         matches!(&*self.state(), State::Connected(_))
     }
 
+    /// Why there is no connection; `None` while there is one.
+    pub(super) fn error(&self) -> Option<ConnectionError> {
+        match &*self.state() {
+            State::Connected(_) => None,
+            State::Disconnected(error) => Some(error.clone()),
+        }
+    }
+
     /// Returns when the connection has been given up.
     pub(super) async fn lost(&self) {
         self.lost.notified().await;
+    }
+
+    /// Asks for an attempt to connect without the usual pause.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Returns when an attempt to connect was asked for.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     fn current(&self) -> Result<NumberedConnection, CommandError> {
@@ -146,6 +199,26 @@ impl Redis for Connection {
     async fn set(&self, entries: &[SetEntry], limit: Duration) -> Result<(), CommandError> {
         self.query(&set_pipeline(entries), limit).await
     }
+
+    async fn replace_or_delete(&self, entries: &[SetEntry], limit: Duration) -> Result<(), CommandError> {
+        let connection = self.current()?;
+        let Err(error) = connection.query::<()>(&set_pipeline(entries), limit).await else { return Ok(()) };
+        if is_out_of_memory(&error) {
+            let mut pipeline = redis::pipe();
+            for entry in entries {
+                pipeline.del(&entry.key).ignore();
+            }
+            let deleted = connection.query(&pipeline, limit).await;
+            // Also if it was deleted: no value can be stored in this state.
+            let error = self.failed(&connection, error, limit);
+            return deleted.map_err(|_| error);
+        }
+        Err(self.failed(&connection, error, limit))
+    }
+}
+
+fn is_out_of_memory(error: &QueryError) -> bool {
+    matches!(error, QueryError::Redis(error) if ErrorReply::of(error).is_some_and(|reply| reply.is_out_of_memory()))
 }
 
 fn set_pipeline(entries: &[SetEntry]) -> Pipeline {

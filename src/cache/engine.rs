@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::authentication::AuthenticationKey;
 use super::clock::WallClock;
-use super::codec;
+use super::codec::{self, StoredValue};
 use super::coherence::{Coherence, Fetched};
 use super::commands::{Commands, Redis, SetEntry};
-use super::generation::{FillToken, UniqueTokens};
+use super::deadline::Deadline;
+use super::generation::{FillToken, Generation, UniqueTokens};
 use super::memory::{Entry, Memory};
 use super::metrics::CacheMetrics;
 use super::options::CacheOptions;
@@ -20,6 +22,8 @@ use super::write_queue::{QueuedWrite, WriteQueue};
 /// A value is stored only within this time after its generation was read: an invalidation that Redis did not confirm is remembered
 /// for the life of a value and this time.
 const FILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest life that Redis can give a value.
+const MIN_TTL: Duration = Duration::from_millis(1);
 /// Values under longer keys are not cached: they are rare and not worth the memory.
 const MAX_KEY_LEN: usize = 1024;
 
@@ -39,9 +43,14 @@ pub enum Lookup<V> {
 pub(super) struct Engine<V: CacheValue, R> {
     pub(super) protocol: Protocol<R>,
     pub(super) commands: Arc<Commands<R>>,
+    /// What is cached, for the log.
+    pub(super) name: &'static str,
+    authentication: Option<AuthenticationKey>,
     memory: Memory<V>,
     write_queue: WriteQueue<V>,
     clock: WallClock,
+    /// Until when values may be used, because changes by others are received.
+    trust: Deadline,
     ttl: Duration,
     max_value: usize,
 }
@@ -55,7 +64,17 @@ pub(super) enum Protocol<R> {
 
 impl<V: CacheValue, R: Redis> Engine<V, R> {
     pub(super) fn new(options: CacheOptions, redis: R, seed: u64, metrics: CacheMetrics) -> Self {
-        let CacheOptions { prefix, is_private, timeout, ttl, max_value, local_memory } = options;
+        let CacheOptions {
+            name,
+            prefix,
+            is_private,
+            needs_proof,
+            timeout,
+            ttl,
+            max_value,
+            local_memory,
+            authentication,
+        } = options;
         let commands = Arc::new(Commands { redis, prefix, timeout, metrics, tokens: UniqueTokens::new(seed) });
         let longest_fill = FILL_TIMEOUT + timeout;
         let protocol = if is_private {
@@ -66,9 +85,12 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         Self {
             protocol,
             commands,
+            name,
+            authentication,
             memory: Memory::new(local_memory),
             write_queue: WriteQueue::new(),
             clock: WallClock::new(),
+            trust: if needs_proof { Deadline::passed() } else { Deadline::never() },
             ttl,
             max_value,
         }
@@ -84,13 +106,16 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
 
     pub(super) fn try_cached(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<V> {
         let Protocol::Private(private) = &self.protocol else { return None };
+        if !self.trust.is_after(now) {
+            return None;
+        }
         let generation = private.current(scopes);
         let entry = self.memory.get(key, now)?;
         (entry.generation == generation).then(|| self.memory_hit(entry))
     }
 
     pub(super) async fn lookup(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Lookup<V> {
-        if key.len() > MAX_KEY_LEN {
+        if key.len() > MAX_KEY_LEN || !self.trust.is_after(now) {
             return Lookup::Bypass;
         }
         match &self.protocol {
@@ -117,7 +142,7 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
 
     /// A valid value from Redis is also kept in memory, for the rest of its time.
     fn fetched(&self, Fetched { generation, value }: Fetched, key: &str, now: Instant) -> Lookup<V> {
-        let Some(stored) = value.and_then(|value| codec::decode::<V>(value, &generation)) else {
+        let Some(stored) = value.and_then(|value| self.decode(value, &generation, key, now)) else {
             self.commands.metrics.misses.inc();
             return Lookup::Miss(FillToken { key: key.to_owned(), generation, issued_at: now });
         };
@@ -127,6 +152,13 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
             self.memory.insert(key, Entry { generation, value: stored.value.clone(), expires_at: now + left });
         }
         Lookup::Hit(stored.value)
+    }
+
+    /// A value that Redis holds, if it is one. Of a signed one, Redis is not trusted to have removed it in time either.
+    fn decode(&self, value: Vec<u8>, generation: &Generation, key: &str, now: Instant) -> Option<StoredValue<V>> {
+        let Some(authentication) = &self.authentication else { return codec::decode(value, generation) };
+        let stored = codec::decode(authentication.verify(key, value)?, generation)?;
+        self.clock.is_within(stored.read_at, now, self.ttl).then_some(stored)
     }
 
     pub(super) fn store(&self, token: FillToken, value: &V, now: Instant, queue: bool) {
@@ -146,16 +178,21 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         let writes = self.write_queue.next().await;
         let now = clock();
         let entries: Vec<SetEntry> =
-            writes.iter().filter(|write| !is_late(&write.token, now)).map(|write| self.set_entry(write)).collect();
+            writes.iter().filter(|write| !is_late(&write.token, now)).map(|write| self.set_entry(write, now)).collect();
         if !entries.is_empty() {
             self.commands.set(&entries, self.commands.timeout).await;
         }
     }
 
-    fn set_entry(&self, QueuedWrite { token, value }: &QueuedWrite<V>) -> SetEntry {
+    /// The entry lives for the rest of the value's time.
+    fn set_entry(&self, QueuedWrite { token, value }: &QueuedWrite<V>, now: Instant) -> SetEntry {
         let FillToken { key, generation, issued_at } = token;
-        let value = codec::encode(generation, self.clock.millis(*issued_at), value);
-        SetEntry { key: self.commands.value_key(key), value, ttl: self.ttl }
+        let mut value = codec::encode(generation, self.clock.millis(*issued_at), value);
+        if let Some(authentication) = &self.authentication {
+            value = authentication.sign(key, &value);
+        }
+        let left = self.ttl.saturating_sub(now.saturating_duration_since(*issued_at));
+        SetEntry { key: self.commands.value_key(key), value, ttl: left.max(MIN_TTL) }
     }
 
     pub(super) async fn invalidate(&self, scopes: &[Scope<'_>], now: Instant) {
@@ -165,6 +202,17 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         }
     }
 
+    pub(super) fn invalidate_everything(&self) {
+        match &self.protocol {
+            Protocol::Private(private) => private.invalidate_everything(),
+            Protocol::Shared(shared) => shared.invalidate_everything(),
+        }
+    }
+
+    pub(super) fn trust_until(&self, until: Instant) {
+        self.trust.extend(until);
+    }
+
     pub(super) fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant) {
         match &self.protocol {
             Protocol::Private(private) => private.invalidate_later(scopes, now),
@@ -172,10 +220,39 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         }
     }
 
-    pub(super) async fn maintain(&self, is_connected: bool, now: Instant) {
+    pub(super) fn is_settled(&self, scopes: &[Scope<'_>], committed_at: Instant, now: Instant) -> bool {
         match &self.protocol {
-            Protocol::Private(private) => private.maintain(is_connected, now).await,
-            Protocol::Shared(shared) => shared.maintain(is_connected, now).await,
+            Protocol::Private(private) => private.is_settled(scopes, committed_at, now),
+            Protocol::Shared(shared) => shared.is_settled(scopes, committed_at, now),
+        }
+    }
+
+    /// Whether Redis has not confirmed an invalidation of one of the scopes.
+    pub(super) fn is_pending(&self, scopes: &[Scope<'_>], now: Instant) -> bool {
+        match &self.protocol {
+            Protocol::Private(_) => false,
+            Protocol::Shared(shared) => shared.is_pending(scopes, now),
+        }
+    }
+
+    pub(super) async fn maintain(&self, is_connected: bool, clock: impl Fn() -> Instant + Send) {
+        match &self.protocol {
+            Protocol::Private(private) => private.maintain(is_connected, clock).await,
+            Protocol::Shared(shared) => shared.maintain(is_connected, clock).await,
+        }
+    }
+
+    pub(super) fn connected(&self, began_at: Instant) {
+        match &self.protocol {
+            Protocol::Private(private) => private.connected(began_at),
+            Protocol::Shared(shared) => shared.connected(began_at),
+        }
+    }
+
+    pub(super) fn disconnected(&self, is_role_change: bool, began_at: Instant, now: Instant) {
+        match &self.protocol {
+            Protocol::Private(private) => private.disconnected(is_role_change, began_at, now),
+            Protocol::Shared(shared) => shared.disconnected(is_role_change, began_at, now),
         }
     }
 

@@ -187,6 +187,10 @@ impl Redis for FakeRedis {
     async fn set(&self, entries: &[SetEntry], _: Duration) -> Result<(), CommandError> {
         self.execute(entries, |server| entries.iter().cloned().for_each(|entry| server.set(entry))).await
     }
+
+    async fn replace_or_delete(&self, entries: &[SetEntry], limit: Duration) -> Result<(), CommandError> {
+        self.set(entries, limit).await
+    }
 }
 
 /// The commands of an instance.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::coherence::Coherence as _;
 use super::engine::{Engine, Lookup, Protocol};
 use super::fakes::{FakeRedis, Fate, Server, Text, yield_once};
 use super::metrics::CacheMetrics;
@@ -44,7 +43,7 @@ fn shows(view: usize, member: usize) -> bool {
 
 struct Instance {
     engine: Engine<Text, FakeRedis>,
-    flights: SingleFlight<Text>,
+    loads: SingleFlight<Text>,
 }
 
 struct World {
@@ -65,17 +64,20 @@ impl World {
         let server = Server::shared(instances);
         let instance = |number: usize| {
             let options = CacheOptions {
+                name: "answers",
                 prefix: "p:".to_owned(),
                 is_private: private,
+                needs_proof: false,
                 // Never ends by itself, because the timers of the tests' runtime are not driven.
                 timeout: Duration::from_secs(1),
                 ttl: TTL,
                 max_value: 1024,
                 local_memory: 1 << 20,
+                authentication: None,
             };
             let redis = FakeRedis { server: Arc::clone(&server), instance: number };
             let engine = Engine::new(options, redis, number as u64, CacheMetrics::unregistered());
-            Instance { engine, flights: SingleFlight::default() }
+            Instance { engine, loads: SingleFlight::default() }
         };
         let instances: Vec<Instance> = (0..instances).map(instance).collect();
         let floors = vec![[0; MEMBERS.len()]; instances.len()];
@@ -102,6 +104,7 @@ impl World {
         let first = self.instances[instance].engine.rotate_epoch();
         if !self.server().is_connected(instance) {
             self.server().connect(instance, first);
+            self.instances[instance].engine.connected(self.now());
         }
     }
 
@@ -114,13 +117,13 @@ impl World {
 
     async fn read(self: Arc<Self>, instance: usize, view: usize) {
         let floor = self.state().floors[instance];
-        let Instance { engine, flights } = &self.instances[instance];
+        let Instance { engine, loads } = &self.instances[instance];
         let key = format!("view {view}");
         let now = self.now();
         let value = match engine.lookup(&scopes(view), &key, now).await {
             Lookup::Hit(value) => value,
             Lookup::Bypass => self.load().await,
-            Lookup::Miss(token) => match flights.join(&token) {
+            Lookup::Miss(token) => match loads.join(&token) {
                 Participant::Leader(leader) => {
                     let value = self.load().await;
                     let is_connected = self.server().is_connected(instance);
@@ -154,7 +157,7 @@ impl World {
         engine.invalidate(&affected, self.now()).await;
         let is_confirmed = match &engine.protocol {
             Protocol::Private(_) => true,
-            Protocol::Shared(shared) => shared.is_trusted(&affected, self.now()),
+            Protocol::Shared(shared) => !shared.is_pending(&affected, self.now()),
         };
         let mut state = self.state();
         for (other, floor) in state.floors.iter_mut().enumerate() {
@@ -174,9 +177,31 @@ impl World {
         self.state().unfinished -= 1;
     }
 
+    /// A change by another program that no instance has received.
+    fn foreign_change(&self, member: usize) {
+        self.state().data[member] += 1;
+    }
+
+    /// An instance is notified of every change by other programs so far.
+    fn announce(&self, instance: usize) {
+        let data = self.state().data;
+        self.instances[instance].engine.invalidate_everything();
+        let floor = &mut self.state().floors[instance];
+        for (least, committed) in floor.iter_mut().zip(data) {
+            *least = (*least).max(committed);
+        }
+    }
+
+    async fn rotate_epochs(self: Arc<Self>, instance: usize) {
+        let Protocol::Shared(shared) = &self.instances[instance].engine.protocol else { return };
+        loop {
+            shared.rotate_epochs().await;
+        }
+    }
+
     async fn maintain(self: Arc<Self>, instance: usize) {
         let is_connected = self.server().is_connected(instance);
-        self.instances[instance].engine.maintain(is_connected, self.now()).await;
+        self.instances[instance].engine.maintain(is_connected, || self.now()).await;
     }
 
     async fn write(self: Arc<Self>, instance: usize) {
@@ -208,6 +233,12 @@ enum Event {
     UncertainChange {
         instance: usize,
         member: usize,
+    },
+    ForeignChange {
+        member: usize,
+    },
+    Announce {
+        instance: usize,
     },
     Maintain {
         instance: usize,
@@ -246,7 +277,9 @@ fn event(instances: usize) -> impl Strategy<Value = Event> {
     prop_oneof![
         14 => (instance.clone(), 0..VIEWS).prop_map(|(instance, view)| Event::Read { instance, view }),
         6 => (instance.clone(), member.clone()).prop_map(|(instance, member)| Event::Change { instance, member }),
-        1 => (instance.clone(), member).prop_map(|(instance, member)| Event::UncertainChange { instance, member }),
+        1 => (instance.clone(), member.clone()).prop_map(|(instance, member)| Event::UncertainChange { instance, member }),
+        2 => member.prop_map(|member| Event::ForeignChange { member }),
+        2 => instance.clone().prop_map(|instance| Event::Announce { instance }),
         2 => instance.clone().prop_map(|instance| Event::Maintain { instance }),
         4 => instance.prop_map(|instance| Event::Connect { instance }),
         30 => (any::<usize>(), 1..8_usize, fate).prop_map(|(task, polls, fate)| Event::Resume { task, polls, fate }),
@@ -273,6 +306,7 @@ fn run(private: bool, instances: usize, events: Vec<Event>) -> bool {
         tasks.push(Box::pin(Arc::clone(&world).write(instance)));
         if !private {
             tasks.push(Box::pin(Arc::clone(&world).fetch_generations(instance)));
+            tasks.push(Box::pin(Arc::clone(&world).rotate_epochs(instance)));
         }
     }
     let begin = |tasks: &mut Vec<Task>, task: Task| {
@@ -301,6 +335,8 @@ fn run(private: bool, instances: usize, events: Vec<Event>) -> bool {
             Event::UncertainChange { instance, member } => {
                 begin(&mut tasks, Box::pin(of.uncertain_change(instance, member)));
             }
+            Event::ForeignChange { member } => of.foreign_change(member),
+            Event::Announce { instance } => of.announce(instance),
             Event::Maintain { instance } => tasks.push(Box::pin(of.maintain(instance))),
             Event::Connect { instance } => of.connect(instance),
             Event::Resume { task, polls, fate } => {

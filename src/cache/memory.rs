@@ -1,12 +1,13 @@
 //! Values kept in this process, in front of Redis.
 //!
 //! Policy: bounded in bytes, and no value is older than what Redis may hold. Whether an entry is valid is not decided
-//! here: it has the generation it was read under, and its reader knows the current one.
+//! here: it has the generation it was read under, and its reader has the current one.
 
 use std::time::Instant;
 
+use foldhash::quality::RandomState;
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::generation::Generation;
 use super::value::CacheValue;
@@ -18,7 +19,7 @@ const TYPICAL_WEIGHT: usize = 512;
 
 /// The values in memory.
 #[derive(Debug)]
-pub(super) struct Memory<V: CacheValue>(Option<Cache<Box<str>, Entry<V>, EntryWeight>>);
+pub(super) struct Memory<V: CacheValue>(Option<Cache<Box<str>, Entry<V>, EntryWeight, RandomState>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct Entry<V> {
@@ -39,7 +40,11 @@ impl<V: CacheValue> Weighter<Box<str>, Entry<V>> for EntryWeight {
 impl<V: CacheValue> Memory<V> {
     /// A memory of so many bytes; with 0 it keeps nothing.
     pub(super) fn new(capacity: usize) -> Self {
-        Self((capacity > 0).then(|| Cache::with_weighter(capacity / TYPICAL_WEIGHT, capacity as u64, EntryWeight)))
+        let memory = || {
+            let (capacity, items) = (capacity as u64, capacity / TYPICAL_WEIGHT);
+            Cache::with(items, capacity, EntryWeight, RandomState::default(), DefaultLifecycle::default())
+        };
+        Self((capacity > 0).then(memory))
     }
 
     /// Whether it can keep anything.

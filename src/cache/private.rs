@@ -6,17 +6,19 @@
 //! such a read stores afterwards, in memory or in Redis, is not used. Redis holds no generations: nothing that happens to it (a lost
 //! message, a restart from an old snapshot) can make a value valid, and neither a change nor a hit in memory waits for it.
 //!
-//! Several scopes: the generation is the sum of their counters. Counters only grow, so that equal sums mean that none of them was
+//! Several scopes: the generation is the sum of their counters and of one that belongs to every generation. Counters only grow, so that equal sums mean that none of them was
 //! incremented between the two times at which it was read. Members share a fixed number of counters; two that meet in one cost
 //! each other a miss, never a stale value.
 //!
 //! A change without a known outcome may be committed later. It is not acknowledged, so nothing is promised; yet its scopes are invalidated
 //! at once and then in every interval for as long as a value can live.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use foldhash::quality::RandomState;
 
 use super::coherence::{Coherence, Fetched};
 use super::commands::{Commands, Redis, SetEntry};
@@ -31,6 +33,8 @@ const COUNTERS: usize = 16_384;
 #[derive(Debug)]
 pub(super) struct Private<R> {
     counters: Box<[AtomicU64]>,
+    /// Counts what ended every generation.
+    everything: AtomicU64,
     hasher: RandomState,
     seed: u64,
     /// The changes whose outcome is unknown.
@@ -43,7 +47,8 @@ impl<R: Redis> Private<R> {
     pub(super) fn new(commands: Arc<Commands<R>>, seed: u64, ttl: Duration) -> Self {
         Self {
             counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
+            everything: AtomicU64::new(0),
+            hasher: RandomState::default(),
             seed,
             unconfirmed: PendingInvalidations::new(ttl),
             commands,
@@ -52,8 +57,9 @@ impl<R: Redis> Private<R> {
 
     /// The generation now. Needs neither Redis nor a lock.
     pub(super) fn current(&self, scopes: &[Scope<'_>]) -> Generation {
-        let count =
-            scopes.iter().fold(0, |sum: u64, scope| sum.wrapping_add(self.counter(*scope).load(Ordering::SeqCst)));
+        let everything = self.everything.load(Ordering::SeqCst);
+        let add = |sum: u64, scope: &Scope<'_>| sum.wrapping_add(self.counter(*scope).load(Ordering::SeqCst));
+        let count = scopes.iter().fold(everything, add);
         Generation::Private { seed: self.seed, count }
     }
 
@@ -88,17 +94,24 @@ impl<R: Redis> Coherence for Private<R> {
         self.increment(scopes);
     }
 
+    fn is_settled(&self, _: &[Scope<'_>], _: Instant, _: Instant) -> bool {
+        true
+    }
+
+    fn invalidate_everything(&self) {
+        self.everything.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant) {
         self.increment(scopes);
         self.unconfirmed.record(scopes, now);
     }
 
-    async fn maintain(&self, _: bool, now: Instant) {
+    async fn maintain(&self, _: bool, clock: impl Fn() -> Instant + Send) {
+        let now = clock();
         let pending = self.unconfirmed.pending(now);
         if self.unconfirmed.covers_everything(now) {
-            for counter in &self.counters {
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
+            self.invalidate_everything();
         }
         pending.iter().for_each(|(scope, _)| self.increment(&[scope.as_scope()]));
     }
@@ -107,6 +120,10 @@ impl<R: Redis> Coherence for Private<R> {
     fn rotate_epoch(&self) -> SetEntry {
         self.commands.new_epoch()
     }
+
+    fn connected(&self, _: Instant) {}
+
+    fn disconnected(&self, _: bool, _: Instant, _: Instant) {}
 }
 
 #[cfg(test)]
@@ -134,6 +151,15 @@ mod tests {
     }
 
     #[test]
+    fn a_change_by_another_program_ends_every_generation() {
+        let private = private();
+        let before = [&[ONE][..], &[ALL], &[ONE, ALL]].map(|scopes| private.current(scopes));
+        private.invalidate_everything();
+        let after = [&[ONE][..], &[ALL], &[ONE, ALL]].map(|scopes| private.current(scopes));
+        assert!(before.iter().zip(&after).all(|(before, after)| before != after));
+    }
+
+    #[test]
     fn a_read_that_began_before_a_change_fills_the_cache_under_an_ended_generation() {
         let private = private();
         let fetched = fakes::run(private.fetch(&[ONE], "k")).unwrap();
@@ -148,10 +174,10 @@ mod tests {
         private.invalidate_later(&[ONE], now);
         let at_once = private.current(&[ONE]);
         assert_ne!(at_once, before);
-        fakes::run(private.maintain(true, now + TTL - Duration::from_millis(1)));
+        fakes::run(private.maintain(true, || now + TTL - Duration::from_millis(1)));
         let later = private.current(&[ONE]);
         assert_ne!(later, at_once);
-        fakes::run(private.maintain(true, now + TTL));
+        fakes::run(private.maintain(true, || now + TTL));
         assert_eq!(private.current(&[ONE]), later);
     }
 

@@ -8,15 +8,17 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use tokio::sync::oneshot;
 
 use super::generation::{FillToken, Generation};
 
-type FlightKey = (String, Generation);
+type LoadKey = (String, Generation);
+type Loads<T> = HashMap<LoadKey, Vec<oneshot::Sender<T>>, RandomState>;
 
 /// The loads in progress. `T` is what a load results in.
 #[derive(Debug)]
-pub struct SingleFlight<T>(Mutex<HashMap<FlightKey, Vec<oneshot::Sender<T>>>>);
+pub struct SingleFlight<T>(Mutex<Loads<T>>);
 
 /// A read's part in a load.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub enum Participant<'a, T> {
 /// The duty to pass the result on to the followers. Dropped without a result, it sends them to load the value themselves.
 #[derive(Debug)]
 pub struct Leader<'a, T> {
-    flights: &'a SingleFlight<T>,
-    key: FlightKey,
+    loads: &'a SingleFlight<T>,
+    key: LoadKey,
 }
 
 impl<T> Default for SingleFlight<T> {
@@ -44,19 +46,19 @@ impl<T: Clone> SingleFlight<T> {
     /// Joins the load of a value, or begins one. The token was issued to this read.
     pub fn join(&self, token: &FillToken) -> Participant<'_, T> {
         let key = (token.key.clone(), token.generation.clone());
-        let mut flights = self.flights();
-        if let Some(followers) = flights.get_mut(&key) {
+        let mut loads = self.loads();
+        if let Some(followers) = loads.get_mut(&key) {
             let (sender, receiver) = oneshot::channel();
             followers.push(sender);
             return Participant::Follower(receiver);
         }
-        flights.insert(key.clone(), Vec::new());
-        Participant::Leader(Leader { flights: self, key })
+        loads.insert(key.clone(), Vec::new());
+        Participant::Leader(Leader { loads: self, key })
     }
 }
 
 impl<T> SingleFlight<T> {
-    fn flights(&self) -> MutexGuard<'_, HashMap<FlightKey, Vec<oneshot::Sender<T>>>> {
+    fn loads(&self) -> MutexGuard<'_, Loads<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +75,7 @@ impl<T: Clone> Leader<'_, T> {
 
 impl<T> Leader<'_, T> {
     fn end(&self) -> Vec<oneshot::Sender<T>> {
-        self.flights.flights().remove(&self.key).unwrap_or_default()
+        self.loads.loads().remove(&self.key).unwrap_or_default()
     }
 }
 
@@ -93,15 +95,15 @@ mod tests {
         FillToken { key: key.to_owned(), generation: Generation::Private { seed: 1, count }, issued_at: Instant::now() }
     }
 
-    fn leader<'a>(flights: &'a SingleFlight<u32>, key: &str, count: u64) -> Leader<'a, u32> {
-        match flights.join(&token(key, count)) {
+    fn leader<'a>(loads: &'a SingleFlight<u32>, key: &str, count: u64) -> Leader<'a, u32> {
+        match loads.join(&token(key, count)) {
             Participant::Leader(leader) => leader,
             Participant::Follower(_) => panic!("there is a load in progress"),
         }
     }
 
-    fn follower(flights: &SingleFlight<u32>, key: &str, count: u64) -> oneshot::Receiver<u32> {
-        match flights.join(&token(key, count)) {
+    fn follower(loads: &SingleFlight<u32>, key: &str, count: u64) -> oneshot::Receiver<u32> {
+        match loads.join(&token(key, count)) {
             Participant::Leader(_) => panic!("there is no load in progress"),
             Participant::Follower(follower) => follower,
         }
@@ -109,25 +111,25 @@ mod tests {
 
     #[tokio::test]
     async fn one_load_serves_all_reads_of_a_key_under_one_generation() {
-        let flights = SingleFlight::default();
-        let first = leader(&flights, "a", 1);
-        let followers = [follower(&flights, "a", 1), follower(&flights, "a", 1)];
-        let (other_key, other_generation) = (leader(&flights, "b", 1), leader(&flights, "a", 2));
+        let loads = SingleFlight::default();
+        let first = leader(&loads, "a", 1);
+        let followers = [follower(&loads, "a", 1), follower(&loads, "a", 1)];
+        let (other_key, other_generation) = (leader(&loads, "b", 1), leader(&loads, "a", 2));
         first.complete(&5);
         for follower in followers {
             assert_eq!(follower.await, Ok(5));
         }
         drop((other_key, other_generation));
-        assert!(flights.flights().is_empty());
+        assert!(loads.loads().is_empty());
     }
 
     #[tokio::test]
     async fn losing_the_leader_sends_followers_to_load_for_themselves() {
-        let flights = SingleFlight::default();
-        let first = leader(&flights, "a", 1);
-        let other = follower(&flights, "a", 1);
+        let loads = SingleFlight::default();
+        let first = leader(&loads, "a", 1);
+        let other = follower(&loads, "a", 1);
         drop(first);
         assert!(other.await.is_err());
-        leader(&flights, "a", 1);
+        leader(&loads, "a", 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The commands with which the appliance starts itself as a child. They are not for users, so the help does not list them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -17,6 +18,9 @@ pub struct Supervised {
     /// The signal that the kernel sends the child when the appliance has ended.
     #[arg(long)]
     pub signal: String,
+    /// The title in lists of processes, instead of the program's path.
+    #[arg(long)]
+    pub title: Option<OsString>,
     /// The program and its arguments.
     #[arg(last = true)]
     pub command: Vec<OsString>,
@@ -25,7 +29,10 @@ pub struct Supervised {
 /// The process that serves mini-redis.
 #[derive(Debug, Args)]
 #[command(hide = true)]
-pub struct MiniRedis {}
+pub struct MiniRedis {
+    /// The data directory of the appliance, which distinguishes this process from that of another appliance.
+    pub data_dir: PathBuf,
+}
 
 /// The process in which pg-embed runs.
 #[cfg(feature = "download")]
@@ -39,7 +46,8 @@ pub struct PgEmbed {
 
 /// Becomes the child; returns only when that fails.
 pub fn supervised(arguments: &Supervised) -> Result<(), Error> {
-    Err(appliance::supervised_child(arguments.parent, &arguments.signal, &arguments.command).into())
+    let title = arguments.title.as_deref();
+    Err(appliance::supervised_child(arguments.parent, &arguments.signal, title, &arguments.command).into())
 }
 
 /// Serves mini-redis until the parent stops it.

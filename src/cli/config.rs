@@ -9,7 +9,7 @@ use super::{help, output};
 use crate::appliance;
 use crate::config::{self, Config, ExternalPostgres, Loaded, PostgresService, RedisService};
 
-/// Check or show the configuration, or print a template of it
+/// Check, show or explain the configuration, or print a template of it
 #[derive(Debug, Args)]
 #[command(after_long_help = help::CONFIG)]
 pub struct Arguments {
@@ -25,16 +25,24 @@ enum Command {
     /// Print every key with its value and where it came from; passwords are masked
     #[command(after_long_help = help::CONFIG)]
     Show(serve::Arguments),
+    /// Print what a key means, its default and its environment variable
+    #[command(after_long_help = help::CONFIG)]
+    Explain {
+        /// A key or a section, for example server.max_body or server; without it, every key
+        #[arg(value_name = "KEY", default_value = "", hide_default_value = true)]
+        key: String,
+    },
     /// Print a configuration file that explains every key; each is commented out
     #[command(after_long_help = help::CONFIG)]
     Template,
 }
 
-/// Checks or shows the configuration, or prints the template.
+/// Checks, shows or explains the configuration, or prints the template.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     match &arguments.command {
         Command::Check(serve) => check(&flags::load(&serve.flags())?),
         Command::Show(serve) => output::print(&flags::load(&serve.flags())?.show()),
+        Command::Explain { key } => output::print(&config::explain(key)?),
         Command::Template => output::print(&config::template()),
     }
 }

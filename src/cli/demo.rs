@@ -14,7 +14,7 @@ use crate::config::{self, Config, Environment, Flags};
 
 /// Serve a temporary database with sample records
 ///
-/// Starts the appliance in a temporary directory with a month of attendance records of 50 employees. Ctrl-C stops it and removes
+/// Starts the appliance in a temporary directory with three months of records of 50 employees. Ctrl-C stops it and removes
 /// everything. No configuration file and no environment variable is read.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DEMO)]
@@ -51,8 +51,13 @@ fn configuration(arguments: &Arguments, directory: &Path) -> Result<Config, Erro
 fn serve(config: Config) -> Result<(), Error> {
     let user = appliance::drop_privileges(&config)?;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let options =
-        Options { config_file: None, user, reload: None, seed_records: seed::records(today), on_ready: banner::show };
+    let options = Options {
+        config_file: None,
+        user,
+        reload: None,
+        seed_records: seed::records(today),
+        on_ready: banner::show_demo,
+    };
     runtime::run_multi_threaded(runtime::worker_threads(&config), appliance::run(config, options))
 }
 

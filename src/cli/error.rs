@@ -8,6 +8,8 @@ use super::probe;
 use crate::appliance;
 use crate::config;
 
+/// Wrong usage of the command line, as in sysexits.h.
+pub const USAGE: u8 = 64;
 /// Any error that has no status of its own.
 const FAILED: u8 = 1;
 /// A newer version has migrated the database (sysexits.h: data error). A restart does not help.
@@ -24,6 +26,9 @@ pub enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
     Configuration(#[from] config::Error),
+    /// `config explain` with an unknown name.
+    #[error(transparent)]
+    UnknownName(#[from] config::UnknownName),
     /// `config check`: the configuration is well-formed, but its PostgreSQL cannot be used.
     #[error("the PostgreSQL of this configuration cannot be used")]
     Postgres(#[source] appliance::Error),
@@ -42,6 +47,34 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// The passphrase cannot be read.
+    #[error("the passphrase cannot be read from the terminal; name a file with --passphrase-file")]
+    Passphrase(#[source] io::Error),
+    /// The passphrase was not entered twice.
+    #[error("the passphrase is empty, or the two entries differ; try again")]
+    PassphrasesDiffer,
+    /// A relative path cannot be completed.
+    #[error("the path {} cannot be completed; give an absolute one", .path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A password cannot be asked for.
+    #[error("a password cannot be asked for without a terminal; use --password-file")]
+    Terminal(#[source] io::Error),
+    /// The two answers are different passwords.
+    #[error("the two passwords differ; nothing was changed")]
+    PasswordsDiffer,
+    /// The file of a password cannot be read.
+    #[error("the password cannot be read from {}", .path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// A man page cannot be written.
     #[error("cannot write {}; name an existing directory that can be written", .path.display())]
     Write {
@@ -72,6 +105,7 @@ impl Error {
     /// The exit status.
     pub fn status(&self) -> u8 {
         match self {
+            Self::UnknownName(_) => USAGE,
             Self::Configuration(_) | Self::Postgres(_) => CONFIGURATION,
             Self::Appliance(error) if error.is_newer_database() => NEWER_DATABASE,
             Self::Appliance(error) if error.is_address() => NO_ADDRESS,

@@ -32,8 +32,8 @@ Signals:
   SIGTERM, SIGINT  Stop. Requests in flight are finished first; a second
                    signal stops at once.
   SIGHUP           Read the configuration again.
-  Other signals that end a program by default, such as SIGUSR1, SIGUSR2 and
-  SIGALRM, are ignored, except SIGQUIT and SIGKILL.
+  Others           Those that end a program by default, such as SIGUSR1 and
+                   SIGALRM, are ignored, except SIGQUIT and SIGKILL.
 
 Exit status:
   0   Success.
@@ -49,6 +49,9 @@ macro_rules! common {
         "\n\n`attendance-api --help` lists files, environment variables, signals and exit\nstatuses."
     };
 }
+
+/// That reference. A man page has it under SEE ALSO.
+pub const COMMON: &str = common!();
 
 /// `serve --help`
 pub const SERVE: &str = concat!(
@@ -68,7 +71,7 @@ pub const DEMO: &str = concat!(
 Examples:
   attendance-api demo
   attendance-api demo --listen 127.0.0.1:0
-  curl 'http://127.0.0.1:8080/api/v1/attendance/search?id=E001'
+  curl 'http://127.0.0.1:8080/api/v1/attendance/search?id=1'
 
 Files:
   $TMPDIR/attendance-api-demo-*, /tmp/attendance-api-demo-*
@@ -97,13 +100,138 @@ Environment:
     common!()
 );
 
+/// `backup --help`
+pub const BACKUP: &str = concat!(
+    "\
+Examples:
+  attendance-api backup create
+  attendance-api backup list
+  attendance-api backup verify attendance-api-2026-01-31T120000Z.tar
+  attendance-api backup restore attendance-api-2026-01-31T120000Z.tar
+  attendance-api backup restore --to 2026-01-31T12:00:00Z
+
+Files:
+  DATA/backups
+      The directory of backups, unless backup.directory names another one.
+  DATA/backups/wal
+      Base backups and every change since (backup.wal: true).",
+    common!()
+);
+
+/// `backup create --help`
+pub const BACKUP_CREATE: &str = concat!(
+    "\
+Examples:
+  attendance-api backup create
+  attendance-api backup create --label before-import
+  attendance-api backup create --output /mnt/usb/attendance.tar
+  attendance-api backup create --encrypt-to backup.pub
+      Encrypts to the public keys of a file; `age-keygen` makes keys.
+
+The first line of the output is the path of the file.",
+    common!()
+);
+
+/// `backup list --help`
+pub const BACKUP_LIST: &str = concat!(
+    "\
+Examples:
+  attendance-api backup list
+  attendance-api backup list --json | jq -r '.backups[-1].file'
+
+Only the description of each file is read; `backup verify` reads the rest.
+That of an encrypted file is shown if its key is given.",
+    common!()
+);
+
+/// `backup verify --help`
+pub const BACKUP_VERIFY: &str = concat!(
+    "\
+Examples:
+  attendance-api backup verify attendance-api-2026-01-31T120000Z.tar
+  attendance-api backup verify --identity backup.key encrypted.tar.age
+
+The temporary cluster is in the data directory and needs about as much
+space as the database. The appliance may serve meanwhile.",
+    common!()
+);
+
+/// `backup restore --help`
+pub const BACKUP_RESTORE: &str = concat!(
+    "\
+Examples:
+  systemctl stop attendance-api
+  attendance-api backup restore attendance-api-2026-01-31T120000Z.tar
+  systemctl start attendance-api
+  attendance-api backup restore --data-dir ./copy backup.tar
+      Restores into another data directory, which may be new.
+  attendance-api backup restore --to 2026-01-31T12:00:00Z
+      Restores what was there at that moment (backup.wal: true). `backup
+      list` shows which moments can be restored.
+  attendance-api backup restore --to latest
+      Restores everything that was copied.
+
+If the command is interrupted at any moment, the next start uses the
+database of before or the restored one, complete.",
+    common!()
+);
+
+/// `backup forget --help`
+pub const BACKUP_FORGET: &str = concat!("Examples:\n  attendance-api backup forget", common!());
+
+/// `account --help`
+pub const ACCOUNT: &str = concat!(
+    "\
+Examples:
+  attendance-api account add ada --role admin
+  attendance-api account list
+  attendance-api account passwd ada
+  attendance-api account disable bob
+
+The last admin that is not disabled cannot be removed or disabled.",
+    common!()
+);
+
+/// `account add --help`
+pub const ACCOUNT_ADD: &str = concat!(
+    "\
+Examples:
+  attendance-api account add ada --role admin
+  attendance-api account add bob --role employee --employee 4711
+  attendance-api account add ci --role writer --password-file secret.txt
+
+A password has 12 to 256 characters, and is not one that is guessed first.",
+    common!()
+);
+
+/// `token --help`
+pub const TOKEN: &str = concat!(
+    "\
+Examples:
+  attendance-api token create terminal-3 --account ada --role writer
+  attendance-api token list
+  attendance-api token revoke 7",
+    common!()
+);
+
+/// `token create --help`
+pub const TOKEN_CREATE: &str = concat!(
+    "\
+Examples:
+  attendance-api token create terminal-3 --account ada --role writer
+  attendance-api token create prometheus --account ada --role metrics
+  attendance-api token create audit --account ada --role reader --expires 90d",
+    common!()
+);
+
 /// `config --help`
 pub const CONFIG: &str = concat!(
     "\
 Examples:
   attendance-api config template > config.yaml
   attendance-api config check --config config.yaml
-  attendance-api config show --set log.level=debug",
+  attendance-api config show --set log.level=debug
+  attendance-api config explain server.max_body",
     common!()
 );
 

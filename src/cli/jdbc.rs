@@ -5,10 +5,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::config::SslMode;
-use crate::database::ConnectionParameters;
+use crate::database::{ConnectionParameters, Database};
+
+/// The characters that a host or a database of a URL may have unencoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Those of an IPv6 address, which is in brackets.
+const PLAIN_IN_BRACKETS: &AsciiSet = &PLAIN.remove(b':');
 
 /// Why a JDBC URL cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -127,6 +133,17 @@ impl Tls {
             (None, _) => SslMode::Prefer,
         }
     }
+}
+
+/// The URL of a database, `jdbc:postgresql://host:port/name`, without a user and a password. [`JdbcUrl::parse`] reads it.
+pub fn address(database: &Database) -> String {
+    let encoded = |text: &str, plain: &'static AsciiSet| utf8_percent_encode(text, plain).to_string();
+    let server = |(host, port): &(String, u16)| match host.contains(':') && !host.contains('/') {
+        true => format!("[{}]:{port}", encoded(host, PLAIN_IN_BRACKETS)),
+        false => format!("{}:{port}", encoded(host, PLAIN)),
+    };
+    let servers: Vec<String> = database.servers().iter().map(server).collect();
+    format!("jdbc:postgresql://{}/{}", servers.join(","), encoded(database.name(), PLAIN))
 }
 
 fn host_and_port(text: &str) -> Result<(String, u16), Error> {

@@ -12,6 +12,9 @@ use super::error::Error;
 use super::help;
 use crate::config::{self, Documentation, Key, Section};
 
+/// The longest name that fits twice into a header of 80 columns.
+const MAX_TITLE: usize = 29;
+
 /// Write the man pages into a directory
 ///
 /// The pages are attendance-api(1), one page for each command, and attendance-api(5) about the configuration file.
@@ -46,21 +49,53 @@ fn write(path: &Path, page: &[u8]) -> Result<(), Error> {
 
 /// The page of one command.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
-    let man =
-        Man::new(command.clone()).source(concat!("attendance-api ", env!("CARGO_PKG_VERSION"))).manual("User commands");
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    let man = Man::new(command.clone().subcommand_help_heading("COMMANDS"));
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let mut page = title(name, "1", "User commands").into_bytes();
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    page.extend_from_slice(synopsis(command).as_bytes());
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.get_subcommands().any(|subcommand| !subcommand.is_hide_set()) {
         man.render_subcommands_section(&mut page)?;
     }
     let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-    page.extend_from_slice(sections(&help).as_bytes());
-    page.extend_from_slice(b".SH SEE ALSO\nattendance\\-api(1), attendance\\-api(5)\n");
+    page.extend_from_slice(sections(help.strip_suffix(help::COMMON).unwrap_or(&help)).as_bytes());
+    page.extend_from_slice(see_also(name).as_bytes());
     Ok(page)
+}
+
+/// The usage line of the help page: a list of all options would only repeat the next section.
+fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    format!(".SH SYNOPSIS\n{}", literal(usage.trim_start_matches("Usage: ")))
+}
+
+/// The pages that a page refers to: that of the command above, and that of the program for what holds for every command.
+fn see_also(name: &str) -> String {
+    let configuration = "attendance-api(5)";
+    let program = "attendance-api(1), which lists files, environment variables, signals and exit statuses";
+    let pages = match command_above(name) {
+        _ if name == "attendance-api" => configuration.to_owned(),
+        Some(above) => format!("{above}(1); {program}; {configuration}"),
+        None => format!("{program}; {configuration}"),
+    };
+    format!(".SH SEE ALSO\n{}", literal(&pages))
+}
+
+/// The name without the words of a command below another one; `None` for a command of the program itself.
+fn command_above(name: &str) -> Option<&str> {
+    // The command above is the program and one word.
+    name.match_indices('-').nth(2).map(|(end, _)| &name[..end])
+}
+
+/// The beginning of a page: its header, which for a long name is that of the command above. Words are not hyphenated, because a name of a
+/// variable or a key must stay in one piece to be copied.
+fn title(name: &str, section: &str, manual: &str) -> String {
+    let above = command_above(name).filter(|_| name.len() > MAX_TITLE);
+    let shown = escaped(above.unwrap_or(name));
+    let version = env!("CARGO_PKG_VERSION");
+    format!(".TH {shown} {section} \"\" \"attendance\\-api {version}\" \"{manual}\"\n.nh\n")
 }
 
 /// The blocks of a help page (see `help.rs`) as sections.
@@ -129,10 +164,9 @@ fn configuration_page(documentation: &Documentation) -> String {
     let introduction: String = documentation.introduction.lines().map(literal).collect();
     let sections: String = documentation.sections.iter().map(|section| configuration_section(section)).collect();
     format!(
-        ".TH attendance\\-api 5 \"\" \"attendance\\-api {}\" \"File formats\"\n.SH NAME\nattendance\\-api \\- configuration of the \
-         attendance API\n.SH SYNOPSIS\n/etc/attendance\\-api/config.yaml\n.SH DESCRIPTION\n.nf\n{introduction}.fi\n{sections}\
-         .SH SEE ALSO\nattendance\\-api(1)\n",
-        env!("CARGO_PKG_VERSION")
+        "{}.SH NAME\nattendance\\-api \\- configuration of the attendance API\n.SH SYNOPSIS\n/etc/attendance\\-api/config.yaml\n\
+         .SH DESCRIPTION\n.nf\n{introduction}.fi\n{sections}.SH SEE ALSO\nattendance\\-api(1)\n",
+        title("attendance-api", "5", "File formats")
     )
 }
 
@@ -163,6 +197,25 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_of_a_page_fits_into_80_columns() {
+        let shown = |name: &str| title(name, "1", "User commands").split(' ').nth(1).unwrap().replace("\\-", "-");
+        assert_eq!(shown("attendance-api-healthcheck"), "attendance-api-healthcheck");
+        assert_eq!(shown("attendance-api-migrate-mark-next-changeset-ran-sql"), "attendance-api-migrate");
+        assert_eq!(shown("attendance-api-config-template"), "attendance-api-config");
+    }
+
+    #[test]
+    fn a_page_refers_to_those_above_it_and_not_to_itself() {
+        assert_eq!(see_also("attendance-api"), ".SH SEE ALSO\n\\&attendance\\-api(5)\n");
+        assert!(see_also("attendance-api-demo").starts_with(".SH SEE ALSO\n\\&attendance\\-api(1), which"));
+        let page = see_also("attendance-api-migrate-update-sql");
+        assert!(
+            page.starts_with(".SH SEE ALSO\n\\&attendance\\-api\\-migrate(1); attendance\\-api(1), which"),
+            "{page}"
+        );
+    }
 
     #[test]
     fn a_line_of_text_is_not_a_request_of_roff() {

@@ -41,11 +41,25 @@ pub enum Error {
     #[error("unknown settings: {0}; correct them, or remove --strict")]
     UnknownSettings(String),
     /// The URL is malformed.
-    #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
-    Url(#[source] config::UrlError),
+    #[error(
+        "{place} cannot be used: {source}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE"
+    )]
+    Url {
+        /// The setting, as it was written.
+        place: String,
+        /// What is wrong with it.
+        source: config::UrlError,
+    },
     /// The JDBC URL is malformed, or asks for something that is not supported.
-    #[error("the url cannot be used: {0}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE")]
-    Jdbc(#[source] super::jdbc::Error),
+    #[error(
+        "{place} cannot be used: {source}; write jdbc:postgresql://HOST:PORT/DATABASE or postgres://HOST:PORT/DATABASE"
+    )]
+    Jdbc {
+        /// The setting, as it was written.
+        place: String,
+        /// What is wrong with it.
+        source: super::jdbc::Error,
+    },
     /// The date is malformed.
     #[error("'{0}' is not a date; write 2026-01-31 or 2026-01-31T10:00:00")]
     Date(String),

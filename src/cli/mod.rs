@@ -3,6 +3,10 @@
 //! Policy: a subcommand is thin: it loads the configuration, calls the layer that does the work, and prints the result. One function
 //! maps the results of all to exit statuses.
 
+mod access_work;
+mod account;
+mod backup;
+mod backup_keys;
 mod banner;
 mod children;
 mod completions;
@@ -20,8 +24,10 @@ mod openapi;
 mod output;
 mod probe;
 mod runtime;
+mod secret_input;
 mod seed;
 mod serve;
+mod token;
 mod version;
 
 use std::ffi::OsString;
@@ -29,10 +35,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use error::Error;
+use error::USAGE;
 
-/// Wrong usage of the command line, as in sysexits.h.
-const USAGE: u8 = 64;
+pub use error::Error;
 
 /// An attendance REST API that brings its own PostgreSQL and its own Redis.
 ///
@@ -59,6 +64,9 @@ enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Migrate(Box<migrate::Arguments>),
+    Backup(backup::Arguments),
+    Account(account::Arguments),
+    Token(token::Arguments),
     Config(config::Arguments),
     Healthcheck(healthcheck::Arguments),
     Openapi(openapi::Arguments),
@@ -76,11 +84,31 @@ enum Command {
 /// # Errors
 /// The exit status. The text (help, version or what is wrong) has been printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, ExitCode> {
-    CommandLine::try_parse_from(arguments).map_err(|error| {
+    CommandLine::try_parse_from(flags_last(arguments.into_iter().collect())).map_err(|error| {
         // An error of standard output or standard error cannot be reported anywhere.
         error.print().ok();
         if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
     })
+}
+
+/// Moves the flags of the configuration from before a command to the end, where the command understands them:
+/// `attendance-api --data-dir DIRECTORY migrate status` is `attendance-api migrate status --data-dir DIRECTORY`.
+fn flags_last(mut words: Vec<OsString>) -> Vec<OsString> {
+    const FLAGS: [&str; 4] = ["--config", "--data-dir", "--set", "--listen"];
+    let text = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let mut command = 1;
+    loop {
+        let (flag, has_value) = text(command).split_once('=').map_or((text(command), false), |(flag, _)| (flag, true));
+        match FLAGS.contains(&flag) {
+            true if has_value => command += 1,
+            true => command += 2,
+            false => break,
+        }
+    }
+    if CommandLine::command().find_subcommand(text(command)).is_some() {
+        words[1..].rotate_left(command - 1);
+    }
+    words
 }
 
 /// Runs what the command line says.
@@ -92,6 +120,9 @@ pub fn run(line: CommandLine) -> Result<(), Error> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Openapi(_) => openapi::run(),
@@ -135,6 +166,21 @@ mod tests {
         assert!(parsed(&[]).command.is_none());
         assert_eq!(parsed(&["--listen", "127.0.0.1:0"]).serve.flags().listen.as_deref(), Some("127.0.0.1:0"));
         assert!(matches!(parsed(&["serve", "--set", "log.level=debug"]).command, Some(Command::Serve(_))));
+    }
+
+    #[test]
+    fn flags_of_the_configuration_may_stand_before_the_command() {
+        let moved = |words: &[&str]| {
+            let words = std::iter::once("attendance-api").chain(words.iter().copied()).map(OsString::from).collect();
+            flags_last(words)[1..].iter().map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(moved(&["--data-dir", "d", "migrate", "status"]), "migrate status --data-dir d");
+        assert_eq!(moved(&["--set=a=b", "--config", "c", "config", "show"]), "config show --set=a=b --config c");
+        for unchanged in
+            [&["--data-dir", "migrate"][..], &["--data-dir"], &["migrate", "--data-dir", "d"], &["--help"], &[]]
+        {
+            assert_eq!(moved(unchanged), unchanged.join(" "));
+        }
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub enum Error {
         url: String,
     },
     /// The configuration takes any free port, so the port in use is not known.
-    #[error("the configuration listens on port 0, so the real port is not known; give the URL that the log names")]
+    #[error(
+        "the configuration listens on port 0, and no appliance runs in its data directory; give the URL that the log names"
+    )]
     UnknownPort,
     /// No connection.
     #[error("{url} cannot be reached; is the appliance running there?")]

@@ -9,6 +9,14 @@ pub trait Choice: Sized {
     fn from_word(word: &str) -> Option<Self>;
 }
 
+impl Choice for bool {
+    const WORDS: &'static [&'static str] = &["true", "false"];
+
+    fn from_word(word: &str) -> Option<Self> {
+        word.parse().ok()
+    }
+}
+
 /// Declares an enum with the word of each variant, and implements [`Choice`] for it.
 macro_rules! choice {
     (

@@ -3,13 +3,14 @@
 //! Policy: `--data-dir`, `data_dir`, systemd's `$STATE_DIRECTORY`, root's `/var/lib/attendance-api`, and last the directory of the
 //! XDG Base Directory Specification. The result is absolute, so it stays the same if the working directory changes later.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::key::Key;
 use super::kind::Kind;
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Problem, UnusableName};
 use super::settings::Settings;
 use super::table::Section;
 
@@ -27,6 +28,8 @@ pub(super) static SECTION: Section = Section {
     )]],
 };
 
+/// PostgreSQL's limit for a path is 1024 bytes; the longest below the data directory has about 150.
+const MAX_BYTES: usize = 800;
 /// The data directory of root.
 const ROOT_DIR: &str = "/var/lib/attendance-api";
 /// The name of the data directory in a user's directory.
@@ -43,16 +46,30 @@ pub fn resolve(settings: &mut Settings, environment: &Environment) -> Option<Pat
         settings.problems.push(Problem::NoDataDir);
         return None;
     };
-    settings.set_resolved("data_dir", &path.to_string_lossy(), origin);
+    usable(settings, path, origin)
+}
+
+/// Writes the directory into the settings, if PostgreSQL can work in it.
+fn usable(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<PathBuf> {
+    let reason = match path.to_str() {
+        None => Some(UnusableName::NotUtf8),
+        Some(text) if text.chars().any(char::is_control) => Some(UnusableName::ControlCharacter),
+        Some(text) if text.len() > MAX_BYTES => Some(UnusableName::TooLong(MAX_BYTES)),
+        Some(text) => {
+            settings.set_resolved("data_dir", text, origin.clone());
+            None
+        }
+    };
+    if let Some(reason) = reason {
+        settings.problems.push(Problem::UnusableDataDir { origin, path, reason });
+        return None;
+    }
     Some(path)
 }
 
 fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<PathBuf> {
     match std::path::absolute(&path) {
-        Ok(absolute) => {
-            settings.set_resolved("data_dir", &absolute.to_string_lossy(), origin);
-            Some(absolute)
-        }
+        Ok(absolute) => usable(settings, absolute, origin),
         Err(source) => {
             settings.problems.push(Problem::RelativeDataDir { origin, path, source });
             None
@@ -62,14 +79,14 @@ fn absolute(settings: &mut Settings, path: PathBuf, origin: Origin) -> Option<Pa
 
 fn default_dir(environment: &Environment) -> Option<(PathBuf, Origin)> {
     // systemd separates several directories by colons.
-    let first_of_several = |text: &str| text.split(':').next().map(PathBuf::from);
+    let first_of_several = |text: &OsStr| std::env::split_paths(text).next();
     if let Some(path) = absolute_variable(environment, "STATE_DIRECTORY", first_of_several) {
         return Some((path, Origin::Variable("STATE_DIRECTORY".to_owned())));
     }
     if environment.is_root {
         return Some((ROOT_DIR.into(), Origin::Default));
     }
-    let whole = |text: &str| Some(PathBuf::from(text));
+    let whole = |text: &OsStr| Some(PathBuf::from(text));
     if let Some(path) = absolute_variable(environment, "XDG_DATA_HOME", whole) {
         return Some((path.join(NAME), Origin::Variable("XDG_DATA_HOME".to_owned())));
     }
@@ -78,6 +95,10 @@ fn default_dir(environment: &Environment) -> Option<(PathBuf, Origin)> {
 }
 
 /// The directory that a variable names; the XDG specification says that a relative one must be ignored.
-fn absolute_variable(environment: &Environment, name: &str, read: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    environment.variable(name)?.to_str().and_then(read).filter(|path| path.is_absolute())
+fn absolute_variable(
+    environment: &Environment,
+    name: &str,
+    read: impl Fn(&OsStr) -> Option<PathBuf>,
+) -> Option<PathBuf> {
+    environment.variable(name).and_then(read).filter(|path| path.is_absolute())
 }

@@ -3,6 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+/// The file of the packaged service.
+pub(super) const SERVICE_FILE: &str = "/etc/attendance-api/config.yaml";
+
 /// The environment of the process.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -19,7 +22,7 @@ impl Environment {
     pub fn of_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
-            default_files: vec!["config.yaml".into(), "/etc/attendance-api/config.yaml".into()],
+            default_files: vec!["config.yaml".into(), SERVICE_FILE.into()],
             is_root: nix::unistd::geteuid().is_root(),
         }
     }

@@ -22,7 +22,7 @@ pub enum Secrecy {
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// `section.key`, or the bare key at the top level.
+    /// `section.key`, `section.section.key`, or the bare key at the top level.
     pub path: &'static str,
     /// Which values are valid.
     pub kind: Kind,
@@ -76,12 +76,12 @@ impl Key {
 
     /// Its section; `None` at the top level.
     pub fn section(&self) -> Option<&'static str> {
-        self.path.split_once('.').map(|(section, _)| section)
+        self.path.rsplit_once('.').map(|(section, _)| section)
     }
 
     /// Its name within its section.
     pub fn name(&self) -> &'static str {
-        self.path.split_once('.').map_or(self.path, |(_, name)| name)
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
     }
 
     /// Its value as it may be shown.

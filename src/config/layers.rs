@@ -51,7 +51,7 @@ pub type Locate<'a> = &'a dyn Fn(yaml::Position) -> Origin;
 pub fn apply_document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
     match yaml::parse(text) {
         Ok(Node { content: Content::Mapping(entries), .. }) => {
-            entries.iter().for_each(|entry| set_entry(settings, entry, locate))
+            entries.iter().for_each(|entry| set_entry(settings, &entry.key, entry, locate))
         }
         Ok(Node { content: Content::Null, .. }) => {}
         Ok(Node { content, position }) => settings.problems.push(Problem::NotASection {
@@ -65,18 +65,19 @@ pub fn apply_document(settings: &mut Settings, text: &str, locate: Locate<'_>) {
     }
 }
 
-fn set_entry(settings: &mut Settings, entry: &Entry, locate: Locate<'_>) {
-    if !settings.table.is_section(&entry.key) {
-        return set_key(settings, &entry.key, entry, locate);
+/// Sets the key of this path, or the keys of the section. Recursion is bounded by the parser's nesting limits.
+fn set_entry(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_>) {
+    if !settings.table.is_section(path) {
+        return set_key(settings, path, entry, locate);
     }
     match &entry.value.content {
         Content::Mapping(entries) => {
-            entries.iter().for_each(|inner| set_key(settings, &format!("{}.{}", entry.key, inner.key), inner, locate));
+            entries.iter().for_each(|inner| set_entry(settings, &format!("{path}.{}", inner.key), inner, locate));
         }
         Content::Null => {}
         content => settings.problems.push(Problem::NotASection {
             origin: locate(entry.value.position),
-            section: entry.key.clone(),
+            section: path.to_owned(),
             found: describe(content),
         }),
     }
@@ -92,6 +93,7 @@ fn set_key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_
         Content::Null => {}
         Content::Scalar { text, plain: true } => settings.set_unquoted(key, text, origin),
         Content::Scalar { text, plain: false } => settings.set(key, text, origin),
+        Content::Sequence(items) if key.kind.is_list() => set_list(settings, key, items, locate, origin),
         content => settings.problems.push(Problem::NotAValue {
             origin,
             key: key.path,
@@ -101,12 +103,31 @@ fn set_key(settings: &mut Settings, path: &str, entry: &Entry, locate: Locate<'_
     }
 }
 
+/// Sets a key whose value is a list, in the form in which a variable would have it.
+fn set_list(settings: &mut Settings, key: &'static Key, items: &[Node], locate: Locate<'_>, origin: Origin) {
+    let mut texts = Vec::new();
+    for item in items {
+        match &item.content {
+            Content::Scalar { text, .. } => texts.push(text.as_str()),
+            content => {
+                return settings.problems.push(Problem::NotAnItem {
+                    origin: locate(item.position),
+                    key: key.path,
+                    found: describe(content),
+                    expected: key.kind.expected(),
+                });
+            }
+        }
+    }
+    settings.set(key, &texts.join(", "), origin);
+}
+
 fn describe(content: &Content) -> &'static str {
     match content {
         Content::Null => "nothing",
         Content::Scalar { .. } => "a value",
         Content::Mapping(_) => "a mapping",
-        Content::Sequence => "a list",
+        Content::Sequence(_) => "a list",
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::config::{Config, TABLE};
-use super::environment::Environment;
+use super::environment::{Environment, SERVICE_FILE};
 use super::flags::Flags;
 use super::key::{Key, Secrecy};
 use super::origin::Origin;
@@ -71,6 +71,16 @@ impl Loaded {
     /// Where the listening address came from.
     pub fn listen_origin(&self) -> &Origin {
         self.settings.origin("server.listen").unwrap_or(&Origin::Default)
+    }
+
+    /// Whether a variable or a flag of this command says where to listen.
+    pub fn is_listen_explicit(&self) -> bool {
+        matches!(self.listen_origin(), Origin::Variable(_) | Origin::Flag(_))
+    }
+
+    /// Whether it can be the configuration of the packaged service.
+    pub fn is_of_service(&self) -> bool {
+        self.file.as_deref().is_none_or(|path| path == Path::new(SERVICE_FILE))
     }
 
     /// What is allowed but unwise, one sentence each.

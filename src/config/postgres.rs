@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::choice::Choice;
 use super::kind::Kind;
+use super::pooler::Pooler;
 use super::problem::Problem;
 use super::secret::Secret;
 use super::section::section;
+use super::setting_names::SettingNames;
 use super::settings::Settings;
 use super::ssl_mode::SslMode;
 use super::units::{GIB, HOUR, MIB, MILLISECOND, SECOND};
@@ -34,6 +36,10 @@ section! {
             /// External: all of the above in one: `postgres://user:password@host:5432/database?sslmode=require`
             /// The password may be left out of it and given as postgres.password.
             url: Option<PostgresUrl> => Kind::PostgresUrl;
+            /// External: the pooler (PgBouncer) that the address leads to: auto, session, transaction. auto when not set: the start
+            /// finds out. session stands for no pooler as well; with transaction, statements are not prepared, and nothing is kept in
+            /// sessions.
+            pooler: Option<Pooler> => Kind::Enum(Pooler::WORDS);
         }
 
         /// `postgres:` — which database, and how long to wait for it.
@@ -48,6 +54,12 @@ section! {
             pool_size: usize = "8" => Kind::Integer(1, 1000);
             /// While serving, how long one request may wait for the database before it is answered with 503, 10ms to 1h.
             request_timeout: Duration = "1900ms" => Kind::Duration(10 * MILLISECOND, HOUR);
+            /// Whether writes by other programs (psql, the Python service) are seen at once, true or false. Triggers on the table
+            /// announce them; false removes the triggers, and such writes are seen when redis.ttl has passed.
+            watch_foreign_writes: bool = "true" => Kind::Enum(<bool as Choice>::WORDS);
+            /// External: the server's own address, if host or url leads to a pooler in transaction mode, which does not pass
+            /// announcements on. Like url; the user, the password, the database and sslmode may be left out of it.
+            listen_url: Option<PostgresUrl> => Kind::PostgresUrl;
         }
 
         /// How to run a PostgreSQL of our own.
@@ -56,7 +68,8 @@ section! {
             /// Example: /usr/lib/postgresql/16/bin
             bin_dir: Option<PathBuf> => Kind::Path;
             /// Managed: memory in which PostgreSQL keeps pages of its tables, 1MiB to 1TiB. When not set: an eighth of the
-            /// computer's memory, but at least 128MiB and at most 1GiB.
+            /// memory (of the computer, or of the limit of the unit or container), but at least 128MiB, unless that is more
+            /// than a quarter, and at most 1GiB.
             shared_buffers: Option<usize> => Kind::Size(MIB, 1024 * GIB);
             /// Managed: maximum time to make a new database cluster (initdb), 1s to 24h.
             init_timeout: Duration = "60s" => Kind::Duration(SECOND, 24 * HOUR);
@@ -92,11 +105,40 @@ pub struct ExternalPostgres {
     pub database: String,
     /// Encryption.
     pub sslmode: SslMode,
+    /// What the address leads to.
+    pub pooler: Pooler,
+    /// Where the above can be corrected.
+    pub names: SettingNames,
+}
+
+impl Postgres {
+    /// How to reach the external server for announcements; none if it is managed.
+    pub fn listen_service(&self) -> Option<ExternalPostgres> {
+        let PostgresService::External(server) = &self.service else { return None };
+        let Some(url) = self.listen_url.clone() else { return Some(server.clone()) };
+        Some(ExternalPostgres {
+            host: url.host,
+            port: url.port.unwrap_or(5432),
+            user: url.user.unwrap_or_else(|| server.user.clone()),
+            password: url.password.unwrap_or_else(|| server.password.clone()),
+            database: url.database.unwrap_or_else(|| server.database.clone()),
+            sslmode: url.sslmode.unwrap_or(server.sslmode),
+            pooler: Pooler::Auto,
+            names: SettingNames::one("postgres.listen_url"),
+        })
+    }
 }
 
 /// Keys that mean nothing without the address of an external server.
-const LOGIN: [&str; 5] =
-    ["postgres.port", "postgres.user", "postgres.password", "postgres.database", "postgres.sslmode"];
+const LOGIN: [&str; 7] = [
+    "postgres.port",
+    "postgres.user",
+    "postgres.password",
+    "postgres.database",
+    "postgres.sslmode",
+    "postgres.listen_url",
+    "postgres.pooler",
+];
 
 /// Reads the section; contradictions join the problems of the settings.
 pub(super) fn resolve(settings: &mut Settings) -> Option<Postgres> {
@@ -136,6 +178,8 @@ fn from_keys(settings: &mut Settings) -> Option<ExternalPostgres> {
         password: keys.password.unwrap_or_default(),
         database: keys.database?,
         sslmode: keys.sslmode?,
+        pooler: keys.pooler.unwrap_or_default(),
+        names: SettingNames::keys(),
     })
 }
 
@@ -151,6 +195,13 @@ fn from_url(settings: &mut Settings) -> Option<ExternalPostgres> {
     if url.sslmode.is_some() {
         settings.check_exclusive("postgres.url", "postgres.sslmode", "give the mode in one of them");
     }
+    let mut names = SettingNames::one("postgres.url");
+    if url.password.is_none() {
+        names.login.push_str(" and postgres.password");
+    }
+    if url.sslmode.is_none() {
+        "postgres.sslmode".clone_into(&mut names.sslmode);
+    }
     Some(ExternalPostgres {
         host: url.host,
         port: url.port.unwrap_or(5432),
@@ -158,6 +209,8 @@ fn from_url(settings: &mut Settings) -> Option<ExternalPostgres> {
         password: url.password.or(keys.password).unwrap_or_default(),
         database: url.database.unwrap_or_else(|| "attendance_db".to_owned()),
         sslmode: url.sslmode.or(keys.sslmode).unwrap_or_default(),
+        pooler: keys.pooler.unwrap_or_default(),
+        names,
     })
 }
 

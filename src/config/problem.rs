@@ -5,14 +5,38 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::environment::SERVICE_FILE;
 use super::file;
 use super::origin::Origin;
 use super::yaml;
 
 /// The number of problems that are listed; further ones are only counted.
 const MAX_LISTED: usize = 50;
+
+/// Why a directory with this name cannot have the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnusableName {
+    /// It has a line break or another control character.
+    ControlCharacter,
+    /// It is not UTF-8.
+    NotUtf8,
+    /// It is longer than this, in bytes.
+    TooLong(usize),
+}
+
+impl fmt::Display for UnusableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlCharacter => f.write_str("has a control character, which PostgreSQL's files cannot contain"),
+            Self::NotUtf8 => f.write_str("is not UTF-8 text"),
+            Self::TooLong(max) => {
+                write!(f, "is longer than {max} bytes, with which PostgreSQL's paths become too long")
+            }
+        }
+    }
+}
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +95,18 @@ pub enum Problem {
         /// "a list" or "a mapping".
         found: &'static str,
         /// Which values it accepts.
+        expected: String,
+    },
+    /// An item of a list that is not one value.
+    #[error("{origin}: {key} contains {found}, expected {expected}; write one value for each item")]
+    NotAnItem {
+        /// Where the item stands.
+        origin: Origin,
+        /// The key.
+        key: &'static str,
+        /// "a list", "a mapping" or "nothing".
+        found: &'static str,
+        /// Which values the key accepts.
         expected: String,
     },
     /// A value where a section belongs.
@@ -158,6 +194,16 @@ pub enum Problem {
         /// The system's answer.
         source: io::Error,
     },
+    /// PostgreSQL cannot work in a directory of that name.
+    #[error("{origin}: the data directory {path:?} {reason}; give the data another directory with --data-dir")]
+    UnusableDataDir {
+        /// Where it stands.
+        origin: Origin,
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: UnusableName,
+    },
     /// `demo` with an external service.
     #[error(
         "{origin}: {key} names an external service, but the demonstration fills the database with sample records; leave it out"
@@ -222,6 +268,17 @@ impl From<Problems> for Error {
 }
 
 impl Error {
+    /// Whether it is only that the file of the packaged service is not for this user.
+    pub fn is_service_file_closed(&self) -> bool {
+        let closed = |problem: &Problem| match problem {
+            Problem::File(file::Error::Access { path, source }) => {
+                path == Path::new(SERVICE_FILE) && source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        };
+        matches!(&self.0.listed[..], [only] if closed(only))
+    }
+
     /// One line per problem.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let rest = (self.0.more > 0).then(|| format!("and {} more problems", self.0.more));

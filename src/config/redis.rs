@@ -40,8 +40,9 @@ section! {
         pub struct ManagedRedisConfig {
             /// Managed: the redis-server program to run instead of the built-in one. Example: /usr/bin/redis-server
             program: Option<PathBuf> => Kind::Path;
-            /// Managed: the child is restarted, empty, when it holds more than this, 16MiB to 1TiB.
-            max_memory: u64 = "128MiB" => Kind::Size(16 * MIB, 1024 * GIB);
+            /// Managed: the child is restarted, empty, when it holds more than this, 16MiB to 1TiB. When not set: 128MiB, or an
+            /// eighth of the memory if that is less, but at least 16MiB.
+            max_memory: Option<u64> => Kind::Size(16 * MIB, 1024 * GIB);
         }
 
         /// `redis:` — which cache, and its limits. Sizes are in bytes.
@@ -56,8 +57,9 @@ section! {
             ttl: Duration = "20s" => Kind::Duration(SECOND, 24 * HOUR);
             /// Answers larger than this are not stored, 1KiB to 64MiB.
             max_value: usize = "1MiB" => Kind::Size(KIB, 64 * MIB);
-            /// Memory for answers in this process, in front of Redis, 0 to 64GiB; 0 keeps none there.
-            local_memory: usize = "16MiB" => Kind::Size(0, 64 * GIB);
+            /// Memory for answers in this process, in front of Redis, 0 to 64GiB; 0 keeps none there. When not set: 16MiB, or a
+            /// 32nd of the memory if that is less.
+            local_memory: Option<usize> => Kind::Size(0, 64 * GIB);
         }
     }
 }

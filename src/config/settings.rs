@@ -107,6 +107,11 @@ impl Settings {
         self.table.keys().map(|key| (key, self.values.get(key.path)))
     }
 
+    /// The setting of a key.
+    pub fn setting(&self, key: &Key) -> Option<&Setting> {
+        self.values.get(key.path)
+    }
+
     /// Where a value came from, if there is one.
     pub fn origin(&self, path: &str) -> Option<&Origin> {
         self.values.get(path).filter(|setting| !setting.text.is_empty()).map(|setting| &setting.origin)

@@ -8,14 +8,12 @@ use super::settings::{Setting, Settings};
 /// Every key in its section: `key: value  # from ORIGIN`; secrets are `***`. The result is valid YAML.
 pub fn render(settings: &Settings) -> String {
     let mut text = String::new();
-    let mut section = None;
-    for (key, setting) in settings.all() {
-        if key.section() != section {
-            section = key.section();
-            text.push_str(&section.map(|name| format!("{name}:\n")).unwrap_or_default());
+    for section in settings.table.0 {
+        let (outer, inner) = (section.indentation(), section.keys_indentation());
+        text.push_str(&section.own_name().map(|name| format!("{outer}{name}:\n")).unwrap_or_default());
+        for key in section.keys() {
+            text.push_str(&format!("{inner}{}\n", line(key, settings.setting(key))));
         }
-        let indent = if section.is_some() { "  " } else { "" };
-        text.push_str(&format!("{indent}{}\n", line(key, setting)));
     }
     text
 }
@@ -24,6 +22,9 @@ fn line(key: &Key, setting: Option<&Setting>) -> String {
     let name = key.name();
     let origin = setting.map_or(&Origin::Default, |setting| &setting.origin);
     match setting.and_then(|setting| setting.shown(key)) {
+        Some(value) if matches!(key.kind, kind::Kind::Boolean) => {
+            format!("{name}: {value}  # from {}", one_line(origin))
+        }
         Some(value) => format!("{name}: {}  # from {}", scalar(&value), one_line(origin)),
         None if *origin == Origin::Default => format!("{name}: null  # not set"),
         None => format!("{name}: null  # unset by {}", one_line(origin)),

@@ -9,7 +9,7 @@ use super::suggest;
 /// A section of the file, or the keys at the top level.
 #[derive(Debug)]
 pub struct Section {
-    /// Its name; `None` for the keys at the top level.
+    /// Its name; `None` for the keys at the top level. A section within another one is named `outer.inner` and comes directly after it.
     pub name: Option<&'static str>,
     /// The explanation above it in the template, in the form of [`Key::documentation`].
     pub documentation: &'static str,
@@ -22,6 +22,21 @@ pub struct Section {
 pub struct Table(pub &'static [&'static Section]);
 
 impl Section {
+    /// Its name within the section around it.
+    pub fn own_name(&self) -> Option<&'static str> {
+        self.name.map(|name| name.rsplit_once('.').map_or(name, |(_, own)| own))
+    }
+
+    /// What precedes its name in a file.
+    pub fn indentation(&self) -> String {
+        "  ".repeat(self.name.map_or(0, |name| name.matches('.').count()))
+    }
+
+    /// What precedes its keys in a file.
+    pub fn keys_indentation(&self) -> String {
+        "  ".repeat(self.name.map_or(0, |name| name.matches('.').count() + 1))
+    }
+
     /// Its keys, in the template's order.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
         self.groups.iter().copied().flatten()

@@ -54,12 +54,12 @@ pub(super) fn render(mark: &str) -> String {
 }
 
 fn render_section(section: &Section, mark: &str) -> String {
-    let (head, indent) = match section.name {
-        Some(name) => (format!("{name}:\n"), "  "),
-        None => (String::new(), ""),
-    };
-    let keys: String = section.keys().map(|key| render_key(key, indent, mark)).collect();
-    format!("\n{}{head}{keys}", comment(section.documentation, ""))
+    let (outer, inner) = (section.indentation(), section.keys_indentation());
+    let head = section.own_name().map(|name| format!("{outer}{name}:\n")).unwrap_or_default();
+    let keys: String = section.keys().map(|key| render_key(key, &inner, mark)).collect();
+    // A section within another one is a part of it.
+    let separator = if outer.is_empty() { "\n" } else { "" };
+    format!("{separator}{}{head}{keys}", comment(section.documentation, &outer))
 }
 
 fn render_key(key: &Key, indent: &str, mark: &str) -> String {

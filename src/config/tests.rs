@@ -90,7 +90,21 @@ fn the_documentation_of_a_key_states_which_values_are_valid() {
             Kind::Size(min, max) => vec![format!("{} to {}", units::show_size(min), units::show_size(max))],
             Kind::Port => vec!["1 to 65535".to_owned()],
             Kind::Enum(words) => words.iter().map(|&word| word.to_owned()).collect(),
-            Kind::Text | Kind::Path | Kind::Address | Kind::PostgresUrl | Kind::RedisUrl => Vec::new(),
+            Kind::Boolean => vec!["true".to_owned(), "false".to_owned()],
+            Kind::TimeOfDay => vec!["00:00 to 23:59".to_owned()],
+            Kind::AbsolutePath => vec!["absolute path".to_owned()],
+            Kind::Text
+            | Kind::Path
+            | Kind::Address
+            | Kind::BasePath
+            | Kind::Networks
+            | Kind::Origins
+            | Kind::Weekdays
+            | Kind::TimeZone
+            | Kind::Statuses
+            | Kind::Day
+            | Kind::PostgresUrl
+            | Kind::RedisUrl => Vec::new(),
         };
         let text = key.documentation;
         assert!(text.lines().all(|line| line.starts_with(' ')) && text.ends_with('\n'), "{}", key.path);
@@ -117,7 +131,7 @@ fn without_any_configuration_both_services_are_managed() {
     assert!(matches!(config.postgres.service, PostgresService::Managed(ManagedPostgresConfig { bin_dir: None, .. })));
     assert!(matches!(
         config.redis.service,
-        RedisService::Managed(ManagedRedisConfig { program: None, max_memory: 134_217_728 })
+        RedisService::Managed(ManagedRedisConfig { program: None, max_memory: None })
     ));
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.postgres.request_timeout, Duration::from_millis(1900));
@@ -272,6 +286,75 @@ fn a_list_or_mapping_in_the_wrong_position_is_a_problem() {
     assert!(problem("a: *b\n").starts_with("FILE:1:4: aliases and merge keys are not supported"));
     assert!(problem("a: \"b\n").starts_with("FILE:2:1: not valid YAML"));
     assert!(problem("log: {level: info}\nlog: {}\n").contains("FILE:2:1: the key log is given a second time"));
+}
+
+#[test]
+fn a_list_is_written_as_a_list_or_with_commas() {
+    let proxies = |text: &str| from_text(text).unwrap().config.server.trusted_proxies.len();
+    assert_eq!(proxies("server: {trusted_proxies: [10.0.0.0/8, '::1']}\n"), 2);
+    assert_eq!(proxies("server:\n  trusted_proxies:\n    - 10.0.0.0/8\n    - \"fd00::/8\"\n    - 192.168.0.1\n"), 3);
+    assert_eq!(proxies("server: {trusted_proxies: '10.0.0.0/8, ::1'}\n"), 2);
+    assert_eq!(proxies("server: {trusted_proxies: 10.0.0.1}\n"), 1);
+    assert_eq!(proxies("server: {trusted_proxies: []}\n"), 0);
+    let variable = from_variables(&[("ATTENDANCE_API__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,::1")]).unwrap();
+    assert_eq!(variable.config.server.trusted_proxies.len(), 2);
+    assert!(
+        variable.show().contains("  trusted_proxies: \"10.0.0.0/8,::1\"  # from environment"),
+        "{}",
+        variable.show()
+    );
+    let wrong = problem("server: {trusted_proxies: [10.0.0.0/8, proxy]}\n");
+    assert!(
+        wrong.starts_with("FILE:1:27: server.trusted_proxies is \"10.0.0.0/8, proxy\", expected networks"),
+        "{wrong}"
+    );
+    assert!(wrong.ends_with("; \"proxy\" is neither an address nor a network"), "{wrong}");
+    let nested = problem("server: {trusted_proxies: [10.0.0.0/8, [a]]}\n");
+    assert!(nested.starts_with("FILE:1:40: server.trusted_proxies contains a list, expected networks"), "{nested}");
+    assert!(problem("server: {trusted_proxies: {a: b}}\n").contains("server.trusted_proxies is a mapping"));
+}
+
+#[test]
+fn a_section_may_be_within_another_one() {
+    let loaded = from_text(
+        "server: { cors: { origins: [http://ui:3000, HTTPS://UI:443], credentials: true }, max_body: 2MiB }\n",
+    );
+    let server = loaded.unwrap().config.server;
+    assert_eq!((server.cors.origins.len(), server.cors.credentials, server.max_body), (2, true, 2 << 20));
+    assert_eq!(server.cors.find(b"https://ui"), server.cors.origins.last());
+    let variable = from_variables(&[("ATTENDANCE_API__SERVER__CORS__ORIGINS", "http://ui")]).unwrap();
+    let shown = variable.show();
+    assert!(shown.contains("\n  cors:\n    origins: http://ui  # from environment"), "{shown}");
+    assert!(shown.contains("\n    credentials: false  # from default\n"), "{shown}");
+    assert!(template().contains("\n  cors:\n") && template().contains("\n    #credentials: false\n"));
+    assert!(problem("server: { cors: true }\n").contains("server.cors is a value, expected a section"));
+    assert!(problem("server: { cors: { origin: http://ui } }\n").contains("did you mean server.cors.origins?"));
+    assert!(problem("server: { cors: { origins: [http://ui/] } }\n").contains("\"http://ui/\" is not an origin"));
+    assert!(problem("server: { cors: { origins: [http://ui], credentials: yes } }\n").ends_with("; write true"));
+}
+
+#[test]
+fn a_base_path_is_checked() {
+    let wrong = problem("server: { base_path: attendance/ }\n");
+    assert!(
+        wrong
+            .ends_with("server.base_path is \"attendance/\", expected a path like /attendance; it begins with a slash"),
+        "{wrong}"
+    );
+    let config = from_text("server: { base_path: /attendance }\n").unwrap().config;
+    assert_eq!(config.server.base_path.map(|base| base.path().to_string()).as_deref(), Some("/attendance"));
+}
+
+#[test]
+fn credentials_need_listed_origins() {
+    let any = problem("server: { cors: { origins: [http://ui, '*'], credentials: true } }\n");
+    assert!(
+        any.contains("server.cors.origins: * (FILE:1:28) and server.cors.credentials (FILE:1:59) contradict"),
+        "{any}"
+    );
+    let none = problem("server: { cors: { credentials: true } }\n");
+    assert!(none.contains("server.cors.credentials: true is given without server.cors.origins"), "{none}");
+    assert!(from_text("server: { cors: { origins: '*', credentials: false } }\n").is_ok());
 }
 
 #[test]

@@ -4,10 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil;
+
+use super::base_path::BasePath;
 use super::choice::Choice;
 use super::kind::Value;
+use super::network::{self, Network};
 use super::secret::Secret;
+use super::time_of_day::TimeOfDay;
+use super::time_zone::TimeZone;
 use super::url::{self, PostgresUrl, RedisUrl};
+use super::web_origin::{self, AllowedOrigin};
+use super::weekdays::Weekdays;
 
 /// A type that the value of a key can be read as.
 pub trait FromValue: Sized {
@@ -48,6 +56,44 @@ impl FromValue for Vec<String> {
     }
 }
 
+impl FromValue for BasePath {
+    fn from_value(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?).ok()
+    }
+}
+
+impl FromValue for Vec<Network> {
+    fn from_value(value: &Value) -> Option<Self> {
+        network::parse_list(text(value)?).ok()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl FromValue for Vec<AllowedOrigin> {
+    fn from_value(value: &Value) -> Option<Self> {
+        web_origin::parse_list(text(value)?).ok()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl FromValue for Weekdays {
+    fn from_value(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?).ok()
+    }
+}
+
+impl FromValue for TimeZone {
+    fn from_value(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?).ok()
+    }
+}
+
 impl FromValue for String {
     fn from_value(value: &Value) -> Option<Self> {
         text(value).map(str::to_owned)
@@ -60,9 +106,21 @@ impl FromValue for Secret {
     }
 }
 
+impl FromValue for civil::Date {
+    fn from_value(value: &Value) -> Option<Self> {
+        text(value)?.parse().ok()
+    }
+}
+
 impl FromValue for PathBuf {
     fn from_value(value: &Value) -> Option<Self> {
         text(value).map(Self::from)
+    }
+}
+
+impl FromValue for TimeOfDay {
+    fn from_value(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?)
     }
 }
 

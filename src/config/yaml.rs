@@ -44,8 +44,8 @@ pub enum Content {
     },
     /// Keys and values, in their order.
     Mapping(Vec<Entry>),
-    /// A list. Its items are not kept, because no key accepts a list.
-    Sequence,
+    /// A list.
+    Sequence(Vec<Node>),
 }
 
 /// A key and its value.
@@ -164,12 +164,13 @@ impl<'a> Reader<'a> {
     }
 
     fn sequence(&mut self) -> Result<Content, Error> {
+        let mut items = Vec::new();
         loop {
             let (event, position) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                return Ok(Content::Sequence);
+                return Ok(Content::Sequence(items));
             }
-            self.node(event, position)?;
+            items.push(self.node(event, position)?);
         }
     }
 

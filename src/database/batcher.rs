@@ -67,7 +67,7 @@ struct Inner<O: BatchOperation> {
 struct State<O: BatchOperation> {
     queue: VecDeque<QueuedRequest<O>>,
     workers: usize,
-    /// Whether the latest batch had more than one request: then the next request is likely to have company, too, and goes
+    /// Whether the latest batch had more than one request: then the next one is likely to be batched as well, and goes
     /// through the queue.
     last_was_batched: bool,
 }
@@ -101,7 +101,7 @@ impl<O: BatchOperation> Batcher<O> {
     pub async fn submit(&self, request: O::Request, deadline: Instant) -> Result<O::Response, O::Error> {
         match self.admit(request, deadline)? {
             Admission::Alone(worker, request) => {
-                let results = DetachOnDrop(Some(Box::pin(worker.run_one(request, deadline))));
+                let results = DetachOnDrop::new(worker.run_one(request, deadline));
                 results.await.pop().unwrap_or_else(|| Err(BatchError::Abandoned.into()))
             }
             Admission::Queued(reply) => match timeout_at(deadline, reply).await {
@@ -227,7 +227,14 @@ impl<O: BatchOperation> Drop for BatchWorker<O> {
 }
 
 /// A future that is completed even if it is dropped: it is then moved to a task of its own.
-struct DetachOnDrop<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+pub struct DetachOnDrop<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T: Send + 'static> DetachOnDrop<T> {
+    /// Wraps a future.
+    pub fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Some(Box::pin(future)))
+    }
+}
 
 impl<T: Send + 'static> Future for DetachOnDrop<T> {
     type Output = T;

@@ -1,7 +1,8 @@
 //! Bringing the schema up to date at start-up.
 //!
 //! Policy: two sets of migrations under one lock. The shared schema (`records`) is a Liquibase changelog, the built-in one
-//! or the configured one, run exactly as the Liquibase CLI would; the appliance's own tables, in the schema `attendance_api`, are migrated by refinery. A
+//! or the configured one, run exactly as the Liquibase CLI would, and after a configured one the part of the built-in one that the appliance
+//! cannot do without (directory, calendar, history); the appliance's own tables, in the schema `attendance_api`, are migrated by refinery. A
 //! database that a newer appliance has migrated is rejected before anything is changed. Several appliances may start
 //! at the same time: one migrates, the others wait for the lock and then have nothing to do.
 
@@ -13,20 +14,26 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use liquibase_compat::{
-    Changelog, DatabaseProperties, DuplicateFiles, EmbeddedSource, Event, LoadError, Lock, LockOptions, Options,
-    SearchPath, Source, SourceError, update,
+    Changelog, DatabaseProperties, DuplicateFiles, EmbeddedSource, Event, LoadError, LockOptions, Options, SearchPath,
+    Source, SourceError, update,
 };
 use refinery::{Migration, Runner};
 use rust_embed::Embed;
+use tokio::time::sleep;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
-use super::{Database, Error};
+use super::change_triggers::{self, TriggerError};
+use super::strict_directory;
+use super::{Database, Error, RETRY_INTERVAL, ReadOnlyReason};
 use crate::config::Migrations;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The directory of the Python service's changelog, which is part of the paths in the history.
 const CHANGELOG_PREFIX: &str = "migration/";
 const CHANGELOG: &str = "migration/db.changelog-master.xml";
+/// The part of [`CHANGELOG`] that is needed beside the table `records`, also where another changelog made that table.
+const RECORDS_CHANGELOG: &str = "migration/db.changelog-records.xml";
 const APPLIANCE_HISTORY: &str = "attendance_api.refinery_schema_history";
 
 #[derive(Embed)]
@@ -39,6 +46,15 @@ mod appliance {
     refinery::embed_migrations!("migrations/appliance");
 }
 
+/// What the configuration wants of the tables beside the changesets.
+#[derive(Debug, Clone, Copy)]
+pub struct TableSettings {
+    /// Whether the triggers that announce changes by other programs exist.
+    pub is_watched: bool,
+    /// Whether records need an employee in the directory.
+    pub is_strict: bool,
+}
+
 /// The result of the migrations of one start.
 #[derive(Debug)]
 pub struct MigrationSummary {
@@ -48,6 +64,8 @@ pub struct MigrationSummary {
     pub duration: Duration,
     /// Identifies this database; made once and stored in it.
     pub database_id: String,
+    /// Why the triggers that announce changes by other programs are not as they were wanted.
+    pub trigger_error: Option<TriggerError>,
 }
 
 impl fmt::Display for MigrationSummary {
@@ -71,6 +89,8 @@ pub struct LoadedChangelog {
     pub options: Options,
     /// The files, as far as they were read; none is the built-in changelog.
     files: Option<ReadFiles>,
+    /// What runs after a configured changelog; part of the built-in one.
+    required: Option<Changelog>,
 }
 
 impl LoadedChangelog {
@@ -98,12 +118,12 @@ impl LoadedChangelog {
         duplicates: DuplicateFiles,
         options: Options,
     ) -> Result<Self, LoadError> {
+        let names = ChangelogFiles::iter().map(|name| name.into_owned());
+        let content = |name: &str| ChangelogFiles::get(name).map(|file| file.data);
+        let built_in = EmbeddedSource::new(CHANGELOG_PREFIX, names, content);
         let Some(path) = path else {
-            let names = ChangelogFiles::iter().map(|name| name.into_owned());
-            let content = |name: &str| ChangelogFiles::get(name).map(|file| file.data);
-            let changelog =
-                Changelog::load(&EmbeddedSource::new(CHANGELOG_PREFIX, names, content), CHANGELOG, &options)?;
-            return Ok(Self { path: CHANGELOG.to_owned(), changelog, options, files: None });
+            let changelog = Changelog::load(&built_in, CHANGELOG, &options)?;
+            return Ok(Self { path: CHANGELOG.to_owned(), changelog, options, files: None, required: None });
         };
         let mut directories: Vec<PathBuf> = search_path.collect();
         if directories.is_empty() {
@@ -113,7 +133,8 @@ impl LoadedChangelog {
         let source = SearchPath::new(directories, duplicates).map_err(|source| LoadError::File { at: None, source })?;
         let files = ReadFiles { source, files: Mutex::default() };
         let changelog = Changelog::load(&files, path, &options)?;
-        Ok(Self { path: path.to_owned(), changelog, options, files: Some(files) })
+        let required = Some(Changelog::load(&built_in, RECORDS_CHANGELOG, &Options::default())?);
+        Ok(Self { path: path.to_owned(), changelog, options, files: Some(files), required })
     }
 
     /// The changelog as it is for the database of this connection, if it refers to properties of the database; otherwise none.
@@ -128,6 +149,18 @@ impl LoadedChangelog {
         options.database = Some(DatabaseProperties::read(client, &options.locations).await?);
         let changelog = Changelog::load(files, &self.path, &options)?;
         Ok(Some((changelog, options)))
+    }
+
+    /// The changelog and the options to use, given the result of [`LoadedChangelog::for_database`].
+    fn or_specific<'a>(&'a self, specific: &'a Option<(Changelog, Options)>) -> (&'a Changelog, &'a Options) {
+        specific.as_ref().map_or((&self.changelog, &self.options), |(changelog, options)| (changelog, options))
+    }
+
+    /// What runs after a configured changelog, with its options: neither contexts nor labels leave anything out of it.
+    fn required(&self) -> Option<(&Changelog, Options)> {
+        let mut options = Options::default();
+        options.observer = self.options.observer;
+        self.required.as_ref().map(|changelog| (changelog, options))
     }
 
     /// Sets the function that is called for each event of an update.
@@ -161,7 +194,9 @@ impl Source for ReadFiles {
     }
 }
 
-/// Applies what is pending. A server that is not up yet is waited for until `connect_timeout`.
+/// Applies what is pending. A server that is not up yet, or accepts no changes although some are pending, is waited for until
+/// `connect_timeout`. If nothing is pending, a server that accepts no changes is used as it is. Without `settings`, what they decide stays
+/// as it is.
 ///
 /// # Errors
 /// When PostgreSQL cannot be used, a migration fails, or a newer appliance has migrated the database.
@@ -169,28 +204,114 @@ pub async fn run(
     database: &Database,
     loaded: &LoadedChangelog,
     connect_timeout: Duration,
+    settings: Option<TableSettings>,
 ) -> Result<MigrationSummary, Error> {
-    let mut client = database.connect(connect_timeout).await?;
     let started = Instant::now();
-    let specific = loaded.for_database(&client).await?;
-    let (changelog, options) = match &specific {
-        Some((changelog, options)) => (changelog, options),
-        None => (&loaded.changelog, &loaded.options),
-    };
-    let mut lock = Lock::acquire(&mut client, &LockOptions::default()).await?;
+    let mut left = connect_timeout;
+    loop {
+        let mut client = database.connect(left).await?;
+        let Some(reason) = read_only_reason(&client).await? else {
+            return match migrate(database, &mut client, loaded, settings).await {
+                Err(error) if error.is_forbidden() => {
+                    // The connection may hold a lock, and its transaction has failed.
+                    let mut client = database.connect(connect_timeout).await?;
+                    let unchanged = unchanged(&mut client, loaded, settings).await.ok().flatten();
+                    unchanged
+                        .inspect(|_| tracing::warn!(%error, "the schema is up to date, so that it is used as it is"))
+                        .ok_or(error)
+                }
+                migrated => migrated,
+            };
+        };
+        if let Some(summary) = unchanged(&mut client, loaded, settings).await? {
+            tracing::warn!(%reason, "PostgreSQL accepts no changes: records can be read, and none can be created until that ends");
+            return Ok(summary);
+        }
+        if started.elapsed() + RETRY_INTERVAL > connect_timeout {
+            return Err(Error::ReadOnly { address: database.address().to_owned(), reason, names: database.names() });
+        }
+        tracing::warn!(address = database.address(), %reason, "waiting for PostgreSQL to accept changes");
+        sleep(RETRY_INTERVAL).await;
+        left = connect_timeout.saturating_sub(started.elapsed());
+    }
+}
+
+/// Why this session cannot change anything, if it cannot.
+async fn read_only_reason(client: &Client) -> Result<Option<ReadOnlyReason>, Error> {
+    let query = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
+    let failed = |source| Error::Statement { what: "say whether it accepts changes", source };
+    let row = client.query_typed_one(query, &[]).await.map_err(failed)?;
+    Ok(match (row.get(0), row.get(1)) {
+        (true, _) => Some(ReadOnlyReason::Standby),
+        (false, true) => Some(ReadOnlyReason::Setting),
+        (false, false) => None,
+    })
+}
+
+/// Applies what is pending, under the lock.
+async fn migrate(
+    database: &Database,
+    client: &mut Client,
+    loaded: &LoadedChangelog,
+    settings: Option<TableSettings>,
+) -> Result<MigrationSummary, Error> {
+    let started = Instant::now();
+    let specific = loaded.for_database(client).await?;
+    let (changelog, options) = loaded.or_specific(&specific);
+    let mut lock = database.lock(client, &LockOptions::default()).await?;
     let runner = runner();
     reject_newer(lock.client(), &runner).await?;
-    let report = update(&mut lock, changelog, options).await?;
+    create_schema(lock.client()).await?;
+    let mut changesets = update(&mut lock, changelog, options).await?.run_count();
+    if let Some((changelog, options)) = loaded.required() {
+        changesets += update(&mut lock, changelog, &options).await?.run_count();
+    }
     let own = runner.run_async(lock.client()).await?;
     for migration in own.applied_migrations() {
         tracing::info!(%migration, "migration of the appliance's own tables");
     }
     let database_id = record_version(lock.client()).await?;
+    let (mut trigger_error, mut strictness) = (None, Ok(()));
+    if let Some(TableSettings { is_watched, is_strict }) = settings {
+        let client = lock.client();
+        let triggers =
+            if is_watched { change_triggers::install(client).await } else { change_triggers::remove(client).await };
+        trigger_error = triggers.err();
+        strictness = strict_directory::apply(client, is_strict).await;
+    }
     lock.release().await?;
-    let applied = report.run_count() + own.applied_migrations().len();
+    strictness?;
+    let applied = changesets + own.applied_migrations().len();
     let duration = started.elapsed();
     tracing::info!(applied, duration_ms = duration.as_millis() as u64, "the schema is up to date");
-    Ok(MigrationSummary { applied, duration, database_id })
+    Ok(MigrationSummary { applied, duration, database_id, trigger_error })
+}
+
+/// The summary of a start that has nothing to apply; none if something is pending. Changes nothing.
+async fn unchanged(
+    client: &mut Client,
+    loaded: &LoadedChangelog,
+    settings: Option<TableSettings>,
+) -> Result<Option<MigrationSummary>, Error> {
+    let started = Instant::now();
+    let specific = loaded.for_database(client).await?;
+    let (changelog, options) = loaded.or_specific(&specific);
+    let runner = runner();
+    reject_newer(client, &runner).await?;
+    let mut is_current = applied(client, &runner).await?.len() == runner.get_migrations().len()
+        && liquibase_compat::status(client, changelog, options).await?.is_empty();
+    if let Some((changelog, options)) = loaded.required() {
+        is_current &= liquibase_compat::status(client, changelog, &options).await?.is_empty();
+    }
+    if !is_current {
+        return Ok(None);
+    }
+    if let Some(settings) = settings {
+        strict_directory::compare(client, settings.is_strict).await?;
+    }
+    let database_id = database_id(client).await?;
+    // Whether the triggers are there is a part of each proof that announcements arrive.
+    Ok(Some(MigrationSummary { applied: 0, duration: started.elapsed(), database_id, trigger_error: None }))
 }
 
 /// The applied and the pending migrations of the appliance's own tables, as text. Changes nothing.
@@ -218,10 +339,39 @@ fn runner() -> Runner {
     runner
 }
 
+/// Whether something would be applied. Changes nothing.
+///
+/// # Errors
+/// When PostgreSQL cannot be used, or a newer appliance has migrated the database.
+pub async fn has_pending(
+    database: &Database,
+    loaded: &LoadedChangelog,
+    connect_timeout: Duration,
+) -> Result<bool, Error> {
+    let mut client = database.connect(connect_timeout).await?;
+    Ok(unchanged(&mut client, loaded, None).await?.is_none())
+}
+
+/// Whether the database has the tables of access control, which are among the appliance's own.
+///
+/// # Errors
+/// When PostgreSQL cannot be used.
+pub async fn has_access_tables(database: &Database, connect_timeout: Duration) -> Result<bool, Error> {
+    let client = database.connect(connect_timeout).await?;
+    let failed = |source| Error::Statement { what: "look for the tables of access control", source };
+    let exists = "SELECT to_regclass('attendance_api.audit') IS NOT NULL";
+    Ok(client.query_typed_one(exists, &[]).await.map_err(failed)?.get(0))
+}
+
+/// The number of the newest migration of the appliance's own tables that this program has.
+pub fn newest_known() -> i64 {
+    runner().get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0)
+}
+
 /// The applied migrations of the appliance's own tables, which may not exist yet.
 async fn applied(client: &mut Client, runner: &Runner) -> Result<Vec<Migration>, Error> {
     let exists = client
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&APPLIANCE_HISTORY])
+        .query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&APPLIANCE_HISTORY, Type::TEXT)])
         .await
         .map_err(|source| Error::Statement { what: "look for the appliance's tables", source })?;
     if !exists.get::<_, bool>(0) {
@@ -235,19 +385,26 @@ fn unknown<'a>(applied: &'a [Migration], runner: &'a Runner) -> impl Iterator<It
     applied.iter().filter(|migration| !known.iter().any(|ours| ours.version() == migration.version()))
 }
 
-/// Rejects a database that has migrations which this binary does not know, and makes the schema if it is missing.
+/// Rejects a database that has migrations which this binary does not contain.
 async fn reject_newer(client: &mut Client, runner: &Runner) -> Result<(), Error> {
     let applied = applied(client, runner).await?;
     if let Some(migration) = unknown(&applied, runner).last() {
         let newest = client
-            .query_opt("SELECT version FROM attendance_api.versions ORDER BY first_started DESC LIMIT 1", &[])
+            .query_typed_opt("SELECT version FROM attendance_api.versions ORDER BY first_started DESC LIMIT 1", &[])
             .await
             .ok()
             .flatten()
             .map_or_else(|| "version unknown".to_owned(), |row| row.get(0));
         return Err(Error::Newer { newest, migration: migration.to_string(), ours: VERSION });
     }
-    client.batch_execute("CREATE SCHEMA IF NOT EXISTS attendance_api").await.map_err(|source| Error::Statement {
+    Ok(())
+}
+
+/// Makes the schema of the appliance's own tables if it is missing. `IF NOT EXISTS` alone needs the privilege in any case.
+async fn create_schema(client: &Client) -> Result<(), Error> {
+    let create =
+        "DO $$ BEGIN IF to_regnamespace('attendance_api') IS NULL THEN CREATE SCHEMA attendance_api; END IF; END $$";
+    client.batch_execute(create).await.map_err(|source| Error::Statement {
         what: "make the schema attendance_api (its user needs CREATE on the database)",
         source,
     })
@@ -258,7 +415,12 @@ async fn record_version(client: &Client) -> Result<String, Error> {
     let upsert = "INSERT INTO attendance_api.versions (version) VALUES ($1) \
         ON CONFLICT (version) DO UPDATE SET last_started = now(), starts = versions.starts + 1";
     let failed = |source| Error::Statement { what: "note which version runs", source };
-    client.execute(upsert, &[&VERSION]).await.map_err(failed)?;
-    let row = client.query_one("SELECT id FROM attendance_api.identity", &[]).await.map_err(failed)?;
+    client.execute_typed(upsert, &[(&VERSION, Type::TEXT)]).await.map_err(failed)?;
+    database_id(client).await
+}
+
+async fn database_id(client: &Client) -> Result<String, Error> {
+    let failed = |source| Error::Statement { what: "read the identity of the database", source };
+    let row = client.query_typed_one("SELECT id FROM attendance_api.identity", &[]).await.map_err(failed)?;
     Ok(row.get(0))
 }

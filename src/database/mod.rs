@@ -2,36 +2,53 @@
 //!
 //! Policy: at the start, an error that may pass (the server is not up yet) is logged and tried again for a limited
 //! time; one that cannot (a rejected password, a missing database, a server that is too old) ends the start at once with a
-//! message that says what to do. This module does not know who runs the server, and knows nothing of attendance or HTTP.
+//! message that says what to do. This module is independent of who runs the server, of attendance and of HTTP.
 
+mod announcement_burst;
 mod batcher;
+mod cancellation;
+mod capacity;
+pub mod change_triggers;
 mod error;
+mod lease;
 pub mod migrations;
+pub mod notifications;
 mod pool;
+mod pooler;
 mod query_error;
+pub mod strict_directory;
 mod tls;
+mod tunnel;
 mod unix_socket;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use liquibase_compat::{Lock, LockOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Connection, NoTls};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{ExternalPostgres, SslMode};
+use crate::config::{ExternalPostgres, Pooler, SettingNames, SslMode};
 
-pub use batcher::{BatchError, BatchOperation, Batcher};
-pub use error::{AttemptError, Error};
-pub use pool::{ConnectionPool, Lease, PoolMetrics};
-pub use query_error::{ErrorClass, QueryError};
+pub use batcher::{BatchError, BatchOperation, Batcher, DetachOnDrop};
+use cancellation::UntilClosed;
+pub use error::{AttemptError, Error, ReadOnlyReason, with_causes};
+pub use lease::{Lease, Parameter};
+pub use pool::{ConnectionPool, PoolMetrics};
+use pooler::KnownPooling;
+pub use pooler::Pooling;
+pub use query_error::{ErrorClass, QueryError, WriteObstacle};
+pub use tunnel::Tunnel;
 use unix_socket::UnixSocket;
 
 /// The oldest server that is supported, as `server_version_num`.
@@ -40,11 +57,21 @@ const MIN_SERVER_VERSION: u32 = 120_000;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time between two attempts, each of which is logged.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The last attempt at the start begins this long before the end of the time.
+const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(200);
 /// One attempt to connect for a request, whose own deadline may be shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// The first statement of a new connection of the pool. The server must end a statement whose caller has given up, which is after
+/// The first statement of a new connection of the pool that has a session to itself. The server must end a statement whose caller has given up, which is after
 /// 30 s at the latest, because closing a connection does not end its statement.
 const SESSION_SETTINGS: &str = "SET statement_timeout = '35s'";
+
+/// The `application_name` of the sessions of a pooler. A pooler leaves it to the next client that has none of its own, whose writes have to be
+/// announced (`change_triggers.rs`).
+const SHARED_SESSION_NAME: &str = "attendance-api-pooled";
+
+/// The `application_name` of every session that does not serve requests. What it writes, such as a changeset that changes records, is announced
+/// to those that do.
+const MAINTENANCE_NAME: &str = "attendance-api-maintenance";
 
 /// How to connect, besides the address. The default is what the appliance does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +92,8 @@ pub struct ConnectionParameters {
     pub target: TargetSessionAttrs,
     /// A file of the certificates to trust, instead of those of the system.
     pub root_certificates: Option<PathBuf>,
+    /// What is known of a pooler.
+    pub pooler: Pooler,
 }
 
 impl Default for ConnectionParameters {
@@ -78,6 +107,7 @@ impl Default for ConnectionParameters {
             read_timeout: None,
             target: TargetSessionAttrs::Any,
             root_certificates: None,
+            pooler: Pooler::Auto,
         }
     }
 }
@@ -91,6 +121,9 @@ pub struct Database {
     connector: Connector,
     /// `host:port/database` or the socket directory, for messages. No secrets.
     address: String,
+    pooling: KnownPooling,
+    /// The settings that name an external server, for messages.
+    names: Option<Arc<SettingNames>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -105,7 +138,8 @@ impl Database {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn external(at: &ExternalPostgres) -> Result<Self, Error> {
-        Self::with_parameters(at, &ConnectionParameters::default())
+        let parameters = ConnectionParameters { pooler: at.pooler, ..ConnectionParameters::default() };
+        Self::with_parameters(at, &parameters)
     }
 
     /// A server that is reached by TCP, with parameters.
@@ -125,7 +159,9 @@ impl Database {
         });
         config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
         let tls = match at.sslmode {
-            SslMode::VerifyFull => tls::verifying_connector(parameters.root_certificates.as_deref())?,
+            SslMode::VerifyFull => {
+                tls::verifying_connector(parameters.root_certificates.as_deref(), &at.names.sslmode)?
+            }
             _ => tls::connector()?,
         };
         let mut address = format!("{}:{}", at.host, at.port);
@@ -153,7 +189,12 @@ impl Database {
         let needed = parameters.connect_timeout.unwrap_or_default()
             * (1 + u32::try_from(parameters.further_hosts.len()).unwrap_or(0));
         let attempt_timeout = parameters.login_timeout.unwrap_or_else(|| ATTEMPT_TIMEOUT.max(needed));
-        Ok(Self { config, attempt_timeout, connector: Connector { tls, socket: None }, address })
+        let pooling = KnownPooling::configured(parameters.pooler);
+        // A host may also be the directory of a socket.
+        let tcp = (!at.host.starts_with('/')).then(|| (at.host.clone(), at.port));
+        let names = Some(Arc::new(at.names.clone()));
+        let connector = Connector { tls, socket: None, tcp };
+        Ok(Self { config, attempt_timeout, connector, address, pooling, names })
     }
 
     /// A server on this machine that listens on a Unix socket. `config` has the socket's directory, the user and the database.
@@ -164,8 +205,10 @@ impl Database {
         config.ssl_mode(WireSslMode::Disable);
         let directory = socket.parent().unwrap_or(&socket).display();
         let address = format!("{directory}/{}", config.get_dbname().unwrap_or_default());
-        let connector = Connector { tls: tls::connector()?, socket: Some(socket) };
-        Ok(Self { config: with_common_settings(config), attempt_timeout: ATTEMPT_TIMEOUT, connector, address })
+        let connector = Connector { tls: tls::connector()?, socket: Some(socket), tcp: None };
+        let config = with_common_settings(config);
+        let pooling = KnownPooling::none();
+        Ok(Self { config, attempt_timeout: ATTEMPT_TIMEOUT, connector, address, pooling, names: None })
     }
 
     /// `host:port/database` or the socket directory.
@@ -173,31 +216,68 @@ impl Database {
         &self.address
     }
 
-    /// Opens a connection outside the pool and checks the server's version. If the server is not up yet, tries again for up to
-    /// `connect_timeout`, with a log line a second.
+    /// The settings that name it; none if it is managed.
+    fn names(&self) -> Option<Arc<SettingNames>> {
+        self.names.clone()
+    }
+
+    /// Its servers: host name, address or socket directory, and port.
+    pub fn servers(&self) -> Vec<(String, u16)> {
+        let host = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        self.config.get_hosts().iter().map(host).zip(self.config.get_ports().iter().copied()).collect()
+    }
+
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+
+    /// Opens a connection outside the pool, checks the server's version, and finds out about a pooler. If the server is not up yet, tries again for exactly
+    /// `connect_timeout`, with a log line a second; a time of zero allows one attempt. The name of the host is looked up for each attempt.
     ///
     /// # Errors
     /// When the server cannot be reached in time, rejects the user, or cannot be used.
     pub async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
         let started = Instant::now();
+        let left = || connect_timeout.saturating_sub(started.elapsed());
+        let unreachable = |source| {
+            let (address, names) = (self.address.clone(), self.names());
+            Error::Unreachable { address, waited: connect_timeout, names, source }
+        };
+        let mut last = None;
         loop {
-            let error = match timeout(self.attempt_timeout, self.open()).await {
-                Ok(Ok(client)) => return self.check_version(client).await,
-                Ok(Err(error)) => self.as_transient(error)?,
-                Err(_) => AttemptError::Timeout(self.attempt_timeout),
+            let is_only_attempt = connect_timeout.is_zero();
+            let limit = match is_only_attempt {
+                true => self.attempt_timeout,
+                false => self.attempt_timeout.min(left().max(LAST_ATTEMPT_TIMEOUT)),
             };
-            let waited = started.elapsed();
-            if waited + RETRY_INTERVAL > connect_timeout {
-                return Err(Error::Unreachable { address: self.address.clone(), waited, source: error });
+            let error = match timeout(limit, self.open()).await {
+                Ok(Ok(client)) => {
+                    let client = self.check_version(client).await?;
+                    self.recognise_pooler(&client).await?;
+                    return Ok(client);
+                }
+                Ok(Err(error)) => self.as_transient(error)?,
+                // A last attempt that was shorter than others says less than the one before it.
+                Err(_) => last.filter(|_| limit < self.attempt_timeout).unwrap_or(AttemptError::Timeout(limit)),
+            };
+            let rest = left();
+            if rest <= LAST_ATTEMPT_TIMEOUT {
+                sleep(rest).await;
+                return Err(unreachable(error));
             }
             tracing::warn!(
                 address = self.address,
                 reason = error.to_string(),
-                waited_s = waited.as_secs(),
+                waited_s = started.elapsed().as_secs(),
                 patience_s = connect_timeout.as_secs(),
                 "waiting for PostgreSQL"
             );
-            sleep(RETRY_INTERVAL).await;
+            sleep(RETRY_INTERVAL.min(rest.saturating_sub(LAST_ATTEMPT_TIMEOUT))).await;
+            last = Some(error);
         }
     }
 
@@ -209,26 +289,72 @@ impl Database {
         Ok(self.connector.open(&self.config).await?.0)
     }
 
+    /// Like [`Database::open`]; `observer` is called with the channel and the payload of each notification, before the
+    /// answer to any later statement.
+    async fn open_observed(
+        &self,
+        observer: impl FnMut(&str, &str) + Send + 'static,
+    ) -> Result<Client, tokio_postgres::Error> {
+        Ok(self.connector.open_observed(&self.config, observer).await?.0)
+    }
+
+    /// Whether connections have a session to themselves, as far as that is known: [`Database::connect`] finds out.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling.get()
+    }
+
+    /// Takes the lock of the migrations with `client`, a connection to this database.
+    ///
+    /// # Errors
+    /// When another process holds it for too long, or a connection fails.
+    pub async fn lock<'c>(&self, client: &'c mut Client, options: &LockOptions) -> Result<Lock<'c>, Error> {
+        if self.pooling() == Pooling::Session {
+            return Ok(Lock::acquire(client, options).await?);
+        }
+        let unreachable = |source| {
+            let (address, waited) = (self.address.clone(), self.attempt_timeout);
+            Error::Unreachable { address, waited, names: self.names(), source }
+        };
+        let keeper = match timeout(self.attempt_timeout, self.open()).await {
+            Ok(keeper) => keeper.map_err(|error| unreachable(AttemptError::Connect(error)))?,
+            Err(_) => return Err(unreachable(AttemptError::Timeout(self.attempt_timeout))),
+        };
+        Ok(Lock::acquire_beside(client, keeper, options).await?)
+    }
+
     /// The error of an attempt that may be repeated, or the error that will not pass.
     fn as_transient(&self, error: tokio_postgres::Error) -> Result<AttemptError, Error> {
         let address = self.address.clone();
         match error.code().map(SqlState::code) {
             Some("28P01" | "28000") => {
                 let user = self.config.get_user().unwrap_or_default().to_owned();
-                Err(Error::Refused { address, user, source: error })
+                Err(Error::Refused { address, user, names: self.names(), source: error })
             }
-            Some("3D000") => Err(Error::NoDatabase { address, source: error }),
+            // The server asks for a password, and there is none.
+            None if error.to_string().starts_with("invalid configuration") => {
+                let user = self.config.get_user().unwrap_or_default().to_owned();
+                Err(Error::Refused { address, user, names: self.names(), source: error })
+            }
+            Some("3D000") => Err(Error::NoDatabase { address, names: self.names(), source: error }),
+            _ if pooler::has_refused_login(&error) => {
+                let user = self.config.get_user().unwrap_or_default().to_owned();
+                Err(Error::Refused { address, user, names: self.names(), source: error })
+            }
+            _ if pooler::has_no_database(&error) => {
+                Err(Error::NoDatabase { address, names: self.names(), source: error })
+            }
             _ => Ok(AttemptError::Connect(error)),
         }
     }
 
     async fn check_version(&self, client: Client) -> Result<Client, Error> {
         let query = "SELECT current_setting('server_version_num'), current_setting('server_version')";
-        let row = match timeout(ATTEMPT_TIMEOUT, client.query_one(query, &[])).await {
+        let row = match timeout(ATTEMPT_TIMEOUT, client.query_typed_one(query, &[])).await {
             Ok(row) => row.map_err(|error| Error::Statement { what: "ask for its version", source: error })?,
             Err(_) => {
                 let source = AttemptError::NoAnswer;
-                return Err(Error::Unreachable { address: self.address.clone(), waited: ATTEMPT_TIMEOUT, source });
+                let (address, names) = (self.address.clone(), self.names());
+                return Err(Error::Unreachable { address, waited: ATTEMPT_TIMEOUT, names, source });
             }
         };
         let number: u32 = row.get::<_, &str>(0).parse().unwrap_or(0);
@@ -242,20 +368,35 @@ impl Database {
         Ok(client)
     }
 
-    /// A pool of up to `size` connections, made when needed. A request has `request_timeout` for a connection and its result.
+    /// A pool of up to `size` connections, made when needed. A request has `request_timeout` for a connection and its result. `name` is the
+    /// `application_name` of the sessions, or of the writes in shared sessions; it decides whether writes are announced (`change_triggers.rs`).
     ///
     /// # Errors
     /// When the pool's settings are inconsistent.
-    pub fn pool(&self, size: usize, request_timeout: Duration, metrics: PoolMetrics) -> Result<ConnectionPool, Error> {
+    pub fn pool(
+        &self,
+        size: usize,
+        request_timeout: Duration,
+        name: &str,
+        metrics: PoolMetrics,
+    ) -> Result<ConnectionPool, Error> {
+        let (session_name, statement_name) = match self.pooling() {
+            Pooling::Session => (name, None),
+            Pooling::Transaction => (SHARED_SESSION_NAME, Some(name.to_owned())),
+        };
         let mut config = self.config.clone();
-        config.connect_timeout(CONNECT_TIMEOUT);
+        config.connect_timeout(CONNECT_TIMEOUT).application_name(session_name);
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(config, self.connector.clone(), settings);
         let session = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION_SETTINGS).await.map_err(HookError::Backend) })
         });
-        let pool = Pool::builder(manager).max_size(size).post_create(session).runtime(Runtime::Tokio1).build()?;
-        Ok(ConnectionPool::new(pool, request_timeout, metrics))
+        let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1);
+        let pool = match self.pooling() {
+            Pooling::Session => pool.post_create(session),
+            Pooling::Transaction => pool,
+        };
+        Ok(ConnectionPool::new(pool.build()?, self.connector.clone(), statement_name, request_timeout, metrics))
     }
 }
 
@@ -268,19 +409,47 @@ struct Connector {
     tls: MakeRustlsConnect,
     /// The path of the server's socket.
     socket: Option<PathBuf>,
+    /// The host and the port, for cancellations.
+    tcp: Option<(String, u16)>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("socket", &self.socket).finish_non_exhaustive()
+    }
 }
 
 impl Connector {
     async fn open(&self, config: &Config) -> Opened {
+        self.open_observed(config, |_, _| {}).await
+    }
+
+    async fn open_observed(&self, config: &Config, observer: impl FnMut(&str, &str) + Send + 'static) -> Opened {
         if let Some(path) = &self.socket
             && let Ok(Ok(socket)) = timeout(CONNECT_TIMEOUT, UnixSocket::connect(path)).await
         {
             let (client, connection) = config.connect_raw(socket, NoTls).await?;
-            return Ok((client, drive(connection)));
+            return Ok((client, drive(connection, observer)));
         }
         // Also if the socket cannot be connected to, because this attempt describes the reason.
         let (client, connection) = config.connect(self.tls.clone()).await?;
-        Ok((client, drive(connection)))
+        Ok((client, drive(connection, observer)))
+    }
+
+    /// Asks the server to cancel what a connection is doing. It must not be used for another statement afterwards.
+    async fn cancel(&self, token: &CancelToken) -> Result<(), tokio_postgres::Error> {
+        if let Some(path) = &self.socket
+            && let Ok(socket) = UnixSocket::connect(path).await
+        {
+            return token.cancel_query_raw(socket, NoTls).await;
+        }
+        if let Some((host, port)) = &self.tcp
+            && let Ok(connection) = UntilClosed::connect(host, *port).await
+            && let Ok(tls) = MakeTlsConnect::<UntilClosed>::make_tls_connect(&mut self.tls.clone(), host)
+        {
+            return token.cancel_query_raw(connection, tls).await;
+        }
+        token.cancel_query(self.tls.clone()).await
     }
 }
 
@@ -291,19 +460,32 @@ impl Connect for Connector {
     }
 }
 
-fn drive<S, T>(connection: Connection<S, T>) -> JoinHandle<()>
+fn drive<S, T>(
+    mut connection: Connection<S, T>,
+    mut observer: impl FnMut(&str, &str) + Send + 'static,
+) -> JoinHandle<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a database connection ended");
+        loop {
+            match poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(notification))) => {
+                    observer(notification.channel(), notification.payload());
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "a database connection ended");
+                    return;
+                }
+                None => return,
+            }
         }
     })
 }
 
 fn with_common_settings(mut config: Config) -> Config {
-    config.application_name("attendance-api").connect_timeout(ATTEMPT_TIMEOUT);
+    config.application_name(MAINTENANCE_NAME).connect_timeout(ATTEMPT_TIMEOUT);
     config
 }

@@ -1,19 +1,26 @@
 //! Database connections, shared among requests.
 //!
 //! Policy: a request has one deadline, which covers the wait for a connection and the statement. A connection is lent
-//! ([`Lease`]) and goes back when its statement has ended. If the deadline passes or the request is dropped before that, the
-//! connection is closed together with whatever it was doing: the next borrower would otherwise wait for the end of a statement
-//! whose result has no reader. Which errors permit a second attempt is stated by [`QueryError::is_retryable`].
+//! ([`Lease`]) and goes back when its statement has ended. A connection that cannot be made while others work is not waited for: the
+//! request waits for one of the others (`capacity.rs`). Which errors permit a second attempt is stated by [`QueryError::is_retryable`].
 
-use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool_postgres::{HookError, Object, Pool, PoolError};
 use prometheus::{Histogram, IntGauge};
-use tokio::time::error::Elapsed;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::SqlState;
 
+use super::Connector;
+use super::capacity::Capacity;
+use super::lease::{GaugeGuard, Lease};
 use super::query_error::QueryError;
+
+/// How long a further connection may take before its request waits for one that there is; at most half of the request's time. A pooler in session
+/// mode that has no session left answers nothing.
+const FURTHER_CONNECTION_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Where the use of a pool is counted.
 #[derive(Debug, Clone)]
@@ -32,28 +39,44 @@ pub struct PoolMetrics {
 #[derive(Debug)]
 pub struct ConnectionPool {
     pool: Pool,
+    capacity: Capacity,
+    connector: Connector,
+    shares_sessions: AtomicBool,
+    statement_name: Option<String>,
     request_timeout: Duration,
     metrics: PoolMetrics,
 }
 
-/// A lent connection. [`Lease::finish`] gives it back; a lease that is dropped without it closes the connection.
-pub struct Lease<'a> {
-    /// `Some` until the lease ends.
-    client: Option<Object>,
-    pool: &'a Pool,
-    _in_use: GaugeGuard<'a>,
-}
-
 impl ConnectionPool {
-    /// `request_timeout` bounds the wait for a connection and for the result of a statement.
-    pub(super) fn new(pool: Pool, request_timeout: Duration, metrics: PoolMetrics) -> Self {
-        metrics.size.set(i64::try_from(pool.status().max_size).unwrap_or(i64::MAX));
-        Self { pool, request_timeout, metrics }
+    /// `statement_name` is the `application_name` for writes if sessions are shared. `request_timeout` bounds the wait for a connection and for
+    /// the result of a statement.
+    pub(super) fn new(
+        pool: Pool,
+        connector: Connector,
+        statement_name: Option<String>,
+        request_timeout: Duration,
+        metrics: PoolMetrics,
+    ) -> Self {
+        let max_size = pool.status().max_size;
+        metrics.size.set(i64::try_from(max_size).unwrap_or(i64::MAX));
+        let shares_sessions = AtomicBool::new(statement_name.is_some());
+        let capacity = Capacity::new(max_size);
+        Self { pool, capacity, connector, shares_sessions, statement_name, request_timeout, metrics }
     }
 
     /// The most connections there can be at one time.
     pub fn max_size(&self) -> usize {
         self.pool.status().max_size
+    }
+
+    /// The `application_name` that a write has to set for its own transaction, because its session is shared.
+    pub fn statement_name(&self) -> Option<&str> {
+        self.statement_name.as_deref()
+    }
+
+    /// The most connections that can be in use at present: a server or a pooler may allow fewer than configured.
+    pub fn capacity(&self) -> usize {
+        self.capacity.now()
     }
 
     /// The time by which a request that begins now must have its result.
@@ -73,73 +96,64 @@ impl ConnectionPool {
     pub async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, QueryError> {
         let started = Instant::now();
         let waiting = GaugeGuard::increment(&self.metrics.waiters);
-        let client = timeout_at(deadline, self.pool.get()).await;
+        let client = self.client(deadline).await;
         drop(waiting);
         self.metrics.wait.observe(started.elapsed().as_secs_f64());
-        match client {
-            Ok(Ok(client)) => {
-                let in_use = GaugeGuard::increment(&self.metrics.in_use);
-                Ok(Lease { client: Some(client), pool: &self.pool, _in_use: in_use })
+        let (client, permit) = client?;
+        let Self { pool, connector, shares_sessions, .. } = self;
+        Ok(Lease::new(client, permit, pool, connector, shares_sessions, &self.metrics.in_use))
+    }
+
+    async fn client(&self, deadline: Instant) -> Result<(Object, OwnedSemaphorePermit), QueryError> {
+        loop {
+            let permit = match timeout_at(deadline, self.capacity.acquire()).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) => return Err(QueryError::pool(PoolError::Closed)),
+                Err(_) => return Err(QueryError::ConnectionTimeout),
+            };
+            let short_deadline =
+                deadline.min(Instant::now() + FURTHER_CONNECTION_TIMEOUT.min(self.request_timeout / 2));
+            let limit = if self.has_connections() { short_deadline } else { deadline };
+            let error = match timeout_at(limit, self.pool.get()).await {
+                Ok(Ok(client)) => {
+                    if Object::metrics(&client).recycle_count == 0 {
+                        self.capacity.connection_made(Instant::now());
+                    }
+                    return Ok((client, permit));
+                }
+                Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)))) => {
+                    let is_full = is_full(&error);
+                    let error = QueryError::connect(error);
+                    if !is_full {
+                        return Err(error);
+                    }
+                    error
+                }
+                Ok(Err(error)) => return Err(QueryError::pool(error)),
+                Err(_) => QueryError::ConnectionTimeout,
+            };
+            let now = Instant::now();
+            if now >= deadline || !self.has_connections() || self.capacity.shrink(permit, now).is_err() {
+                return Err(error);
             }
-            Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)))) => {
-                Err(QueryError::connect(error))
-            }
-            Ok(Err(error)) => Err(QueryError::pool(error)),
-            Err(_) => Err(QueryError::ConnectionTimeout),
         }
+    }
+
+    /// Whether there are connections, in use or idle.
+    fn has_connections(&self) -> bool {
+        self.metrics.in_use.get() > 0 || self.pool.status().available > 0
     }
 
     /// Closes all connections; later leases fail.
     pub fn close(&self) {
+        self.capacity.close();
         self.pool.close();
     }
 }
 
-impl Lease<'_> {
-    /// Ends the lease with the outcome of its statement. A connection whose statement did not end in time is closed, not returned.
-    ///
-    /// # Errors
-    /// When the statement failed or did not end in time.
-    pub fn finish<T>(mut self, outcome: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, QueryError> {
-        let Ok(outcome) = outcome else { return Err(QueryError::StatementTimeout) };
-        let outcome = outcome.map_err(QueryError::statement);
-        if outcome.as_ref().is_err_and(QueryError::is_outdated_statement) {
-            // Every connection has prepared these statements.
-            self.pool.manager().statement_caches.clear();
-        }
-        drop(self.client.take());
-        outcome
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            drop(Object::take(client));
-        }
-    }
-}
-
-impl Deref for Lease<'_> {
-    type Target = Object;
-
-    fn deref(&self) -> &Object {
-        self.client.as_ref().expect("a lease has its connection until `finish`, which consumes it")
-    }
-}
-
-/// Increments a gauge for as long as it lives.
-struct GaugeGuard<'a>(&'a IntGauge);
-
-impl<'a> GaugeGuard<'a> {
-    fn increment(gauge: &'a IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for GaugeGuard<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+/// Whether the server or a pooler has refused a connection because there are too many.
+fn is_full(error: &tokio_postgres::Error) -> bool {
+    let Some(error) = error.as_db_error() else { return false };
+    // PgBouncer has one code for all its errors.
+    *error.code() == SqlState::TOO_MANY_CONNECTIONS || error.message().starts_with("no more connections allowed")
 }

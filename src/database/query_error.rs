@@ -41,6 +41,34 @@ pub enum ErrorClass {
     Rejected,
 }
 
+/// Why the server could not store anything, as far as its error says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteObstacle {
+    /// There is no space left, no file may be made any more, or the quota is used up.
+    DiskFull,
+    /// The file system is read-only.
+    DiskReadOnly,
+    /// The transaction is read-only: the server is a standby, or is set so.
+    ReadOnlyTransaction,
+}
+
+impl WriteObstacle {
+    /// The obstacle that an error of the server describes. PostgreSQL has a code for a full disk only; for a quota and a read-only file
+    /// system it has those of any other error of a file, and the words of the C library.
+    fn of(code: &SqlState, message: &str) -> Option<Self> {
+        if *code == SqlState::DISK_FULL
+            || message.ends_with("Disk quota exceeded")
+            || message.ends_with("No space left on device")
+        {
+            return Some(Self::DiskFull);
+        }
+        if message.ends_with("Read-only file system") {
+            return Some(Self::DiskReadOnly);
+        }
+        (*code == SqlState::READ_ONLY_SQL_TRANSACTION).then_some(Self::ReadOnlyTransaction)
+    }
+}
+
 impl QueryError {
     pub(super) fn connect(error: tokio_postgres::Error) -> Self {
         Self::Connect(Arc::new(error))
@@ -63,9 +91,25 @@ impl QueryError {
         }
     }
 
+    /// The constraint that the statement violates, if that is what the server reported.
+    pub fn violated_constraint(&self) -> Option<&str> {
+        let Self::Statement(error) = self else { return None };
+        error.as_db_error()?.constraint()
+    }
+
+    /// Why the server could not store anything, if that is what it reported.
+    pub fn write_obstacle(&self) -> Option<WriteObstacle> {
+        let (Self::Connect(error) | Self::Statement(error)) = self else { return None };
+        let error = error.as_db_error()?;
+        WriteObstacle::of(error.code(), error.message())
+    }
+
     /// What the error means for the request.
     pub fn class(&self) -> ErrorClass {
         let Self::Statement(error) = self else { return ErrorClass::Unavailable };
+        if self.write_obstacle().is_some() {
+            return ErrorClass::Unavailable;
+        }
         let Some(state) = error.code() else {
             return if is_lost_connection(error) { ErrorClass::Unavailable } else { ErrorClass::Rejected };
         };
@@ -73,12 +117,11 @@ impl QueryError {
             SqlState::ADMIN_SHUTDOWN
             | SqlState::CRASH_SHUTDOWN
             | SqlState::CANNOT_CONNECT_NOW
-            | SqlState::READ_ONLY_SQL_TRANSACTION
             | SqlState::QUERY_CANCELED
             | SqlState::T_R_DEADLOCK_DETECTED
             | SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::LOCK_NOT_AVAILABLE => ErrorClass::Unavailable,
-            _ if self.is_outdated_statement() => ErrorClass::Unavailable,
+            _ if self.is_outdated_statement() || self.is_of_shared_session() => ErrorClass::Unavailable,
             // Class 08: connection; 53: out of resources, a full disk among them; 58: I/O error.
             _ if ["08", "53", "58"].iter().any(|class| state.code().starts_with(class)) => ErrorClass::Unavailable,
             // Class 23: a constraint that others added, because a conflict on our own key is not an error.
@@ -94,9 +137,24 @@ impl QueryError {
         match error.code() {
             None => is_lost_connection(error),
             Some(state) => {
-                self.is_outdated_statement() || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(state)
+                self.is_outdated_statement()
+                    || self.is_of_shared_session()
+                    || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(state)
             }
         }
+    }
+
+    /// Whether a prepared statement turned out to belong to another session, or its name to another program.
+    pub(super) fn is_of_shared_session(&self) -> bool {
+        let foreign = [
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+            // "bind message supplies 4 parameters, but prepared statement requires 2"
+            SqlState::PROTOCOL_VIOLATION,
+        ];
+        let Self::Statement(error) = self else { return false };
+        let Some(error) = error.as_db_error() else { return false };
+        foreign.contains(error.code()) && error.message().contains("prepared statement")
     }
 
     /// Whether a prepared statement has outlived what it was prepared for: a column's type was altered ("cached plan must
@@ -126,5 +184,31 @@ impl fmt::Display for LogLine<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_a_quota_and_a_read_only_file_system_are_told_by_code_or_words() {
+        let of = |code: &str, message: &str| WriteObstacle::of(&SqlState::from_code(code), message);
+        let file = "could not extend file \"base/16384/16391\"";
+        assert_eq!(of("53100", &format!("{file}: No space left on device")), Some(WriteObstacle::DiskFull));
+        assert_eq!(
+            of("53100", "could not extend file \"x\": wrote only 4096 of 8192 bytes at block 5"),
+            Some(WriteObstacle::DiskFull)
+        );
+        assert_eq!(of("58030", &format!("{file}: Disk quota exceeded")), Some(WriteObstacle::DiskFull));
+        assert_eq!(of("XX000", &format!("{file}: Disk quota exceeded")), Some(WriteObstacle::DiskFull));
+        assert_eq!(of("42501", &format!("{file}: Read-only file system")), Some(WriteObstacle::DiskReadOnly));
+        let standby = "cannot execute INSERT in a read-only transaction";
+        assert_eq!(of("25006", standby), Some(WriteObstacle::ReadOnlyTransaction));
+        for (code, message) in
+            [("42501", "permission denied for table records"), ("58030", &format!("{file}: Input/output error"))]
+        {
+            assert_eq!(of(code, message), None, "{message}");
+        }
     }
 }

@@ -23,11 +23,12 @@ pub(super) fn connector() -> Result<MakeRustlsConnect, Error> {
     Ok(MakeRustlsConnect::new(any.with_no_client_auth()))
 }
 
-/// A TLS connector that checks the server's certificate and name, with the certificates of the system or of a file.
-pub(super) fn verifying_connector(roots: Option<&Path>) -> Result<MakeRustlsConnect, Error> {
+/// A TLS connector that checks the server's certificate and name, with the certificates of the system or of a file. `setting` is what requests
+/// the check, for messages.
+pub(super) fn verifying_connector(roots: Option<&Path>, setting: &str) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let roots = roots.map_or_else(system_roots, roots_of_file)?;
+    let roots = roots.map_or_else(|| system_roots(setting), roots_of_file)?;
     Ok(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
@@ -44,12 +45,12 @@ fn roots_of_file(path: &Path) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-fn system_roots() -> Result<RootCertStore, Error> {
+fn system_roots(setting: &str) -> Result<RootCertStore, Error> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        return Err(Error::Certificates(found.errors.into_iter().next()));
+        return Err(Error::Certificates { setting: setting.to_owned(), source: found.errors.into_iter().next() });
     }
     Ok(roots)
 }

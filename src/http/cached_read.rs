@@ -11,17 +11,18 @@ use hyper::HeaderMap;
 
 use super::error::HttpError;
 use super::request::{HandlerFuture, RequestContext};
-use super::request_metrics::RouteLabel;
 use super::response::Reply;
+use super::route_path::RoutePath;
 use super::state::AppState;
+use crate::attendance::Visibility;
 
 /// A read: its parsed query, with the cache key.
 pub trait CachedRead: Sized + Send + 'static {
-    /// Parses a query string.
+    /// Parses a query string; `path` is that of the request, and `visibility` what its caller may see.
     ///
     /// # Errors
     /// If the query is not valid: the answer to the request.
-    fn parse(app: &AppState, route: RouteLabel, query: &str) -> Result<Self, HttpError>;
+    fn parse(app: &AppState, path: RoutePath, query: &str, visibility: Visibility) -> Result<Self, HttpError>;
 
     /// The answer, if memory has a valid one. Must not wait.
     fn try_cached(&self, app: &AppState, headers: &HeaderMap, now: Instant) -> Option<Reply>;
@@ -57,12 +58,13 @@ impl<R: CachedRead> PendingRead for R {
 /// The fast path of one type of read.
 pub fn try_cached<R: CachedRead>(
     app: &AppState,
-    route: RouteLabel,
+    path: RoutePath,
     query: &str,
+    visibility: Visibility,
     headers: &HeaderMap,
     now: Instant,
 ) -> FastPath {
-    match R::parse(app, route, query) {
+    match R::parse(app, path, query, visibility) {
         Ok(read) => match read.try_cached(app, headers, now) {
             Some(reply) => FastPath::Hit(reply),
             None => FastPath::Miss(Box::new(read)),
@@ -72,6 +74,6 @@ pub fn try_cached<R: CachedRead>(
 }
 
 /// The slow path of a read that the fast path has not parsed.
-pub fn read<R: CachedRead>(context: &RequestContext, route: RouteLabel) -> HandlerFuture<'_> {
-    Box::pin(async move { R::parse(&context.app, route, context.query())?.read(context).await })
+pub fn read<R: CachedRead>(context: &RequestContext, path: RoutePath) -> HandlerFuture<'_> {
+    Box::pin(async move { R::parse(&context.app, path, context.query(), context.visibility())?.read(context).await })
 }

@@ -4,15 +4,36 @@
 //! logged are separate: the [`Cause`] of an error never reaches a client. No cache may keep an error. An error cannot have a status of success:
 //! [`ErrorStatus`] has no such value.
 
+use std::fmt::Display;
+
+use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::response::{Body, Reply};
 use super::schema::ErrorBody;
-use crate::attendance::{self, Problem, json};
+use crate::access::{self, Permission, Principal, Role};
+use crate::attendance::json::{self, Charset};
+use crate::attendance::{self, DiskProblem, Problem, UnavailableError};
 
 /// The title of every error in the content of a record.
 pub const VALIDATION_ERROR: &str = "Validation Error";
+
+/// The answer if a list cannot be read because of the other lists. Its example in the OpenAPI document is equal.
+pub const LISTS_BUSY: &str =
+    "Too many lists are being read (server.max_lists). Try again shortly, or ask for a page with `limit=`.";
+
+/// The answer to a create for an employee that a strict directory does not have.
+pub const UNKNOWN_EMPLOYEE: &str =
+    "This employee is not in the directory, and the server accepts records of its employees only (employees.strict).";
+
+/// The answer to the removal of an employee from a strict directory.
+pub const EMPLOYEE_HAS_RECORDS: &str =
+    "This employee has records, and the directory must have every employee with records (employees.strict).";
+
+/// The answer if a group of a summary does not fit into memory.
+pub const SUMMARY_TOO_LARGE: &str =
+    "A group of this summary has too many different statuses: choose a status, an employee or fewer days.";
 
 /// The status of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +42,12 @@ pub struct ErrorStatus(StatusCode);
 impl ErrorStatus {
     /// The request is not valid.
     pub const BAD_REQUEST: Self = Self(StatusCode::BAD_REQUEST);
+    /// The request shows no valid credentials.
+    pub const UNAUTHORIZED: Self = Self(StatusCode::UNAUTHORIZED);
+    /// The credentials do not allow the request.
+    pub const FORBIDDEN: Self = Self(StatusCode::FORBIDDEN);
+    /// Too many requests of the client have failed.
+    pub const TOO_MANY_REQUESTS: Self = Self(StatusCode::TOO_MANY_REQUESTS);
     /// The record or resource does not exist.
     pub const NOT_FOUND: Self = Self(StatusCode::NOT_FOUND);
     /// The resource has other methods.
@@ -29,6 +56,10 @@ impl ErrorStatus {
     pub const REQUEST_TIMEOUT: Self = Self(StatusCode::REQUEST_TIMEOUT);
     /// The record exists already.
     pub const CONFLICT: Self = Self(StatusCode::CONFLICT);
+    /// The record is not in the state that the request requires.
+    pub const PRECONDITION_FAILED: Self = Self(StatusCode::PRECONDITION_FAILED);
+    /// The day is closed to changes.
+    pub const LOCKED: Self = Self(StatusCode::LOCKED);
     /// The body is too large.
     pub const PAYLOAD_TOO_LARGE: Self = Self(StatusCode::PAYLOAD_TOO_LARGE);
     /// The request target is too long.
@@ -60,12 +91,18 @@ pub enum Cause {
     /// The domain could not do what the request asked for.
     #[error(transparent)]
     Attendance(#[from] attendance::Error),
+    /// An operation on accounts, sessions or tokens failed.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The connection or the framing of the body failed.
     #[error("a request's body could not be read: {0}")]
     Body(#[source] hyper::Error),
     /// A bug: a metric has no text form.
     #[error("a metric cannot be rendered: {0}")]
     Metrics(#[source] prometheus::Error),
+    /// A form of a file of the documentation page could not be made, for want of memory or of a thread.
+    #[error("a form of a file cannot be made: {0}")]
+    StaticFile(#[source] std::io::Error),
     /// A bug: a handler panicked, with this message.
     #[error("a handler panicked: {0}")]
     Panic(String),
@@ -83,6 +120,10 @@ pub struct HttpError {
     #[source]
     cause: Option<Box<Cause>>,
     allow: Option<String>,
+    /// The current entity tag of what the request wanted to change.
+    etag: Option<Box<Bytes>>,
+    /// The seconds after which the request can be sent again.
+    retry_after: Option<u32>,
     closes_connection: bool,
 }
 
@@ -96,6 +137,8 @@ impl HttpError {
             details: Vec::new(),
             cause: None,
             allow: None,
+            etag: None,
+            retry_after: (status == ErrorStatus::UNAVAILABLE).then_some(1),
             closes_connection: false,
         }
     }
@@ -142,6 +185,41 @@ impl HttpError {
         Self { allow: Some(allow), ..Self::new(ErrorStatus::METHOD_NOT_ALLOWED, message) }
     }
 
+    /// A request without the credentials that it needs, or with ones that are no credentials.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(ErrorStatus::UNAUTHORIZED, message)
+    }
+
+    /// A request whose credentials are not valid, or not any more.
+    pub fn invalid_credential() -> Self {
+        Self::unauthenticated("The session or token is not valid: it may be mistyped, expired or revoked.")
+    }
+
+    /// A JSON document that is valid but for one field.
+    pub fn invalid_field(field: &str, problem: &dyn Display) -> Self {
+        Self::new(ErrorStatus::BAD_REQUEST, "The request is not valid: see details.")
+            .with_title(VALIDATION_ERROR)
+            .with_details(vec![Problem::new(field, problem.to_string())])
+    }
+
+    /// Names the role that is needed, unless the account has the permission.
+    ///
+    /// # Errors
+    /// When it has not: the answer.
+    pub fn unless_permitted(principal: &Principal, permission: Permission) -> Result<(), Self> {
+        if principal.permits(permission) {
+            return Ok(());
+        }
+        let needed = permission.least_role().map_or("", Role::as_str);
+        let role = principal.role;
+        Err(Self::forbidden(format!("This needs the role `{needed}`; the role of these credentials is `{role}`.")))
+    }
+
+    /// A request that the credentials do not allow.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorStatus::FORBIDDEN, message)
+    }
+
     /// A request that may succeed a little later.
     pub fn unavailable(message: &str) -> Self {
         Self::new(ErrorStatus::UNAVAILABLE, message)
@@ -169,7 +247,7 @@ impl HttpError {
     }
 
     /// The body of the answer. The body of a bug names the request.
-    pub fn body(&self, request_id: &str) -> Vec<u8> {
+    pub fn body(&self, request_id: &str, charset: Charset) -> Vec<u8> {
         let bug;
         let message = if self.status == ErrorStatus::INTERNAL {
             bug = format!("The server made a mistake. Its log has the reason under the request id {request_id}.");
@@ -177,20 +255,26 @@ impl HttpError {
         } else {
             &self.message
         };
-        json::line(&ErrorBody { error: self.title, message, details: &self.details })
+        json::line(&ErrorBody { error: self.title, message, details: &self.details }, charset)
     }
 
     /// The answer.
-    pub fn into_reply(self, request_id: &str) -> Reply {
-        let body = Body::full(self.body(request_id));
+    pub fn into_reply(self, request_id: &str, charset: Charset) -> Reply {
+        let body = Body::full(self.body(request_id, charset));
         let mut reply = Reply::json(self.status(), body);
         reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The names of methods always fit a header.
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             reply.headers.insert(ALLOW, allow);
         }
-        if self.status == ErrorStatus::UNAVAILABLE {
-            reply.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::from_maybe_shared(*etag).ok()) {
+            reply.headers.insert(ETAG, etag);
+        }
+        if let Some(seconds) = self.retry_after {
+            reply.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == ErrorStatus::UNAUTHORIZED {
+            reply.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.closes_connection {
             reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -206,9 +290,31 @@ impl From<attendance::Error> for HttpError {
                 ErrorStatus::CONFLICT,
                 "This employee already has a record of that day. A record cannot be replaced.",
             ),
-            attendance::Error::Unavailable(_) => {
-                Self::unavailable("The database cannot be used at the moment. Try again shortly.").with_cause(error)
+            attendance::Error::NotFound => Self::new(ErrorStatus::NOT_FOUND, "There is no such record."),
+            attendance::Error::Changed(etag) => Self {
+                etag: Some(Box::new(etag)),
+                ..Self::new(
+                    ErrorStatus::PRECONDITION_FAILED,
+                    "The record has another entity tag than `If-Match` requires (a weak tag never matches). The header `ETag` \
+                     has the current one: read the record, and decide again.",
+                )
+            },
+            attendance::Error::Closed(first_open) => Self::new(
+                ErrorStatus::LOCKED,
+                format!("Records before {first_open} are closed to changes (attendance.locked_before)."),
+            ),
+            attendance::Error::Unavailable(ref reason) => {
+                Self::unavailable(unavailable_message(reason)).with_cause(error)
             }
+            attendance::Error::ListsBusy => Self::unavailable(LISTS_BUSY),
+            attendance::Error::UnknownEmployee => Self::new(ErrorStatus::BAD_REQUEST, UNKNOWN_EMPLOYEE)
+                .with_title(VALIDATION_ERROR)
+                .with_details(vec![Problem::new(
+                    "id",
+                    "is not in the directory: add the employee first (PUT /api/v1/attendance/employees/{id})",
+                )]),
+            attendance::Error::EmployeeHasRecords => Self::new(ErrorStatus::CONFLICT, EMPLOYEE_HAS_RECORDS),
+            attendance::Error::SummaryTooLarge => Self::new(ErrorStatus::BAD_REQUEST, SUMMARY_TOO_LARGE),
             attendance::Error::Forbidden(_) => Self::new(
                 ErrorStatus::BAD_REQUEST,
                 "A rule that was added to the database forbids this record; its operator knows which.",
@@ -220,13 +326,69 @@ impl From<attendance::Error> for HttpError {
     }
 }
 
+impl From<access::Error> for HttpError {
+    fn from(error: access::Error) -> Self {
+        use access::Error;
+        let status = match &error {
+            Error::InvalidCredentials => ErrorStatus::UNAUTHORIZED,
+            Error::WrongPassword | Error::RoleExceeded { .. } => ErrorStatus::FORBIDDEN,
+            Error::Throttled(_) => ErrorStatus::TOO_MANY_REQUESTS,
+            Error::UsernameTaken(_) | Error::LastAdmin(_) | Error::TooManyTokens(_) | Error::AccountDisabled(_) => {
+                ErrorStatus::CONFLICT
+            }
+            Error::UnknownAccount(_) | Error::UnknownSession | Error::UnknownToken => ErrorStatus::NOT_FOUND,
+            Error::Busy | Error::Unconfirmed | Error::Unavailable(_) => ErrorStatus::UNAVAILABLE,
+            Error::Rejected(_) | Error::System(_) => return Self::bug(error),
+            Error::Password(problem) => return Self::invalid_field("password", problem),
+            Error::Username(problem) => return Self::invalid_field("username", problem),
+            Error::Field { field, problem } => return Self::invalid_field(field, problem),
+            Error::TokenRole(_) => return Self::invalid_field("role", &error),
+            Error::EmployeeMissing => return Self::invalid_field("employee_id", &error),
+            Error::Expired => return Self::invalid_field("expires_at", &"is not in the future"),
+            Error::OutlivesToken => return Self::invalid_field("expires_at", &error),
+        };
+        if let Error::Unavailable(_) = &error {
+            return Self::unavailable("The database cannot be used at the moment. Try again shortly.")
+                .with_cause(error);
+        }
+        let retry_after = match &error {
+            Error::Throttled(wait) => Some(wait.as_secs_f64().ceil() as u32),
+            _ => (status == ErrorStatus::UNAVAILABLE).then_some(1),
+        };
+        Self { retry_after, ..Self::new(status, sentence(&error)) }
+    }
+}
+
+/// The text of an error as a sentence.
+fn sentence(error: &access::Error) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), characters.as_str())
+}
+
+fn unavailable_message(reason: &UnavailableError) -> &'static str {
+    match reason {
+        UnavailableError::Disk(DiskProblem::Full) => {
+            "The disk of the database is full: nothing can be stored until there is space again. Reads are answered."
+        }
+        UnavailableError::Disk(DiskProblem::ReadOnly) => {
+            "The disk of the database is read-only: nothing can be stored until its operator has repaired it. Reads are answered."
+        }
+        UnavailableError::ReadOnly(_) => {
+            "The database accepts no changes at the moment. Reads are answered. Try again shortly."
+        }
+        _ => "The database cannot be used at the moment. Try again shortly.",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::database::QueryError;
 
     fn sent(error: &HttpError) -> String {
-        String::from_utf8(error.body("id-1")).unwrap()
+        String::from_utf8(error.body("id-1", Charset::Ascii)).unwrap()
     }
 
     #[test]
@@ -248,8 +410,12 @@ mod tests {
 
     #[test]
     fn an_unavailable_database_is_a_503_with_retry_after() {
-        let busy = attendance::Error::Unavailable(attendance::UnavailableError::TooManyLists);
-        let reply = HttpError::from(busy).into_reply("id-1");
-        assert_eq!((reply.status.as_u16(), &reply.headers[RETRY_AFTER]), (503, &HeaderValue::from_static("1")));
+        let timeout = attendance::Error::from(QueryError::ConnectionTimeout);
+        for (unavailable, is_logged) in [(timeout, true), (attendance::Error::ListsBusy, false)] {
+            let error = HttpError::from(unavailable);
+            assert_eq!((error.cause().is_some(), sent(&error).contains("database")), (is_logged, is_logged));
+            let reply = error.into_reply("id-1", Charset::Ascii);
+            assert_eq!((reply.status.as_u16(), &reply.headers[RETRY_AFTER]), (503, &HeaderValue::from_static("1")));
+        }
     }
 }

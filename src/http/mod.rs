@@ -3,46 +3,88 @@
 //! Policy: every answer has one of a few shapes (a record, a list, a message, an error), every wait has a bound, and every request
 //! leaves one log line and one observation (`server/exchange.rs`). One client cannot use up what another one needs: connections, heads,
 //! bodies, idle time and writing are limited (`server/`), and a panic in one request becomes that request's 500
-//! (`server/request_service.rs`). This module knows neither SQL nor Redis; those belong to `attendance`.
+//! (`server/request_service.rs`). This module uses neither SQL nor Redis; those belong to `attendance`.
 //!
 //! A request goes from `server/` to `router.rs`, which finds its row in `route.rs`, to a handler in `handlers/`. Handlers use
-//! `request.rs`, `query.rs`, `response.rs` and `error.rs` and do not know the router.
+//! `request.rs`, `query.rs`, `response.rs` and `error.rs` and do not import the router.
 
+mod access_reply;
+mod access_schema;
+mod admission;
 mod body_budget;
 mod cached_read;
+mod caller;
+mod compression;
 mod conditional;
+mod cors;
+mod credentials;
 mod encoding;
 mod error;
+mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handlers;
+mod health_schema;
+mod listing;
+mod named_pattern;
+mod negotiation;
 mod openapi;
+mod parameter_schema;
+mod percent;
+mod private;
 mod query;
+mod query_parameters;
+mod record_key;
 mod request;
 mod request_id;
 mod request_metrics;
+mod requirement;
 mod response;
+mod response_schema;
 mod route;
+mod route_path;
 mod router;
+mod same_origin;
 mod schema;
 mod server;
+mod session_cookie;
 mod state;
+mod stored;
 mod swagger;
+mod view_read;
+mod view_schema;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config;
 
-pub use openapi::json as openapi_json;
 pub use server::{SelfCheckError, self_check, serve};
-pub use state::{AppState, Services};
+pub use state::{AccessControl, AppState, Services};
+
+use state::OpenApiDocuments;
+
+/// The OpenAPI document of a server without a base path, with access control or without.
+pub fn openapi_json(has_access_control: bool) -> String {
+    openapi::json_at_root(None, has_access_control)
+}
 
 /// The state of a server that is starting. `socket_outlives_process` says whether the listening socket was passed to this process
 /// (socket activation) and stays open when it ends.
 pub fn app_state(
     services: Services,
     limits: config::Server,
+    api: config::Api,
     access: config::Access,
     socket_outlives_process: bool,
 ) -> AppState {
-    let openapi = Bytes::from(openapi::json());
-    AppState::new(services, limits, access, socket_outlives_process, route::ROUTES.len(), openapi)
+    let base_path = limits.base_path.as_ref().map(|base_path| Arc::clone(base_path.path()));
+    let has_access = services.access_control.is_some();
+    let below = |base_path| openapi::json_below(base_path, has_access);
+    let openapi = OpenApiDocuments {
+        at_root: Bytes::from(openapi::json_at_root(base_path.as_deref(), has_access)),
+        below_base_path: Bytes::from(base_path.as_deref().map(below).unwrap_or_default()),
+    };
+    AppState::new(services, limits, api, access, socket_outlives_process, route::ROUTES.len(), openapi)
 }

@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use super::error::{ErrorStatus, HttpError};
-use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, truncate_for_message};
+use crate::attendance::{ACCEPTED_FORMS, Cursor, Date, ListQuery, Problem, Visibility, truncate_for_message};
 
 /// The largest `limit`: records of one page.
 const MAX_PAGE_SIZE: u32 = 10_000;
 /// Every character is escaped except the unreserved ones of RFC 3986.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The sentence of the Python service, with its trailing space: clients compare it.
 const CHECK_PARAMS: &str = "Unable to process request, please check query params ";
 
@@ -28,33 +28,46 @@ pub struct SearchQuery {
     pub date: Option<Date>,
 }
 
-/// A query string. Only the values that are asked for are decoded.
+/// A parameter that is asked for, with its value in a query, not decoded; `None` if it is absent.
 #[derive(Debug, Clone, Copy)]
-struct Query<'a>(&'a str);
+struct Parameter<'a> {
+    name: &'static str,
+    value: Option<&'a str>,
+}
 
-impl<'a> Query<'a> {
-    /// The first value of a parameter; empty counts as absent.
-    fn get(self, name: &str) -> Option<Cow<'a, str>> {
-        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let (_, value) = pairs.find(|(key, _)| *key == name || decode(key) == name)?;
-        Some(decode(value)).filter(|value| !value.is_empty())
+/// The first value of each parameter, found in one pass.
+fn parameters<'a, const N: usize>(query: &'a str, names: [&'static str; N]) -> [Parameter<'a>; N] {
+    let mut found = names.map(|name| Parameter { name, value: None });
+    for (key, value) in pairs(query) {
+        let key = decode(key);
+        if let Some(parameter) = found.iter_mut().find(|parameter| parameter.name == key) {
+            parameter.value.get_or_insert(value);
+        }
+    }
+    found
+}
+
+impl<'a> Parameter<'a> {
+    /// The decoded value; empty counts as absent.
+    fn get(self) -> Option<Cow<'a, str>> {
+        Some(decode(self.value?)).filter(|value| !value.is_empty())
     }
 
     /// A text that PostgreSQL can be asked for: it cannot contain NUL.
-    fn text(self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
-        let value = self.get(name)?;
+    fn text(self, problems: &mut Vec<Problem>) -> Option<String> {
+        let value = self.get()?;
         if value.contains('\0') {
-            problems.push(Problem::new(name, "must not contain a NUL character"));
+            problems.push(Problem::new(self.name, "must not contain a NUL character"));
         }
         Some(value.into_owned())
     }
 
-    fn date(self, name: &str, problems: &mut Vec<Problem>) -> Option<Date> {
-        let value = self.get(name)?;
+    fn date(self, problems: &mut Vec<Problem>) -> Option<Date> {
+        let value = self.get()?;
         let date = Date::parse(&value);
         if date.is_none() {
             problems.push(Problem::new(
-                name,
+                self.name,
                 format!("`{}` is not a date: {ACCEPTED_FORMS}", truncate_for_message(&value)),
             ));
         }
@@ -62,12 +75,12 @@ impl<'a> Query<'a> {
     }
 
     fn limit(self, problems: &mut Vec<Problem>) -> Option<u32> {
-        let value = self.get("limit")?;
+        let value = self.get()?;
         let digits = value.bytes().all(|b| b.is_ascii_digit());
         let limit = value.parse().ok().filter(|limit| digits && (1..=MAX_PAGE_SIZE).contains(limit));
         if limit.is_none() {
             problems.push(Problem::new(
-                "limit",
+                self.name,
                 format!("`{}` is not a number from 1 to {MAX_PAGE_SIZE}", truncate_for_message(&value)),
             ));
         }
@@ -75,10 +88,10 @@ impl<'a> Query<'a> {
     }
 
     fn cursor(self, problems: &mut Vec<Problem>) -> Option<Cursor> {
-        let cursor = Cursor::decode(&self.get("after")?);
+        let cursor = Cursor::decode(&self.get()?);
         if cursor.is_none() {
             problems.push(Problem::new(
-                "after",
+                self.name,
                 "is not a cursor of ours: take it from the Link header of the page before",
             ));
         }
@@ -86,7 +99,28 @@ impl<'a> Query<'a> {
     }
 }
 
-fn decode(text: &str) -> Cow<'_, str> {
+/// The parameters of a query with their values, neither decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = Some(query);
+    std::iter::from_fn(move || {
+        let (pair, next) = split_at_byte(rest?, b'&');
+        rest = next;
+        let (name, value) = split_at_byte(pair, b'=');
+        Some((name, value.unwrap_or_default()))
+    })
+}
+
+/// Splits a text at the first occurrence of an ASCII character. For texts as short as those of a query this costs less than
+/// the search of the standard library.
+fn split_at_byte(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == separator) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+/// A name or a value as the Python service decodes it.
+pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|b| b == b'%' || b == b'+') {
         return Cow::Borrowed(text);
     }
@@ -96,14 +130,14 @@ fn decode(text: &str) -> Cow<'_, str> {
 
 /// Parses the query of `search`.
 pub fn search(query: &str) -> Result<SearchQuery, HttpError> {
-    let query = Query(query);
+    let [id, date] = parameters(query, ["id", "date"]);
     let mut problems = Vec::new();
-    let id = query.text("id", &mut problems);
+    let id = id.text(&mut problems);
     if id.is_none() {
         problems.push(Problem::new("id", "is required"));
     }
     let is_id_valid = problems.is_empty();
-    let date = query.date("date", &mut problems);
+    let date = date.date(&mut problems);
     match id {
         Some(id) if problems.is_empty() => Ok(SearchQuery { id, date }),
         _ if is_id_valid => Err(HttpError::bad_query(problems)),
@@ -113,16 +147,18 @@ pub fn search(query: &str) -> Result<SearchQuery, HttpError> {
 
 /// Parses the query of `search/all`.
 pub fn search_all(query: &str) -> Result<ListQuery, HttpError> {
-    let query = Query(query);
+    let [id, status, name, from, to, limit, after] =
+        parameters(query, ["id", "status", "name", "from", "to", "limit", "after"]);
     let mut problems = Vec::new();
     let list = ListQuery {
-        id: query.text("id", &mut problems),
-        status: query.text("status", &mut problems),
-        name: query.text("name", &mut problems),
-        from: query.date("from", &mut problems),
-        to: query.date("to", &mut problems),
-        limit: query.limit(&mut problems),
-        after: query.cursor(&mut problems),
+        visibility: Visibility::All,
+        id: id.text(&mut problems),
+        status: status.text(&mut problems),
+        name: name.text(&mut problems),
+        from: from.date(&mut problems),
+        to: to.date(&mut problems),
+        limit: limit.limit(&mut problems),
+        after: after.cursor(&mut problems),
     };
     if problems.is_empty() { Ok(list) } else { Err(HttpError::bad_query(problems)) }
 }
@@ -151,13 +187,14 @@ pub fn next_page(list: &ListQuery, after: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attendance::json::Charset;
 
     fn id(query: &str) -> Option<String> {
         search(query).ok().map(|search| search.id)
     }
 
     fn answer(error: HttpError) -> String {
-        String::from_utf8(error.body("id")).unwrap()
+        String::from_utf8(error.body("id", Charset::Ascii)).unwrap()
     }
 
     #[test]

@@ -4,22 +4,33 @@
 //! it is read. All bodies together have a budget of memory (`body_budget.rs`). Only a content type of JSON is accepted; the text
 //! encoding is detected from the bytes (`encoding.rs`).
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use super::body_budget::{BudgetExhausted, BudgetedBody};
+use super::caller::Caller;
 use super::encoding;
 use super::error::{Cause, ErrorStatus, HttpError, VALIDATION_ERROR};
+use super::forwarded::Client;
+use super::percent::{DecodeError, decode_strictly};
+use super::request_id::RequestId;
 use super::response::Reply;
 use super::state::AppState;
-use crate::attendance::{CreateRequest, NewRecord, Problem};
+use crate::access::{Access, Permission};
+use crate::attendance::{
+    self, Correction, CorrectionRequest, CreateRequest, Date, NewRecord, Origin, Problem, UnnamedRecord, Visibility,
+    truncate_for_message,
+};
 
 /// The answer if the budget of all bodies has no room for this one.
 const BODIES_BUSY: &str =
@@ -33,34 +44,91 @@ pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, HttpError
 pub struct RequestContext {
     /// What all requests share.
     pub app: Arc<AppState>,
+    /// The client that sent the request, and whether it used TLS.
+    pub client: Client,
+    /// The account that sent the request, if that is known.
+    pub caller: Caller,
     /// Method, target and headers.
     pub head: Parts,
+    /// Where the request came, if not at the root.
+    pub base_path: Option<Arc<str>>,
     /// The parameters in the path.
     pub parameters: PathParameters,
+    /// When the request arrived.
+    pub started: Instant,
+    /// Its id in the log and in the answer.
+    pub request_id: RequestId,
     body: Incoming,
     is_body_complete: bool,
 }
 
-/// The parameters in the path of a request, decoded.
+/// The parameters in the path of a request, decoded once.
 #[derive(Debug, Default)]
-pub struct PathParameters(Vec<(&'static str, String)>);
+pub struct PathParameters(Vec<(&'static str, Result<String, DecodeError>)>);
 
 impl PathParameters {
-    /// Adds a parameter.
-    pub fn push(&mut self, name: &'static str, value: String) {
-        self.0.push((name, value));
+    /// Adds a parameter with the raw segment that has its value.
+    pub fn push(&mut self, name: &'static str, segment: &str) {
+        self.0.push((name, decode_strictly(segment)));
     }
 
-    /// The value of a parameter. Empty if the path of the route does not contain it.
+    /// The value of a parameter. Empty if the path of the route does not contain it, or if it is not text.
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        self.text(name).unwrap_or_default()
     }
+
+    /// The value of a parameter that the path of the route contains.
+    ///
+    /// # Errors
+    /// When it is not text that PostgreSQL can be asked for.
+    pub fn text(&self, name: &str) -> Result<&str, HttpError> {
+        match self.0.iter().find(|(known, _)| *known == name) {
+            Some((_, Ok(value))) => Ok(value),
+            Some((_, Err(error))) => Err(bad_path(name, error.to_string())),
+            None => Ok(""),
+        }
+    }
+
+    /// The value of a parameter that is a day.
+    ///
+    /// # Errors
+    /// When it is not one in the form `YYYY-MM-DD`.
+    pub fn date(&self, name: &str) -> Result<Date, HttpError> {
+        let text = self.text(name)?;
+        Date::parse_iso(text).ok_or_else(|| {
+            let text = truncate_for_message(text);
+            bad_path(name, format!("`{text}` is not a day: write YYYY-MM-DD, and a slash in an id as %2F"))
+        })
+    }
+}
+
+fn bad_path(name: &str, problem: String) -> HttpError {
+    HttpError::new(ErrorStatus::BAD_REQUEST, "The path cannot be used: see details.")
+        .with_details(vec![Problem::new(name, problem)])
 }
 
 impl RequestContext {
     /// A request whose body has not been read.
-    pub fn new(app: Arc<AppState>, head: Parts, body: Incoming) -> Self {
-        Self { app, head, parameters: PathParameters::default(), body, is_body_complete: false }
+    pub fn new(
+        app: Arc<AppState>,
+        client: Client,
+        started: Instant,
+        request_id: RequestId,
+        head: Parts,
+        body: Incoming,
+    ) -> Self {
+        Self {
+            app,
+            client,
+            caller: Caller::Anyone,
+            head,
+            base_path: None,
+            parameters: PathParameters::default(),
+            started,
+            request_id,
+            body,
+            is_body_complete: false,
+        }
     }
 
     /// Whether the body has been read to its end.
@@ -68,22 +136,95 @@ impl RequestContext {
         self.is_body_complete || self.body.is_end_stream()
     }
 
+    /// A path of a route as the client knows it.
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.base_path.as_deref().unwrap_or_default())
+    }
+
     /// The query, without `?`.
     pub fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
     }
 
+    /// Reads the body as a JSON document.
+    pub async fn document<T: DeserializeOwned>(&mut self) -> Result<T, HttpError> {
+        let app = Arc::clone(&self.app);
+        let mut body = self.json_body(&app).await?;
+        parse_json(&body.take_bytes(), false)
+    }
+
+    /// The account and the address behind a change.
+    pub fn origin(&self) -> Origin {
+        let actor = self.actor().map(|name| name.to_string());
+        Origin { actor, address: self.client.address.to_string(), request_id: self.request_id.to_string() }
+    }
+
+    /// Accounts, sessions and tokens.
+    ///
+    /// # Errors
+    /// Without access control. Routes that need it are not served then.
+    pub fn access(&self) -> Result<Arc<Access>, HttpError> {
+        let control = self.app.access_control.as_ref();
+        let access = control.map(|control| Arc::clone(&control.access));
+        access.ok_or_else(|| HttpError::new(ErrorStatus::NOT_FOUND, "There is no access control (auth.mode)."))
+    }
+
+    /// Whether the client may know how the server is built: with access control, an account of a person or a machine may.
+    pub fn may_see_details(&self) -> bool {
+        match &self.caller {
+            Caller::Anyone => self.app.access_control.is_none(),
+            Caller::Account(principal) => principal.permits(Permission::OwnAccount),
+        }
+    }
+
+    /// The name of the account that sent the request; none without access control.
+    pub fn actor(&self) -> Option<Arc<str>> {
+        self.caller.actor()
+    }
+
+    /// Which records the caller may see.
+    pub fn visibility(&self) -> Visibility {
+        self.caller.visibility()
+    }
+
     /// Reads the body as a valid record.
     pub async fn record(&mut self) -> Result<NewRecord, HttpError> {
-        if !is_json(&self.head.headers) {
-            return Err(HttpError::new(
-                ErrorStatus::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be JSON and say so: send it with `Content-Type: application/json`.",
-            ));
-        }
         let app = Arc::clone(&self.app);
-        let body = self.body(&app).await?;
-        record(body.bytes())
+        let is_lenient = app.api.lenient_create;
+        let mut body = self.json_body(&app).await?;
+        let request: CreateRequest = parse_json(&body.take_bytes(), is_lenient)?;
+        drop(body);
+        let record = if is_lenient {
+            let unnamed = request.check_lenient().map_err(invalid)?;
+            app.attendance.with_name(unnamed).await?
+        } else if request.lacks_name() {
+            named_by_directory(&app, request).await?
+        } else {
+            request.check().map_err(invalid)?
+        };
+        match app.attendance.rules().check_status(&record.status) {
+            None => Ok(record),
+            Some(problem) => Err(invalid(vec![problem])),
+        }
+    }
+
+    /// Reads the body as a valid correction of the record of an employee and day.
+    pub async fn correction(&mut self, id: String, date: Date) -> Result<Correction, HttpError> {
+        let app = Arc::clone(&self.app);
+        let mut body = self.json_body(&app).await?;
+        let request: CorrectionRequest = parse_json(&body.take_bytes(), false)?;
+        request.check(id, date, app.attendance.rules()).map_err(|problems| invalid_document("correction", problems))
+    }
+
+    /// Reads the whole body, which must be JSON by its content type.
+    async fn json_body<'a>(&mut self, app: &'a AppState) -> Result<BudgetedBody<'a>, HttpError> {
+        if is_json(&self.head.headers) {
+            return self.body(app).await;
+        }
+        Err(HttpError::new(
+            ErrorStatus::UNSUPPORTED_MEDIA_TYPE,
+            "The body must be JSON and say so: send it with `Content-Type: application/json`.",
+        ))
     }
 
     /// Reads the whole body.
@@ -94,8 +235,12 @@ impl RequestContext {
         if announced.lower() > limit as u64 {
             return Err(too_large(limit));
         }
+        // Reading the part that is not counted first would only cost memory.
+        if app.body_budget.is_exhausted_for(announced.lower(), limits.body_budget) {
+            return Err(HttpError::unavailable(BODIES_BUSY));
+        }
         let max_size = announced.exact().map_or(limit, |announced| announced as usize);
-        let body = app.body_budget.body(limits.body_budget, max_size);
+        let body = app.body_budget.body(limits.body_budget, max_size, limits.max_head);
         let within = limits.body_timeout;
         match tokio::time::timeout(within, self.read(limit, body)).await {
             Ok(body) => body,
@@ -120,7 +265,7 @@ impl RequestContext {
                     .with_cause(Cause::Body(error))
             })?;
             let Ok(data) = frame.into_data() else { continue };
-            if body.bytes().len() + data.len() > limit {
+            if body.size() + data.len() > limit {
                 return Err(too_large(limit));
             }
             body.append(&data).map_err(|BudgetExhausted| HttpError::unavailable(BODIES_BUSY))?;
@@ -149,7 +294,36 @@ fn too_large(limit: usize) -> HttpError {
     )
 }
 
-fn record(body: &[u8]) -> Result<NewRecord, HttpError> {
+/// Reads a whole body as a valid record.
+#[cfg(any(test, fuzzing))]
+pub fn parse_record(body: &[u8]) -> Result<NewRecord, HttpError> {
+    parse_json::<CreateRequest>(body, false)?.check().map_err(invalid)
+}
+
+/// The record of a request without a name, with that of the directory.
+async fn named_by_directory(app: &AppState, request: CreateRequest) -> Result<NewRecord, HttpError> {
+    // What is wrong beside the name is reported with it.
+    let Ok(unnamed) = request.clone().check_lenient() else { return request.check().map_err(invalid) };
+    let UnnamedRecord { id, name, status, date } = app.attendance.with_directory_name(unnamed).await?;
+    match name {
+        Some(name) => Ok(NewRecord { id, name, status, date }),
+        None => request.check().map_err(invalid),
+    }
+}
+
+fn invalid(problems: Vec<Problem>) -> HttpError {
+    invalid_document("record", problems)
+}
+
+/// The answer to a body that is JSON, but not a valid `noun`.
+pub fn invalid_document(noun: &str, problems: Vec<Problem>) -> HttpError {
+    HttpError::new(ErrorStatus::BAD_REQUEST, format!("The {noun} is not valid: see details."))
+        .with_title(VALIDATION_ERROR)
+        .with_details(problems)
+}
+
+/// Parses a body, perhaps with numbers as texts.
+fn parse_json<T: DeserializeOwned>(body: &[u8], has_numbers_as_texts: bool) -> Result<T, HttpError> {
     let unusable = |problem: String| {
         HttpError::new(ErrorStatus::BAD_REQUEST, format!("The body {problem}."))
             .with_title(VALIDATION_ERROR)
@@ -159,13 +333,8 @@ fn record(body: &[u8]) -> Result<NewRecord, HttpError> {
         return Err(unusable("is empty: at byte 0 a JSON object must begin".to_owned()));
     }
     let text = encoding::text(body).map_err(|error| unusable(error.to_string()))?;
-    let request: CreateRequest =
-        serde_json::from_str(&text).map_err(|error| unusable(format!("is not JSON that can be read: {error}")))?;
-    request.check().map_err(|problems| {
-        HttpError::new(ErrorStatus::BAD_REQUEST, "The record is not valid: see details.")
-            .with_title(VALIDATION_ERROR)
-            .with_details(problems)
-    })
+    let json = if has_numbers_as_texts { attendance::quote_numbers(&text) } else { Cow::Borrowed(&*text) };
+    serde_json::from_str(&json).map_err(|error| unusable(format!("is not JSON that can be read: {error}")))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -182,6 +351,7 @@ fn is_json_type(content_type: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attendance::json::Charset;
 
     #[test]
     fn a_json_content_type_is_recognised_in_any_case_with_any_parameters() {
@@ -203,7 +373,8 @@ mod tests {
 
     #[test]
     fn every_body_that_is_not_a_record_is_a_validation_error_that_says_where() {
-        let answer = |body: &[u8]| String::from_utf8(record(body).unwrap_err().body("id")).unwrap();
+        let answer =
+            |body: &[u8]| String::from_utf8(parse_record(body).unwrap_err().body("id", Charset::Ascii)).unwrap();
         for body in
             [&b""[..], b"NaN", b"{", b"{\"id\":\"\xff\"}", b"{\"id\":\"\\ud800\"}", b"[]", b"{}", b"null", b"{} {}"]
         {

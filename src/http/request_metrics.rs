@@ -23,15 +23,21 @@ pub struct RouteLabel {
     /// Position in the table of resolved metrics.
     index: usize,
     is_counted: bool,
+    hides_target: bool,
 }
 
 impl RouteLabel {
     /// Stands for every request that matches no route.
-    pub const UNMATCHED: Self = Self { path: "unmatched", index: 0, is_counted: true };
+    pub const UNMATCHED: Self = Self { path: "unmatched", index: 0, is_counted: true, hides_target: false };
 
-    /// Labels the route at `position` in the route table.
-    pub const fn new(path: &'static str, position: usize, is_counted: bool) -> Self {
-        Self { path, index: position + 1, is_counted }
+    /// Labels the route at `position` in the route table. `hides_target` says that the log must not have the target of a request.
+    pub const fn new(path: &'static str, position: usize, is_counted: bool, hides_target: bool) -> Self {
+        Self { path, index: position + 1, is_counted, hides_target }
+    }
+
+    /// Whether the log has the path template in place of the target, which names a person that must be forgotten.
+    pub fn hides_target(self) -> bool {
+        self.hides_target
     }
 
     /// The path template of the route, or `unmatched`.
@@ -110,7 +116,8 @@ mod tests {
     #[test]
     fn a_request_is_counted_under_its_method_route_and_status() {
         let (metrics, request_metrics) = (Metrics::new("v", "p").unwrap(), RequestMetrics::new(2));
-        let (health, uncounted) = (RouteLabel::new("/health", 0, true), RouteLabel::new("/metrics", 1, false));
+        let (health, uncounted) =
+            (RouteLabel::new("/health", 0, true, false), RouteLabel::new("/metrics", 1, false, false));
         for (method, route, status) in [
             ("GET", health, 200),
             ("GET", health, 200),

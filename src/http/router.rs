@@ -2,11 +2,13 @@
 //!
 //! Policy: a path without parameters is percent-decoded and compared as it is: case matters, and `..` has no meaning. A path with
 //! parameters is split into raw segments before each one is decoded, once, so that a parameter may contain any character, an
-//! encoded slash included. A trailing or double slash is not another resource: the client is redirected to the clean path (308).
+//! encoded slash included. A trailing or double slash is not another resource: the client is redirected to the clean path (308). That is
+//! not done where a slash may belong to a parameter: neither to a path with parameters nor, from an encoded slash, to one above it.
 //! HEAD works wherever GET does, OPTIONS everywhere, also for `*`. An unknown path is a JSON 404, a known path with another method a 405 with
-//! `Allow`.
+//! `Allow`. Below the base path, everything is as at the root, and the client gets links and redirects below it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
@@ -14,11 +16,14 @@ use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
 
 use super::cached_read::{FastPath, PendingRead};
+use super::caller::Caller;
 use super::error::{ErrorStatus, HttpError};
 use super::request::{PathParameters, RequestContext};
 use super::request_metrics::RouteLabel;
+use super::requirement::Requirement;
 use super::response::Reply;
-use super::route::{self, Endpoint, Handler, ROUTES, Route};
+use super::route::{self, Endpoint, Handler, Route};
+use super::route_path::RoutePath;
 use super::state::AppState;
 
 /// The longest path and the longest query, in bytes.
@@ -29,7 +34,17 @@ const UNKNOWN: &str = "There is no such resource. GET /openapi.json describes th
 
 /// Where a request leads.
 #[derive(Debug)]
-pub enum RouteMatch {
+pub struct RouteMatch {
+    /// The base path, if the request came below it.
+    base_path: Option<Arc<str>>,
+    target: Target,
+    /// The routes that are served.
+    routes: &'static [Route],
+}
+
+/// Where a path leads that is not below the base path, or what follows the base path.
+#[derive(Debug)]
+enum Target {
     /// To an endpoint.
     Found(EndpointMatch),
     /// To a route that does not have the method.
@@ -48,42 +63,92 @@ pub enum RouteMatch {
 
 /// A request to an endpoint.
 #[derive(Debug)]
-pub struct EndpointMatch {
+struct EndpointMatch {
     endpoint: &'static Endpoint,
     label: RouteLabel,
     parameters: PathParameters,
 }
 
-/// Finds the route of a method and a raw path.
-pub fn find(method: &Method, raw_path: &str) -> RouteMatch {
+/// Finds the route of a method and a raw path among those that are served.
+pub fn find(routes: &'static [Route], method: &Method, raw_path: &str, base_path: Option<&Arc<str>>) -> RouteMatch {
+    if let Some(base_path) = base_path
+        && let Some(target) = find_below(routes, method, raw_path, base_path)
+    {
+        return RouteMatch { base_path: Some(Arc::clone(base_path)), target, routes };
+    }
+    RouteMatch { base_path: None, target: find_target(routes, method, raw_path), routes }
+}
+
+/// Finds the route of a path below the base path. The path of a route itself is never below it.
+fn find_below(routes: &'static [Route], method: &Method, raw_path: &str, base_path: &str) -> Option<Target> {
+    if raw_path.len() > MAX_TARGET_LENGTH || find_literal(routes, &decode(raw_path)).is_some() {
+        return None;
+    }
+    let rest = match strip_base(raw_path, base_path) {
+        Some("") => return Some(Target::Unclean("/".to_owned())),
+        Some(rest) => rest,
+        None => {
+            let path = decode(raw_path);
+            let clean = clean(&path);
+            let rest = clean.strip_prefix(base_path).filter(|_| clean != path)?;
+            let rest = if rest.is_empty() { "/" } else { rest };
+            return find_literal(routes, rest).map(|_| Target::Unclean(rest.to_owned()));
+        }
+    };
+    match find_target(routes, method, rest) {
+        Target::Unknown => None,
+        target => Some(target),
+    }
+}
+
+/// What follows the base path: nothing, or a path.
+fn strip_base<'a>(raw_path: &'a str, base_path: &str) -> Option<&'a str> {
+    base_path.split('/').skip(1).try_fold(raw_path, |rest, expected| {
+        let rest = rest.strip_prefix('/')?;
+        let (segment, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        (decode(segment) == expected).then_some(rest)
+    })
+}
+
+fn find_target(routes: &'static [Route], method: &Method, raw_path: &str) -> Target {
     if raw_path.len() > MAX_TARGET_LENGTH {
-        return RouteMatch::TooLong;
+        return Target::TooLong;
     }
     let path = decode(raw_path);
-    let found = find_literal(&path).map(|(label, route)| (label, route, PathParameters::default()));
-    if let Some((label, route, parameters)) = found.or_else(|| find_template(raw_path)) {
+    let found = find_literal(routes, &path).map(|(label, route)| (label, route, PathParameters::default()));
+    if let Some((label, route, parameters)) = found.or_else(|| find_template(routes, raw_path)) {
         return match route.endpoint(method) {
-            Some(endpoint) => RouteMatch::Found(EndpointMatch { endpoint, label, parameters }),
-            None if *method == Method::OPTIONS => RouteMatch::Options(label, route),
-            None => RouteMatch::WrongMethod(label, route),
+            Some(endpoint) => Target::Found(EndpointMatch { endpoint, label, parameters }),
+            None if *method == Method::OPTIONS => Target::Options(label, route),
+            None => Target::WrongMethod(label, route),
         };
     }
     if raw_path == "*" && *method == Method::OPTIONS {
-        return RouteMatch::ServerOptions;
+        return Target::ServerOptions;
     }
     let clean = clean(&path);
-    if find_literal(&clean).is_some() { RouteMatch::Unclean(clean.into_owned()) } else { RouteMatch::Unknown }
+    let is_slash_encoded = path.matches('/').count() > raw_path.matches('/').count();
+    if find_literal(routes, &clean).is_none() || (is_slash_encoded && has_parameters_below(routes, &clean)) {
+        return Target::Unknown;
+    }
+    Target::Unclean(clean.into_owned())
+}
+
+/// Whether a path with parameters begins with this path.
+fn has_parameters_below(routes: &[Route], path: &str) -> bool {
+    let is_below = |route: &Route| route.path.strip_prefix(path).is_some_and(|rest| rest.starts_with("/{"));
+    routes.iter().any(is_below)
 }
 
 /// Finds a route without parameters by its decoded path.
-fn find_literal(path: &str) -> Option<(RouteLabel, &'static Route)> {
-    let (position, route) = ROUTES.iter().enumerate().find(|(_, route)| route.path == path)?;
+fn find_literal(routes: &'static [Route], path: &str) -> Option<(RouteLabel, &'static Route)> {
+    let (position, route) = routes.iter().enumerate().find(|(_, route)| route.path == path)?;
     (!route.has_parameters()).then(|| (route::label(position, route), route))
 }
 
 /// Finds a route with parameters by its raw path.
-fn find_template(raw_path: &str) -> Option<(RouteLabel, &'static Route, PathParameters)> {
-    ROUTES.iter().enumerate().filter(|(_, route)| route.has_parameters()).find_map(|(position, route)| {
+fn find_template(routes: &'static [Route], raw_path: &str) -> Option<(RouteLabel, &'static Route, PathParameters)> {
+    routes.iter().enumerate().filter(|(_, route)| route.has_parameters()).find_map(|(position, route)| {
         let parameters = match_template(route.path, raw_path)?;
         Some((route::label(position, route), route, parameters))
     })
@@ -94,10 +159,10 @@ fn match_template(template: &'static str, raw_path: &str) -> Option<PathParamete
     let mut parameters = PathParameters::default();
     let mut segments = raw_path.split('/');
     for expected in template.split('/') {
-        let segment = decode(segments.next()?);
+        let segment = segments.next()?;
         match expected.strip_prefix('{').and_then(|expected| expected.strip_suffix('}')) {
-            Some(name) if !segment.is_empty() => parameters.push(name, segment.into_owned()),
-            None if expected == segment => {}
+            Some(name) if !segment.is_empty() => parameters.push(name, segment),
+            None if expected == decode(segment) => {}
             _ => return None,
         }
     }
@@ -117,27 +182,53 @@ fn clean(path: &str) -> Cow<'_, str> {
     Cow::Owned(if clean.is_empty() { "/".to_owned() } else { clean })
 }
 
-fn with_query(path: &str, query: &str) -> String {
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+/// A redirect to a path as the client knows it, with the query of the request.
+fn redirect(context: &RequestContext, path: &str) -> Reply {
+    Reply::redirect(&with_query(context.link(path), context.query()))
+}
+
+fn with_query(path: String, query: &str) -> String {
+    if query.is_empty() { path } else { format!("{path}?{query}") }
 }
 
 impl RouteMatch {
     /// The label of the request in log and metrics.
     pub fn label(&self) -> RouteLabel {
-        match self {
-            Self::Found(EndpointMatch { label, .. }) | Self::WrongMethod(label, _) | Self::Options(label, _) => *label,
-            Self::ServerOptions | Self::Unclean(_) | Self::TooLong | Self::Unknown => RouteLabel::UNMATCHED,
+        match &self.target {
+            Target::Found(EndpointMatch { label, .. }) | Target::WrongMethod(label, _) | Target::Options(label, _) => {
+                *label
+            }
+            Target::ServerOptions | Target::Unclean(_) | Target::TooLong | Target::Unknown => RouteLabel::UNMATCHED,
         }
     }
 
     /// Whether the request asks whether the process lives, which is also true while it drains.
     pub fn is_liveness(&self) -> bool {
-        matches!(self, Self::Found(EndpointMatch { label, .. }) if label.path() == route::LIVEZ)
+        matches!(&self.target, Target::Found(EndpointMatch { label, .. }) if label.path() == route::LIVEZ)
     }
 
-    /// Tries to answer the request from this process's memory, without waiting.
-    pub fn try_answer_cached(&self, app: &AppState, request: &Request<Incoming>, now: Instant) -> FastPath {
-        let Self::Found(EndpointMatch { endpoint, label, .. }) = self else { return FastPath::Skipped };
+    /// Whether the request is a read that the cache may answer. It changes nothing, so it can be ended at any time.
+    pub fn is_cached_read(&self) -> bool {
+        matches!(&self.target, Target::Found(EndpointMatch { endpoint, .. }) if matches!(endpoint.handler, Handler::CachedRead(_)))
+    }
+
+    /// What the endpoint requires of its callers; `None` if the request leads to no endpoint.
+    pub fn requirement(&self) -> Option<Requirement> {
+        match &self.target {
+            Target::Found(EndpointMatch { endpoint, .. }) => Some(endpoint.requirement),
+            _ => None,
+        }
+    }
+
+    /// Tries to answer the request of a caller from this process's memory, without waiting.
+    pub fn try_answer_cached(
+        &self,
+        app: &AppState,
+        request: &Request<Incoming>,
+        caller: &Caller,
+        now: Instant,
+    ) -> FastPath {
+        let Target::Found(EndpointMatch { endpoint, label, .. }) = &self.target else { return FastPath::Skipped };
         let Handler::CachedRead(handler) = &endpoint.handler else { return FastPath::Skipped };
         let query = request.uri().query().unwrap_or_default();
         let is_possible = request.method() == Method::GET
@@ -147,7 +238,8 @@ impl RouteMatch {
         if !is_possible {
             return FastPath::Skipped;
         }
-        (handler.try_cached)(app, *label, query, request.headers(), now)
+        let path = RoutePath { base_path: self.base_path.clone(), path: label.path() };
+        (handler.try_cached)(app, path, query, caller.visibility(), request.headers(), now)
     }
 
     /// Answers the request. `read` is what the fast path has parsed.
@@ -159,14 +251,15 @@ impl RouteMatch {
         if context.query().len() > MAX_TARGET_LENGTH {
             return Err(too_long());
         }
-        match self {
-            Self::Found(found) => found.answer(context, read).await,
-            Self::WrongMethod(_, route) => Err(HttpError::method_not_allowed(route.allow())),
-            Self::Options(_, route) => Ok(Reply::options(route.allow())),
-            Self::ServerOptions => Ok(Reply::options(route::allow_all())),
-            Self::Unclean(path) => Ok(Reply::redirect(&with_query(&path, context.query()))),
-            Self::TooLong => Err(too_long()),
-            Self::Unknown => Err(HttpError::new(ErrorStatus::NOT_FOUND, UNKNOWN)),
+        context.base_path = self.base_path;
+        match self.target {
+            Target::Found(found) => found.answer(context, read).await,
+            Target::WrongMethod(_, route) => Err(HttpError::method_not_allowed(route.allow())),
+            Target::Options(_, route) => Ok(Reply::options(route.allow())),
+            Target::ServerOptions => Ok(Reply::options(route::allow_all(self.routes))),
+            Target::Unclean(path) => Ok(redirect(context, &path)),
+            Target::TooLong => Err(too_long()),
+            Target::Unknown => Err(HttpError::new(ErrorStatus::NOT_FOUND, UNKNOWN)),
         }
     }
 }
@@ -184,8 +277,16 @@ impl EndpointMatch {
         match self.endpoint.handler {
             Handler::Immediate(handler) => handler(context),
             Handler::Async(handler) => handler(context).await,
-            Handler::CachedRead(handler) => (handler.read)(context, self.label).await,
-            Handler::Redirect(path) => Ok(Reply::redirect(&with_query(path, context.query()))),
+            Handler::Account(handler) => match context.caller.clone() {
+                Caller::Account(principal) => handler(context, &principal).await,
+                // The permission of the endpoint is not `Open`, which a test ensures.
+                Caller::Anyone => Err(HttpError::invalid_credential()),
+            },
+            Handler::CachedRead(handler) => {
+                let path = RoutePath { base_path: context.base_path.clone(), path: self.label.path() };
+                (handler.read)(context, path).await
+            }
+            Handler::Redirect(path) => Ok(redirect(context, path)),
         }
     }
 }
@@ -199,20 +300,29 @@ fn too_long() -> HttpError {
 mod tests {
     use super::*;
     use crate::http::handlers::{home, probes};
-    use crate::http::route::RouteMethod;
+    use crate::http::route::{ROUTES, RouteMethod};
+
+    fn find_target(method: &Method, raw_path: &str) -> Target {
+        super::find_target(&ROUTES, method, raw_path)
+    }
 
     /// The path of the route to whose endpoint a request leads.
     fn found(method: Method, path: &str) -> Option<&'static str> {
-        match find(&method, path) {
-            RouteMatch::Found(found) => Some(found.label.path()),
+        match find_target(&method, path) {
+            Target::Found(found) => Some(found.label.path()),
             _ => None,
         }
+    }
+
+    /// A path of a route.
+    fn example(route: &Route) -> String {
+        route.path.replace(['{', '}'], "")
     }
 
     #[test]
     fn every_route_is_found_by_its_methods_and_only_by_those() {
         for route in &ROUTES {
-            let path = route.path.replace("{file}", "x.js");
+            let path = example(route);
             for endpoint in route.endpoints {
                 let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).unwrap();
                 assert_eq!(found(method, &path), Some(route.path));
@@ -220,10 +330,10 @@ mod tests {
             let has_get = route.endpoints.iter().any(|endpoint| endpoint.method == RouteMethod::Get);
             assert_eq!(found(Method::HEAD, &path).is_some(), has_get, "{path}");
             assert!(
-                matches!(find(&Method::OPTIONS, &path), RouteMatch::Options(label, _) if label.path() == route.path)
+                matches!(find_target(&Method::OPTIONS, &path), Target::Options(label, _) if label.path() == route.path)
             );
             assert!(
-                matches!(find(&Method::PATCH, &path), RouteMatch::WrongMethod(label, _) if label.path() == route.path)
+                matches!(find_target(&Method::CONNECT, &path), Target::WrongMethod(label, _) if label.path() == route.path)
             );
         }
     }
@@ -244,9 +354,9 @@ mod tests {
             "/metrics%00",
             "/%ff",
         ] {
-            assert!(matches!(find(&Method::GET, path), RouteMatch::Unknown), "{path}");
+            assert!(matches!(find_target(&Method::GET, path), Target::Unknown), "{path}");
         }
-        assert!(matches!(find(&Method::GET, &"/x".repeat(5000)), RouteMatch::TooLong));
+        assert!(matches!(find_target(&Method::GET, &"/x".repeat(5000)), Target::TooLong));
     }
 
     #[test]
@@ -258,9 +368,9 @@ mod tests {
             ("/apidocs//", "/apidocs"),
             ("//", "/"),
         ] {
-            assert!(matches!(find(&Method::GET, path), RouteMatch::Unclean(clean) if clean == expected), "{path}");
+            assert!(matches!(find_target(&Method::GET, path), Target::Unclean(clean) if clean == expected), "{path}");
         }
-        assert_eq!(with_query("/x", "id=1"), "/x?id=1");
+        assert_eq!(with_query("/x".to_owned(), "id=1"), "/x?id=1");
     }
 
     #[test]
@@ -268,8 +378,12 @@ mod tests {
         let template = "/records/{id}/{date}";
         let parameters = match_template(template, "/records/a%2Fb%2525/2026-01-31").unwrap();
         assert_eq!((parameters.get("id"), parameters.get("date")), ("a/b%25", "2026-01-31"));
+        assert_eq!(parameters.text("id").ok(), Some("a/b%25"));
         let parameters = match_template(template, "/r%65cords/%C3%BC/..").unwrap();
         assert_eq!((parameters.get("id"), parameters.get("date")), ("ü", ".."));
+        for path in ["/records/%ff/x", "/records/a%00/x", "/records/%zz/x", "/records/%/x"] {
+            assert_eq!(match_template(template, path).unwrap().text("id").unwrap_err().status(), 400, "{path}");
+        }
         for path in ["/records/a", "/records/a/b/c", "/records//b", "/records/a/", "/other/a/b", "records/a/b"] {
             assert!(match_template(template, path).is_none(), "{path}");
         }
@@ -277,28 +391,80 @@ mod tests {
 
     #[test]
     fn every_path_in_a_text_is_the_path_of_a_route() {
-        let links = home::PAGE.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-        let examples =
-            home::PAGE.split("http://{{host}}").skip(1).filter_map(|rest| rest.split([' ', '?', '\'']).next());
+        let links = home::PAGE.split("href=\"{{base_path}}").skip(1).filter_map(|rest| rest.split('"').next());
+        let examples = home::PAGE
+            .split("{{scheme}}://{{host}}{{base_path}}")
+            .skip(1)
+            .filter_map(|rest| rest.split([' ', '?', '\'']).next());
         let messages =
             UNKNOWN.split([' ', ',']).chain(probes::NOT_READY.split(' ')).filter(|word| word.starts_with('/'));
-        let paths: Vec<&str> = links.chain(examples).chain(messages).collect();
-        assert_eq!(paths.len(), 5 + 3 + 3, "{paths:?}");
+        let summary = [home::DOCS, home::HEALTH];
+        let paths: Vec<&str> = links.chain(examples).chain(messages).chain(summary).collect();
+        assert_eq!(paths.len(), 5 + 3 + 3 + 2, "{paths:?}");
         for path in paths {
-            assert!(!matches!(find(&Method::GET, path), RouteMatch::Unknown | RouteMatch::Unclean(_)), "{path}");
+            assert!(!matches!(find_target(&Method::GET, path), Target::Unknown | Target::Unclean(_)), "{path}");
         }
     }
 
     #[test]
     fn a_star_is_a_target_of_options_only() {
-        assert!(matches!(find(&Method::OPTIONS, "*"), RouteMatch::ServerOptions));
-        assert!(matches!(find(&Method::GET, "*"), RouteMatch::Unknown));
-        assert!(matches!(find(&Method::OPTIONS, "/*"), RouteMatch::Unknown));
+        assert!(matches!(find_target(&Method::OPTIONS, "*"), Target::ServerOptions));
+        assert!(matches!(find_target(&Method::GET, "*"), Target::Unknown));
+        assert!(matches!(find_target(&Method::OPTIONS, "/*"), Target::Unknown));
     }
 
     #[test]
     fn a_known_path_with_an_invented_method_is_a_wrong_method() {
         let invented = Method::from_bytes(b"FOO").unwrap();
-        assert!(matches!(find(&invented, "/"), RouteMatch::WrongMethod(..)));
+        assert!(matches!(find_target(&invented, "/"), Target::WrongMethod(..)));
+    }
+    #[test]
+    fn everything_is_found_below_the_base_path_too() {
+        let base_path: Arc<str> = "/a/attendance".into();
+        let find = |path: &str| find(&ROUTES, &Method::GET, path, Some(&base_path));
+        for route in ROUTES.iter().filter(|route| route.endpoint(&Method::GET).is_some()) {
+            let path = example(route);
+            for (path, is_below) in [
+                (path.clone(), false),
+                (format!("/a/attendance{path}"), true),
+                (format!("/%61/attendance{path}"), true),
+            ] {
+                let found = find(&path);
+                assert_eq!((found.label().path(), found.base_path.is_some()), (route.path, is_below), "{path}");
+            }
+        }
+        for (path, expected) in [
+            ("/a/attendance", "/"),
+            ("/a/attendance//", "/"),
+            ("//a/attendance/livez", "/livez"),
+            ("/a//attendance", "/"),
+            ("/a/attendance/livez/", "/livez"),
+        ] {
+            let found = find(path);
+            assert!(matches!(&found.target, Target::Unclean(clean) if clean == expected), "{path}: {found:?}");
+            assert!(found.base_path.is_some(), "{path}");
+        }
+        for path in [
+            "/a",
+            "/a/attendance2/livez",
+            "/attendance/livez",
+            "/a/attendance/nope",
+            "/a/attendance/a/attendance/livez",
+            "/b/attendance",
+        ] {
+            let found = find(path);
+            assert!(matches!(found.target, Target::Unknown) && found.base_path.is_none(), "{path}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_route_is_never_below_the_base_path() {
+        for base_path in ["/api", "/metrics", "/apidocs", "/api/v1/attendance"] {
+            let base_path: Arc<str> = base_path.into();
+            for route in ROUTES.iter().filter(|route| !route.has_parameters()) {
+                let found = find(&ROUTES, &Method::GET, route.path, Some(&base_path));
+                assert_eq!((found.label().path(), found.base_path.is_none()), (route.path, true), "{base_path}");
+            }
+        }
     }
 }

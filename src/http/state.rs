@@ -3,6 +3,7 @@
 //! Policy: what can change while the server runs (limits, the access log's setting, whether the server is draining) is
 //! read once per connection or request and applies to what begins afterwards.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -10,8 +11,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::body_budget::BodyBudget;
+use super::forwarded;
 use super::request_id::RequestIds;
 use super::request_metrics::RequestMetrics;
+use super::requirement::Requirement;
+use crate::access::{Access, Permission};
+use crate::attendance::json::Charset;
 use crate::attendance::{Attendance, Dependencies};
 use crate::config;
 use crate::telemetry::access::AccessLog;
@@ -22,6 +27,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Services {
     /// The domain.
     pub attendance: Arc<Attendance>,
+    /// Accounts, sessions and tokens, if requests need credentials.
+    pub access_control: Option<AccessControl>,
     /// The state of PostgreSQL and Redis.
     pub health: Arc<Dependencies>,
     /// All metrics of the process.
@@ -30,11 +37,42 @@ pub struct Services {
     pub access_log: AccessLog,
 }
 
+/// What decides about the credentials of requests.
+#[derive(Debug)]
+pub struct AccessControl {
+    /// Accounts, sessions and tokens.
+    pub access: Arc<Access>,
+    /// Whether the metrics need a token, too.
+    pub protects_metrics: bool,
+}
+
+impl AccessControl {
+    /// Whether the answer of an endpoint depends on who asks for it.
+    pub fn needs_credential(&self, requirement: Requirement) -> bool {
+        match requirement.permission {
+            Permission::Open => requirement.knows_accounts,
+            Permission::Metrics => self.protects_metrics,
+            _ => true,
+        }
+    }
+}
+
+/// The OpenAPI document, as it is sent.
+#[derive(Debug)]
+pub struct OpenApiDocuments {
+    /// To a client at the root.
+    pub at_root: Bytes,
+    /// To a client below the base path.
+    pub below_base_path: Bytes,
+}
+
 /// What all requests share.
 #[derive(Debug)]
 pub struct AppState {
     /// The domain.
     pub attendance: Arc<Attendance>,
+    /// Accounts, sessions and tokens, if requests need credentials.
+    pub access_control: Option<AccessControl>,
     /// The state of PostgreSQL and Redis.
     pub health: Arc<Dependencies>,
     /// All metrics of the process.
@@ -47,8 +85,12 @@ pub struct AppState {
     pub body_budget: BodyBudget,
     /// Gives each request its id.
     pub request_ids: RequestIds,
-    /// The OpenAPI document, as it is sent.
-    pub openapi: Bytes,
+    /// The OpenAPI documents.
+    pub openapi: OpenApiDocuments,
+    /// The form of the answers.
+    pub api: config::Api,
+    /// The path below which everything is served, too.
+    pub base_path: Option<Arc<str>>,
     /// When the appliance started, for its uptime.
     pub started: Instant,
     /// Whether the listening socket outlives this process (socket activation). If it does, a draining server still answers the
@@ -65,14 +107,16 @@ impl AppState {
     pub(super) fn new(
         services: Services,
         limits: config::Server,
+        api: config::Api,
         access: config::Access,
         socket_outlives_process: bool,
         routes: usize,
-        openapi: Bytes,
+        openapi: OpenApiDocuments,
     ) -> Self {
-        let Services { attendance, health, metrics, access_log } = services;
+        let Services { attendance, access_control, health, metrics, access_log } = services;
         Self {
             attendance,
+            access_control,
             health,
             metrics,
             access_log,
@@ -80,12 +124,24 @@ impl AppState {
             body_budget: BodyBudget::default(),
             request_ids: RequestIds::random(),
             openapi,
+            api,
+            base_path: limits.base_path.as_ref().map(|base_path| Arc::clone(base_path.path())),
             started: Instant::now(),
             socket_outlives_process,
             limits: RwLock::new(Arc::new(limits)),
             access: AtomicU8::new(access as u8),
             is_draining: AtomicBool::new(false),
         }
+    }
+
+    /// The charset of answers that contain a client's text.
+    pub fn charset(&self) -> Charset {
+        Charset::of(&self.api)
+    }
+
+    /// Whether an address passes on the requests of many clients, so that the limits for one client do not apply to it.
+    pub fn is_exempt(&self, address: IpAddr) -> bool {
+        forwarded::is_trusted(address, &self.limits().trusted_proxies)
     }
 
     /// The limits for a connection or request that begins now.

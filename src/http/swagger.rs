@@ -1,73 +1,112 @@
 //! The files of the documentation page, which are all inside the binary: Swagger UI's, and our own page and configuration.
 //!
 //! Policy: a file of our own replaces the file of Swagger UI that has its name. No file refers to another host, so the page
-//! works without internet.
+//! works without internet. `build.rs` collects the files and compresses them. The binary has only the forms that take long to make, zstd and brotli: the
+//! file itself and its gzip form are made when a client first asks for them, and kept.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::io::{self, Read};
 
 use bytes::Bytes;
-use hyper::header::HeaderValue;
-use rust_embed::RustEmbed;
+use content_coding::{ContentCoding, Effort};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
-/// Our own page, initializer, style and icon.
-#[derive(RustEmbed)]
-#[folder = "assets/swagger/"]
-struct OwnFiles;
+include!(concat!(env!("OUT_DIR"), "/static-files/files.rs"));
+
+/// The codings, those with the smallest results first.
+pub const SMALLEST_FIRST: [ContentCoding; 3] = [ContentCoding::Brotli, ContentCoding::Zstd, ContentCoding::Gzip];
 
 /// A file of the documentation page.
 #[derive(Debug)]
-pub struct File {
-    /// Its content.
-    pub bytes: Bytes,
-    /// Its `Content-Type`.
-    pub content_type: HeaderValue,
+pub struct StaticFile {
+    /// Its name below `/apidocs/`.
+    pub name: &'static str,
+    /// The checksum of its content, in hexadecimal digits.
+    pub hash: &'static str,
+    /// The size of its content, in bytes.
+    pub size: usize,
+    zstd: &'static [u8],
+    brotli: &'static [u8],
+    plain: OnceCell<Bytes>,
+    gzip: OnceCell<Bytes>,
 }
 
 /// The file with that name.
-pub fn file(name: &str) -> Option<File> {
-    let bytes = match OwnFiles::get(name) {
-        Some(own) => own.data,
-        None => vendored(name)?,
-    };
-    let bytes = match bytes {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => Bytes::from(bytes),
-    };
-    Some(File { bytes, content_type: HeaderValue::from_static(content_type(name)) })
+pub fn file(name: &str) -> Option<&'static StaticFile> {
+    FILES.iter().find(|file| file.name == name)
 }
 
-fn vendored(name: &str) -> Option<Cow<'static, [u8]>> {
-    // The configuration appears only in Swagger UI's initializer, which our own replaces. An error means that it has no such file.
-    let file = utoipa_swagger_ui::serve(name, Arc::new(utoipa_swagger_ui::Config::default())).ok()??;
-    Some(file.bytes)
-}
-
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit('.').next() {
-        Some("html") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("json" | "map") => "application/json",
-        _ => "application/octet-stream",
+impl StaticFile {
+    const fn new(
+        name: &'static str,
+        hash: &'static str,
+        size: usize,
+        zstd: &'static [u8],
+        brotli: &'static [u8],
+    ) -> Self {
+        Self { name, hash, size, zstd, brotli, plain: OnceCell::const_new(), gzip: OnceCell::const_new() }
     }
+
+    /// Its content in a coding, or as it is.
+    ///
+    /// # Errors
+    /// When there is no memory or no thread to make a form that was not asked for before.
+    pub async fn form(&'static self, coding: Option<ContentCoding>) -> io::Result<Bytes> {
+        match coding {
+            Some(ContentCoding::Zstd) => Ok(Bytes::from_static(self.zstd)),
+            Some(ContentCoding::Brotli) => Ok(Bytes::from_static(self.brotli)),
+            Some(ContentCoding::Gzip) => make_once(&self.gzip, || self.gzip()).await,
+            None => make_once(&self.plain, || self.decode()).await,
+        }
+    }
+
+    fn decode(&self) -> io::Result<Vec<u8>> {
+        let mut content = Vec::with_capacity(self.size);
+        zstd::stream::read::Decoder::with_buffer(self.zstd)?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn gzip(&self) -> io::Result<Vec<u8>> {
+        ContentCoding::Gzip.encode(Effort::Most, &self.decode()?)
+    }
+
+    /// Its `Content-Type`.
+    pub fn content_type(&self) -> &'static str {
+        match self.name.rsplit('.').next() {
+            Some("html") => "text/html; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            Some("png") => "image/png",
+            Some("json" | "map") => "application/json",
+            _ => "application/octet-stream",
+        }
+    }
+}
+
+/// What the cell has, or else what `make` returns, which takes milliseconds.
+async fn make_once(
+    cell: &OnceCell<Bytes>,
+    make: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static,
+) -> io::Result<Bytes> {
+    let made = cell.get_or_try_init(|| async { Ok::<_, io::Error>(spawn_blocking(make).await??.into()) });
+    made.await.cloned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::route::served;
 
     #[test]
     fn the_page_and_every_file_that_it_loads_are_in_the_binary() {
-        let page = file("index.html").unwrap();
-        let page = std::str::from_utf8(&page.bytes).unwrap();
-        let loaded: Vec<&str> = page
-            .split(['"', ' '])
+        let texts = [text("index.html"), text("initializer.js")];
+        let loaded: Vec<&str> = texts
+            .iter()
+            .flat_map(|text| text.split(['"', ' ']))
             .filter(|word| [".js", ".css", ".svg"].iter().any(|suffix| word.ends_with(suffix)))
             .collect();
-        assert!(loaded.len() >= 5, "{loaded:?}");
+        assert!(loaded.len() >= 8 && loaded.contains(&"swagger-ui-bundle.js"), "{loaded:?}");
         for name in loaded {
             assert!(file(name).is_some(), "{name}");
         }
@@ -76,11 +115,59 @@ mod tests {
     }
 
     #[test]
+    fn the_page_names_every_operation_without_a_script() {
+        let page = text("index.html");
+        for route in served(false) {
+            for endpoint in route.endpoints.iter().filter(|endpoint| endpoint.description.is_some()) {
+                let entry = format!("<li><b>{}</b> <code>{}</code> <span>", endpoint.method.as_str(), route.path);
+                assert!(page.contains(&entry), "{entry}");
+            }
+        }
+        assert!(!page.contains("{{"), "{page}");
+    }
+
+    #[test]
     fn our_own_files_refer_to_no_other_host() {
-        for name in OwnFiles::iter() {
-            let file = file(&name).unwrap();
-            let text = String::from_utf8_lossy(&file.bytes).replace("http://www.w3.org/2000/svg", "");
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/swagger")).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let text = text(&name).replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("url(//"), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn every_form_decodes_to_the_file_and_those_that_take_time_to_load_are_small() {
+        for (name, fraction) in [("swagger-ui-bundle.js", 3), ("swagger-ui.css", 5)] {
+            let file = file_named(name);
+            let plain = file.form(None).await.unwrap();
+            assert_eq!((plain.len(), digest(&plain)), (file.size, file.hash.to_owned()), "{name}");
+            for coding in ContentCoding::ALL {
+                let encoded = file.form(Some(coding)).await.unwrap();
+                assert!(encoded.len() < plain.len() / fraction, "{name} {coding:?}: {}", encoded.len());
+                let mut decoded = Vec::new();
+                let _ = match coding {
+                    ContentCoding::Zstd => {
+                        zstd::stream::read::Decoder::new(&encoded[..]).unwrap().read_to_end(&mut decoded)
+                    }
+                    ContentCoding::Brotli => brotli::Decompressor::new(&encoded[..], 4096).read_to_end(&mut decoded),
+                    ContentCoding::Gzip => flate2::read::GzDecoder::new(&encoded[..]).read_to_end(&mut decoded),
+                }
+                .unwrap();
+                assert!(decoded == plain, "{name} {coding:?}");
+            }
+        }
+    }
+
+    fn digest(content: &[u8]) -> String {
+        use md5::{Digest, Md5};
+        Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn text(name: &str) -> String {
+        String::from_utf8(file_named(name).decode().unwrap()).unwrap()
+    }
+
+    fn file_named(name: &str) -> &'static StaticFile {
+        file(name).unwrap()
     }
 }

@@ -6,23 +6,23 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use tracing::{info, warn};
 
-use super::command::{ChildCommand, Input};
-use super::helper;
-use super::installation::{Installation, SUPERUSER};
+use super::initdb::{self, Durability};
+use super::installation::Installation;
 use super::io_remedy::io_remedy;
 use super::secret_file::{self, PARTIAL_MARK, sync_parent};
 use crate::config::Secret;
 
-/// Files of a complete cluster. `PG_VERSION` alone proves nothing, because initdb writes it first.
-const REQUIRED_FILES: [&str; 5] = ["PG_VERSION", "postgresql.conf", "pg_hba.conf", "global/pg_control", "base/1"];
+/// Files of a complete cluster. `PG_VERSION` alone proves nothing, because initdb writes it first. The configuration is not among them: a start
+/// does without.
+const REQUIRED_FILES: [&str; 3] = ["PG_VERSION", "global/pg_control", "base/1"];
+/// Makes a server follow another one, for which it has no address here.
+const STANDBY_FILE: &str = "standby.signal";
 
 /// Why there is no usable cluster.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +61,14 @@ pub enum Error {
         /// The missing file.
         missing: &'static str,
     },
-    /// There is a cluster, but no password for it.
+    /// The cluster is a copy that follows another server.
     #[error(
-        "the password file {path} is missing or empty, and the cluster beside it cannot be entered without it; restore \
-         the file from a backup of the data directory",
+        "{path} is a standby of another PostgreSQL ('{STANDBY_FILE}' is there) and can store nothing; remove that file to use the copy as it \
+         is, or use that server (postgres.host)",
         path = .path.display()
     )]
-    PasswordLost {
-        /// The file.
+    Standby {
+        /// The directory.
         path: PathBuf,
     },
     /// initdb or pg_checksums failed.
@@ -76,13 +76,13 @@ pub enum Error {
     Init {
         /// The directory of the cluster.
         path: PathBuf,
-        /// The error of the program.
-        source: helper::Error,
+        /// Why.
+        source: initdb::Error,
     },
 }
 
 /// What an administrator can do, judged by the output of the program.
-fn init_remedy(error: &helper::Error) -> &'static str {
+fn init_remedy(error: &initdb::Error) -> &'static str {
     let text = error.to_string();
     if text.contains("No space left on device") || text.contains("Disk quota exceeded") {
         "\nfree some space (100 MB) or choose another data directory; nothing half-made was left behind"
@@ -110,10 +110,11 @@ impl Cluster {
     /// Opens the cluster of `installation` below `data_dir`, or makes it if there is none.
     ///
     /// # Errors
-    /// When it cannot be made, is of another major version, is incomplete, or its password is missing.
+    /// When it cannot be made, is of another major version, is incomplete, or follows another server.
     pub(super) async fn open(
         data_dir: &Path,
         installation: &Installation,
+        durability: Durability,
         init_timeout: Duration,
     ) -> Result<Self, Error> {
         let root = data_dir.join("postgres");
@@ -126,9 +127,13 @@ impl Cluster {
         let password = password(&root.join("password"), exists)?;
         if exists {
             check_complete(&path)?;
+            if path.join(STANDBY_FILE).exists() {
+                return Err(Error::Standby { path });
+            }
+            close_to_others(&path)?;
         } else {
             let started = Instant::now();
-            make(data_dir, &path, installation, &password, init_timeout).await?;
+            make(data_dir, &path, installation, &password, durability, init_timeout).await?;
             info!("made the database cluster {} in {} ms", path.display(), started.elapsed().as_millis());
         }
         Ok(Self { path, password, root, is_new: !exists })
@@ -205,17 +210,33 @@ fn check_complete(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Reads the password, or makes one if no cluster exists yet.
+/// The server does not start on a directory that others may enter.
+fn close_to_others(path: &Path) -> Result<(), Error> {
+    if fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o027 == 0 {
+        return Ok(());
+    }
+    warn!("{} was open to other users; it is closed", path.display());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(at(path))
+}
+
+/// Reads the password, or makes one. The superuser of a cluster that exists gets the new one when it is refused.
 fn password(path: &Path, cluster_exists: bool) -> Result<Secret, Error> {
     match fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(path)(e)),
-        _ if cluster_exists => return Err(Error::PasswordLost { path: path.to_owned() }),
+        Ok(text) if is_password(text.trim()) => return Ok(Secret::new(text.trim())),
+        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => return Err(at(path)(e)),
         _ => {}
+    }
+    if cluster_exists {
+        warn!("{} is missing or has no password; a new one is made", path.display());
     }
     let password = secret_file::random().map_err(at(path))?;
     secret_file::write(path, &password).map_err(at(path))?;
     Ok(Secret::new(password))
+}
+
+/// Whether a text can be quoted in SQL as it is: the appliance's own are hexadecimal digits.
+fn is_password(text: &str) -> bool {
+    (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"'\\".contains(&byte))
 }
 
 /// Makes the cluster under a temporary name and renames it.
@@ -224,11 +245,12 @@ async fn make(
     path: &Path,
     installation: &Installation,
     password: &Secret,
+    durability: Durability,
     timeout: Duration,
 ) -> Result<(), Error> {
     // With the process id, because an initdb that outlived its appliance may still write under the name of that one.
     let partial = path.with_file_name(format!("{}{PARTIAL_MARK}{}", installation.version.major, std::process::id()));
-    let made = match make_partial(data_dir, &partial, installation, password, timeout).await {
+    let made = match initdb::run(data_dir, &partial, installation, password, durability, timeout).await {
         Ok(()) => check_complete(&partial)
             .and_then(|()| fs::rename(&partial, path).map_err(at(path)))
             .and_then(|()| sync_parent(path).map_err(at(path))),
@@ -241,80 +263,8 @@ async fn make(
     made
 }
 
-async fn make_partial(
-    data_dir: &Path,
-    partial: &Path,
-    installation: &Installation,
-    password: &Secret,
-    timeout: Duration,
-) -> Result<(), helper::Error> {
-    if !run_pg_embed(data_dir, partial, installation, password, timeout).await? {
-        // initdb requires an empty directory.
-        let _ = fs::remove_dir_all(partial);
-        return run_initdb(partial, installation, password, timeout).await;
-    }
-    // pg-embed has no option for checksums.
-    let checksums = ChildCommand::new(installation.program("pg_checksums"), Signal::SIGKILL);
-    let enabled = helper::run_helper(&checksums.args(["--enable", "-D"]).arg(partial), timeout).await;
-    match enabled {
-        Err(e) if !already_enabled(&e) => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// PostgreSQL 18 and newer enable checksums by default.
-fn already_enabled(error: &helper::Error) -> bool {
-    error.to_string().contains("already enabled")
-}
-
-/// Makes the cluster with pg-embed; returns false if initdb must be run directly instead.
-#[cfg(feature = "download")]
-async fn run_pg_embed(
-    data_dir: &Path,
-    partial: &Path,
-    installation: &Installation,
-    password: &Secret,
-    timeout: Duration,
-) -> Result<bool, helper::Error> {
-    if !installation.program("pg_checksums").is_file() {
-        // The downloaded distribution has no pg_checksums; only initdb can enable checksums then.
-        return Ok(false);
-    }
-    let cache = data_dir.join("cache");
-    match super::pg_embed::make_cluster(installation, &cache, partial, password, timeout).await {
-        Ok(()) => Ok(true),
-        Err(e @ helper::Error::Timeout { .. }) => Err(e),
-        Err(e) => {
-            // pg-embed hides the output of initdb; run directly, initdb reports the cause or succeeds.
-            warn!("pg-embed could not make the cluster, running initdb directly: {e}");
-            Ok(false)
-        }
-    }
-}
-
-#[cfg(not(feature = "download"))]
-async fn run_pg_embed(_: &Path, _: &Path, _: &Installation, _: &Secret, _: Duration) -> Result<bool, helper::Error> {
-    Ok(false)
-}
-
-async fn run_initdb(
-    partial: &Path,
-    installation: &Installation,
-    password: &Secret,
-    timeout: Duration,
-) -> Result<(), helper::Error> {
-    let command = ChildCommand::new(installation.program("initdb"), Signal::SIGKILL)
-        .args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"])
-        .args(["--username", SUPERUSER, "--pwfile=/dev/stdin", "-D"])
-        .arg(partial)
-        .input(Input::Bytes(Arc::from(password.expose().as_bytes())));
-    helper::run_helper(&command, timeout).await.map(|_| ())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::managed::installation::{Origin, Version};
     use crate::managed::testing::scratch;
@@ -329,7 +279,8 @@ mod tests {
         let data = scratch("other-major");
         fs::create_dir_all(data.join("postgres/15")).unwrap();
         fs::write(data.join("postgres/15/PG_VERSION"), "15\n").unwrap();
-        let error = Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
+        let error =
+            Cluster::open(&data, &installation(16), Durability::Immediate, Duration::from_secs(1)).await.unwrap_err();
         assert!(matches!(&error, Error::OtherMajor { found, .. } if found == "15"), "{error}");
         let message = error.to_string();
         assert!(message.contains("PostgreSQL 16.1") && message.contains("postgres.bin_dir"), "{message}");
@@ -341,8 +292,9 @@ mod tests {
         fs::create_dir_all(data.join("postgres/16")).unwrap();
         fs::write(data.join("postgres/16/PG_VERSION"), "16\n").unwrap();
         fs::write(data.join("postgres/password"), "secret").unwrap();
-        let error = Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
-        assert!(matches!(error, Error::Incomplete { missing: "postgresql.conf", .. }), "{error}");
+        let error =
+            Cluster::open(&data, &installation(16), Durability::Immediate, Duration::from_secs(1)).await.unwrap_err();
+        assert!(matches!(error, Error::Incomplete { missing: "global/pg_control", .. }), "{error}");
         assert!(data.join("postgres/16/PG_VERSION").exists());
     }
 
@@ -351,7 +303,7 @@ mod tests {
         let data = scratch("leftovers");
         fs::create_dir_all(data.join("postgres/16-partial-1/base")).unwrap();
         fs::write(data.join("postgres/16-partial-1.pwfile"), "secret").unwrap();
-        Cluster::open(&data, &installation(16), Duration::from_secs(1)).await.unwrap_err();
+        Cluster::open(&data, &installation(16), Durability::Immediate, Duration::from_secs(1)).await.unwrap_err();
         let left: Vec<_> = fs::read_dir(data.join("postgres")).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["password"]);
     }
@@ -364,7 +316,27 @@ mod tests {
         assert_eq!(made.expose().len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(made == password(&path, true).unwrap());
-        fs::remove_file(&path).unwrap();
-        assert!(matches!(password(&path, true), Err(Error::PasswordLost { .. })));
+    }
+
+    #[test]
+    fn a_password_file_without_a_usable_password_is_replaced() {
+        let dir = scratch("lost-password");
+        let path = dir.join("password");
+        for text in [&b""[..], b" \n", b"two words", b"it's", b"\xff\xfe", &[b'x'; 2000]] {
+            fs::write(&path, text).unwrap();
+            let made = password(&path, true).unwrap();
+            assert_eq!(made.expose().len(), 64);
+            assert!(made == password(&path, true).unwrap());
+        }
+        fs::write(&path, "my-own.Pass+word\n").unwrap();
+        assert_eq!(password(&path, true).unwrap().expose(), "my-own.Pass+word");
+    }
+
+    #[test]
+    fn a_copy_that_follows_another_server_is_refused() {
+        let cluster = scratch("standby");
+        fs::write(cluster.join("standby.signal"), "").unwrap();
+        let message = Error::Standby { path: cluster.clone() }.to_string();
+        assert!(message.contains("standby.signal") && message.contains("postgres.host"), "{message}");
     }
 }

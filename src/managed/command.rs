@@ -32,6 +32,8 @@ pub(super) enum Input {
     Nothing,
     /// These bytes, which may be secret.
     Bytes(Arc<[u8]>),
+    /// A stream that the caller writes.
+    Stream,
     /// An open descriptor, such as a listening socket.
     Descriptor(Arc<OwnedFd>),
 }
@@ -45,6 +47,8 @@ pub(super) struct ChildCommand {
     /// The signal that the kernel sends to the child when the appliance dies.
     death_signal: Signal,
     input: Input,
+    /// The title in lists of processes, instead of the program's path.
+    title: Option<&'static str>,
     /// False only in unit tests, whose executable is not the appliance.
     is_shimmed: bool,
 }
@@ -55,8 +59,8 @@ impl ChildCommand {
         let copied = COPIED_VARIABLES.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
         let env = copied.collect();
         let args = Vec::new();
-        let command =
-            Self { program: program.into(), args, env, death_signal, input: Input::Nothing, is_shimmed: true };
+        let (input, title) = (Input::Nothing, None);
+        let command = Self { program: program.into(), args, env, death_signal, input, title, is_shimmed: true };
         command.env("LC_ALL", "C")
     }
 
@@ -84,6 +88,12 @@ impl ChildCommand {
         self
     }
 
+    /// Sets the title in lists of processes.
+    pub(super) fn title(mut self, title: &'static str) -> Self {
+        self.title = Some(title);
+        self
+    }
+
     /// Runs without the shim.
     #[cfg(test)]
     pub(super) fn direct(mut self) -> Self {
@@ -100,7 +110,7 @@ impl ChildCommand {
     pub(super) fn input_bytes(&self) -> Option<Arc<[u8]>> {
         match &self.input {
             Input::Bytes(bytes) => Some(Arc::clone(bytes)),
-            Input::Nothing | Input::Descriptor(_) => None,
+            Input::Nothing | Input::Stream | Input::Descriptor(_) => None,
         }
     }
 
@@ -111,7 +121,7 @@ impl ChildCommand {
     pub(super) fn to_command(&self) -> io::Result<Command> {
         let mut command = if self.is_shimmed {
             let mut command = Command::new(OWN_PROGRAM);
-            command.args(shim::arguments(self.death_signal)).arg(&self.program);
+            command.args(shim::arguments(self.death_signal, self.title)).arg(&self.program);
             command
         } else {
             Command::new(&self.program)
@@ -120,7 +130,7 @@ impl ChildCommand {
         // A child must not keep the file system busy in which the appliance was started.
         command.current_dir("/").process_group(0).stdin(match &self.input {
             Input::Nothing => Stdio::null(),
-            Input::Bytes(_) => Stdio::piped(),
+            Input::Bytes(_) | Input::Stream => Stdio::piped(),
             Input::Descriptor(descriptor) => Stdio::from(descriptor.try_clone()?),
         });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 /// The entries that an appliance makes in its data directory.
-pub(super) const GIVEN_ENTRIES: [&str; 5] = ["lock", "dist", "postgres", "run", "cache"];
+pub(super) const GIVEN_ENTRIES: [&str; 7] = ["lock", "dist", "postgres", "run", "cache", "operate", "backups"];
 /// A file system has this directory in its root; it remains root's.
 const FILE_SYSTEM_ENTRY: &str = "lost+found";
 

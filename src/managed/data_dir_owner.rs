@@ -179,7 +179,7 @@ fn open_root(dir: &Path) -> Result<OwnedFd, Error> {
     nix::fcntl::open("/", flags, Mode::empty()).map_err(failed)
 }
 
-/// Changes owners; knows the path of the entry at hand for messages only.
+/// Changes owners; the path of the entry at hand is for messages only.
 struct Giver {
     recipient: Recipient,
     path: PathBuf,
@@ -238,7 +238,12 @@ impl Giver {
             opened => opened?,
         };
         let names: Result<Vec<_>, Errno> = opened.iter().map(|entry| Ok(entry?.file_name().to_owned())).collect();
-        for name in names.map_err(|errno| self.failed(errno))? {
+        let names = match names {
+            // Removed while it is read.
+            Err(Errno::ENOENT) => return Ok(()),
+            names => names.map_err(|errno| self.failed(errno))?,
+        };
+        for name in names {
             if !matches!(name.to_bytes(), b"." | b"..") {
                 self.give_entry(&opened, &name, depth + 1)?;
             }

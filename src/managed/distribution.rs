@@ -163,6 +163,13 @@ impl Source {
     }
 }
 
+/// Removes distributions below `dist` that this build does not use. Only for the holder of the lock of the data directory.
+pub(super) fn remove_unused(dist: &Path) {
+    if let Some(distribution) = EmbeddedArchive::embedded() {
+        distribution.remove_others(dist);
+    }
+}
+
 /// The version of the embedded distribution, if this build has one.
 pub fn embedded_version() -> Option<String> {
     EmbeddedArchive::embedded().map(|distribution| distribution.version().to_owned())

@@ -1,7 +1,7 @@
 //! The PostgreSQL distribution inside this binary.
 //!
 //! Policy: each archive is unpacked once, into `DATA/dist/embedded-VERSION-CHECKSUM`: under a temporary name, and renamed when it is
-//! complete and on disk. So a directory with the final name is complete. Partial directories and other versions are removed.
+//! complete and on disk. So a directory with the final name is complete. Partial directories and other versions are removed by the holder of the lock.
 //! `packaging/postgres/fetch.sh` makes the archive; a build without it embeds nothing.
 
 use std::fs::{self, File};
@@ -59,20 +59,34 @@ impl EmbeddedArchive {
     /// # Errors
     /// When the directory cannot be written or is full; then no partial directory is left.
     pub(super) fn unpack(&self, dist: &Path) -> io::Result<PathBuf> {
-        let name = format!("{DIR_PREFIX}{}-{}", self.version, self.checksum.get(..12).unwrap_or(&self.checksum));
+        let name = self.directory_name();
         let target = dist.join(&name);
         fs::create_dir_all(dist)?;
-        remove_others(dist, &name);
         if !target.is_dir() {
             let partial = dist.join(format!("{name}{PARTIAL_MARK}{}", std::process::id()));
-            self.unpack_into(&partial).and_then(|()| fs::rename(&partial, &target)).inspect_err(|_| {
+            let unpacked = self.unpack_into(&partial).and_then(|()| fs::rename(&partial, &target));
+            if let Err(error) = unpacked {
                 // A failed removal is not reported: the first error matters, and the next start tries again.
                 let _ = fs::remove_dir_all(&partial);
-            })?;
+                // Another process may have unpacked the same archive meanwhile.
+                if !target.is_dir() {
+                    return Err(error);
+                }
+            }
             File::open(dist)?.sync_all()?;
             info!("unpacked PostgreSQL {} into {}", self.version, target.display());
         }
         Ok(target.join(&self.bin_dir))
+    }
+
+    /// Removes partial directories and those of other versions. Only for the holder of the lock of the data directory: a server may run from
+    /// them.
+    pub(super) fn remove_others(&self, dist: &Path) {
+        remove_others(dist, &self.directory_name());
+    }
+
+    fn directory_name(&self) -> String {
+        format!("{DIR_PREFIX}{}-{}", self.version, self.checksum.get(..12).unwrap_or(&self.checksum))
     }
 
     fn unpack_into(&self, partial: &Path) -> io::Result<()> {
@@ -84,7 +98,6 @@ impl EmbeddedArchive {
     }
 }
 
-/// Removes partial directories and those of other versions of the appliance. No other appliance uses the data directory.
 fn remove_others(dist: &Path, keep: &str) {
     let Ok(entries) = fs::read_dir(dist) else { return };
     for entry in entries.flatten() {
@@ -113,6 +126,8 @@ mod tests {
         fs::create_dir_all(&other).unwrap();
         let bin_dir = distribution.unpack(&dist).unwrap();
         assert!(bin_dir.join("postgres").is_file());
+        assert!(half.exists() && other.exists(), "a server may run from them");
+        distribution.remove_others(&dist);
         assert!(!half.exists() && !other.exists());
         fs::write(bin_dir.join("mark"), "").unwrap();
         assert_eq!(distribution.unpack(&dist).unwrap(), bin_dir);

@@ -63,7 +63,10 @@ impl DataDirLock {
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         match lock(file.map_err(failed)?) {
             Ok(mut file) => {
-                record_holder(&mut file).map_err(failed)?;
+                if let Err(error) = record_holder(&mut file) {
+                    // The lock holds; the process id is only for the message of another process. The disk may be full.
+                    tracing::warn!("{}: {error}", path.display());
+                }
                 Ok(Self { _file: file })
             }
             Err((file, Errno::EWOULDBLOCK)) => Err(Error::Held { dir: data_dir.to_owned(), holder: holder(file) }),
@@ -85,8 +88,10 @@ fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
 
 fn record_holder(file: &mut File) -> io::Result<()> {
     file.rewind()?;
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())
+    let line = format!("{}\n", std::process::id());
+    // Written over the line before, for which there is space also on a full disk.
+    file.write_all(line.as_bytes())?;
+    file.set_len(line.len() as u64)
 }
 
 fn holder(mut file: File) -> String {

@@ -21,6 +21,14 @@ const MAX_TAIL_LINES: usize = 20;
 /// How long the output of a process that has ended is read: a grandchild may hold the stream open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(300);
 
+/// What PostgreSQL reports as FATAL although it only does what was ordered: it starts or stops, or a session was ended by an administrator.
+const ORDERED_ENDS: [&str; 4] = [
+    "terminating connection due to administrator command",
+    "terminating background worker",
+    "the database system is shutting down",
+    "the database system is starting up",
+];
+
 /// The syntax of a program's log lines, from which their level is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogSyntax {
@@ -159,6 +167,7 @@ fn postgres_level(text: &str, previous: Level) -> (Level, &str) {
         return (previous, text.trim_start());
     };
     match word {
+        "FATAL" if ORDERED_ENDS.iter().any(|end| message.starts_with(end)) => (Level::INFO, message),
         "PANIC" | "FATAL" | "ERROR" => (Level::ERROR, message),
         "WARNING" => (Level::WARN, message),
         "LOG" | "INFO" | "NOTICE" => (Level::INFO, message),
@@ -189,6 +198,8 @@ mod tests {
         let level = |text| postgres_level(text, Level::WARN);
         assert_eq!(level("LOG:  ready"), (Level::INFO, "ready"));
         assert_eq!(level("FATAL:  no"), (Level::ERROR, "no"));
+        assert_eq!(level("FATAL:  the database system is shutting down").0, Level::INFO);
+        assert_eq!(level("ERROR:  the database system is shutting down").0, Level::ERROR);
         assert_eq!(level("DETAIL:  why"), (Level::WARN, "DETAIL:  why"));
         assert_eq!(level("\tcontinued"), (Level::WARN, "continued"));
     }

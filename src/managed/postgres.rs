@@ -6,100 +6,34 @@
 //! supervision each have a role (`roles`). A failed first start is an error that includes the last lines of the server; a server that
 //! dies later is restarted.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
-use tokio::time::sleep;
-use tokio_postgres::error::SqlState;
-use tracing::{debug, info};
+use tracing::info;
 
-use super::cluster::{self, Cluster};
-use super::command::ChildCommand;
+use super::cluster::Cluster;
+use super::config_files::{AccessFiles, AdministratorFiles};
+use super::data_disk::DataDisk;
 use super::distribution::{self, Source};
-use super::installation::{Installation, SUPERUSER};
+use super::endpoint::{Endpoint, SOCKET_NAME};
+use super::initdb::Durability;
+use super::installation::Installation;
 use super::output::LogSyntax;
-use super::process::{self, BoxError, Policy, Program, Supervised};
+use super::postgres_error::{QUERY_TIMEOUT, with_timeout};
+use super::postgres_server::{Server, Sizes};
+use super::process::{self, Policy, Supervised};
+use super::role_guard::RoleGuard;
 use super::roles::{self, DURABILITY_SETTINGS, Roles};
 use super::status::ChildStatus;
-use super::{run_dir, stale_processes};
-use crate::config::Secret;
-use crate::database::{self, Database};
+use super::{app_database, run_dir, superuser};
 
-/// The port is only a part of the socket's name, because the server does not listen on TCP.
-const PORT: u16 = 5432;
-/// The file name of the socket.
-const SOCKET_NAME: &str = ".s.PGSQL.5432";
-/// Time between two checks whether a starting server is ready.
-const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// The time-out of one query to a server that has reported that it is ready.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+pub use super::endpoint::Endpoints;
+pub use super::postgres_error::Error;
+
 /// The time-out of an immediate shutdown (SIGQUIT), which writes no checkpoint.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why there is no managed PostgreSQL.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no PostgreSQL to run.
-    #[error(transparent)]
-    Distribution(#[from] distribution::Error),
-    /// There is no usable cluster.
-    #[error(transparent)]
-    Cluster(#[from] cluster::Error),
-    /// There is no directory for its socket.
-    #[error(transparent)]
-    RunDir(#[from] run_dir::Error),
-    /// The operating system has no thread for the supervision.
-    #[error("cannot look after PostgreSQL: {0}; raise the limit of processes and threads of this user")]
-    Supervise(#[source] io::Error),
-    /// Its first start failed.
-    #[error("PostgreSQL ({installation}) did not start on {path}: {source}", path = .path.display())]
-    Start {
-        /// The PostgreSQL.
-        installation: Box<Installation>,
-        /// The cluster.
-        path: PathBuf,
-        /// Why it is not running.
-        source: process::Error,
-    },
-    /// Connections to it cannot be made.
-    #[error(transparent)]
-    Database(#[from] database::Error),
-    /// It started, and a query failed.
-    #[error("PostgreSQL started, but {what} failed: {source}")]
-    Query {
-        /// The purpose of the query.
-        what: &'static str,
-        /// The error of the query.
-        source: tokio_postgres::Error,
-    },
-    /// It started, and a query timed out.
-    #[error("PostgreSQL started, but {what} took longer than {QUERY_TIMEOUT:?}; is the disk overloaded?")]
-    QueryTimeout {
-        /// The purpose of the query.
-        what: &'static str,
-    },
-    /// The passwords of its roles cannot be recorded.
-    #[error("PostgreSQL started, but the passwords of its roles cannot be written to {path}: {source}", path = .path.display())]
-    Roles {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// It could lose acknowledged records.
-    #[error("PostgreSQL runs with {setting} = '{value}', which can lose records; {remedy}")]
-    NotDurable {
-        /// The setting.
-        setting: &'static str,
-        /// Its value.
-        value: String,
-        /// What to do.
-        remedy: String,
-    },
-}
 
 /// The options of a managed PostgreSQL.
 #[derive(Debug, Clone)]
@@ -114,6 +48,9 @@ pub struct PostgresOptions {
     pub max_connections: usize,
     /// The size of its page cache in bytes.
     pub shared_buffers: usize,
+    /// How much WAL is kept for a copy of it that does not proceed, in bytes, if the appliance copies it. Otherwise the limit for the slots of other
+    /// programs is PostgreSQL's own.
+    pub max_kept_wal: Option<u64>,
     /// The time-out of initdb.
     pub init_timeout: Duration,
     /// The time-out of the start, which includes crash recovery.
@@ -122,86 +59,13 @@ pub struct PostgresOptions {
     pub stop_timeout: Duration,
 }
 
-/// The connection parameters of a managed PostgreSQL, which restarts do not change.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// The directory of its socket.
-    pub socket_dir: PathBuf,
-    /// Part of the socket's name.
-    pub port: u16,
-    /// The role to use.
-    pub user: String,
-    /// Its password.
-    pub password: Secret,
-    /// The database to use.
-    pub database: String,
-}
-
-impl Endpoint {
-    /// The path of its socket.
-    fn socket(&self) -> PathBuf {
-        self.socket_dir.join(SOCKET_NAME)
-    }
-
-    /// The configured database.
-    ///
-    /// # Errors
-    /// When the TLS library fails to start.
-    pub fn database(&self) -> Result<Database, database::Error> {
-        self.database_named(&self.database)
-    }
-
-    /// The database that every cluster has. The configured one may not exist yet.
-    fn maintenance_database(&self) -> Result<Database, database::Error> {
-        self.database_named(SUPERUSER)
-    }
-
-    fn database_named(&self, name: &str) -> Result<Database, database::Error> {
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.socket_dir).port(self.port).user(&self.user).password(self.password.expose());
-        config.dbname(name);
-        Database::on_unix_socket(config, self.socket())
-    }
-}
-
-/// The connection parameters of each role.
-#[derive(Debug, Clone)]
-pub struct Endpoints {
-    superuser: Endpoint,
-    /// For the migrations: the role that owns the database.
-    pub owner: Endpoint,
-    /// For the requests: the role that has only the privileges of their statements.
-    pub requests: Endpoint,
-}
-
 impl Endpoints {
-    fn new(superuser: &Endpoint, passwords: roles::Passwords) -> Self {
-        let role = |user: &str, password| Endpoint { user: user.to_owned(), password, ..superuser.clone() };
-        Self {
-            superuser: superuser.clone(),
-            owner: role(roles::OWNER, passwords.owner),
-            requests: role(roles::REQUESTS, passwords.requests),
-        }
-    }
-
-    /// The server that another process of ours runs on this data directory, if one does.
-    pub fn of_running(data_dir: &Path, database: &str) -> Option<Self> {
-        let cluster::Running { socket_dir, password, root } = cluster::running(data_dir)?;
-        let user = SUPERUSER.to_owned();
-        let superuser = Endpoint { socket_dir, port: PORT, user, password, database: database.to_owned() };
-        Some(match roles::recorded_passwords(&root) {
-            Some(passwords) => Self::new(&superuser, passwords),
-            // An appliance of version 0.1.0 runs it, which uses the superuser for everything.
-            None => Self { owner: superuser.clone(), requests: superuser.clone(), superuser },
-        })
-    }
-
     /// Grants the requests their privileges on the tables that there are now. Needed after each migration.
     ///
     /// # Errors
     /// When the server does not answer or rejects the statement.
     pub async fn grant_requests(&self) -> Result<(), Error> {
-        if self.requests.user == SUPERUSER {
+        if self.requests.user == self.superuser.user {
             return Ok(());
         }
         let client = with_timeout("connecting", self.superuser.database()?.open()).await?;
@@ -216,40 +80,69 @@ pub struct ManagedPostgres {
     /// Whether the requests had their privileges at the start.
     is_granted: bool,
     installation: Installation,
+    disk: DataDisk,
+    _role_guard: RoleGuard,
     supervised: Supervised,
 }
 
 impl ManagedPostgres {
-    /// Selects a PostgreSQL, makes the cluster if there is none, starts the server, and checks that it is durable.
+    /// Selects a PostgreSQL, makes the cluster if there is none, starts the server, and checks that it is durable. What keeps the appliance
+    /// out of its own cluster is repaired.
     ///
     /// # Errors
     /// One variant for each step; the server has been stopped by then.
     pub async fn start(options: PostgresOptions) -> Result<Self, Error> {
         let dist = options.data_dir.join("dist");
-        let installation = Source::find(options.bin_dir.as_deref())?.install(&dist).await?;
+        let source = Source::find(options.bin_dir.as_deref())?;
+        if matches!(source, Source::Embedded(_)) {
+            distribution::remove_unused(&dist);
+        }
+        let installation = source.install(&dist).await?;
         info!("using {installation}");
-        let cluster = Cluster::open(&options.data_dir, &installation, options.init_timeout).await?;
-        let endpoint = Endpoint {
-            socket_dir: run_dir::find(&options.data_dir, SOCKET_NAME)?,
-            port: PORT,
-            user: SUPERUSER.to_owned(),
-            password: cluster.password.clone(),
-            database: options.database.clone(),
-        };
-        let database = endpoint.maintenance_database()?;
-        let server = Server::new(&options, &installation, &cluster, &endpoint, database.clone());
-        let (supervised, first_start) = Supervised::start(server, policy(&options)).map_err(Error::Supervise)?;
-        let failed =
-            |source| Error::Start { installation: Box::new(installation.clone()), path: cluster.path.clone(), source };
-        first_start.await.unwrap_or(Err(process::Error::Stopped)).map_err(failed)?;
-        let Roles { passwords, is_granted } = match prepare_database(&endpoint, &database, &cluster).await {
-            Ok(roles) => roles,
+        let cluster =
+            Cluster::open(&options.data_dir, &installation, Durability::Immediate, options.init_timeout).await?;
+        let access = AccessFiles::write(&cluster.root)?;
+        let socket_dir = run_dir::find(&options.data_dir, SOCKET_NAME)?;
+        let endpoint = Endpoint::superuser(socket_dir, cluster.password.clone(), &options.database);
+        let sizes = Sizes { max_connections: options.max_connections, shared_buffers: options.shared_buffers };
+        let [maintenance, _] = endpoint.maintenance_databases()?;
+        let kept_wal = options.max_kept_wal.map(|bytes| format!("max_slot_wal_keep_size={}MB", bytes >> 20));
+        let settings: Vec<&str> = kept_wal.iter().map(String::as_str).collect();
+        let server =
+            Server::new(sizes, &installation, &cluster, &access, &endpoint, maintenance).with_settings(&settings);
+        let start = Start { options: &options, installation: &installation, cluster: &cluster, server };
+
+        let mut supervised = start.run().await?;
+        let mut prepared = prepare_database(&endpoint, &cluster).await;
+        if let Err(Error::Query { source, .. }) = &prepared
+            && superuser::is_refused(source)
+        {
+            supervised.stop().await;
+            let settings = start.server.settings();
+            let program = installation.program("postgres");
+            let path = cluster.path.clone();
+            superuser::restore(program, path, settings, &endpoint.database, &endpoint.password, options.start_timeout)
+                .await?;
+            supervised = start.run().await?;
+            prepared = prepare_database(&endpoint, &cluster).await.map_err(|error| match error {
+                Error::Query { source, .. } if superuser::is_refused(&source) => {
+                    Error::SuperuserRefused { path: cluster.path.clone(), source }
+                }
+                other => other,
+            });
+        }
+        match prepared {
+            Ok(Roles { passwords, is_granted }) => {
+                let endpoints = Endpoints::new(&endpoint, passwords);
+                let disk = DataDisk::new(&cluster.path);
+                let role_guard = RoleGuard::start(endpoints.clone(), cluster.root.clone());
+                Ok(Self { endpoints, is_granted, installation, disk, _role_guard: role_guard, supervised })
+            }
             Err(error) => {
                 supervised.stop().await;
-                return Err(error);
+                Err(error)
             }
-        };
-        Ok(Self { endpoints: Endpoints::new(&endpoint, passwords), is_granted, installation, supervised })
+        }
     }
 
     /// Its connection parameters.
@@ -270,6 +163,11 @@ impl ManagedPostgres {
         &self.installation
     }
 
+    /// The file systems of its cluster.
+    pub fn data_disk(&self) -> DataDisk {
+        self.disk.clone()
+    }
+
     /// Its status, now and whenever it changes.
     pub fn status(&self) -> watch::Receiver<ChildStatus> {
         self.supervised.status()
@@ -279,6 +177,50 @@ impl ManagedPostgres {
     pub async fn stop(self) {
         self.supervised.stop().await;
     }
+}
+
+/// What a start of the server needs.
+struct Start<'a> {
+    options: &'a PostgresOptions,
+    installation: &'a Installation,
+    cluster: &'a Cluster,
+    server: Server,
+}
+
+impl Start<'_> {
+    /// Starts the server; without those files of the administrator with which it does not start.
+    async fn run(&self) -> Result<Supervised, Error> {
+        let first = match self.attempt().await? {
+            Ok(supervised) => return Ok(supervised),
+            Err(error) => error,
+        };
+        if rejects_configuration(&first) {
+            let mut files = AdministratorFiles::new(&self.cluster.path);
+            // An error of a file is not reported: the first error is the one that matters.
+            while files.try_next().unwrap_or(false) {
+                if let Ok(supervised) = self.attempt().await? {
+                    files.keep_aside(&first.to_string());
+                    return Ok(supervised);
+                }
+            }
+        }
+        let installation = Box::new(self.installation.clone());
+        Err(Error::Start { installation, path: self.cluster.path.clone(), source: first })
+    }
+
+    async fn attempt(&self) -> Result<Result<Supervised, process::Error>, Error> {
+        let (supervised, first_start) =
+            Supervised::start(self.server.clone(), policy(self.options)).map_err(Error::Supervise)?;
+        let started = first_start.await.unwrap_or(Err(process::Error::Stopped));
+        Ok(started.map(|()| supervised))
+    }
+}
+
+/// Whether the configuration may be why the server ended: it did so before it opened its data, about which its first line begins with the first
+/// of these words, and not for lack of a writable disk.
+fn rejects_configuration(error: &process::Error) -> bool {
+    let others = ["database system was ", "No space left on device", "Disk quota exceeded", "Read-only file system"];
+    matches!(error, process::Error::Exited { last_lines, .. } if !others.iter().any(|words| last_lines.contains(words)))
 }
 
 fn policy(options: &PostgresOptions) -> Policy {
@@ -291,143 +233,21 @@ fn policy(options: &PostgresOptions) -> Policy {
     }
 }
 
-/// The server in the view of the supervision.
-struct Server {
-    command: ChildCommand,
-    cluster: PathBuf,
-    socket: PathBuf,
-    database: Database,
-}
-
-impl Server {
-    fn new(
-        options: &PostgresOptions,
-        installation: &Installation,
-        cluster: &Cluster,
-        endpoint: &Endpoint,
-        database: Database,
-    ) -> Self {
-        Self {
-            command: command(options, installation, &cluster.path, &endpoint.socket_dir),
-            cluster: cluster.path.clone(),
-            socket: endpoint.socket(),
-            database,
-        }
-    }
-}
-
-impl Program for Server {
-    fn command(&self) -> ChildCommand {
-        self.command.clone()
-    }
-
-    async fn prepare(&self) -> Result<(), BoxError> {
-        let lock = self.socket.with_file_name(format!("{SOCKET_NAME}.lock"));
-        Ok(stale_processes::clear(&self.cluster, [self.socket.clone(), lock]).await?)
-    }
-
-    async fn ready(&self, pid: u32) {
-        // The server writes into its pid file when it accepts connections; earlier attempts would fill its log with errors.
-        while !accepts_connections(&self.cluster, pid) {
-            sleep(READY_POLL_INTERVAL).await;
-        }
-        while let Err(error) = select_one(&self.database).await {
-            debug!("PostgreSQL does not answer yet: {error}");
-            sleep(READY_POLL_INTERVAL).await;
-        }
-    }
-
-    fn is_transient(&self, last_lines: &str) -> bool {
-        // The backends of a killed server release these soon.
-        last_lines.contains("pre-existing shared memory block") || last_lines.contains("could not lock file")
-    }
-}
-
-/// The server's command line.
-fn command(options: &PostgresOptions, installation: &Installation, cluster: &Path, socket_dir: &Path) -> ChildCommand {
-    let mut sockets = std::ffi::OsString::from("unix_socket_directories=");
-    // The value is a list, in which quotes protect a comma or a blank of the path.
-    sockets.push("\"");
-    sockets.push(socket_dir);
-    sockets.push("\"");
-    let port = format!("port={PORT}");
-    let connections = format!("max_connections={}", options.max_connections);
-    let buffers = format!("shared_buffers={}kB", options.shared_buffers / 1024);
-    let settings = [
-        "listen_addresses=",
-        "unix_socket_permissions=0700",
-        port.as_str(),
-        connections.as_str(),
-        buffers.as_str(),
-        "fsync=on",
-        "full_page_writes=on",
-        "synchronous_commit=on",
-        "jit=off",
-        // Cancels a statement whose client has disconnected.
-        "client_connection_check_interval=1s",
-        "ssl=off",
-        "timezone=UTC",
-        "log_timezone=UTC",
-        // Standard error goes to the log of the appliance, which must not contain statements: they may have personal data.
-        "log_destination=stderr",
-        "logging_collector=off",
-        "log_line_prefix=",
-        "log_min_error_statement=panic",
-        // Details would quote the rejected row.
-        "log_error_verbosity=terse",
-    ];
-    let mut command = ChildCommand::new(installation.program("postgres"), Signal::SIGINT).arg("-D").arg(cluster);
-    for setting in settings {
-        command = command.args(["-c", setting]);
-    }
-    command.arg("-c").arg(sockets)
-}
-
-/// Whether the server `pid` has written into its pid file (line 8) that it accepts connections.
-fn accepts_connections(cluster: &Path, pid: u32) -> bool {
-    let Ok(text) = std::fs::read_to_string(cluster.join("postmaster.pid")) else { return false };
-    let mut lines = text.lines().map(str::trim);
-    lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
-}
-
-async fn select_one(database: &Database) -> Result<(), tokio_postgres::Error> {
-    database.open().await?.simple_query("SELECT 1").await.map(|_| ())
-}
-
-/// Creates the database if it is missing, checks the settings on which durability depends, and establishes the roles.
-async fn prepare_database(endpoint: &Endpoint, maintenance: &Database, cluster: &Cluster) -> Result<Roles, Error> {
-    if cluster.is_new {
-        create_database(maintenance, &endpoint.database).await?;
-    }
-    let database = endpoint.database()?;
-    let client = match with_timeout("connecting", database.open()).await {
-        // An earlier start ended before it had created the database.
-        Err(Error::Query { source, .. }) if source.code() == Some(&SqlState::INVALID_CATALOG_NAME) => {
-            create_database(maintenance, &endpoint.database).await?;
-            with_timeout("connecting", database.open()).await?
-        }
-        connected => connected?,
-    };
+/// Makes or finds the database, checks the settings on which durability depends, and establishes the roles.
+async fn prepare_database(endpoint: &Endpoint, cluster: &Cluster) -> Result<Roles, Error> {
+    let client = app_database::open(endpoint, cluster).await?;
     let state = with_timeout("asking for its settings and roles", roles::state(&client)).await?;
     for (setting, value) in DURABILITY_SETTINGS.into_iter().zip(&state.settings) {
         if value != "on" {
             return Err(not_durable(setting, value.clone(), &cluster.path));
         }
     }
-    let established = roles::establish(&client, &endpoint.database, &cluster.root, &state);
+    let established = roles::establish(&client, &endpoint.database, &cluster.root, &state, None);
     match tokio::time::timeout(QUERY_TIMEOUT, established).await {
         Ok(Ok(roles)) => Ok(roles),
-        Ok(Err(roles::Error::Query(source))) => Err(Error::Query { what: "setting up its roles", source }),
-        Ok(Err(roles::Error::File { path, source })) => Err(Error::Roles { path, source }),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Error::QueryTimeout { what: "setting up its roles" }),
     }
-}
-
-async fn create_database(maintenance: &Database, name: &str) -> Result<(), Error> {
-    let client = with_timeout("connecting", maintenance.open()).await?;
-    let name = name.replace('"', "\"\"");
-    let create = format!("CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0");
-    with_timeout("creating the database", client.batch_execute(&create)).await
 }
 
 fn not_durable(setting: &'static str, value: String, cluster: &Path) -> Error {
@@ -438,15 +258,4 @@ fn not_durable(setting: &'static str, value: String, cluster: &Path) -> Error {
             .into()
     };
     Error::NotDurable { setting, value, remedy }
-}
-
-/// Runs a query with a time-out.
-async fn with_timeout<T>(
-    what: &'static str,
-    query: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(QUERY_TIMEOUT, query).await {
-        Ok(result) => result.map_err(|source| Error::Query { what, source }),
-        Err(_) => Err(Error::QueryTimeout { what }),
-    }
 }

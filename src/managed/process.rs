@@ -27,11 +27,13 @@ use super::status::{ChildState, ChildStatus};
 
 /// How long the kernel may take to end a process after SIGKILL; only a process that waits for a disk takes longer.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a first start is repeated whose error may pass.
+const TRANSIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An error of one program that the supervision only reports.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the supervision must know about a program.
+/// What the supervision needs of a program.
 pub(super) trait Program: Send + Sync + 'static {
     /// The command of the next start.
     fn command(&self) -> ChildCommand;
@@ -141,7 +143,13 @@ pub enum Error {
 }
 
 impl Error {
-    fn last_lines(&self) -> &str {
+    /// Whether the process ended on request, such as that of an administrator who restarts it.
+    fn is_ordered_end(&self) -> bool {
+        matches!(self, Self::Exited { status, .. } if status.success())
+    }
+
+    /// The last lines of its output, if there are any.
+    pub(super) fn last_lines(&self) -> &str {
         match self {
             Self::Exited { last_lines, .. } | Self::NotReady { last_lines, .. } => last_lines,
             _ => "",
@@ -193,6 +201,15 @@ impl Supervised {
     }
 }
 
+impl Supervised {
+    /// Ends the child by its death signal, at once.
+    pub(super) async fn abandon(self) {
+        self.task.abort();
+        // It fails because it was aborted.
+        let _ = self.task.await;
+    }
+}
+
 /// The outcome of one process of the child.
 enum Outcome {
     Stopped,
@@ -222,7 +239,7 @@ struct Supervisor<P> {
 
 impl<P: Program> Supervisor<P> {
     async fn run(mut self) {
-        let first_deadline = Instant::now() + self.policy.start_timeout;
+        let first_deadline = Instant::now() + self.policy.start_timeout.min(TRANSIENT_TIMEOUT);
         let mut backoff = self.policy.min_backoff;
         loop {
             let started = Instant::now();
@@ -237,7 +254,11 @@ impl<P: Program> Supervisor<P> {
             if started.elapsed() >= self.policy.reset_backoff_after {
                 backoff = self.policy.min_backoff;
             }
-            warn!("{} is started again in {backoff:?}: {error}", self.policy.name);
+            if self.report.is_none() && error.is_ordered_end() {
+                info!("{} was stopped, not by the appliance; it is started again in {backoff:?}", self.policy.name);
+            } else {
+                warn!("{} is started again in {backoff:?}: {error}", self.policy.name);
+            }
             self.status.send_modify(|status| {
                 status.pid = None;
                 status.last_error = Some(error.to_string());

@@ -118,7 +118,7 @@ impl ManagedRedis {
     pub async fn start(options: RedisOptions) -> Result<Self, Error> {
         let (endpoint, command, resident_limit) = match &options.program {
             Some(program) => redis_server(program, &options)?,
-            None => built_in(options.max_memory)?,
+            None => built_in(&options)?,
         };
         let client = redis::Client::open(endpoint.connection_info()?)?;
         let server = Server { command, resident_limit, client, connection: Mutex::new(None) };
@@ -151,12 +151,14 @@ fn policy() -> Policy {
 type Launch = (Endpoint, ChildCommand, Option<u64>);
 
 /// mini-redis: the appliance's own program with a listening socket as its standard input.
-fn built_in(max_memory: u64) -> Result<Launch, Error> {
+fn built_in(options: &RedisOptions) -> Result<Launch, Error> {
     let (descriptor, address) = listen().map_err(Error::Listen)?;
     let command = ChildCommand::new(OWN_PROGRAM, Signal::SIGTERM)
+        .title(mini_redis::TITLE)
         .arg(mini_redis::SUBCOMMAND)
+        .arg(&options.data_dir)
         .input(Input::Descriptor(Arc::new(descriptor)));
-    Ok((Endpoint::Tcp(address), command, Some(max_memory)))
+    Ok((Endpoint::Tcp(address), command, Some(options.max_memory)))
 }
 
 fn listen() -> io::Result<(OwnedFd, SocketAddr)> {

@@ -31,13 +31,28 @@ pub struct Error {
 ///
 /// # Errors
 /// When none of the directories can be used.
-pub(super) fn find(data_dir: &Path, file_name: &str) -> Result<PathBuf, Error> {
+pub fn find(data_dir: &Path, file_name: &str) -> Result<PathBuf, Error> {
     let systemd = std::env::var_os("RUNTIME_DIRECTORY").filter(|dirs| !dirs.is_empty());
     // systemd separates several directories with a colon; the first one is used.
     let systemd = systemd.and_then(|dirs| std::env::split_paths(&dirs).next()).map(|dir| dir.join("sockets"));
-    let temporary = std::env::temp_dir().join(temporary_name(data_dir));
+    find_among(systemd.into_iter().chain(own_candidates(data_dir)), data_dir, file_name)
+}
+
+/// Finds or makes a directory that belongs to `directory` alone, for a socket with the name `file_name`.
+///
+/// # Errors
+/// When none of the directories can be used.
+pub(super) fn find_below(directory: &Path, file_name: &str) -> Result<PathBuf, Error> {
+    find_among(own_candidates(directory).into_iter(), directory, file_name)
+}
+
+fn own_candidates(directory: &Path) -> [PathBuf; 2] {
+    [directory.join("run"), std::env::temp_dir().join(temporary_name(directory))]
+}
+
+fn find_among(candidates: impl Iterator<Item = PathBuf>, data_dir: &Path, file_name: &str) -> Result<PathBuf, Error> {
     let mut last = None;
-    for path in [systemd, Some(data_dir.join("run")), Some(temporary)].into_iter().flatten() {
+    for path in candidates {
         if path.join(file_name).as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
             last = Some(Error { path, source: io::Error::other("the path is too long for a socket") });
             continue;

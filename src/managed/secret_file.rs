@@ -8,17 +8,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// In the name of a directory or file that is not complete.
-pub(super) const PARTIAL_MARK: &str = "-partial-";
+pub const PARTIAL_MARK: &str = "-partial-";
 
 /// A new password: 64 hexadecimal digits.
-pub(super) fn random() -> io::Result<String> {
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn random() -> io::Result<String> {
     let mut random = [0_u8; 32];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes the file. The partial one has [`PARTIAL_MARK`] in its name.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!("{name}{PARTIAL_MARK}{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
@@ -29,6 +35,9 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes a rename durable.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When the directory cannot be synced.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -4,6 +4,8 @@
 //! set only for itself. So the appliance executes itself as this shim, which sets the signal and becomes the program by
 //! `exec`: the process id does not change, and it remains a direct child. The kernel sends the signal when the *thread* that spawned the
 //! child ends, so `spawner` keeps a thread for that. If the appliance dies before the signal is set, the parent id has changed.
+//!
+//! The own program is executed through a link whose name says nothing, so a child that runs it gets its title here.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -40,15 +42,18 @@ pub enum Error {
 }
 
 /// The arguments of the shim; the program and its arguments follow them.
-pub(super) fn arguments(death_signal: Signal) -> [OsString; 6] {
+pub(super) fn arguments(death_signal: Signal, title: Option<&str>) -> Vec<OsString> {
     let parent = getpid().to_string();
-    [SUBCOMMAND, "--parent", &parent, "--signal", death_signal.as_str(), "--"].map(OsString::from)
+    let title = title.into_iter().flat_map(|title| ["--title", title]);
+    let fixed = [SUBCOMMAND, "--parent", &parent, "--signal", death_signal.as_str()];
+    fixed.into_iter().chain(title).chain(["--"]).map(OsString::from).collect()
 }
 
-/// Becomes `command` (a program and its arguments), to which the kernel then sends `signal` when the process `parent` dies.
+/// Becomes `command` (a program and its arguments), to which the kernel then sends `signal` when the process `parent` dies. `title` stands for
+/// the program's path in lists of processes.
 ///
 /// Returns only if that failed.
-pub fn run_supervised_child(parent: i32, signal: &str, command: &[impl AsRef<OsStr>]) -> Error {
+pub fn run_supervised_child(parent: i32, signal: &str, title: Option<&OsStr>, command: &[impl AsRef<OsStr>]) -> Error {
     let Some((program, args)) = command.split_first() else {
         return Error::NoProgram;
     };
@@ -63,7 +68,7 @@ pub fn run_supervised_child(parent: i32, signal: &str, command: &[impl AsRef<OsS
     if getppid().as_raw() != parent {
         return Error::Orphaned(parent, program.to_owned());
     }
-    Error::Exec(program.to_owned(), Command::new(program).args(args).exec())
+    Error::Exec(program.to_owned(), Command::new(program).arg0(title.unwrap_or(program)).args(args).exec())
 }
 
 #[cfg(test)]
@@ -73,14 +78,14 @@ mod tests {
     #[test]
     fn a_missing_program_and_an_unknown_signal_are_rejected() {
         let nothing: [&str; 0] = [];
-        assert!(matches!(run_supervised_child(1, "SIGINT", &nothing), Error::NoProgram));
-        assert!(matches!(run_supervised_child(1, "SIGNONSENSE", &["true"]), Error::Signal(_)));
+        assert!(matches!(run_supervised_child(1, "SIGINT", None, &nothing), Error::NoProgram));
+        assert!(matches!(run_supervised_child(1, "SIGNONSENSE", None, &["true"]), Error::Signal(_)));
     }
 
     #[test]
     fn a_child_whose_parent_is_gone_is_not_started() {
         // No process has this id, and SIGCONT has no effect on this process.
-        let error = run_supervised_child(-1, "SIGCONT", &["true"]);
+        let error = run_supervised_child(-1, "SIGCONT", None, &["true"]);
         assert!(matches!(error, Error::Orphaned(-1, _)), "{error}");
     }
 }

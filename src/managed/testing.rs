@@ -4,10 +4,10 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 /// A directory for one test, gone when the test is.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 /// A new, empty directory for one test.
-pub(super) fn scratch(name: &str) -> Scratch {
+pub(crate) fn scratch(name: &str) -> Scratch {
     let path = std::env::temp_dir().join(format!("attendance-managed-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();

@@ -40,8 +40,8 @@ pub struct Access<'a, R> {
     pub remote: IpAddr,
     /// Time taken, in microseconds.
     pub micros: u64,
-    /// The id that is also in the answer.
-    pub request_id: &'a str,
+    /// The id that is also in the answer. It contains nothing that has to be escaped.
+    pub request_id: &'a [u8],
     /// Whether the cache answered, as the header says it.
     pub cache: &'a str,
 }
@@ -92,7 +92,7 @@ impl<R: Display> Access<'_, R> {
         line.extend_from_slice(b"\",\"duration_ms\":");
         append_millis(line, self.micros);
         line.extend_from_slice(b",\"request_id\":\"");
-        let _ = Escaped(line).write_str(self.request_id);
+        line.extend_from_slice(self.request_id);
         line.extend_from_slice(b"\",\"cache\":\"");
         line.extend_from_slice(self.cache.as_bytes());
         line.extend_from_slice(b"\"}\n");
@@ -112,7 +112,7 @@ impl<R: Display> Access<'_, R> {
         line.extend_from_slice(b" duration_ms=");
         append_millis(line, self.micros);
         line.extend_from_slice(b" request_id=");
-        let _ = Escaped(line).write_str(self.request_id);
+        line.extend_from_slice(self.request_id);
         line.extend_from_slice(b" cache=");
         line.extend_from_slice(self.cache.as_bytes());
         line.push(b'\n');
@@ -124,7 +124,9 @@ struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
+        // Without a branch for each byte, so that the compiler compares many of them at once.
+        let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+        if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
             self.0.extend_from_slice(text.as_bytes());
             return Ok(());
         }
@@ -190,7 +192,7 @@ mod tests {
             status: 200,
             remote: remote.parse().unwrap(),
             micros: 1_234_005,
-            request_id: "r-1",
+            request_id: b"r-1",
             cache: "hit",
         }
     }

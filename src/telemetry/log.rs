@@ -24,6 +24,10 @@ use super::timestamp;
 const QUIET_TARGETS: [&str; 7] =
     ["hyper", "tokio_postgres", "refinery_core", "mini_redis", "pg_embed", "reqwest", "rustls"];
 
+/// Libraries whose warnings are about what the appliance handles: the pool replaces a connection that the server has closed, and what prevents
+/// that is the error of a request.
+const SILENT_TARGETS: [&str; 1] = ["deadpool"];
+
 /// The log of the process. Dropping it writes what is queued.
 #[derive(Debug)]
 pub struct Logging {
@@ -128,6 +132,9 @@ fn filter(level: Level) -> EnvFilter {
     if level <= Level::INFO {
         for target in QUIET_TARGETS {
             let _ = write!(directives, ",{target}=warn");
+        }
+        for target in SILENT_TARGETS {
+            let _ = write!(directives, ",{target}=error");
         }
     }
     EnvFilter::new(directives)

@@ -6,11 +6,12 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::cached_collector::CachedCollector;
+use super::text_format;
 
 /// The buckets of the Python service's exporter, in seconds.
 const REQUEST_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -37,6 +38,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Open client connections.
     pub connections_open: IntGauge,
+    /// Client connections that the server closed or refused, by reason.
+    pub connections_closed: IntCounterVec,
     /// Reads answered from the cache.
     pub cache_hits: IntCounter,
     /// Reads answered from the memory of this process; also counted in `cache_hits`.
@@ -45,6 +48,8 @@ pub struct Metrics {
     pub cache_misses: IntCounter,
     /// Cache commands that failed, timed out or returned invalid data.
     pub cache_errors: IntCounter,
+    /// Changes by other programs that ended every cached answer.
+    pub foreign_changes: IntCounter,
     /// Time of one round trip to the cache, by operation (`get`, `set`).
     pub cache_duration: HistogramVec,
     /// Database connections the pool may hold.
@@ -55,20 +60,69 @@ pub struct Metrics {
     pub pool_waiters: IntGauge,
     /// Time a request waited for a database connection.
     pub pool_wait: Histogram,
-    /// Time of one statement, by operation (`create`, `search`, `search_all`, `ping`).
+    /// Time of one statement, by operation (`create`, `search`, `search_all`, `change`, `history`, `ping`).
     pub query_duration: HistogramVec,
     /// Requests that shared one statement, by operation (`create`, `search`).
     pub statement_rows: HistogramVec,
+    /// Lists that are being read from the database or sent.
+    pub lists_in_progress: IntGauge,
+    /// Lists that wait until they may be read.
+    pub lists_waiting: IntGauge,
+    /// Lists refused because too many were being read.
+    pub lists_refused: IntCounter,
     /// Records created.
     pub records_created: IntCounter,
+    /// Records corrected, without corrections that changed nothing.
+    pub records_corrected: IntCounter,
+    /// Records deleted.
+    pub records_deleted: IntCounter,
+    /// Records erased with the person they belong to.
+    pub records_erased: IntCounter,
     /// Creates rejected because the record exists.
     pub record_conflicts: IntCounter,
+    /// Attempts to log in, by outcome (`succeeded`, `failed`, `throttled`); no series without access control.
+    pub logins: IntCounterVec,
+    /// Sessions that have not ended; no series without access control.
+    pub sessions_active: IntGaugeVec,
+    /// Look-ups of sessions and tokens, by where they were answered (`hit`: Redis or memory; `memory`: memory, also counted as `hit`; `miss`: PostgreSQL);
+    /// no series without access control.
+    pub credential_lookups: IntCounterVec,
     /// Whether a managed child runs (1) or not (0), by child.
     pub child_up: IntGaugeVec,
     /// Restarts of a managed child since the appliance started, by child.
     pub child_restarts: IntCounterVec,
     /// Time from the last start of a managed child until it was ready, by child.
     pub child_start: GaugeVec,
+    /// Bytes that the managed database may still use; no series with an external one.
+    pub data_bytes_free: IntGaugeVec,
+    /// Files that the managed database may still make; no series if the file system has no such limit.
+    pub data_inodes_free: IntGaugeVec,
+    /// Whether the disk of the managed database takes records (1) or not (0).
+    pub data_writable: IntGaugeVec,
+    /// The end of the last backup that succeeded, in seconds since 1970; no series without a schedule and before the first one.
+    pub backup_last_success: IntGaugeVec,
+    /// Whether the last backup failed (1) or not (0); no series without a schedule.
+    pub backup_failed: IntGaugeVec,
+    /// Whether the last backup is too old (1) or not (0); no series without a schedule.
+    pub backup_overdue: IntGaugeVec,
+    /// The size of the last backup; no series without a schedule and before the first one.
+    pub backup_bytes: IntGaugeVec,
+    /// How long the last backup took; no series without a schedule and before the first one.
+    pub backup_duration: GaugeVec,
+    /// The end of the last verification that succeeded, in seconds since 1970; no series before the first one.
+    pub backup_last_verified: IntGaugeVec,
+    /// Whether the last verification failed (1) or not (0); no series without a schedule.
+    pub backup_verification_failed: IntGaugeVec,
+    /// WAL that is not copied yet; no series without `backup.wal`.
+    pub archive_lag: IntGaugeVec,
+    /// Whether something is wrong with the copy of the WAL or its base backups (1) or not (0); no series without `backup.wal`.
+    pub archive_failed: IntGaugeVec,
+    /// How often PostgreSQL removed WAL that was not copied; no series without `backup.wal`.
+    pub archive_slots_lost: IntCounterVec,
+    /// The first moment that can be restored, in seconds since 1970; no series without `backup.wal` and before the first base.
+    pub archive_earliest: GaugeVec,
+    /// The last moment that can be restored, in seconds since 1970; no series without `backup.wal` and before the first base.
+    pub archive_latest: GaugeVec,
     /// Changesets and migrations applied by this start.
     pub migrations_applied: IntGauge,
     /// Duration of the migrations of this start.
@@ -115,6 +169,16 @@ impl Metrics {
                 IntGauge::new("attendance_api_requests_in_flight", "Requests being handled now")?,
             )?,
             connections_open: add(&r, IntGauge::new("attendance_api_connections_open", "Open client connections")?)?,
+            connections_closed: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new(
+                        "attendance_api_connections_closed_total",
+                        "Client connections that the server closed or refused because of a limit",
+                    ),
+                    &["reason"],
+                )?,
+            )?,
             cache_hits: add(&r, IntCounter::new("attendance_api_cache_hits_total", "Reads answered from the cache")?)?,
             cache_local_hits: add(
                 &r,
@@ -132,6 +196,13 @@ impl Metrics {
                 IntCounter::new(
                     "attendance_api_cache_errors_total",
                     "Cache commands that failed, timed out or answered nonsense",
+                )?,
+            )?,
+            foreign_changes: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_foreign_changes_total",
+                    "Announcements of changes by other programs, each of which ended every cached answer",
                 )?,
             )?,
             cache_duration: add(
@@ -183,10 +254,70 @@ impl Metrics {
                     &["operation"],
                 )?,
             )?,
+            lists_in_progress: add(
+                &r,
+                IntGauge::new(
+                    "attendance_api_lists_in_progress",
+                    "Lists being read from the database or streamed to a client now",
+                )?,
+            )?,
+            lists_waiting: add(
+                &r,
+                IntGauge::new(
+                    "attendance_api_lists_waiting",
+                    "Lists that wait for others to end before they are read",
+                )?,
+            )?,
+            lists_refused: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_lists_refused_total",
+                    "Lists answered with 503 because too many were being read",
+                )?,
+            )?,
             records_created: add(&r, IntCounter::new("attendance_api_records_created_total", "Records created")?)?,
+            records_corrected: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_records_corrected_total",
+                    "Records corrected, without corrections that changed nothing",
+                )?,
+            )?,
+            records_deleted: add(&r, IntCounter::new("attendance_api_records_deleted_total", "Records deleted")?)?,
+            records_erased: add(
+                &r,
+                IntCounter::new(
+                    "attendance_api_records_erased_total",
+                    "Records erased with the person they belong to",
+                )?,
+            )?,
             record_conflicts: add(
                 &r,
                 IntCounter::new("attendance_api_record_conflicts_total", "Creates refused because the record exists")?,
+            )?,
+            logins: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("attendance_api_logins_total", "Attempts to log in, by outcome"),
+                    &["outcome"],
+                )?,
+            )?,
+            sessions_active: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("attendance_api_sessions_active", "Sessions that have not ended, counted once a minute"),
+                    &[],
+                )?,
+            )?,
+            credential_lookups: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new(
+                        "attendance_api_credential_lookups_total",
+                        "Look-ups of sessions and tokens, by where they were answered",
+                    ),
+                    &["result"],
+                )?,
             )?,
             child_up: add(
                 &r,
@@ -204,6 +335,129 @@ impl Metrics {
                 GaugeVec::new(
                     Opts::new("attendance_api_child_start_seconds", "How long the last start of a managed child took"),
                     &["child"],
+                )?,
+            )?,
+            data_bytes_free: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("attendance_api_data_bytes_free", "Bytes that the managed database may still use"),
+                    &[],
+                )?,
+            )?,
+            data_inodes_free: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("attendance_api_data_inodes_free", "Files that the managed database may still make"),
+                    &[],
+                )?,
+            )?,
+            data_writable: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("attendance_api_data_writable", "Whether the disk of the managed database takes records"),
+                    &[],
+                )?,
+            )?,
+            backup_last_success: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "attendance_api_backup_last_success_timestamp_seconds",
+                        "When the last scheduled or commanded backup succeeded",
+                    ),
+                    &[],
+                )?,
+            )?,
+            backup_failed: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("attendance_api_backup_failed", "Whether the last scheduled backup failed"),
+                    &[],
+                )?,
+            )?,
+            backup_overdue: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "attendance_api_backup_overdue",
+                        "Whether the last backup is older than a day and two hours",
+                    ),
+                    &[],
+                )?,
+            )?,
+            backup_bytes: add(
+                &r,
+                IntGaugeVec::new(Opts::new("attendance_api_backup_bytes", "Size of the last backup"), &[])?,
+            )?,
+            backup_duration: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new("attendance_api_backup_duration_seconds", "How long the last backup took"),
+                    &[],
+                )?,
+            )?,
+            backup_last_verified: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "attendance_api_backup_last_verified_timestamp_seconds",
+                        "When a backup was last restored for a test",
+                    ),
+                    &[],
+                )?,
+            )?,
+            backup_verification_failed: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "attendance_api_backup_verification_failed",
+                        "Whether the last test restore of a backup failed",
+                    ),
+                    &[],
+                )?,
+            )?,
+            archive_lag: add(
+                &r,
+                IntGaugeVec::new(Opts::new("attendance_api_wal_archive_lag_bytes", "WAL that is not copied yet"), &[])?,
+            )?,
+            archive_failed: add(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "attendance_api_wal_archive_failed",
+                        "Whether the copy of the WAL or its base backups fail",
+                    ),
+                    &[],
+                )?,
+            )?,
+            archive_slots_lost: add(
+                &r,
+                IntCounterVec::new(
+                    Opts::new(
+                        "attendance_api_wal_archive_slots_lost_total",
+                        "How often WAL was removed before it was copied",
+                    ),
+                    &[],
+                )?,
+            )?,
+            archive_earliest: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new(
+                        "attendance_api_wal_archive_earliest_timestamp_seconds",
+                        "The first moment that can be restored",
+                    ),
+                    &[],
+                )?,
+            )?,
+            archive_latest: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new(
+                        "attendance_api_wal_archive_latest_timestamp_seconds",
+                        "The last moment that can be restored",
+                    ),
+                    &[],
                 )?,
             )?,
             migrations_applied: add(
@@ -238,7 +492,7 @@ impl Metrics {
     /// When a metric cannot be rendered; it is not silently left out.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut text = Vec::with_capacity(32 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        text_format::encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
 }

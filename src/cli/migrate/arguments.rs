@@ -261,6 +261,30 @@ impl Command {
         all.get_subcommands().map(|command| command.get_name().to_owned()).collect()
     }
 
+    /// Whether it shows something and changes nothing.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateSql
+                | Self::UpdateCountSql(_)
+                | Self::UpdateToTagSql(_)
+                | Self::RollbackSql(_)
+                | Self::RollbackCountSql(_)
+                | Self::RollbackToDateSql(_)
+                | Self::Status(_)
+                | Self::History
+                | Self::Validate
+                | Self::TagExists(_)
+                | Self::ChangelogSyncSql
+                | Self::ChangelogSyncToTagSql(_)
+                | Self::MarkNextChangesetRanSql
+                | Self::CalculateChecksum(_)
+                | Self::UnexpectedChangesets(_)
+                | Self::ListLocks
+                | Self::GenerateChangelog(_)
+        )
+    }
+
     /// Whether it needs a changelog.
     pub fn reads_changelog(&self) -> bool {
         !matches!(

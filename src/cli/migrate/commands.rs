@@ -3,13 +3,14 @@
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use liquibase_compat::{ChangeSetId, Event, Lock, Outcome, Report, RollbackTarget, ScriptHeader, UpdateTarget};
+use liquibase_compat::{ChangeSetId, Event, Outcome, Report, RollbackTarget, ScriptHeader, UpdateTarget};
 use tokio_postgres::Client;
 
 use super::arguments::{ChangeSetOption, Command, ForceOption};
 use super::console::Console;
 use super::settings::Settings;
 use super::{generate, text};
+use crate::cli::jdbc;
 use crate::cli::migrate_error::Error;
 use crate::cli::output;
 use crate::database::migrations::{self, LoadedChangelog};
@@ -22,8 +23,6 @@ pub struct Invocation<'a> {
     pub command: &'a Command,
     /// The changelog, if the command needs one.
     pub changelog: Option<LoadedChangelog>,
-    /// The name of the database; `None` takes that of the connection.
-    pub url: Option<String>,
     /// Whether it is the appliance's database with the changelog that the appliance applies; then `update` includes the appliance's
     /// own tables.
     pub is_own_database: bool,
@@ -35,6 +34,7 @@ pub struct Invocation<'a> {
 
 /// A command that is running.
 struct Session<'a> {
+    database: Database,
     client: Client,
     changelog: Option<LoadedChangelog>,
     settings: &'a Settings,
@@ -51,7 +51,7 @@ struct Session<'a> {
 pub async fn execute(database: Database, invocation: Invocation<'_>, console: &mut Console) -> Result<(), Error> {
     let mut loaded = invocation.changelog.map(|loaded| loaded.with_observer(print_event));
     if let (true, Command::Update, Some(loaded)) = (invocation.is_own_database, invocation.command, &loaded) {
-        let migrated = migrations::run(&database, loaded, invocation.connect_timeout).await?;
+        let migrated = migrations::run(&database, loaded, invocation.connect_timeout, None).await?;
         console.output.push_str(&migrated.to_string());
         return Ok(());
     }
@@ -62,9 +62,10 @@ pub async fn execute(database: Database, invocation: Invocation<'_>, console: &m
         (loaded.changelog, loaded.options) = (changelog, options);
     }
     let failed = |source| database::Error::Statement { what: "say who is logged in", source };
-    let user: String = client.query_one("SELECT current_user::text", &[]).await.map_err(failed)?.get(0);
-    let url = invocation.url.unwrap_or_else(|| format!("jdbc:postgresql://{}", database.address()));
-    let mut session = Session { client, changelog: loaded, settings: invocation.settings, url, user, console };
+    let user: String = client.query_typed_one("SELECT current_user::text", &[]).await.map_err(failed)?.get(0);
+    let url = jdbc::address(&database);
+    let mut session =
+        Session { database, client, changelog: loaded, settings: invocation.settings, url, user, console };
     match invocation.command {
         Command::History
         | Command::Tag(_)
@@ -110,7 +111,7 @@ impl Session<'_> {
                 self.console.output.push_str(&text::history(&rows, &self.url));
             }
             Command::Tag(option) => {
-                let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+                let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
                 liquibase_compat::tag(&mut lock, option.tag(), &self.settings.options).await?;
                 lock.release().await?;
                 output::print_message(&format!("Successfully tagged '{name}'"));
@@ -121,7 +122,7 @@ impl Session<'_> {
                 output::print_message(&format!("The tag '{}' {verdict} in '{name}'.", option.tag()));
             }
             Command::ClearChecksums => {
-                let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+                let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
                 liquibase_compat::clear_checksums(&mut lock, &self.settings.options).await?;
                 lock.release().await?;
             }
@@ -148,7 +149,7 @@ impl Session<'_> {
         if !option.force && (option.require_force || !(self.settings.is_headless || confirm(&name))) {
             return Err(Error::NotDropped);
         }
-        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         liquibase_compat::drop_all(&mut lock, &self.settings.options).await?;
         lock.release().await?;
         output::print_message(&format!("All objects dropped from {name}"));
@@ -162,7 +163,8 @@ impl Session<'_> {
         if pending.is_empty() {
             self.print(&format!("{name} is up to date"));
         } else {
-            self.print(&format!("{} changesets have not been applied to {name}", pending.len()));
+            let are = if pending.len() == 1 { "changeset has" } else { "changesets have" };
+            self.print(&format!("{} {are} not been applied to {name}", pending.len()));
         }
         if verbose {
             pending.iter().for_each(|pending| self.print(&format!("     {}", pending.changeset)));
@@ -218,7 +220,7 @@ impl Session<'_> {
 
     async fn update(&mut self, loaded: &LoadedChangelog, title: &str, target: &UpdateTarget) -> Result<(), Error> {
         warn_about_unknown_tag(loaded, target);
-        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::update_to(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         self.print_update(loaded, title, done)?;
@@ -226,7 +228,7 @@ impl Session<'_> {
     }
 
     async fn testing_rollback(&mut self, loaded: &LoadedChangelog) -> Result<(), Error> {
-        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::update_testing_rollback(&mut lock, &loaded.changelog, &loaded.options).await;
         let released = lock.release().await;
         self.print_update(loaded, "Update-testing-rollback", done)?;
@@ -266,7 +268,7 @@ impl Session<'_> {
     }
 
     async fn rollback(&mut self, loaded: &LoadedChangelog, target: &RollbackTarget) -> Result<(), Error> {
-        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::rollback(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         done?;
@@ -275,7 +277,7 @@ impl Session<'_> {
 
     async fn sync(&mut self, loaded: &LoadedChangelog, target: &UpdateTarget) -> Result<(), Error> {
         warn_about_unknown_tag(loaded, target);
-        let mut lock = Lock::acquire(&mut self.client, &self.settings.lock).await?;
+        let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::changelog_sync(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;
         let report = done?;

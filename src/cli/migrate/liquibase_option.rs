@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use clap::{Arg, ArgMatches};
 
 /// An option of Liquibase.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LiquibaseOption {
     /// Its name on the command line.
     pub name: &'static str,
@@ -52,9 +52,6 @@ pub enum Support {
 use Scope::{Command, Global, Of};
 use Support::{NoEffect, Obeyed, Only, OnlyAsFlag, Refused};
 
-const FALSE: Support = Only(&["false"]);
-const TRUE: Support = Only(&["true"]);
-
 const fn option(name: &'static str, scope: Scope, support: Support) -> LiquibaseOption {
     LiquibaseOption { name, aliases: &[], scope, support, help: None }
 }
@@ -87,9 +84,9 @@ impl LiquibaseOption {
     }
 }
 
-/// All options.
+/// The options with a help text, all of which are obeyed.
 #[rustfmt::skip]
-pub const OPTIONS: &[LiquibaseOption] = &[
+const SHOWN: &[LiquibaseOption] = &[
     shown("url", Command, "URL", "The database: jdbc:postgresql://HOST:PORT/NAME or postgres://HOST:PORT/NAME [default: the appliance's own]"),
     shown("username", Command, "NAME", "The role to log in as"),
     shown("password", Command, "TEXT", "Its password; better given in $LIQUIBASE_COMMAND_PASSWORD or the defaults file, which others cannot see"),
@@ -103,138 +100,128 @@ pub const OPTIONS: &[LiquibaseOption] = &[
     shown("database-changelog-lock-table-name", Global, "NAME", "The name of DATABASECHANGELOGLOCK"),
     shown("defaults-file", Global, "FILE", "A Java properties file with values for these options [default: ./liquibase.properties, where it exists]"),
     shown("output-file", Global, "FILE", "Write what would go to standard output to this file"),
-    shown("log-level", Global, "LEVEL", "How much is told on standard error: off, severe, warning, info, fine"),
+    shown("log-level", Global, "LEVEL", "The messages on standard error: off, severe, warning, info or fine"),
     shown("changelog-lock-wait-time-in-minutes", Global, "MINUTES", "How long to wait for another migration [default: 5]"),
     shown("changelog-lock-poll-rate", Global, "SECONDS", "The longest time between two attempts to take the lock"),
     shown("allow-duplicated-changeset-identifiers", Global, "BOOLEAN", "Run changelogs in which several changesets have one identity"),
     shown("duplicate-file-mode", Global, "MODE", "What happens if several directories have the file: ERROR or WARN [default: ERROR]"),
+    shown("missing-property-mode", Global, "MODE", "What stands for an unknown ${name}: PRESERVE, EMPTY or ERROR [default: PRESERVE]"),
+    shown("on-missing-include-changelog", Global, "MODE", "What happens if an included file is missing: FAIL or WARN [default: FAIL]"),
+    shown("support-property-escaping", Global, "BOOLEAN", "Write ${name} for ${:name}"),
     shown("strict", Global, "BOOLEAN", "Refuse unknown keys of the defaults file and unknown variables LIQUIBASE_*"),
     shown("show-summary", Command, "MODE", "Whether an update prints its summary: SUMMARY or OFF [default: SUMMARY]"),
-    option("classpath", Global, Obeyed),
-    option("headless", Global, Obeyed),
-    option("tag-version", Of(&["rollback"]), Obeyed),
-
-    option("show-summary-output", Command, Only(&["all", "console"])),
-    option("always-drop-instead-of-replace", Global, FALSE),
-    option("always-override-stored-logic-schema", Global, FALSE),
-    option("auto-reorg", Global, NoEffect),
-    option("changelog-parse-mode", Global, Only(&["STRICT"])),
-    option("convert-data-types", Global, TRUE),
-    option("custom-log-data-file", Global, NoEffect),
-    option("custom-log-data-frequency", Global, NoEffect),
-    option("database-class", Global, Only(&["liquibase.database.core.PostgresDatabase"])),
-    option("dbclhistory-capture-extensions", Global, NoEffect),
-    option("dbclhistory-capture-sql", Global, NoEffect),
-    option("dbclhistory-enabled", Global, FALSE),
-    option("dbclhistory-severity", Global, NoEffect),
-    option("ddl-lock-timeout", Global, NoEffect),
-    option("diff-column-order", Global, NoEffect),
-    option("driver", Global, Only(&["org.postgresql.Driver"])),
-    option("driver-properties-file", Global, Refused("write the parameters into the URL")),
-    option("error-on-circular-include-all", Global, TRUE),
-    option("file-encoding", Global, Only(&["UTF-8", "UTF8"])),
-    option("filter-log-messages", Global, NoEffect),
-    option("generate-changeset-created-values", Global, FALSE),
-    option("generated-changeset-ids-contains-description", Global, FALSE),
-    option("include-catalog-in-specification", Global, NoEffect),
-    option("include-relations-for-computed-columns", Global, NoEffect),
-    option("include-system-classpath", Global, NoEffect),
-    option("license-key", Global, NoEffect),
-    option("liquibase-catalog-name", Global, Refused("a catalog of PostgreSQL is a database; name it in the URL")),
-    option("liquibase-tablespace-name", Global, Refused("create the two tables in that tablespace before the first run")),
-    option("log-channels", Global, NoEffect),
-    option("log-file", Global, Refused("redirect standard error to the file")),
-    option("log-format", Global, Only(&["TEXT"])),
-    option("mirror-console-messages-to-log", Global, NoEffect),
-    option("mirror-output-to-console", Global, FALSE),
-    option("missing-property-mode", Global, Only(&["PRESERVE"])),
-    option("monitor-performance", Global, FALSE),
-    option("on-missing-include-changelog", Global, Only(&["FAIL"])),
-    option("output-file-encoding", Global, Only(&["UTF-8", "UTF8"])),
-    option("output-line-separator", Global, Only(&["\n", "\\n"])),
-    option("preserve-schema-case", Global, FALSE),
-    option("pro-global-end-delimiter", Global, NoEffect),
-    option("pro-global-end-delimiter-prioritized", Global, NoEffect),
-    option("pro-license-key", Global, NoEffect),
-    option("pro-mark-unused-not-drop", Global, NoEffect),
-    option("pro-sql-inline", Global, NoEffect),
-    option("pro-strict", Global, NoEffect),
-    option("pro-synonyms-drop-public", Global, NoEffect),
-    option("prompt-for-non-local-database", Global, FALSE),
-    option("property-provider-class", Global, Refused("use the URL and its parameters")),
-    option("psql-args", Global, NoEffect),
-    option("psql-keep-temp", Global, NoEffect),
-    option("psql-keep-temp-name", Global, NoEffect),
-    option("psql-keep-temp-path", Global, NoEffect),
-    option("psql-log-file", Global, NoEffect),
-    option("psql-path", Global, NoEffect),
-    option("psql-timeout", Global, NoEffect),
-    option("secure-parsing", Global, TRUE),
-    option("should-run", Global, TRUE),
-    option("should-snapshot-data", Global, NoEffect),
-    option("show-banner", Global, NoEffect),
-    option("sql-log-level", Global, NoEffect),
-    option("sql-show-sql-warnings", Global, NoEffect),
-    option("sqlcmd-args", Global, NoEffect),
-    option("sqlcmd-catalog-name", Global, NoEffect),
-    option("sqlcmd-keep-temp", Global, NoEffect),
-    option("sqlcmd-keep-temp-name", Global, NoEffect),
-    option("sqlcmd-keep-temp-overwrite", Global, NoEffect),
-    option("sqlcmd-keep-temp-path", Global, NoEffect),
-    option("sqlcmd-log-file", Global, NoEffect),
-    option("sqlcmd-path", Global, NoEffect),
-    option("sqlcmd-timeout", Global, NoEffect),
-    option("sqlplus-args", Global, NoEffect),
-    option("sqlplus-create-spool", Global, NoEffect),
-    option("sqlplus-keep-temp-name", Global, NoEffect),
-    option("sqlplus-keep-temp-overwrite", Global, NoEffect),
-    option("sqlplus-keep-temp-path", Global, NoEffect),
-    option("sqlplus-path", Global, NoEffect),
-    option("sqlplus-sqlerror", Global, NoEffect),
-    option("sqlplus-timeout", Global, NoEffect),
-    option("support-property-escaping", Global, FALSE),
-    option("ui-service", Global, NoEffect),
-    option("use-procedure-schema", Global, TRUE),
-    option("validate-xml-changelog-files", Global, TRUE),
-
-    option("default-catalog-name", Command, Refused("a catalog of PostgreSQL is a database; name it in the URL")),
-    option("change-exec-listener-class", Command, Refused("it is Java")),
-    option("change-exec-listener-properties-file", Command, Refused("it is Java")),
-    option("report-enabled", Command, FALSE),
-    option("report-name", Command, NoEffect),
-    option("report-path", Command, NoEffect),
-    option("rollback-on-error", Command, FALSE),
-    option("output-default-schema", Command, TRUE),
-    option("output-default-catalog", Command, NoEffect),
-    option("rollback-script", Command, Refused("write the rollback into the changesets")),
-    option("schemas", Command, Refused("use --default-schema-name, once for each schema")),
-    option("drop-dbclhistory", Command, NoEffect),
-    option("add-row", Command, Only(&["true"])),
-    option("format", Command, Only(&["TABULAR"])),
-    option("data-output-directory", Command, Refused("data is not generated")),
-    option("diff-types", Command, Refused("the changelog has sequences, tables, keys, indexes and views")),
-    option("exclude-objects", Command, Refused("remove the changesets from the generated changelog")),
-    option("include-objects", Command, Refused("remove the other changesets from the generated changelog")),
-    option("include-catalog", Command, FALSE),
-    option("include-schema", Command, FALSE),
-    option("include-tablespace", Command, FALSE),
-    option("output-schemas", Command, Refused("use --default-schema-name")),
-    option("reference-default-schema-name", Command, Refused("use --default-schema-name")),
-    option("context-for-generated", Command, Refused("write it into the generated changelog")),
-
-    option("tag", Of(&["tag", "rollback", "update-to-tag", "changelog-sync-to-tag"]), OnlyAsFlag),
-    option("count", Of(&["update-count", "rollback-count"]), OnlyAsFlag),
-    option("date", Of(&["rollback-to-date"]), OnlyAsFlag),
-    option("verbose", Of(&["status", "unexpected-changesets"]), OnlyAsFlag),
-    option("force", Of(&["drop-all"]), OnlyAsFlag),
-    option("require-force", Of(&["drop-all"]), OnlyAsFlag),
-    option("author", Of(&["generate-changelog"]), OnlyAsFlag),
-    option("overwrite-output-file", Of(&["generate-changelog"]), OnlyAsFlag),
-    option("changeset-identifier", Of(&["calculate-checksum"]), OnlyAsFlag),
-    option("changeset-path", Of(&["calculate-checksum"]), OnlyAsFlag),
-    option("changeset-id", Of(&["calculate-checksum"]), OnlyAsFlag),
-    option("changeset-author", Of(&["calculate-checksum"]), OnlyAsFlag),
 ];
+
+/// Further options that are obeyed.
+const OBEYED: &[(&str, Scope)] = &[("classpath", Global), ("headless", Global), ("tag-version", Of(&["rollback"]))];
+
+/// Global options that are accepted with values that describe what this program does.
+const ONLY_GLOBAL: &[(&str, &[&str])] = &[
+    ("always-drop-instead-of-replace", &["false"]),
+    ("always-override-stored-logic-schema", &["false"]),
+    ("changelog-parse-mode", &["STRICT"]),
+    ("convert-data-types", &["true"]),
+    ("database-class", &["liquibase.database.core.PostgresDatabase"]),
+    ("dbclhistory-enabled", &["false"]),
+    ("driver", &["org.postgresql.Driver"]),
+    ("error-on-circular-include-all", &["true"]),
+    ("file-encoding", &["UTF-8", "UTF8"]),
+    ("generate-changeset-created-values", &["false"]),
+    ("generated-changeset-ids-contains-description", &["false"]),
+    ("log-format", &["TEXT"]),
+    ("mirror-output-to-console", &["false"]),
+    ("monitor-performance", &["false"]),
+    ("output-file-encoding", &["UTF-8", "UTF8"]),
+    ("output-line-separator", &["\n", "\\n"]),
+    ("preserve-schema-case", &["false"]),
+    ("prompt-for-non-local-database", &["false"]),
+    ("secure-parsing", &["true"]),
+    ("should-run", &["true"]),
+    ("use-procedure-schema", &["true"]),
+    ("validate-xml-changelog-files", &["true"]),
+];
+
+/// Options of commands that are accepted with values that describe what this program does.
+const ONLY_COMMAND: &[(&str, &[&str])] = &[
+    ("show-summary-output", &["all", "console"]),
+    ("report-enabled", &["false"]),
+    ("rollback-on-error", &["false"]),
+    ("output-default-schema", &["true"]),
+    ("add-row", &["true"]),
+    ("format", &["TABULAR"]),
+    ("include-catalog", &["false"]),
+    ("include-schema", &["false"]),
+    ("include-tablespace", &["false"]),
+];
+
+/// Options that are refused, and what to do instead.
+const REFUSED: &[(&str, Scope, &str)] = &[
+    ("driver-properties-file", Global, "write the parameters into the URL"),
+    ("liquibase-catalog-name", Global, "a catalog of PostgreSQL is a database; name it in the URL"),
+    ("liquibase-tablespace-name", Global, "create the two tables in that tablespace before the first run"),
+    ("log-file", Global, "redirect standard error to the file"),
+    ("property-provider-class", Global, "use the URL and its parameters"),
+    ("default-catalog-name", Command, "a catalog of PostgreSQL is a database; name it in the URL"),
+    ("change-exec-listener-class", Command, "it is Java"),
+    ("change-exec-listener-properties-file", Command, "it is Java"),
+    ("rollback-script", Command, "write the rollback into the changesets"),
+    ("schemas", Command, "use --default-schema-name, once for each schema"),
+    ("data-output-directory", Command, "data is not generated"),
+    ("diff-types", Command, "the changelog has sequences, tables, keys, indexes and views"),
+    ("exclude-objects", Command, "remove the changesets from the generated changelog"),
+    ("include-objects", Command, "remove the other changesets from the generated changelog"),
+    ("output-schemas", Command, "use --default-schema-name"),
+    ("reference-default-schema-name", Command, "use --default-schema-name"),
+    ("context-for-generated", Command, "write it into the generated changelog"),
+];
+
+/// Global options that have no effect on PostgreSQL.
+#[rustfmt::skip]
+const NO_EFFECT_GLOBAL: &[&str] = &[
+    "auto-reorg", "custom-log-data-file", "custom-log-data-frequency", "dbclhistory-capture-extensions",
+    "dbclhistory-capture-sql", "dbclhistory-severity", "ddl-lock-timeout", "diff-column-order", "filter-log-messages",
+    "include-catalog-in-specification", "include-relations-for-computed-columns", "include-system-classpath",
+    "license-key", "log-channels", "mirror-console-messages-to-log", "pro-global-end-delimiter",
+    "pro-global-end-delimiter-prioritized", "pro-license-key", "pro-mark-unused-not-drop", "pro-sql-inline",
+    "pro-strict", "pro-synonyms-drop-public", "psql-args", "psql-keep-temp", "psql-keep-temp-name",
+    "psql-keep-temp-path", "psql-log-file", "psql-path", "psql-timeout", "should-snapshot-data", "show-banner",
+    "sql-log-level", "sql-show-sql-warnings", "sqlcmd-args", "sqlcmd-catalog-name", "sqlcmd-keep-temp",
+    "sqlcmd-keep-temp-name", "sqlcmd-keep-temp-overwrite", "sqlcmd-keep-temp-path", "sqlcmd-log-file", "sqlcmd-path",
+    "sqlcmd-timeout", "sqlplus-args", "sqlplus-create-spool", "sqlplus-keep-temp-name", "sqlplus-keep-temp-overwrite",
+    "sqlplus-keep-temp-path", "sqlplus-path", "sqlplus-sqlerror", "sqlplus-timeout", "ui-service",
+];
+
+/// Options of commands that have no effect on PostgreSQL.
+#[rustfmt::skip]
+const NO_EFFECT_COMMAND: &[&str] = &[
+    "report-name", "report-path", "output-default-catalog", "drop-dbclhistory",
+];
+
+/// The flags of single commands: their names, and the beginnings of the names of their commands.
+const FLAGS: &[(&[&str], &[&str])] = &[
+    (&["tag"], &["tag", "rollback", "update-to-tag", "changelog-sync-to-tag"]),
+    (&["count"], &["update-count", "rollback-count"]),
+    (&["date"], &["rollback-to-date"]),
+    (&["verbose"], &["status", "unexpected-changesets"]),
+    (&["force", "require-force"], &["drop-all"]),
+    (&["author", "overwrite-output-file"], &["generate-changelog"]),
+    (&["changeset-identifier", "changeset-path", "changeset-id", "changeset-author"], &["calculate-checksum"]),
+];
+
+/// All options.
+pub static OPTIONS: LazyLock<Vec<LiquibaseOption>> = LazyLock::new(|| {
+    let mut all = SHOWN.to_vec();
+    all.extend(OBEYED.iter().map(|(name, scope)| option(name, *scope, Obeyed)));
+    all.extend(ONLY_GLOBAL.iter().map(|(name, values)| option(name, Global, Only(values))));
+    all.extend(ONLY_COMMAND.iter().map(|(name, values)| option(name, Command, Only(values))));
+    all.extend(REFUSED.iter().map(|(name, scope, remedy)| option(name, *scope, Refused(remedy))));
+    all.extend(NO_EFFECT_GLOBAL.iter().map(|name| option(name, Global, NoEffect)));
+    all.extend(NO_EFFECT_COMMAND.iter().map(|name| option(name, Command, NoEffect)));
+    for (names, commands) in FLAGS {
+        all.extend(names.iter().map(|name| option(name, Of(commands), OnlyAsFlag)));
+    }
+    all
+});
 
 /// A name without what its spellings differ in.
 pub fn plain(name: &str) -> String {

@@ -11,6 +11,7 @@ mod liquibase_option;
 mod settings;
 mod target;
 mod text;
+mod value;
 
 use std::path::Path;
 use std::time::Duration;
@@ -74,12 +75,12 @@ fn run_on_url(arguments: &Arguments, settings: &Settings, console: &mut Console)
     let invocation = Invocation {
         command: &arguments.command,
         changelog,
-        url: Some(target.url.clone()),
         is_own_database: false,
         connect_timeout: Duration::ZERO,
         settings,
     };
-    runtime::run_multi_threaded(runtime::processor_count(), commands::execute(database, invocation, console))
+    // One thread: the command waits for one connection, and a change of threads would cost more than an answer takes.
+    runtime::run_single_threaded(commands::execute(database, invocation, console))
 }
 
 /// Works on the appliance's own database.
@@ -90,11 +91,13 @@ fn run_on_own_database(arguments: &Arguments, settings: &Settings, console: &mut
         true => Some(settings.load_changelog(&config.migrations)?),
         false => None,
     };
+    if arguments.command.only_reads() {
+        appliance::require_database(&config)?;
+    }
     appliance::drop_privileges(&config)?;
     let invocation = Invocation {
         command: &arguments.command,
         changelog,
-        url: None,
         is_own_database: settings.changelog.is_none(),
         connect_timeout: config.postgres.connect_timeout,
         settings,

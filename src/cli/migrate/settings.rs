@@ -7,14 +7,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use liquibase_compat::{DuplicateFiles, Locations, LockOptions, Options, TagVersion};
+use liquibase_compat::{DuplicateFiles, Locations, LockOptions, MissingProperty, Options, TagVersion};
 
 use super::arguments::{Command, Common};
 use super::liquibase_option::{LiquibaseOption, Named, OPTIONS, Support, named};
 use super::target::Target;
+use super::value::Value;
 use crate::cli::migrate_error::Error;
 use crate::cli::output;
-use crate::config::{Migrations, Secret};
+use crate::config::Migrations;
 use crate::database::migrations::LoadedChangelog;
 
 /// The defaults file that is read where none is named.
@@ -42,9 +43,9 @@ pub struct Settings {
     pub lock: LockOptions,
     /// Where standard output goes, if not there.
     pub output_file: Option<String>,
-    /// How much is told.
+    /// The lowest level that is logged on standard error.
     pub log_level: Option<String>,
-    /// Nobody can answer a question.
+    /// No terminal is there to answer a question.
     pub is_headless: bool,
     /// An update prints its summary.
     pub shows_summary: bool,
@@ -90,8 +91,8 @@ impl Settings {
         let text = |name: &str| values.get(name).map(str::to_owned);
         let list = |name: &str| values.get(name).map(|text| parts(text, ','));
         let target = values
-            .get("url")
-            .map(|url| Target::parse(url, text("username"), text("password").map(Secret::new)))
+            .find("url")
+            .map(|url| Target::parse(url, values.find("username"), values.find("password")))
             .transpose()?;
         let default_schema = text("default-schema-name").filter(|schema| !schema.is_empty());
         let locations = Locations::default()
@@ -100,11 +101,20 @@ impl Settings {
             .with_tables(text("database-changelog-table-name"), text("database-changelog-lock-table-name"));
         let tag_version =
             values.one_of("tag-version", &[("OLDEST", TagVersion::Oldest), ("NEWEST", TagVersion::Newest)])?;
+        let missing_property = [
+            ("PRESERVE", MissingProperty::Preserve),
+            ("EMPTY", MissingProperty::Empty),
+            ("ERROR", MissingProperty::Error),
+        ];
+        let missing_includes = values.one_of("on-missing-include-changelog", &[("FAIL", false), ("WARN", true)])?;
         let options = Options::default()
             .with_properties(properties)
             .with_locations(locations)
             .with_tag_version(tag_version.unwrap_or_default())
-            .with_duplicate_ids(values.flag("allow-duplicated-changeset-identifiers")?);
+            .with_duplicate_ids(values.flag("allow-duplicated-changeset-identifiers")?)
+            .with_missing_property(values.one_of("missing-property-mode", &missing_property)?.unwrap_or_default())
+            .with_property_escaping(values.flag("support-property-escaping")?)
+            .with_missing_includes(missing_includes.unwrap_or(false));
         let modes = [("ERROR", DuplicateFiles::Refuse), ("WARN", DuplicateFiles::TakeFirst)];
         let summary = values.one_of("show-summary", &[("SUMMARY", true), ("OFF", false)])?;
         let (jars, directories): (Vec<String>, Vec<String>) = values
@@ -202,15 +212,6 @@ fn lock_options(values: &Values) -> Result<LockOptions, Error> {
         lock.max_backoff = Duration::from_secs(u64::from(seconds.max(1)));
     }
     Ok(lock)
-}
-
-/// A value of an option.
-#[derive(Debug)]
-struct Value {
-    option: &'static LiquibaseOption,
-    /// Where it was given, for messages.
-    place: String,
-    text: String,
 }
 
 /// The values of all options, the ones that take precedence first.

@@ -1,6 +1,6 @@
 //! The health of the service and of its dependencies.
 //!
-//! Policy: the service is healthy if PostgreSQL is usable. Without Redis it is slower, not down. An unhealthy service answers
+//! Policy: the service is healthy if PostgreSQL is usable. Without Redis it is slower, not down; with a full disk it answers reads. An unhealthy service answers
 //! with 400, as the Python service does: load balancers are configured for it.
 
 use std::sync::LazyLock;
@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use hyper::StatusCode;
 
-use crate::attendance::json;
+use crate::attendance::json::{self, Charset};
 use crate::http::error::HttpError;
+use crate::http::health_schema::{BackupDetail, DependencyDetail, Details, DiskDetail, HealthDetail, HealthSummary};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::schema::{DependencyDetail, Details, HealthDetail, Message};
+use crate::http::schema::Message;
 
 const HEALTHY: &str = "Attendance API is running fine and ready to serve requests";
 const UNHEALTHY: &str = "Attendance API is not healthy, please check logs";
@@ -32,8 +33,9 @@ const UNHEALTHY: &str = "Attendance API is not healthy, please check logs";
     )
 )]
 pub async fn health(context: &RequestContext) -> Result<Reply, HttpError> {
-    static BODIES: LazyLock<[Bytes; 2]> =
-        LazyLock::new(|| [false, true].map(|up| json::line(&Message { message: verdict(up).1 }).into()));
+    static BODIES: LazyLock<[Bytes; 2]> = LazyLock::new(|| {
+        [false, true].map(|up| json::line(&Message { message: verdict(up).1 }, Charset::Ascii).into())
+    });
     let up = context.app.health.postgresql.is_up().await;
     Ok(Reply::uncacheable_json(verdict(up).0, BODIES[usize::from(up)].clone()))
 }
@@ -59,19 +61,27 @@ pub async fn detail(context: &RequestContext) -> Result<Reply, HttpError> {
         }
     });
     let (status, message) = verdict(postgresql.up);
+    let redis_word = redis.as_ref().map_or("off", |(_, health)| word(health.up));
+    if !context.may_see_details() {
+        let postgresql = word(postgresql.up);
+        let body = HealthSummary { message, postgresql, redis: redis_word, status: postgresql };
+        return Ok(Reply::uncacheable(status, &body));
+    }
     let body = HealthDetail {
         message,
         postgresql: word(postgresql.up),
-        redis: redis.as_ref().map_or("off", |(_, health)| word(health.up)),
+        redis: redis_word,
         status: word(postgresql.up),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: context.app.started.elapsed().as_secs(),
+        backup: board.backup.as_ref().map(|backup| BackupDetail::new(backup.report())),
         details: Details {
             postgresql: DependencyDetail::new(board.postgresql.managed, postgresql),
             redis: redis.map(|(managed, health)| DependencyDetail::new(managed, health)),
+            disk: board.storage.health().map(DiskDetail::new),
         },
     };
-    Ok(Reply::uncacheable(status, &body))
+    Ok(Reply::uncacheable_json(status, json::line(&body, context.app.charset()).into()))
 }
 
 fn verdict(up: bool) -> (StatusCode, &'static str) {

@@ -1,24 +1,66 @@
-//! A page for a person who opens the server in a browser: what this is, whether it is healthy, and links to the rest.
+//! What this server is, whether it is healthy, and where the rest is: a page for a person, JSON for a program that prefers it.
 //!
 //! Policy: the page is one file; it loads nothing but its icon and runs no script.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, REFERRER_POLICY};
+use serde::Serialize;
 
 use crate::http::error::HttpError;
+use crate::http::negotiation;
 use crate::http::request::RequestContext;
-use crate::http::response::{Body, Reply};
+use crate::http::response::{Body, Reply, add_vary};
 
 /// The page, with placeholders in double braces.
 pub const PAGE: &str = include_str!("home.html");
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The path of the documentation in the summary.
+pub const DOCS: &str = "/apidocs/";
+/// The path of the health in the summary.
+pub const HEALTH: &str = "/api/v1/attendance/health";
+/// The page itself requests nothing else from this server; Lighthouse asks in its name for `/robots.txt`.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers with the page.
+/// What a program gets in place of the page.
+#[derive(Debug, Serialize)]
+struct Summary {
+    name: &'static str,
+    version: &'static str,
+    /// `up` or `down`, as in the health.
+    status: &'static str,
+    /// The path of the documentation.
+    docs: String,
+    /// The path of the health.
+    health: String,
+}
+
+/// Answers with the page, or with JSON.
 pub async fn home(context: &RequestContext) -> Result<Reply, HttpError> {
     let up = context.app.health.postgresql.is_up().await;
+    let mut reply = if negotiation::prefers_json(&context.head.headers) {
+        Reply::uncacheable(StatusCode::OK, &summary(context, up))
+    } else {
+        page(context, up)
+    };
+    add_vary(&mut reply.headers, "Accept");
+    Ok(reply)
+}
+
+fn summary(context: &RequestContext, up: bool) -> Summary {
+    Summary {
+        name: "Attendance API",
+        version: env!("CARGO_PKG_VERSION"),
+        status: if up { "up" } else { "down" },
+        docs: context.link(DOCS),
+        health: context.link(HEALTH),
+    }
+}
+
+fn page(context: &RequestContext, up: bool) -> Reply {
     let (class, state) = if up { ("up", "healthy") } else { ("down", "not healthy") };
     let page = PAGE
+        .replace("{{scheme}}", if context.client.is_https { "https" } else { "http" })
         .replace("{{host}}", host(context.head.headers.get(HOST)))
+        .replace("{{base_path}}", &context.link(""))
         .replace("{{version}}", env!("CARGO_PKG_VERSION"))
         .replace("{{class}}", class)
         .replace("{{state}}", state);
@@ -27,7 +69,7 @@ pub async fn home(context: &RequestContext) -> Result<Reply, HttpError> {
     reply.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     reply.headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(reply)
+    reply
 }
 
 /// The host as the client knows it, or a default if the header contains anything else than a host.
@@ -53,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_placeholder_of_the_page_has_a_value() {
-        let placeholders = ["{{host}}", "{{version}}", "{{class}}", "{{state}}"];
+        let placeholders = ["{{scheme}}", "{{host}}", "{{base_path}}", "{{version}}", "{{class}}", "{{state}}"];
         assert_eq!(
             PAGE.matches("{{").count(),
             placeholders.iter().map(|placeholder| PAGE.matches(placeholder).count()).sum::<usize>()

@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use hyper::HeaderMap;
 
-use crate::attendance::PreparedFind;
+use crate::attendance::{PreparedFind, Visibility};
 use crate::http::cached_read::CachedRead;
 use crate::http::conditional;
 use crate::http::error::{ErrorStatus, HttpError};
+use crate::http::parameter_schema::{IfNoneMatch, SearchParameters};
 use crate::http::query::{self, SearchQuery};
 use crate::http::request::RequestContext;
-use crate::http::request_metrics::RouteLabel;
 use crate::http::response::Reply;
-use crate::http::schema::{ErrorBody, Record, SearchParameters};
+use crate::http::response_schema::{NoSuchRecord, NotModified};
+use crate::http::route_path::RoutePath;
+use crate::http::schema::{ErrorBody, Record};
 use crate::http::state::AppState;
 
 /// A search whose query has been parsed.
@@ -20,9 +22,9 @@ use crate::http::state::AppState;
 pub struct Search(PreparedFind);
 
 impl CachedRead for Search {
-    fn parse(app: &AppState, _: RouteLabel, query: &str) -> Result<Self, HttpError> {
+    fn parse(app: &AppState, _: RoutePath, query: &str, visibility: Visibility) -> Result<Self, HttpError> {
         let SearchQuery { id, date } = query::search(query)?;
-        Ok(Self(app.attendance.prepare_find(id, date)))
+        Ok(Self(app.attendance.prepare_find(id, date, visibility)))
     }
 
     fn try_cached(&self, app: &AppState, headers: &HeaderMap, now: Instant) -> Option<Reply> {
@@ -42,14 +44,13 @@ impl CachedRead for Search {
     get,
     path = "",
     operation_id = "searchRecord",
-    params(SearchParameters, ("If-None-Match" = Option<String>, Header, description = "Entity tags that the client has; the answer is 304 if one of them is current")),
+    params(SearchParameters, IfNoneMatch),
     responses(
         (status = 200, description = "The record", body = Record,
             headers(("ETag" = String, description = "Entity tag of this answer"), ("Cache-Control" = String, description = "`no-cache`"))),
-        (status = 304, description = "The client has the current answer",
-            headers(("ETag" = String, description = "Entity tag of the current answer"))),
+        NotModified,
         (status = 400, description = "There is no valid `id`, or `date` is not a date", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Unable to process request, please check query params ", "details": [{"field": "id", "problem": "is required"}]})),
-        (status = 404, description = "There is no such record", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such record."})),
+        NoSuchRecord,
     )
 )]
 async fn search(context: &RequestContext, find: &PreparedFind) -> Result<Reply, HttpError> {

@@ -1,10 +1,14 @@
 //! One client connection, from accept to close.
 //!
-//! Policy: a connection ends in one of three ways: as the HTTP protocol ends it, because the client is overdue
-//! (a client that does not read is reset, so that the kernel does not keep its data), or because the server stops. A client that
-//! has only stopped sending still gets its answer. A client that disconnects during a create does not undo it.
+//! Policy: a connection ends in one of three ways: as the HTTP protocol ends it, because the client is overdue or its place is
+//! needed (a client that does not read is reset, so that the kernel does not keep its data), or because the server stops. A client that
+//! has only stopped sending still gets its answer. A client that disconnects ends its read (`disconnect.rs`); during a create it
+//! does not undo that.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,11 +17,14 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use nix::sys::socket::MsgFlags;
+use socket2::SockRef;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::connection_state::{ConnectionState, Overdue};
+use super::connection_state::ConnectionState;
+use super::overdue::Overdue;
 use super::rejection;
 use super::repoll::RepollOnWake;
 use super::request_service::RequestService;
@@ -35,7 +42,7 @@ const MAX_LINGER_BYTES: usize = 16 << 20;
 /// that was on its way has arrived by then.
 const QUIET_GRACE: Duration = Duration::from_millis(500);
 
-/// What the server tells open connections.
+/// What the server signals to open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
     /// The server is running: connections stay open.
@@ -50,7 +57,7 @@ pub enum Shutdown {
 enum End {
     /// The protocol ended it: the answer is written, or the client has disconnected.
     Protocol(Result<(), hyper::Error>),
-    /// The client exceeded a time limit.
+    /// The client exceeded a limit, or its place is needed.
     Overdue(Overdue),
     /// The server stopped.
     Forced,
@@ -59,11 +66,21 @@ enum End {
 type HttpConnection = http1::Connection<TokioIo<Socket>, RequestService>;
 
 /// Serves one connection until it is closed.
-pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut shutdown: watch::Receiver<Shutdown>) {
+pub async fn run(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    state: Arc<ConnectionState>,
+    app: Arc<AppState>,
+    mut shutdown: watch::Receiver<Shutdown>,
+) {
+    poll_fn(|cx| {
+        state.set_waker(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
     let limits = app.limits();
-    let state = Arc::new(ConnectionState::new());
     let socket = Socket::new(tcp, Arc::clone(&state), limits.max_body as u64);
-    let service = RequestService::new(Arc::clone(&app), peer, Arc::clone(&state));
+    let service = RequestService::new(Arc::clone(&app), peer, Arc::clone(&limits), Arc::clone(&state));
     let mut conn = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
@@ -82,14 +99,21 @@ pub async fn run(tcp: TcpStream, peer: SocketAddr, app: Arc<AppState>, mut shutd
         }
     };
     Box::pin(async {
-        let parts = conn.into_parts();
-        let SocketParts { mut tcp, framing, parser_answer } = parts.io.into_inner().into_parts();
-        if let End::Protocol(Err(error)) = &end
-            && let Some(answer) =
-                rejection::answer(&app, peer, error, parser_answer.as_deref(), &parts.read_buf, &framing)
-        {
-            // If the client does not read it, the connection is closed as it is.
-            let _ = tokio::time::timeout(LINGER_TIMEOUT, tcp.write_all(&answer)).await;
+        // Closing may take a second, during which the parser's buffers are not needed.
+        let tcp = {
+            let parts = conn.into_parts();
+            let SocketParts { mut tcp, framing, parser_answer } = parts.io.into_inner().into_parts();
+            if let End::Protocol(Err(error)) = &end
+                && let Some(answer) =
+                    rejection::answer(&app, peer, error, parser_answer.as_deref(), &parts.read_buf, &framing)
+            {
+                // If the client does not read it, the connection is closed as it is.
+                let _ = tokio::time::timeout(LINGER_TIMEOUT, tcp.write_all(&answer)).await;
+            }
+            tcp
+        };
+        if let End::Overdue(overdue) = &end {
+            app.metrics.connections_closed.with_label_values(&[overdue.as_str()]).inc();
         }
         close(tcp, &state, end).await;
     })
@@ -163,8 +187,8 @@ async fn close(mut tcp: TcpStream, state: &ConnectionState, end: End) {
             }
         }
         End::Overdue(overdue) => {
-            tracing::debug!(?overdue, "a client was too slow and was cut off");
-            if overdue == Overdue::Write {
+            tracing::debug!(reason = overdue.as_str(), "a connection was closed");
+            if overdue.leaves_unread_output() {
                 // If this fails, the kernel gives the data up later.
                 let _ = tcp.set_zero_linger();
             }
@@ -173,21 +197,30 @@ async fn close(mut tcp: TcpStream, state: &ConnectionState, end: End) {
     }
 }
 
-/// Reads and discards what the client still sends. Closing at once would reset the connection and could destroy the
-/// answer before the client has read it.
+thread_local! {
+    /// How much is discarded at once is the size of a buffer, which the kernel does not write to. One for each thread, whose memory is never used.
+    static DISCARDED: RefCell<Vec<MaybeUninit<u8>>> = RefCell::new(vec![MaybeUninit::uninit(); 1 << 20]);
+}
+
+/// Discards what the client still sends. Closing at once would reset the connection and could destroy the answer before the client has read it. Attackers may
+/// make thousands of connections end at once, so the kernel discards everything that it has in one call, and without copying it.
 async fn linger(tcp: &TcpStream) {
     let discard = async {
-        let mut buffer = [0; 2048];
         let mut remaining = MAX_LINGER_BYTES;
         while remaining > 0 && tcp.readable().await.is_ok() {
-            match tcp.try_read(&mut buffer) {
+            match tcp.try_io(Interest::READABLE, || discard_input(tcp)) {
                 Ok(0) => break,
-                Ok(read) => remaining = remaining.saturating_sub(read),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(discarded) => remaining = remaining.saturating_sub(discarded),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => break,
             }
         }
     };
     // After the timeout the connection is closed as it is.
     let _ = tokio::time::timeout(LINGER_TIMEOUT, discard).await;
+}
+
+/// Discards input that has arrived; returns how many bytes, 0 at its end.
+fn discard_input(tcp: &TcpStream) -> io::Result<usize> {
+    DISCARDED.with_borrow_mut(|buffer| SockRef::from(tcp).recv_with_flags(buffer, MsgFlags::MSG_TRUNC.bits()))
 }

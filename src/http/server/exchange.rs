@@ -13,18 +13,25 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::connection_state::ConnectionState;
-use crate::attendance::{CacheStatus, StreamError};
+use crate::attendance::CacheStatus;
 use crate::config;
+use crate::http::cors::CorsRequest;
 use crate::http::error::HttpError;
+use crate::http::forwarded::Client;
+use crate::http::private;
+use crate::http::query;
 use crate::http::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::request_metrics::{RouteLabel, method_label};
-use crate::http::response::{Body, Reply};
+use crate::http::response::{Body, BodyError, Reply};
 use crate::http::state::AppState;
 use crate::telemetry::access::Access;
 
+/// The parameter whose value is not logged.
+const REASON: &str = "reason";
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 /// The status in log and metrics if the connection ended before the answer.
 const CONNECTION_ENDED: u16 = 499;
@@ -34,7 +41,8 @@ const CONNECTION_ENDED: u16 = 499;
 pub struct Exchange {
     app: Arc<AppState>,
     connection: Arc<ConnectionState>,
-    peer: SocketAddr,
+    client: Client,
+    cors: Option<CorsRequest>,
     started: Instant,
     id: RequestId,
     method: Method,
@@ -43,6 +51,10 @@ pub struct Exchange {
     route: RouteLabel,
     status: u16,
     cache: CacheStatus,
+    /// Whether the answer depends on who asks.
+    is_private: bool,
+    /// Whether the log must not have the target.
+    hides_target: bool,
 }
 
 impl Exchange {
@@ -50,14 +62,16 @@ impl Exchange {
     pub fn begin(
         app: &Arc<AppState>,
         connection: &Arc<ConnectionState>,
-        peer: SocketAddr,
+        client: Client,
+        cors: Option<CorsRequest>,
         request: &Request<Incoming>,
     ) -> Box<Self> {
         app.metrics.requests_in_flight.inc();
         Box::new(Self {
             app: Arc::clone(app),
             connection: Arc::clone(connection),
-            peer,
+            client,
+            cors,
             started: Instant::now(),
             id: app.request_ids.for_request(request.headers()),
             method: request.method().clone(),
@@ -66,7 +80,19 @@ impl Exchange {
             route: RouteLabel::UNMATCHED,
             status: CONNECTION_ENDED,
             cache: CacheStatus::Bypass,
+            is_private: false,
+            hides_target: false,
         })
+    }
+
+    /// The client that sent the request.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+
+    /// The id of the request.
+    pub fn id(&self) -> RequestId {
+        self.id.clone()
     }
 
     /// When the request arrived.
@@ -79,9 +105,24 @@ impl Exchange {
         self.route = route;
     }
 
+    /// Lets caches keep the answer for this client only.
+    pub fn mark_private(&mut self) {
+        self.is_private = true;
+    }
+
+    /// Keeps the target of the request out of the log.
+    pub fn hide_target(&mut self) {
+        self.hides_target = true;
+    }
+
     /// Records that a part of the client's body will not be read.
     pub fn leave_body_unread(&self) {
         self.connection.leave_input_unread();
+    }
+
+    /// Lets the request end if the client goes.
+    pub fn allow_cancellation(&self) {
+        self.connection.allow_cancellation();
     }
 
     /// Logs the cause of an error, at the level that its status deserves, and makes the answer.
@@ -97,7 +138,7 @@ impl Exchange {
                 _ => tracing::debug!(request_id, route, "{cause}"),
             }
         }
-        error.into_reply(request_id)
+        error.into_reply(request_id, self.app.charset())
     }
 
     /// Completes the answer. The exchange ends with its body.
@@ -107,6 +148,12 @@ impl Exchange {
         let mut headers = reply.headers;
         headers.insert(X_REQUEST_ID, self.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(cors) = self.cors.take() {
+            cors.add_headers(&mut headers);
+        }
+        if self.is_private {
+            private::restrict(&mut headers);
+        }
         let mut response = Response::new(ObservedBody { body: reply.body, exchange: self });
         *response.status_mut() = reply.status;
         *response.headers_mut() = headers;
@@ -114,7 +161,7 @@ impl Exchange {
     }
 
     /// Logs that the answer ended early; its status has been sent already.
-    fn log_interruption(&self, error: &StreamError) {
+    fn log_interruption(&self, error: &BodyError) {
         tracing::error!(request_id = &*self.id, route = self.route.path(), "{error}");
     }
 }
@@ -131,9 +178,9 @@ impl Drop for Exchange {
                 request: RequestLine(self),
                 method: self.method.as_str(),
                 status: self.status,
-                remote: self.peer.ip(),
+                remote: self.client.address,
                 micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-                request_id: &self.id,
+                request_id: self.id.as_bytes(),
                 cache: self.cache.as_str(),
             },
         );
@@ -150,9 +197,9 @@ pub struct ObservedBody {
 
 impl hyper::body::Body for ObservedBody {
     type Data = Bytes;
-    type Error = StreamError;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         if let Poll::Ready(Some(Err(error))) = &frame {
@@ -170,7 +217,7 @@ impl hyper::body::Body for ObservedBody {
     }
 }
 
-/// `GET /path HTTP/1.1`
+/// `GET /path HTTP/1.1`, without what the log must not have.
 struct RequestLine<'a>(&'a Exchange);
 
 impl Display for RequestLine<'_> {
@@ -179,7 +226,8 @@ impl Display for RequestLine<'_> {
         f.write_str(method.as_str())?;
         f.write_str(" ")?;
         match uri.path_and_query() {
-            Some(target) if uri.authority().is_none() => f.write_str(target.as_str())?,
+            _ if self.0.route.hides_target() || self.0.hides_target => f.write_str(self.0.route.path())?,
+            Some(target) if uri.authority().is_none() => write_target(f, target)?,
             _ => write_absolute(f, uri)?,
         }
         match *version {
@@ -197,14 +245,35 @@ fn write_absolute(f: &mut fmt::Formatter<'_>, uri: &Uri) -> fmt::Result {
     }
     let authority = authority.as_str();
     f.write_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host))?;
-    uri.path_and_query().map_or(Ok(()), |target| f.write_str(target.as_str()))
+    uri.path_and_query().map_or(Ok(()), |target| write_target(f, target))
+}
+
+/// Writes a path and a query without the value of a `reason`, which may say more about a person than the log should keep.
+fn write_target(f: &mut fmt::Formatter<'_>, target: &PathAndQuery) -> fmt::Result {
+    let query = target.query().unwrap_or_default();
+    // The name of a parameter can be percent-encoded.
+    if !query.contains(REASON) && !query.contains('%') {
+        return f.write_str(target.as_str());
+    }
+    f.write_str(target.path())?;
+    for (position, pair) in query.split('&').enumerate() {
+        f.write_str(if position == 0 { "?" } else { "&" })?;
+        match pair.split_once('=') {
+            Some((name, _)) if query::decode(name) == REASON => write!(f, "{name}=…")?,
+            _ => f.write_str(pair)?,
+        }
+    }
+    Ok(())
 }
 
 /// Records a request whose head the HTTP parser rejected: its method, target and duration are unknown.
-pub fn record_rejected_head(app: &AppState, peer: SocketAddr, status: u16, request_id: &str) {
+pub fn record_rejected_head(app: &AppState, peer: SocketAddr, status: u16, request_id: &RequestId) {
     let remote = peer.ip();
     let cache = CacheStatus::Bypass.as_str();
-    log(app, &Access { request: "-", method: "-", status, remote, micros: 0, request_id, cache });
+    log(
+        app,
+        &Access { request: "-", method: "-", status, remote, micros: 0, request_id: request_id.as_bytes(), cache },
+    );
     observe(app, "OTHER", RouteLabel::UNMATCHED, status, 0.0);
 }
 
@@ -218,4 +287,29 @@ fn log<R: Display>(app: &AppState, access: &Access<'_, R>) {
 
 fn observe(app: &AppState, method: &'static str, route: RouteLabel, status: u16, seconds: f64) {
     app.request_metrics.observe(&app.metrics, method, route, status, seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_of_a_reason_is_not_written() {
+        struct Target(&'static str);
+        impl Display for Target {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_target(f, &PathAndQuery::from_static(self.0))
+            }
+        }
+        for (target, written) in [
+            ("/x?id=1", "/x?id=1"),
+            ("/x?id=%31&reason=ill&b", "/x?id=%31&reason=…&b"),
+            ("/x?%72eason=ill&reasons=2", "/x?%72eason=…&reasons=2"),
+            ("/x?reason=a%3Db=c&reason=", "/x?reason=…&reason=…"),
+            ("/reason?a=reason", "/reason?a=reason"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(Target(target).to_string(), written);
+        }
+    }
 }

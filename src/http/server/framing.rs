@@ -5,6 +5,8 @@
 //! its data). Nothing is copied except the beginning of a line that arrives in pieces. Input that this module cannot follow ends it: from
 //! then on every chunked body of the connection is refused, so a difference from the parser cannot be used to smuggle a request.
 
+use memchr::memchr;
+
 /// The longest part of a line that is kept if the line arrives in pieces; the lines that matter are shorter.
 const MAX_LINE: usize = 64;
 /// A length beyond this is refused without looking at the route. The parser's own limit is not far above.
@@ -81,7 +83,7 @@ impl Framing {
             input = match self.position {
                 Position::Lost => return,
                 Position::Data { remaining, is_chunk } => self.skip(remaining, is_chunk, input),
-                _ => match input.iter().position(|byte| *byte == b'\n') {
+                _ => match memchr(b'\n', input) {
                     Some(end) if self.partial_length == 0 => {
                         self.end_line(&input[..end]);
                         &input[end + 1..]
@@ -117,7 +119,7 @@ impl Framing {
         let kept = piece.len().min(MAX_LINE - self.partial_length);
         self.partial[self.partial_length..self.partial_length + kept].copy_from_slice(&piece[..kept]);
         self.partial_length += kept;
-        // The last byte tells how the line ends.
+        // The last byte shows how the line ends.
         if let Some(last) = piece[kept..].last() {
             self.partial[MAX_LINE - 1] = *last;
         }
@@ -164,8 +166,8 @@ impl Framing {
     }
 
     fn content_length(&mut self, line: &[u8]) -> Position {
-        let Some(digits) = value(line, b"content-length") else { return Position::Head };
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || line.len() >= MAX_LINE {
+        let Some(digits) = value(beginning(line), b"content-length") else { return Position::Head };
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || line.len() >= MAX_LINE - 1 {
             return Position::Lost;
         }
         self.head.length = number(digits, 10).filter(|length| *length <= MAX_LENGTH);
@@ -174,8 +176,9 @@ impl Framing {
     }
 
     fn chunk_size(&mut self, line: &[u8]) -> Position {
-        let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
-        let size = number(&line[..digits], 16);
+        let text = beginning(line);
+        let digits = text.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(text.len());
+        let size = number(&text[..digits], 16);
         self.has_oversized_chunk = digits > 0 && size.is_none_or(|size| size > self.max_chunk);
         match size {
             _ if digits == 0 || digits >= MAX_LINE - 1 || !line.ends_with(b"\r") || self.has_oversized_chunk => {
@@ -186,6 +189,11 @@ impl Framing {
             Some(remaining) => Position::Data { remaining, is_chunk: true },
         }
     }
+}
+
+/// The part of a line that is kept: the end of a long line that arrives in pieces is dropped.
+fn beginning(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(MAX_LINE - 1)]
 }
 
 /// The value of a header line with this name in lower case.
@@ -283,6 +291,32 @@ mod tests {
             pieces in proptest::collection::vec("(\r\n|\n|0|3|f|:|;|Content-Length: |Transfer-Encoding: chunked| |a){0,9}", 0..12),
         ) {
             followed(&pieces.concat());
+        }
+    }
+
+    #[test]
+    fn a_line_means_the_same_in_pieces_as_whole_also_if_it_is_too_long() {
+        let head = |value: String| format!("POST / HTTP/1.1\r\nContent-Length: {value}\r\n\r\n");
+        let chunk = |size: String| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n");
+        let lengths = [1, 18, 19, 40, 45, 46, 47, 48, 49, 61, 62, 63, 64, 65, 66, 200];
+        let values = lengths.into_iter().flat_map(|length| ["1".repeat(length), format!("{}5", "0".repeat(length))]);
+        let odd = [
+            "\r\r".to_owned() + &"1".repeat(64),
+            " ".repeat(70) + "5",
+            "1".repeat(70) + "x",
+            "0".repeat(62) + &"f".repeat(20),
+            "f".repeat(20) + &" ".repeat(60),
+        ];
+        for input in values.chain(odd).flat_map(|value| [head(value.clone()), chunk(value)]) {
+            let result = |pieces: &[&str]| {
+                let mut framing = Framing::new(1 << 20);
+                pieces.iter().for_each(|piece| framing.follow(piece.as_bytes()));
+                (framing.is_lost(), framing.has_oversized_length(), framing.has_oversized_chunk())
+            };
+            let whole = result(&[&input]);
+            for cut in 0..input.len() {
+                assert_eq!(result(&[&input[..cut], &input[cut..]]), whole, "{input:?} cut at {cut}");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers the requests that the HTTP parser rejects, which never become requests to the service.
+//! Answers the requests that the HTTP parser rejects, and the clients with too many connections: neither become requests to the service.
 //!
 //! Policy: these answers have the form of every other error: JSON, a request id, a line in the access log, and `Connection: close`. The parser
 //! gives a bare head with a status that it derives from few kinds of error; the status is made more precise here.
@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use super::exchange;
 use super::framing::Framing;
+use crate::attendance::json::Charset;
 use crate::http::error::{ErrorStatus, HttpError};
 use crate::http::state::AppState;
 
@@ -27,18 +28,29 @@ pub fn answer(
     let parser_head = parser_head.as_deref().unwrap_or_default();
     let status = parser_head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let error = error(status.unwrap_or(400), rejection, unread, framing);
-    let (id, code) = (app.request_ids.generate(), error.status());
-    let body = error.body(&id);
+    let id = app.request_ids.generate();
     let date = parser_head.split("\r\n").find(|line| line.starts_with("date:"));
+    exchange::record_rejected_head(app, peer, error.status().as_u16(), &id);
+    Some(closing_answer(&error, &id, app.charset(), date))
+}
+
+/// The answer to a connection from an address that has too many. No request has been read, so none is recorded.
+pub fn too_many_connections(app: &AppState) -> Vec<u8> {
+    let message = "Your address has too many connections to this server. Use fewer, or try again shortly.";
+    closing_answer(&HttpError::unavailable(message), &app.request_ids.generate(), app.charset(), Some("retry-after: 1"))
+}
+
+/// The bytes of an answer after which the connection is closed.
+fn closing_answer(error: &HttpError, request_id: &str, charset: Charset, header: Option<&str>) -> Vec<u8> {
+    let (code, body) = (error.status(), error.body(request_id, charset));
     let mut out = format!("HTTP/1.1 {} {}\r\n", code.as_u16(), code.canonical_reason().unwrap_or_default());
-    for line in ["connection: close"].into_iter().chain(date) {
+    for line in ["connection: close"].into_iter().chain(header) {
         out.push_str(line);
         out.push_str("\r\n");
     }
     out.push_str("content-type: application/json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n");
-    out.push_str(&format!("x-request-id: {}\r\ncontent-length: {}\r\n\r\n", &*id, body.len()));
-    exchange::record_rejected_head(app, peer, code.as_u16(), &id);
-    Some([out.as_bytes(), &body].concat())
+    out.push_str(&format!("x-request-id: {request_id}\r\ncontent-length: {}\r\n\r\n", body.len()));
+    [out.as_bytes(), &body].concat()
 }
 
 /// The error for the status that the parser chose. The parser has no types for the kinds of error, only texts; the tests of the protocol

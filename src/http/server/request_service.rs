@@ -3,7 +3,7 @@
 //! Policy: a read that this process has in memory is answered without a future of its own; every other request is answered in
 //! a boxed future. A panic in a handler becomes the 500 of that request and affects nothing else. While the server drains,
 //! requests on open connections are refused. If the socket outlives the process, they are answered and the connection is closed,
-//! because the client's next request waits for the next process.
+//! because the client's next request waits for the next process. Whether a request may use its route is decided before its body is read.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -22,9 +22,18 @@ use hyper::{Method, Request, Response};
 use super::connection_state::ConnectionState;
 use super::exchange::{Exchange, ObservedBody};
 use super::protocol;
+use crate::config;
+use crate::http::admission::{self, Admission};
 use crate::http::cached_read::{FastPath, PendingRead};
+use crate::http::caller::Caller;
+use crate::http::compression;
+use crate::http::cors::CorsRequest;
+use crate::http::credentials;
 use crate::http::error::{Cause, HttpError};
+use crate::http::forwarded::Peer;
 use crate::http::request::RequestContext;
+use crate::http::response::Reply;
+use crate::http::route;
 use crate::http::router::{self, RouteMatch};
 use crate::http::state::AppState;
 
@@ -32,14 +41,21 @@ use crate::http::state::AppState;
 #[derive(Debug)]
 pub struct RequestService {
     app: Arc<AppState>,
-    peer: SocketAddr,
+    peer: Peer,
+    limits: Arc<config::Server>,
     connection: Arc<ConnectionState>,
 }
 
 impl RequestService {
-    /// Serves a connection with this client.
-    pub fn new(app: Arc<AppState>, peer: SocketAddr, connection: Arc<ConnectionState>) -> Self {
-        Self { app, peer, connection }
+    /// Serves a connection with this peer.
+    pub fn new(
+        app: Arc<AppState>,
+        peer: SocketAddr,
+        limits: Arc<config::Server>,
+        connection: Arc<ConnectionState>,
+    ) -> Self {
+        let peer = Peer::new(peer, &limits.trusted_proxies);
+        Self { app, peer, limits, connection }
     }
 }
 
@@ -50,25 +66,60 @@ impl Service<Request<Incoming>> for RequestService {
 
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
         self.connection.begin_request();
-        let mut exchange = Exchange::begin(&self.app, &self.connection, self.peer, &request);
-        let route = router::find(request.method(), request.uri().path());
+        let client = self.peer.client(request.headers(), &self.limits.trusted_proxies);
+        let cors = CorsRequest::of(&self.limits.cors, request.method(), request.headers());
+        let mut exchange = Exchange::begin(&self.app, &self.connection, client, cors, &request);
+        let routes = route::served(self.app.access_control.is_some());
+        let route = router::find(routes, request.method(), request.uri().path(), self.app.base_path.as_ref());
         exchange.set_route(route.label());
+        // Also of a request that is refused for another reason.
+        if self.app.access_control.is_some() && credentials::is_in_url(request.uri()) {
+            exchange.hide_target();
+        }
         if let Err(error) = protocol::check(&request, &self.connection) {
             return ResponseFuture::Ready(Some(refuse(exchange, &request, error)));
         }
-        match try_answer_cached(&self.app, &route, &request, &exchange) {
+        let admission = self.try_admit(&route, &request, &mut exchange);
+        let found = match &admission {
+            Admission::Granted(caller) => try_answer_cached(&self.app, &route, &request, caller, &exchange),
+            Admission::Pending(_) | Admission::Denied(_) => FastPath::Skipped,
+        };
+        match found {
             FastPath::Hit(reply) => ResponseFuture::Ready(Some(exchange.respond(reply))),
             FastPath::Invalid(error) => {
                 let reply = exchange.fail(error);
                 ResponseFuture::Ready(Some(exchange.respond(reply)))
             }
             FastPath::Miss(read) => {
-                ResponseFuture::Boxed(Box::pin(answer(Arc::clone(&self.app), exchange, route, request, Some(read))))
+                let parsed = Some(read);
+                ResponseFuture::Boxed(Box::pin(answer(
+                    Arc::clone(&self.app),
+                    exchange,
+                    (route, admission),
+                    request,
+                    parsed,
+                )))
             }
-            FastPath::Skipped => {
-                ResponseFuture::Boxed(Box::pin(answer(Arc::clone(&self.app), exchange, route, request, None)))
-            }
+            FastPath::Skipped => ResponseFuture::Boxed(Box::pin(answer(
+                Arc::clone(&self.app),
+                exchange,
+                (route, admission),
+                request,
+                None,
+            ))),
         }
+    }
+}
+
+impl RequestService {
+    /// Decides about the request from memory, if that has its credential.
+    fn try_admit(&self, route: &RouteMatch, request: &Request<Incoming>, exchange: &mut Exchange) -> Admission {
+        let Some(control) = &self.app.access_control else { return Admission::Granted(Caller::Anyone) };
+        let requirement = route.requirement();
+        if requirement.is_some_and(|requirement| control.needs_credential(requirement)) {
+            exchange.mark_private();
+        }
+        admission::try_admit(&self.app, requirement, request, exchange.client(), exchange.started())
     }
 }
 
@@ -100,29 +151,38 @@ fn refuse(exchange: Box<Exchange>, request: &Request<Incoming>, error: HttpError
     exchange.respond(if request.method() == Method::HEAD { reply.without_body() } else { reply })
 }
 
-fn try_answer_cached(app: &AppState, route: &RouteMatch, request: &Request<Incoming>, exchange: &Exchange) -> FastPath {
+fn try_answer_cached(
+    app: &AppState,
+    route: &RouteMatch,
+    request: &Request<Incoming>,
+    caller: &Caller,
+    exchange: &Exchange,
+) -> FastPath {
     if app.is_draining() {
         return FastPath::Skipped;
     }
     // Unwind safety: after a panic nothing of the attempt is used; the request is answered anew, from the beginning.
-    catch_unwind(AssertUnwindSafe(|| route.try_answer_cached(app, request, exchange.started())))
+    catch_unwind(AssertUnwindSafe(|| route.try_answer_cached(app, request, caller, exchange.started())))
         .unwrap_or(FastPath::Skipped)
 }
 
 async fn answer(
     app: Arc<AppState>,
     exchange: Box<Exchange>,
-    route: RouteMatch,
+    (route, admission): (RouteMatch, Admission),
     request: Request<Incoming>,
     read: Option<Box<dyn PendingRead>>,
 ) -> Response<ObservedBody> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    let mut context = RequestContext::new(app, head, body);
+    if route.is_cached_read() && !has_body {
+        exchange.allow_cancellation();
+    }
+    let mut context = RequestContext::new(app, exchange.client(), exchange.started(), exchange.id(), head, body);
     let mut reply = if context.app.is_draining() && !context.app.socket_outlives_process && !route.is_liveness() {
         exchange.fail(HttpError::draining())
     } else {
-        match catch_panic(route.answer(&mut context, read)).await {
+        match catch_panic(answer_admitted(route, admission, &mut context, read)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => exchange.fail(error),
             Err(panic) => exchange.fail(HttpError::bug(Cause::Panic(panic_message(&*panic).to_owned()))),
@@ -136,10 +196,29 @@ async fn answer(
     if is_unread || context.app.is_draining() {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    compression::compress(&context.head.headers, &mut reply);
     if context.head.method == Method::HEAD {
         reply = reply.without_body();
     }
     exchange.respond(reply)
+}
+
+/// Answers a request if it may use its route.
+async fn answer_admitted(
+    route: RouteMatch,
+    admission: Admission,
+    context: &mut RequestContext,
+    read: Option<Box<dyn PendingRead>>,
+) -> Result<Reply, HttpError> {
+    context.caller = match admission {
+        Admission::Granted(caller) => caller,
+        // In a box, so that a request whose credential is known does not pay for its room.
+        Admission::Pending(credential) => {
+            Box::pin(admission::admit(&context.app, route.requirement(), credential)).await?
+        }
+        Admission::Denied(error) => return Err(*error),
+    };
+    route.answer(context, read).await
 }
 
 /// Completes with `Err` if the future panics.

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection::{self, Shutdown};
+use super::connection_state::ConnectionState;
 use crate::http::route::LIVEZ;
 use crate::http::state::AppState;
 
@@ -46,7 +47,7 @@ pub async fn self_check(app: Arc<AppState>) -> Result<(), SelfCheckError> {
         return Err(SelfCheckError::OtherClient);
     }
     let (_announce, shutdown) = watch::channel(Shutdown::Running);
-    let serving = connection::run(server, peer, app, shutdown);
+    let serving = connection::run(server, peer, Arc::new(ConnectionState::new()), app, shutdown);
     let request = format!("GET {LIVEZ} HTTP/1.1\r\n{HEADERS}");
     let requesting = async {
         client.write_all(request.as_bytes()).await?;

@@ -4,20 +4,42 @@
 //! Policy: every answer is JSON and has a request id. The parser itself answers a head that is too large or is not HTTP: it writes a bare
 //! head, and no request reaches the service. That one write is withheld, and the connection sends a complete answer in its place
 //! (`rejection.rs`). A chunk that is larger than a body may be ends the reading at once, because its data may never come.
+//!
+//! What a client does not read stays in the kernel, whose buffer for one connection grows to megabytes. So the kernel accepts more only when
+//! it has sent what it has: at most one segment, of 64 KiB at most, is unsent. What is on its way to the client is not limited by that, so neither is
+//! the rate of a client that reads.
+//!
+//! A slow client must be seen to read. Its kernel says so when it has freed a buffer, and joins up to 17 segments in one buffer: large ones, as on the loopback
+//! interface and between containers, to 128 KiB and more, which a client that reads 5 KB/s needs half a minute for. So a client gets small segments
+//! until it has proved to be fast, and again after it has been slow. A short answer is always a segment of its own, so that many of them do not become one
+//! behind others that the client has no memory for.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::sys::socket::MsgFlags;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
+use super::disconnect::DisconnectWatch;
 use super::framing::Framing;
 
 /// Up to this many bytes, the parts of an answer are copied together and written as one.
 const MAX_JOINED_WRITE: usize = 1024;
+
+/// The kernel accepts a further segment when fewer bytes than this have not been sent, that is, none. A segment has up to 64 KiB.
+const UNSENT_LOW_WATER: u32 = 1;
+/// The size of a small segment.
+const SMALL_SEGMENT: usize = 2048;
+/// A client is fast when it has taken this many bytes without a pause of [`SLOW_PAUSE`].
+const PROBATION: usize = 256 * 1024;
+/// A client that takes nothing for this time is slow.
+const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// One client connection.
 #[derive(Debug)]
@@ -25,8 +47,11 @@ pub struct Socket {
     tcp: TcpStream,
     state: Arc<ConnectionState>,
     framing: Framing,
+    disconnect: DisconnectWatch,
     /// What the parser wrote in answer to a head that it rejected.
     parser_answer: Option<Vec<u8>>,
+    /// How much the client has to take until it is fast.
+    unproven: usize,
 }
 
 /// What is left of a socket when its connection has ended.
@@ -43,7 +68,17 @@ pub struct SocketParts {
 impl Socket {
     /// Wraps an accepted connection, on which a chunk of a body may have at most `max_chunk` bytes.
     pub fn new(tcp: TcpStream, state: Arc<ConnectionState>, max_chunk: u64) -> Self {
-        Self { tcp, state, framing: Framing::new(max_chunk), parser_answer: None }
+        // These fail only if the connection is already closed; reading from it reports that.
+        let _ = tcp.set_nodelay(true);
+        let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT_LOW_WATER);
+        Self {
+            tcp,
+            state,
+            framing: Framing::new(max_chunk),
+            disconnect: DisconnectWatch::default(),
+            parser_answer: None,
+            unproven: PROBATION,
+        }
     }
 
     /// Gives the connection back for closing.
@@ -51,9 +86,60 @@ impl Socket {
         SocketParts { tcp: self.tcp, framing: self.framing, parser_answer: self.parser_answer }
     }
 
-    fn record_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.state.record_write(result.is_ready());
+    fn record_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Ok(accepted)) => {
+                if self.state.record_accepted(*accepted) >= SLOW_PAUSE {
+                    self.unproven = PROBATION;
+                }
+            }
+            // The error ends the connection.
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.state.record_stall(),
+        }
         result
+    }
+
+    /// Records that an answer is being written. Returns whether its beginning has been sent early.
+    fn begin_answer(&mut self) -> bool {
+        self.state.begin_answer();
+        self.disconnect.sent_early() > 0
+    }
+
+    /// Writes the beginning of an answer without what was sent early.
+    fn poll_write_rest(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let rest = self.disconnect.without_early(buf)?;
+        let written = ready!(self.poll_write_pieces(cx, &[IoSlice::new(rest)]))?;
+        let sent_early = self.disconnect.sent_early();
+        self.disconnect.finish_early();
+        Poll::Ready(Ok(sent_early + written))
+    }
+
+    /// Writes as a segment of its own, whatever is written next.
+    fn poll_write_segment(&mut self, cx: &mut Context<'_>, segment: &[u8]) -> Poll<io::Result<usize>> {
+        let written = loop {
+            ready!(self.tcp.poll_write_ready(cx))?;
+            // The end of a record keeps the kernel from adding to this segment.
+            let send = || SockRef::from(&self.tcp).send_with_flags(segment, MsgFlags::MSG_EOR.bits());
+            match self.tcp.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => break written?,
+            }
+        };
+        self.unproven = self.unproven.saturating_sub(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_pieces(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // The kernel accepts a head and a short body faster as one piece than as two.
+        let mut whole = [0; MAX_JOINED_WRITE];
+        if let Some(whole) = join(pieces, &mut whole) {
+            self.poll_write_segment(cx, whole)
+        } else if self.unproven > 0 {
+            self.poll_write_segment(cx, gather(pieces, &mut [0; SMALL_SEGMENT]))
+        } else {
+            Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
+        }
     }
 
     /// Withholds what the parser writes; to the parser it is written.
@@ -67,12 +153,19 @@ impl Socket {
 
 /// All pieces as one, if they are at most [`MAX_JOINED_WRITE`] bytes.
 fn join<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; MAX_JOINED_WRITE]) -> Option<&'a [u8]> {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    (length <= MAX_JOINED_WRITE).then(|| gather(pieces, whole))
+}
+
+/// As much of the pieces as there is room for.
+fn gather<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
     for piece in pieces {
-        whole.get_mut(length..length + piece.len())?.copy_from_slice(piece);
-        length += piece.len();
+        let part = piece.len().min(room.len() - length);
+        room[length..length + part].copy_from_slice(&piece[..part]);
+        length += part;
     }
-    Some(&whole[..length])
+    &room[..length]
 }
 
 impl AsyncRead for Socket {
@@ -102,7 +195,11 @@ impl AsyncWrite for Socket {
         if !this.state.is_answering() {
             return this.withhold(&[IoSlice::new(buf)]);
         }
-        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
+        let result = if this.begin_answer() {
+            this.poll_write_rest(cx, buf)
+        } else {
+            this.poll_write_pieces(cx, &[IoSlice::new(buf)])
+        };
         this.record_write(result)
     }
 
@@ -115,11 +212,11 @@ impl AsyncWrite for Socket {
         if !this.state.is_answering() {
             return this.withhold(bufs);
         }
-        // The kernel accepts a head and a short body faster as one piece than as two.
-        let mut whole = [0; MAX_JOINED_WRITE];
-        let result = match join(bufs, &mut whole) {
-            Some(whole) => Pin::new(&mut this.tcp).poll_write(cx, whole),
-            None => Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs),
+        let result = if this.begin_answer() {
+            // The first piece is the head.
+            this.poll_write_rest(cx, bufs.first().map_or(&[], |head| head))
+        } else {
+            this.poll_write_pieces(cx, bufs)
         };
         this.record_write(result)
     }
@@ -132,6 +229,10 @@ impl AsyncWrite for Socket {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
         this.state.record_flush();
+        // The parser flushes with each poll, and only when it has passed everything on.
+        if let Some(has_begun) = this.state.cancellable() {
+            this.disconnect.check(&this.tcp, has_begun, cx)?;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -152,6 +253,15 @@ mod tests {
         assert_eq!(join(&pieces, &mut whole), Some([&head[..], &body].concat().as_slice()));
         assert_eq!(join(&pieces[2..], &mut whole), Some(&body[..]));
         assert_eq!(join(&[], &mut whole), Some(&[][..]));
+    }
+
+    #[test]
+    fn a_segment_is_the_beginning_of_the_pieces() {
+        let pieces = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"defgh"), IoSlice::new(b"i")];
+        assert_eq!(gather(&pieces, &mut [0; 5]), b"abcde");
+        assert_eq!(gather(&pieces, &mut [0; 9]), b"abcdefghi");
+        assert_eq!(gather(&pieces, &mut [0; 20]), b"abcdefghi");
+        assert_eq!(gather(&pieces, &mut [0; 0]), b"");
     }
 
     #[test]

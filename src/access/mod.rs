@@ -1,0 +1,210 @@
+//! Accounts, sessions, tokens and roles: who may do what.
+//!
+//! Policy: PostgreSQL is the source of truth. A request shows a credential; what it stands for is looked up in this process's memory, then in Redis, then in
+//! PostgreSQL (`lookup.rs`), under generations as for records (`crate::cache`). Every change ends the generations of the credentials that it concerns after
+//! its commit and before its acknowledgement, and announces itself by triggers, so that processes which share no Redis with this one receive it
+//! (`announcements.rs`). Passwords are hashed on a bounded number of threads (`hashing.rs`), and failed logins are counted in PostgreSQL
+//! (`throttle.rs`). Each change leaves an entry of the audit in its own transaction.
+//!
+//! This module is independent of HTTP: who the client is and what its request needs is decided there, with [`Principal`] and [`Permission`].
+
+mod account;
+mod accounts;
+mod announcements;
+mod audit;
+mod audit_log;
+mod credential;
+mod error;
+mod hashing;
+mod key;
+mod login;
+mod lookup;
+mod maintenance;
+mod moment;
+mod password;
+mod principal;
+mod role;
+mod session;
+mod sessions;
+mod store;
+mod system_error;
+mod throttle;
+mod token;
+mod tokens;
+mod touch;
+mod username;
+mod verified;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::{IntCounter, IntGauge};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
+
+use crate::cache::{ChangeInProgress, Confirmation};
+use crate::config::Auth;
+use crate::database::ConnectionPool;
+use crate::telemetry::metrics::Metrics;
+
+use hashing::Hasher;
+use key::NameKey;
+use lookup::Credentials;
+use store::Store;
+use throttle::Refused;
+use touch::{Touch, TouchQueue};
+
+pub use account::{AccountChange, AccountInfo, AccountPage, NewAccount};
+pub use announcements::{CredentialChanges, subscription};
+pub use audit::{AuditAction, AuditEntry, AuditPage, AuditQuery};
+pub use credential::{CREDENTIAL_LEN, Credential, CredentialKind, IssuedCredential};
+pub use error::{Error, UnavailableError};
+pub use key::AccessKey;
+pub use lookup::CredentialCache;
+pub use password::PasswordProblem;
+pub use principal::{AccountId, Actor, CredentialId, Principal};
+pub use role::{Permission, Role};
+pub use session::{Login, LoginRequest, MAX_SESSIONS, SessionInfo};
+pub use system_error::SystemError;
+pub use token::{CreatedToken, MAX_TOKEN_NAME, MAX_TOKENS, NewToken, TokenInfo, TokenScope};
+pub use username::UsernameProblem;
+pub use verified::VerifiedCredential;
+
+/// The tables of access control, and the key that they hold: what is needed to make the cache of credentials.
+#[derive(Debug)]
+pub struct AccessTables {
+    store: Store,
+    key: AccessKey,
+}
+
+/// Accounts, sessions, tokens and the audit.
+#[derive(Debug)]
+pub struct Access {
+    store: Store,
+    credentials: Credentials,
+    hasher: Hasher,
+    refused: Refused,
+    name_key: NameKey,
+    settings: Auth,
+    metrics: AccessMetrics,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Where logins are counted.
+#[derive(Debug)]
+struct AccessMetrics {
+    logins: IntCounter,
+    login_failures: IntCounter,
+    logins_throttled: IntCounter,
+    sessions: IntGauge,
+}
+
+impl AccessTables {
+    /// Reads the key, which is made if there is none.
+    ///
+    /// # Errors
+    /// When the database fails, or the tables are missing.
+    pub async fn open(pool: Arc<ConnectionPool>, metrics: &Metrics) -> Result<Self, Error> {
+        let store = Store::new(pool, metrics.query_duration.with_label_values(&["access"]));
+        let key = AccessKey::read_or_make(&store).await?;
+        Ok(Self { store, key })
+    }
+
+    /// The key.
+    pub fn key(&self) -> &AccessKey {
+        &self.key
+    }
+}
+
+impl Access {
+    /// For a command, which ends soon: nothing is cached, and nothing is done in the background.
+    pub fn of_command(tables: AccessTables, settings: &Auth, metrics: &Metrics) -> Self {
+        Self::new(tables, None, settings, metrics).0
+    }
+
+    /// For an appliance that serves.
+    pub fn start(
+        tables: AccessTables,
+        cache: Option<Arc<CredentialCache>>,
+        settings: &Auth,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
+        let (mut access, touches) = Self::new(tables, cache, settings, metrics);
+        access.tasks = vec![
+            touch::start(access.store.clone(), touches),
+            maintenance::start(access.store.clone(), settings, access.metrics.sessions.clone()),
+        ];
+        Arc::new(access)
+    }
+
+    fn new(
+        AccessTables { store, key }: AccessTables,
+        cache: Option<Arc<CredentialCache>>,
+        settings: &Auth,
+        metrics: &Metrics,
+    ) -> (Self, Receiver<Touch>) {
+        let (touches, receiver) = TouchQueue::new();
+        let login = |outcome| metrics.logins.with_label_values(&[outcome]);
+        let access = Self {
+            credentials: Credentials::new(store.clone(), cache, settings, touches),
+            store,
+            hasher: Hasher::new(),
+            refused: Refused::default(),
+            name_key: key.for_names(),
+            settings: settings.clone(),
+            metrics: AccessMetrics {
+                logins: login("succeeded"),
+                login_failures: login("failed"),
+                logins_throttled: login("throttled"),
+                sessions: metrics.sessions_active.with_label_values::<&str>(&[]),
+            },
+            tasks: Vec::new(),
+        };
+        (access, receiver)
+    }
+
+    /// Whether [`Access::try_authenticate`] can succeed; otherwise its callers can spare the attempt.
+    pub fn can_answer_from_memory(&self) -> bool {
+        self.credentials.can_answer_from_memory()
+    }
+
+    /// Who a credential belongs to, if this process has that in memory. Never waits, and allocates nothing.
+    pub fn try_authenticate(&self, credential: &Credential, now: Instant) -> Option<Arc<Principal>> {
+        self.credentials.try_cached(credential, now)
+    }
+
+    /// Who a credential belongs to; `None` if it is unknown or has ended, or its account is disabled.
+    ///
+    /// # Errors
+    /// When the cache has no answer and the database fails.
+    pub async fn authenticate(&self, credential: &Credential) -> Result<Option<Arc<Principal>>, Error> {
+        self.credentials.find(credential).await
+    }
+
+    /// Ends a change: what it says about credentials is acknowledged, in the cache as well. `outcome` has the keys of the credentials that have
+    /// ended or permit something else.
+    async fn end_change(
+        &self,
+        change: ChangeInProgress<'_, Arc<VerifiedCredential>>,
+        outcome: Result<Vec<String>, Error>,
+    ) -> Result<(), Error> {
+        match outcome {
+            Ok(keys) => match self.credentials.acknowledge(change, &keys).await {
+                Confirmation::Confirmed => Ok(()),
+                Confirmation::Unconfirmed => Err(Error::Unconfirmed),
+            },
+            // Dropped, the change ends every generation.
+            Err(error) if error.has_unknown_effect() => Err(error),
+            Err(error) => {
+                change.is_without_effect();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,99 @@
+//! Who a request comes from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::role::{Permission, Role};
+
+/// The number of an account. It is never given to another account, also after the account was removed.
+pub type AccountId = i64;
+
+/// Who a request comes from, as its credential says. Made by [`super::Access`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The account.
+    pub account: AccountId,
+    /// The account's name, for the history of records and for answers.
+    pub username: Arc<str>,
+    /// What the request may do: the role of the account, or that of its token, whichever is less.
+    pub role: Role,
+    /// The employee that the account is linked to.
+    pub employee: Option<Arc<str>>,
+    /// The session or token.
+    pub credential: CredentialId,
+}
+
+/// Names a session or a token without revealing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CredentialId {
+    /// The number of a session.
+    Session(i64),
+    /// The number of a token.
+    Token(i64),
+}
+
+impl Principal {
+    /// Whether the request may do what the permission is for.
+    pub fn permits(&self, permission: Permission) -> bool {
+        self.role.permits(permission)
+    }
+
+    /// The employee whose records alone the request may read; none if it may read those of all. An account with the role `employee` that is linked to no
+    /// employee reads those of an employee with an empty id, which no record has.
+    pub fn narrowing(&self) -> Option<&str> {
+        match self.role {
+            Role::Employee | Role::Metrics => Some(self.employee.as_deref().unwrap_or_default()),
+            Role::Reader | Role::Writer | Role::Manager | Role::Admin => None,
+        }
+    }
+
+    /// The session, if the credential is one.
+    pub fn session(&self) -> Option<i64> {
+        match self.credential {
+            CredentialId::Session(id) => Some(id),
+            CredentialId::Token(_) => None,
+        }
+    }
+}
+
+/// Who makes a change to accounts, sessions or tokens, for the audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// The account; none for a command on the machine.
+    pub account: Option<AccountId>,
+    /// The address of the client; none for a command on the machine.
+    pub address: Option<IpAddr>,
+}
+
+impl Actor {
+    /// A command that an administrator of the machine runs.
+    pub const COMMAND: Self = Self { account: None, address: None };
+
+    /// The client of a request.
+    pub fn of(principal: &Principal, address: IpAddr) -> Self {
+        Self { account: Some(principal.account), address: Some(address.to_canonical()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_role_employee_is_narrowed_and_without_an_employee_to_nothing() {
+        for role in Role::ALL {
+            for employee in [None, Some("7")] {
+                let principal = Principal {
+                    account: 1,
+                    username: "a".into(),
+                    role,
+                    employee: employee.map(Arc::from),
+                    credential: CredentialId::Token(1),
+                };
+                let narrowing = principal.narrowing().map(str::to_owned);
+                assert_eq!(narrowing.is_none(), role.permits(Permission::ReadAll), "{role}");
+                assert!(narrowing.is_none_or(|narrowing| narrowing == employee.unwrap_or_default()));
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Managing tokens.
+//!
+//! Policy: a token is made for the account that asks, and permits no more than the credential with which it asks: not the account's role, if that credential is a
+//! token which has less, and no longer than that token. What a token permits is decided at each look-up by the role that its owner has then.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+use tokio::time::timeout_at;
+use tokio_postgres::Row;
+
+use super::Access;
+use super::audit::AuditAction;
+use super::audit_log::{Entry, write};
+use super::credential::{CredentialKind, IssuedCredential};
+use super::error::Error;
+use super::moment::{millis_sql, timestamp};
+use super::principal::{AccountId, Actor, CredentialId, Principal};
+use super::role::{Permission, Role};
+use super::store::{Abort, keys, number, text};
+use super::token::{CreatedToken, MAX_TOKEN_NAME, MAX_TOKENS, NewToken, TokenInfo, TokenScope};
+use crate::database::{Lease, QueryError};
+
+/// The most tokens that are listed.
+const MAX_LISTED: i64 = 10_000;
+
+const LOCK: &str = "SELECT role FROM attendance_api.accounts WHERE id = $1 AND NOT disabled FOR UPDATE";
+const COUNT: &str = "SELECT count(*) FROM attendance_api.tokens WHERE account = $1";
+/// The end of the token that asks for another one; no row if it has been revoked.
+const PARENT: &str = "SELECT expires_at IS NOT NULL AND ($2::bigint IS NULL OR \
+    expires_at < 'epoch'::timestamptz + $2 * interval '1 millisecond') FROM attendance_api.tokens WHERE id = $1";
+const INSERT: &str = "INSERT INTO attendance_api.tokens (key, account, name, role, expires_at) \
+    SELECT $1::text, $2::bigint, $3::text, $4::text, moment FROM (SELECT 'epoch'::timestamptz + $5::bigint * interval '1 millisecond' AS moment) AS ends \
+    WHERE moment IS NULL OR moment > clock_timestamp() RETURNING id";
+const DELETE: &str = "DELETE FROM attendance_api.tokens WHERE id = $1 AND ($2::bigint IS NULL OR account = $2) RETURNING key, account, name";
+
+/// The columns of a token that is shown.
+fn select(rest: &str) -> String {
+    format!(
+        "SELECT tokens.id, tokens.name, accounts.username, tokens.role, {}, {}, {} FROM attendance_api.tokens \
+         JOIN attendance_api.accounts ON accounts.id = tokens.account {rest}",
+        millis_sql("tokens.created_at"),
+        millis_sql("tokens.expires_at"),
+        millis_sql("tokens.last_used")
+    )
+}
+
+impl Access {
+    /// Tokens, newest first. Those of all accounts are for admins.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tokens(&self, principal: &Principal, scope: TokenScope) -> Result<Vec<TokenInfo>, Error> {
+        let is_admin = principal.permits(Permission::Administer);
+        let owner = Some(principal.account).filter(|_| scope == TokenScope::Own || !is_admin);
+        self.list_tokens(owner).await
+    }
+
+    /// The tokens of all accounts, newest first, for a command on the machine.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all_tokens(&self) -> Result<Vec<TokenInfo>, Error> {
+        self.list_tokens(None).await
+    }
+
+    async fn list_tokens(&self, owner: Option<AccountId>) -> Result<Vec<TokenInfo>, Error> {
+        let sql = select("WHERE $1::bigint IS NULL OR tokens.account = $1 ORDER BY tokens.id DESC LIMIT $2");
+        let rows = self.store.read(&sql, &[number(&owner), number(&MAX_LISTED)]).await?;
+        Ok(rows.iter().map(token).collect::<Result<_, _>>().map_err(QueryError::statement)?)
+    }
+
+    /// Makes a token for the account itself.
+    ///
+    /// # Errors
+    /// [`Error::RoleExceeded`], [`Error::Expired`], [`Error::TooManyTokens`], what is wrong with the name, or when the database fails.
+    pub async fn create_token(
+        &self,
+        principal: &Principal,
+        new: NewToken,
+        address: IpAddr,
+    ) -> Result<CreatedToken, Error> {
+        if !principal.role.may_issue(new.role) {
+            return Err(Error::RoleExceeded { owner: principal.role, token: new.role });
+        }
+        let parent = match principal.credential {
+            CredentialId::Token(id) => Some(id),
+            CredentialId::Session(_) => None,
+        };
+        self.issue_token(Actor::of(principal, address), principal.account, new, parent).await
+    }
+
+    /// Makes a token for an account, for a command on the machine.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAccount`], and those of [`Access::create_token`].
+    pub async fn create_token_of(&self, username: &str, new: NewToken) -> Result<CreatedToken, Error> {
+        let account = self.account(username).await?;
+        if account.is_disabled {
+            return Err(Error::AccountDisabled(account.username));
+        }
+        self.issue_token(Actor::COMMAND, account.id, new, None).await
+    }
+
+    async fn issue_token(
+        &self,
+        actor: Actor,
+        owner: AccountId,
+        new: NewToken,
+        parent: Option<i64>,
+    ) -> Result<CreatedToken, Error> {
+        check_name(&new.name)?;
+        let token = IssuedCredential::issue(CredentialKind::Token)?;
+        let insert = Insert { actor, owner, new: &new, parent, key: token.credential().key() };
+        let deadline = self.store.deadline();
+        let mut lease = self.store.lease(deadline).await?;
+        let outcome = timeout_at(deadline, insert.run(&mut lease)).await;
+        let id = self.store.finish(lease, deadline, outcome).await?;
+        let rows = self.store.read(&select("WHERE tokens.id = $1"), &[number(&id)]).await?;
+        let info = rows.first().map(self::token).transpose().map_err(QueryError::statement)?;
+        Ok(CreatedToken { token, info: info.ok_or(Error::UnknownToken)? })
+    }
+
+    /// Revokes one of the account's own tokens; as an admin, any.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`], [`Error::Unconfirmed`], or when the database fails.
+    pub async fn revoke_token(&self, principal: &Principal, id: i64, address: IpAddr) -> Result<(), Error> {
+        let owner = Some(principal.account).filter(|_| !principal.permits(Permission::Administer));
+        self.delete_token(Actor::of(principal, address), id, owner).await
+    }
+
+    /// Revokes a token, for a command on the machine.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`], [`Error::Unconfirmed`], or when the database fails.
+    pub async fn revoke_any_token(&self, id: i64) -> Result<(), Error> {
+        self.delete_token(Actor::COMMAND, id, None).await
+    }
+
+    async fn delete_token(&self, actor: Actor, id: i64, owner: Option<AccountId>) -> Result<(), Error> {
+        let deadline = self.store.deadline();
+        let mut lease = self.store.lease(deadline).await?;
+        let in_progress = self.credentials.begin_change();
+        let outcome = timeout_at(deadline, delete(&mut lease, actor, id, owner)).await;
+        let ended = self.store.finish(lease, deadline, outcome).await;
+        self.end_change(in_progress, ended).await
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let field = |problem| Err(Error::Field { field: "name", problem });
+    match name {
+        "" => field("must not be empty"),
+        name if name.chars().count() > MAX_TOKEN_NAME => field("is too long"),
+        name if name.chars().any(char::is_control) => field("must not contain control characters"),
+        _ => Ok(()),
+    }
+}
+
+/// A token to be stored.
+struct Insert<'a> {
+    actor: Actor,
+    owner: AccountId,
+    new: &'a NewToken,
+    /// The token that asks.
+    parent: Option<i64>,
+    key: &'a str,
+}
+
+impl Insert<'_> {
+    /// Returns its number.
+    async fn run(&self, lease: &mut Lease<'_>) -> Result<i64, Abort> {
+        lease.begin().await?;
+        let locked = lease.query(LOCK, &[number(&self.owner)]).await?;
+        // The account was removed or disabled meanwhile.
+        let Some(row) = locked.first() else { return Err(Error::UnknownToken.into()) };
+        let owner = Role::parse(row.try_get(0)?).unwrap_or(Role::Metrics);
+        if owner == Role::Metrics || !owner.may_issue(self.new.role) {
+            return Err(Error::RoleExceeded { owner, token: self.new.role }.into());
+        }
+        let count: i64 = match lease.query(COUNT, &[number(&self.owner)]).await?.first() {
+            Some(row) => row.try_get(0)?,
+            None => 0,
+        };
+        if count >= MAX_TOKENS {
+            return Err(Error::TooManyTokens(count).into());
+        }
+        // What is before 1970 has expired as well, and PostgreSQL has no moment for each of those.
+        let expires_at = self.new.expires_at.map(|moment| moment.as_millisecond().max(0));
+        if let Some(parent) = self.parent {
+            let rows = lease.query(PARENT, &[number(&parent), number(&expires_at)]).await?;
+            let Some(row) = rows.first() else { return Err(Error::UnknownToken.into()) };
+            if row.try_get(0)? {
+                return Err(Error::OutlivesToken.into());
+            }
+        }
+        let role = self.new.role.as_str();
+        let parameters = [text(&self.key), number(&self.owner), text(&self.new.name), text(&role), number(&expires_at)];
+        let inserted = lease.query(INSERT, &parameters).await?;
+        let Some(row) = inserted.first() else { return Err(Error::Expired.into()) };
+        let id = row.try_get(0)?;
+        let details = json!({ "token": id, "name": self.new.name, "role": role });
+        write(lease, &Entry::by(self.actor, AuditAction::TokenCreated, self.owner, details)).await?;
+        lease.commit().await?;
+        Ok(id)
+    }
+}
+
+/// Deletes a token, of this owner if one is given; returns its key.
+async fn delete(lease: &mut Lease<'_>, actor: Actor, id: i64, owner: Option<AccountId>) -> Result<Vec<String>, Abort> {
+    lease.begin().await?;
+    let deleted = lease.query(DELETE, &[number(&id), number(&owner)]).await?;
+    let Some(row) = deleted.first() else { return Err(Error::UnknownToken.into()) };
+    let details = json!({ "token": id, "name": row.try_get::<_, &str>(2)? });
+    write(lease, &Entry::by(actor, AuditAction::TokenRevoked, row.try_get(1)?, details)).await?;
+    let keys = keys(&deleted)?;
+    lease.commit().await?;
+    Ok(keys)
+}
+
+fn token(row: &Row) -> Result<TokenInfo, tokio_postgres::Error> {
+    Ok(TokenInfo {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        owner: row.try_get(2)?,
+        // A role that a newer version has made is shown as the one that can do least.
+        role: Role::parse(row.try_get(3)?).unwrap_or(Role::Employee),
+        created_at: timestamp(row.try_get(4)?),
+        expires_at: row.try_get::<_, Option<i64>>(5)?.map(timestamp),
+        last_used: row.try_get::<_, Option<i64>>(6)?.map(timestamp),
+    })
+}

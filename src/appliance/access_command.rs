@@ -1,0 +1,59 @@
+//! Accounts and tokens without a login, for commands on the machine.
+//!
+//! Policy: who may read the data directory or the configuration may do everything with the database anyway, so that these commands ask for no credentials. They
+//! use the database of a running appliance, which receives each change by the triggers, or start it.
+
+use std::sync::Arc;
+
+use super::migrate::with_database;
+use super::{Error, VERSION};
+use crate::access::{self, Access, AccessTables};
+use crate::config::Config;
+use crate::database::migrations::{self, LoadedChangelog, TableSettings};
+use crate::database::{Database, PoolMetrics};
+use crate::telemetry::metrics::Metrics;
+
+/// Connections of a command.
+const MAX_CONNECTIONS: usize = 1;
+/// The name of its sessions, which is not silent for the triggers.
+const SESSION_NAME: &str = "attendance-api-command";
+
+/// Runs `work` with the accounts of the configured database. Its tables are made if they are missing.
+///
+/// # Errors
+/// When PostgreSQL cannot be reached or started, and the errors of `work`.
+pub async fn with_access<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Access) -> Result<T, access::Error>,
+) -> Result<T, Error> {
+    with_database(config, async |database: Database| {
+        prepare(config, &database).await?;
+        let metrics = Metrics::new(VERSION, "none")?;
+        let pool_metrics = PoolMetrics {
+            size: metrics.pool_size.clone(),
+            in_use: metrics.pool_in_use.clone(),
+            waiters: metrics.pool_waiters.clone(),
+            wait: metrics.pool_wait.clone(),
+        };
+        let timeout = config.postgres.connect_timeout;
+        let pool = Arc::new(database.pool(MAX_CONNECTIONS, timeout, SESSION_NAME, pool_metrics)?);
+        let tables = AccessTables::open(Arc::clone(&pool), &metrics).await?;
+        let outcome = work(&Access::of_command(tables, &config.auth, &metrics)).await;
+        pool.close();
+        Ok(outcome?)
+    })
+    .await
+}
+
+/// Brings the schema up to date, unless it has the tables: an appliance may be running on it.
+async fn prepare(config: &Config, database: &Database) -> Result<(), Error> {
+    let timeout = config.postgres.connect_timeout;
+    if migrations::has_access_tables(database, timeout).await? {
+        return Ok(());
+    }
+    let settings =
+        TableSettings { is_watched: config.postgres.watch_foreign_writes, is_strict: config.employees.strict };
+    let changelog = LoadedChangelog::load(&config.migrations)?;
+    migrations::run(database, &changelog, timeout, Some(settings)).await?;
+    Ok(())
+}

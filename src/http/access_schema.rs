@@ -1,0 +1,401 @@
+//! The wire types of accounts, sessions, tokens and the audit.
+//!
+//! Policy: as in `schema.rs`. [`AccessSchemas`] are in the document only if there is access control. A secret is in the answer that makes it, and in no other.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use crate::access;
+
+/// The schemas that the OpenAPI document has with access control.
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    LoginBody,
+    StartedSession,
+    OwnAccount,
+    Session,
+    PasswordBody,
+    TokenBody,
+    Token,
+    IssuedToken,
+    AccountBody,
+    AccountPatch,
+    Account,
+    AuditEntry,
+    Role
+)))]
+pub struct AccessSchemas;
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "ada", "password": "a long passphrase of ada"}))]
+pub struct LoginBody {
+    /// The name of the account, in upper or lower case.
+    pub username: String,
+    /// Its password.
+    #[schema(format = Password)]
+    pub password: String,
+}
+
+/// A session that has begun.
+#[derive(Serialize, ToSchema)]
+pub struct StartedSession<'a> {
+    /// The session, for `Authorization: Bearer`. It is shown once, and not to browsers, which get a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "att_s_...")]
+    pub token: Option<&'a str>,
+    /// When it ends at the latest (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T20:30:00.123456Z")]
+    pub expires_at: String,
+    /// The account.
+    pub account: OwnAccount<'a>,
+}
+
+/// The account of a request.
+#[derive(Serialize, ToSchema)]
+pub struct OwnAccount<'a> {
+    /// Its name.
+    #[schema(example = "ada")]
+    username: &'a str,
+    /// What the request may do. That of a token may be less than that of its account.
+    #[schema(value_type = Role)]
+    role: &'static str,
+    /// The employee that it is linked to.
+    #[schema(example = "1")]
+    employee_id: Option<&'a str>,
+}
+
+/// A session of the account.
+#[derive(Serialize, ToSchema)]
+pub struct Session {
+    /// Its number.
+    #[schema(example = 7)]
+    id: i64,
+    /// When it began (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
+    created_at: String,
+    /// When it was last used, to the minute (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T09:00:00.000000Z")]
+    last_seen: String,
+    /// When it ends at the latest (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T20:30:00.123456Z")]
+    expires_at: String,
+    /// The address from which it began.
+    #[schema(example = "192.0.2.7")]
+    address: String,
+    /// What the client called itself.
+    user_agent: Option<String>,
+    /// Whether it is the one of this request.
+    current: bool,
+}
+
+/// A change of the own password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"old": "a long passphrase of ada", "new": "another long passphrase"}))]
+pub struct PasswordBody {
+    /// The current password.
+    #[schema(format = Password)]
+    pub old: String,
+    /// The new one: 12 to 256 characters, and not one of the most common passwords.
+    #[schema(format = Password, min_length = 12)]
+    pub new: String,
+}
+
+/// A token to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly export", "role": "reader", "expires_at": "2027-01-31T00:00:00Z"}))]
+pub struct TokenBody {
+    /// What its owner calls it: 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub name: String,
+    /// What it may do, never more than its owner. Only managers and admins make tokens for `metrics`.
+    #[schema(value_type = Role)]
+    pub role: String,
+    /// When it ends (RFC 3339); without, it does not.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+/// A token for a machine.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    /// Its number.
+    #[schema(example = 7)]
+    id: i64,
+    /// What its owner calls it.
+    #[schema(example = "nightly export")]
+    name: String,
+    /// The name of the account that owns it.
+    #[schema(example = "ada")]
+    owner: String,
+    /// What it was made for. It may do less if its owner may.
+    #[schema(value_type = Role)]
+    role: &'static str,
+    /// When it was made (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
+    created_at: String,
+    /// When it ends (RFC 3339); `null` if it does not.
+    #[schema(format = DateTime, example = "2027-01-31T00:00:00.000000Z")]
+    expires_at: Option<String>,
+    /// When it was last used, to the minute (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T09:00:00.000000Z")]
+    last_used: Option<String>,
+}
+
+/// A token that was made.
+#[derive(Serialize, ToSchema)]
+pub struct IssuedToken<'a> {
+    /// The token, for `Authorization: Bearer`. It is shown once.
+    #[schema(example = "att_t_...")]
+    pub token: &'a str,
+    /// The rest.
+    #[serde(flatten)]
+    pub info: Token,
+}
+
+/// An account to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "ada", "password": "a long passphrase of ada", "role": "employee", "employee_id": "1"}))]
+pub struct AccountBody {
+    /// Its name: 1 to 64 of the letters a to z, digits, and `. _ - @ +`. Capital letters mean the small ones.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
+    pub username: String,
+    /// Its password: 12 to 256 characters, and not one of the most common passwords.
+    #[schema(format = Password, min_length = 12)]
+    pub password: String,
+    /// Its role, which is not `metrics`.
+    #[schema(value_type = Role)]
+    pub role: String,
+    /// The employee that it is linked to, which the role `employee` needs.
+    pub employee_id: Option<String>,
+}
+
+/// What is changed of an account. What is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "manager"}))]
+pub struct AccountPatch {
+    /// The new role, which is not `metrics`.
+    #[schema(value_type = Option<Role>, nullable = false)]
+    pub role: Option<String>,
+    /// The employee that it is linked to from now on; `null` for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub employee_id: Option<Option<String>>,
+    /// Whether it can be used. Disabling it ends its sessions and tokens, and enabling it restores none.
+    #[schema(nullable = false)]
+    pub disabled: Option<bool>,
+    /// The new password, which ends its sessions.
+    #[schema(format = Password, min_length = 12, nullable = false)]
+    pub password: Option<String>,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+pub struct Account {
+    /// Its name.
+    #[schema(example = "ada")]
+    username: String,
+    /// Its role.
+    #[schema(value_type = Role)]
+    role: &'static str,
+    /// The employee that it is linked to.
+    #[schema(example = "1")]
+    employee_id: Option<String>,
+    /// Whether it cannot be used.
+    disabled: bool,
+    /// When it was made (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
+    created_at: String,
+    /// When its last login was (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
+    last_login: Option<String>,
+}
+
+/// An entry of the audit.
+#[derive(Serialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its number, which grows.
+    #[schema(example = 42)]
+    id: i64,
+    /// When it was written (RFC 3339).
+    #[schema(format = DateTime, example = "2026-01-31T08:30:00.123456Z")]
+    at: String,
+    /// What happened, like `login`, `login_failed` or `account_created`.
+    #[schema(example = "login_failed")]
+    action: String,
+    /// The number of the account that did it; `null` for a command on the machine, or if it is not known.
+    by_id: Option<i64>,
+    /// The name that this account has now; `null` if it was removed.
+    by: Option<String>,
+    /// The number of the account that it happened to.
+    account_id: Option<i64>,
+    /// The name that this account has now; `null` if it was removed.
+    account: Option<String>,
+    /// The address of the client.
+    #[schema(example = "192.0.2.7")]
+    address: Option<String>,
+    /// Further details.
+    #[schema(value_type = Object)]
+    details: serde_json::Value,
+}
+
+/// What an account or a token may do; each role of people may do what the one before it may.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the words of the domain's type, which knows nothing of OpenAPI")]
+pub enum Role {
+    /// Reads the records of the employee that the account is linked to, and the calendar.
+    Employee,
+    /// Also reads all records, histories, sheets, summaries and the directory.
+    Reader,
+    /// Also creates records.
+    Writer,
+    /// Also corrects and deletes, changes the directory and the calendar, sees changes with addresses, and issues tokens for metrics.
+    Manager,
+    /// Also manages accounts and the tokens of others, erases a person, and reads the audit.
+    Admin,
+    /// Reads the metrics, and nothing else.
+    Metrics,
+}
+
+/// The query of the list of tokens.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
+pub struct TokensParameters {
+    /// `own`, or `all` for those of all accounts, which needs the role `admin`.
+    #[param(value_type = Option<String>, example = "own", nullable = false)]
+    scope: Option<String>,
+}
+
+/// The query of the list of accounts.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
+pub struct AccountsParameters {
+    /// At most so many accounts (500).
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
+    limit: Option<u32>,
+    /// Where the page begins, from the `Link` of the page before.
+    #[param(nullable = false)]
+    after: Option<String>,
+}
+
+/// The query of the audit.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
+pub struct AuditParameters {
+    /// Not before this moment (RFC 3339; a `+` is `%2B`).
+    #[param(format = DateTime, example = "2026-01-01T00:00:00Z", nullable = false)]
+    from: Option<String>,
+    /// Before this moment (RFC 3339).
+    #[param(format = DateTime, nullable = false)]
+    to: Option<String>,
+    /// Only by the account of this name.
+    #[param(nullable = false)]
+    by: Option<String>,
+    /// Only of this kind, like `login_failed`.
+    #[param(nullable = false)]
+    action: Option<String>,
+    /// At most so many entries (500).
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
+    limit: Option<u32>,
+    /// Where the page begins, from the `Link` of the page before.
+    #[param(nullable = false)]
+    after: Option<String>,
+}
+
+fn time(moment: Timestamp) -> String {
+    format!("{moment:.6}")
+}
+
+/// A member that is there, which may be `null`.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl<'a> From<&'a access::Principal> for OwnAccount<'a> {
+    fn from(principal: &'a access::Principal) -> Self {
+        Self {
+            username: &principal.username,
+            role: principal.role.as_str(),
+            employee_id: principal.employee.as_deref(),
+        }
+    }
+}
+
+impl<'a> StartedSession<'a> {
+    /// Describes a login; a browser does not get the session itself.
+    pub fn new(login: &'a access::Login, is_browser: bool) -> Self {
+        Self {
+            token: (!is_browser).then(|| login.token.expose()),
+            expires_at: time(login.expires_at),
+            account: OwnAccount::from(&*login.principal),
+        }
+    }
+}
+
+impl From<access::SessionInfo> for Session {
+    fn from(session: access::SessionInfo) -> Self {
+        Self {
+            id: session.id,
+            created_at: time(session.created_at),
+            last_seen: time(session.last_seen),
+            expires_at: time(session.expires_at),
+            address: session.address,
+            user_agent: session.user_agent,
+            current: session.is_current,
+        }
+    }
+}
+
+impl From<access::TokenInfo> for Token {
+    fn from(token: access::TokenInfo) -> Self {
+        Self {
+            id: token.id,
+            name: token.name,
+            owner: token.owner,
+            role: token.role.as_str(),
+            created_at: time(token.created_at),
+            expires_at: token.expires_at.map(time),
+            last_used: token.last_used.map(time),
+        }
+    }
+}
+
+impl From<access::AccountInfo> for Account {
+    fn from(account: access::AccountInfo) -> Self {
+        Self {
+            username: account.username,
+            role: account.role.as_str(),
+            employee_id: account.employee,
+            disabled: account.is_disabled,
+            created_at: time(account.created_at),
+            last_login: account.last_login.map(time),
+        }
+    }
+}
+
+impl From<access::AuditEntry> for AuditEntry {
+    fn from(entry: access::AuditEntry) -> Self {
+        Self {
+            id: entry.id,
+            at: time(entry.at),
+            action: entry.action,
+            by_id: entry.by,
+            by: entry.by_name,
+            account_id: entry.account,
+            account: entry.account_name,
+            address: entry.address,
+            // The database has an object, so this cannot fail.
+            details: serde_json::from_str(&entry.details).unwrap_or_default(),
+        }
+    }
+}

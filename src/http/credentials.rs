@@ -1,0 +1,138 @@
+//! The credential that a request shows.
+//!
+//! Policy: `Authorization: Bearer` comes first; the cookie counts only without it. What could be read in two ways (two `Authorization` headers, two
+//! cookies) is no request that is answered, and neither is one with a credential in its URL, which logs and histories keep. A mistyped credential
+//! is refused by its checksum, without a look-up. Reading allocates nothing.
+
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Uri};
+use memchr::memmem;
+
+use super::error::{ErrorStatus, HttpError};
+use super::session_cookie::SessionCookie;
+use crate::access::{Credential, CredentialKind};
+
+/// What every credential begins with, as far as its kinds agree.
+const PREFIX: &[u8] = b"att_";
+
+/// The credential of a request, and where it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct PresentedCredential {
+    /// The credential.
+    pub credential: Credential,
+    /// Whether a browser added it by itself, so that the request may come from a page of another site.
+    pub is_cookie: bool,
+}
+
+impl PresentedCredential {
+    /// The credential of a request with these headers; `None` if it shows none.
+    ///
+    /// # Errors
+    /// When what it shows is no credential, or ambiguous: the answer.
+    pub fn of(headers: &HeaderMap, is_https: bool) -> Result<Option<Self>, HttpError> {
+        let mut authorizations = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        if let Some(authorization) = authorizations.next() {
+            if authorizations.next().is_some() {
+                return Err(ambiguous("The request has more than one `Authorization` header."));
+            }
+            let credential = bearer(authorization).ok_or_else(not_bearer)?;
+            let credential = Credential::parse(credential).ok_or_else(HttpError::invalid_credential)?;
+            return Ok(Some(Self { credential, is_cookie: false }));
+        }
+        let session = match SessionCookie::of(headers, is_https) {
+            SessionCookie::Absent => return Ok(None),
+            SessionCookie::One(session) => session,
+            SessionCookie::Several => return Err(ambiguous("The request has more than one cookie of a session.")),
+        };
+        let credential = Credential::parse(session).filter(|credential| credential.kind() == CredentialKind::Session);
+        let credential = credential.ok_or_else(HttpError::invalid_credential)?;
+        Ok(Some(Self { credential, is_cookie: true }))
+    }
+}
+
+/// What follows the scheme `Bearer`, in any case.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, credential) = authorization.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| credential.trim_ascii_start())
+}
+
+/// Whether a URL contains what looks like a credential.
+pub fn is_in_url(uri: &Uri) -> bool {
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str).as_bytes();
+    memmem::find_iter(target, PREFIX)
+        .any(|at| matches!(&target[at + PREFIX.len()..], [b's' | b't', b'_', rest @ ..] if rest.len() >= 32))
+}
+
+/// The answer to a request with a credential in its URL.
+pub fn in_url() -> HttpError {
+    let message = "A session or a token does not belong in a URL, which logs and histories keep: send it as \
+                   `Authorization: Bearer`, and revoke this one.";
+    HttpError::new(ErrorStatus::BAD_REQUEST, message)
+}
+
+fn not_bearer() -> HttpError {
+    HttpError::unauthenticated(
+        "The only scheme of the header `Authorization` that is known is `Bearer`, with a session or a token.",
+    )
+}
+
+fn ambiguous(message: &str) -> HttpError {
+    HttpError::new(ErrorStatus::BAD_REQUEST, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(headers: &[(&'static str, &'static str)]) -> Option<u16> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        PresentedCredential::of(&map, false).err().map(|error| error.status().as_u16())
+    }
+
+    #[test]
+    fn what_is_no_bearer_credential_is_refused() {
+        assert_eq!(status(&[]), None);
+        for authorization in [
+            "",
+            "Basic YTpi",
+            "Bearer",
+            "Bearer ",
+            "Bearer x",
+            "att_t_x",
+            "Bearer att_t_x",
+            "Digest a=b",
+            "Bearerx att_t_x",
+        ] {
+            assert_eq!(status(&[("authorization", authorization)]), Some(401), "{authorization}");
+        }
+        assert_eq!(status(&[("authorization", "Bearer x"), ("authorization", "Bearer x")]), Some(400));
+        // The header comes first, so the cookies do not matter.
+        assert_eq!(status(&[("authorization", "Basic YTpi"), ("cookie", "attendance_session=x")]), Some(401));
+        assert_eq!(status(&[("cookie", "attendance_session=x")]), Some(401));
+        assert_eq!(status(&[("cookie", "attendance_session=x; attendance_session=y")]), Some(400));
+        assert_eq!(status(&[("cookie", "other=x")]), None);
+    }
+
+    #[test]
+    fn the_scheme_is_known_in_any_case() {
+        assert_eq!(bearer(b"bEARER  x"), Some(&b"x"[..]));
+        assert_eq!(bearer(b"Bearer"), None);
+    }
+
+    #[test]
+    fn a_credential_in_a_url_is_recognised() {
+        let long = "x".repeat(49);
+        for target in [format!("/a?token=att_t_{long}"), format!("/a?x=att_att_s_{long}&y"), format!("/att_s_{long}")] {
+            assert!(is_in_url(&target.parse().unwrap()), "{target}");
+        }
+        for target in
+            ["/a", "/a?id=att_t_", "/a?id=att_t_short", "*", "/a?att_x_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
+        {
+            assert!(!is_in_url(&target.parse().unwrap()), "{target}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Erases a person.
+
+use hyper::StatusCode;
+
+use crate::access::Actor;
+use crate::http::caller::Caller;
+use crate::http::error::HttpError;
+use crate::http::query_parameters::QueryParameters;
+use crate::http::record_key::reason;
+use crate::http::request::RequestContext;
+use crate::http::response::Reply;
+use crate::http::schema::{ErasedCounts, ErrorBody};
+
+/// Erase a person
+///
+/// Deletes an employee's records, their history and the row in the directory. What remains is one entry `erased` among the changes, with the counts, the
+/// time and the account that asked for it, but without id, name and reason. No read that starts after the answer shows any of it. If there was
+/// nothing to erase, all counts are 0. The access log has the path template in place of the path. Days that are closed to changes are erased, too.
+#[utoipa::path(
+    delete,
+    path = "",
+    operation_id = "erasePerson",
+    params(
+        ("id" = String, Path, description = "Employee; a slash in it is written as `%2F`", min_length = 1, example = "1"),
+        ("reason" = String, Query, description = "Why: 1 to 500 characters. It is neither stored nor logged", min_length = 1, max_length = 500, example = "asked for by the person"),
+    ),
+    responses(
+        (status = 200, description = "Erased", body = ErasedCounts),
+        (status = 400, description = "There is no valid `reason`, or the path is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "reason", "problem": "is required"}]})),
+    )
+)]
+pub async fn erase(context: &RequestContext) -> Result<Reply, HttpError> {
+    let mut parameters = QueryParameters::parse(context.query(), &["reason"]);
+    reason(&mut parameters);
+    let id = context.parameters.text("id")?;
+    parameters.check()?;
+    if let Caller::Account(principal) = &context.caller {
+        let actor = Actor::of(principal, context.client.address);
+        context.access()?.note_erasure(actor).await?;
+    }
+    let counts = context.app.attendance.erase(id, &context.origin()).await?;
+    Ok(Reply::uncacheable(StatusCode::OK, &counts))
+}

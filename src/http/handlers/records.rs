@@ -1,0 +1,170 @@
+//! Records with their creation: a list, or the one of an employee and day, which can also be changed here.
+
+use std::time::Instant;
+
+use hyper::HeaderMap;
+
+use super::record;
+use crate::attendance::{PreparedFind, RecordOrder, RecordPosition, RecordsQuery, ViewQuery, Visibility};
+use crate::http::cached_read::CachedRead;
+use crate::http::conditional;
+use crate::http::error::HttpError;
+use crate::http::parameter_schema::{DeletionReason, IfMatch, IfNoneMatch, RecordKeyQuery, RecordsParameters};
+use crate::http::query_parameters::QueryParameters;
+use crate::http::record_key::{RecordKey, reason};
+use crate::http::request::RequestContext;
+use crate::http::response::Reply;
+use crate::http::response_schema::{
+    BodyErrors, InvalidDeletion, ListsBusy, NoRecordToCorrect, NoSuchRecord, NotModified, RecordChangeErrors,
+};
+use crate::http::route_path::RoutePath;
+use crate::http::schema::{Correction, ErrorBody, Record, RecordsAnswer};
+use crate::http::state::AppState;
+use crate::http::view_read::ViewRead;
+
+/// The most records of a page, and those of one without `limit`.
+const MAX_RECORDS: u32 = 1000;
+const DEFAULT_RECORDS: u32 = 500;
+/// The parameters that name one record.
+const KEY: [&str; 2] = ["id", "date"];
+const KNOWN: [&str; 10] = ["from", "to", "id", "date", "name", "status", "department", "order", "limit", "after"];
+
+/// A read of records whose query has been parsed.
+#[derive(Debug)]
+pub enum Records {
+    /// Of the record of an employee and day.
+    One(PreparedFind),
+    /// Of a list.
+    List(Box<ViewRead>),
+}
+
+impl CachedRead for Records {
+    fn parse(app: &AppState, path: RoutePath, query: &str, visibility: Visibility) -> Result<Self, HttpError> {
+        let mut parameters = QueryParameters::parse(query, &KNOWN);
+        if parameters.has("date") {
+            let mut parameters = QueryParameters::parse(query, &KEY);
+            let key = RecordKey::in_query(&mut parameters);
+            parameters.check()?;
+            // What is missing is among the problems.
+            let RecordKey { id, date } = key.ok_or_else(|| HttpError::bad_query(Vec::new()))?;
+            return Ok(Self::One(app.attendance.prepare_find(id, Some(date), visibility)));
+        }
+        let query = list_query(&mut parameters);
+        let query = Some(ViewQuery::Records(query));
+        ViewRead::new(app, path, parameters, query, visibility).map(|read| Self::List(Box::new(read)))
+    }
+
+    fn try_cached(&self, app: &AppState, headers: &HeaderMap, now: Instant) -> Option<Reply> {
+        match self {
+            Self::One(find) => Some(conditional::reply(headers, &app.attendance.try_find_cached(find, now)?)),
+            Self::List(read) => read.try_cached(app, headers, now),
+        }
+    }
+
+    async fn read(self, context: &RequestContext) -> Result<Reply, HttpError> {
+        list(context, &self).await
+    }
+}
+
+fn list_query(parameters: &mut QueryParameters) -> RecordsQuery {
+    let (from, to) = parameters.dates();
+    let orders = [("id", RecordOrder::Id), ("created", RecordOrder::Created)];
+    let order = parameters.choice("order", &orders).unwrap_or(RecordOrder::Id);
+    RecordsQuery {
+        from,
+        to,
+        id: parameters.text("id"),
+        name: parameters.text("name"),
+        status: parameters.text("status"),
+        department: parameters.text("department"),
+        order,
+        limit: parameters.limit(MAX_RECORDS, DEFAULT_RECORDS),
+        after: parameters.after(|text| RecordPosition::decode(text, order)),
+    }
+}
+
+/// List records with their creation
+///
+/// Records by employee, then day, or with `order=created` the newest first, a page at a time: follow the header `Link` with `rel="next"` until there is
+/// none. With `id` and `date`, the answer is the one record of that employee and day, as of `/records/{id}/{date}`. Rows without an id or a day, which
+/// other programs may have written, are only in `search/all`.
+#[utoipa::path(
+    get,
+    path = "",
+    operation_id = "listRecordsWithCreation",
+    params(RecordsParameters, IfNoneMatch),
+    responses(
+        (status = 200, description = "The records; `[]` if there are none. With `date`, one record", body = RecordsAnswer,
+            example = json!([{"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31", "created_at": "2026-01-31T08:30:00.123456Z", "created_by": null}])),
+        NotModified,
+        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "form", "problem": "is not a parameter of this resource; did you mean `from`?"}]})),
+        (status = 404, description = "With `date`: there is no such record", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such record."})),
+        ListsBusy,
+    )
+)]
+async fn list(context: &RequestContext, read: &Records) -> Result<Reply, HttpError> {
+    match read {
+        Records::One(find) => record::read_prepared(context, find).await,
+        Records::List(read) => read.read(context).await,
+    }
+}
+
+/// Correct a record that is named by the query
+///
+/// As `PUT /records/{id}/{date}`, for the ids `.` and `..`, which do not survive in a path.
+#[utoipa::path(
+    put,
+    path = "",
+    operation_id = "correctRecordByQuery",
+    params(RecordKeyQuery, IfMatch),
+    request_body(content = Correction, description = "The new content, and the reason for it"),
+    responses(
+        (status = 200, description = "Corrected: the record as it is now", body = Record,
+            headers(("ETag" = String, description = "Entity tag of the record as it is now"))),
+        (status = 400, description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "date", "problem": "is required"}]})),
+        NoRecordToCorrect,
+        BodyErrors,
+        RecordChangeErrors,
+    )
+)]
+pub async fn correct(context: &mut RequestContext) -> Result<Reply, HttpError> {
+    let mut parameters = QueryParameters::parse(context.query(), &KEY);
+    let key = RecordKey::in_query(&mut parameters);
+    parameters.check()?;
+    match key {
+        Some(key) => record::correct_record(context, key).await,
+        // What is missing is among the problems.
+        None => Err(HttpError::bad_query(Vec::new())),
+    }
+}
+
+/// Delete a record that is named by the query
+///
+/// As `DELETE /records/{id}/{date}`, for the ids `.` and `..`, which do not survive in a path.
+#[utoipa::path(
+    delete,
+    path = "",
+    operation_id = "deleteRecordByQuery",
+    params(
+        RecordKeyQuery,
+        DeletionReason,
+        IfMatch,
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        InvalidDeletion,
+        NoSuchRecord,
+        RecordChangeErrors,
+    )
+)]
+pub async fn delete(context: &RequestContext) -> Result<Reply, HttpError> {
+    let mut parameters = QueryParameters::parse(context.query(), &["id", "date", "reason"]);
+    let key = RecordKey::in_query(&mut parameters);
+    let reason = reason(&mut parameters);
+    parameters.check()?;
+    match key {
+        Some(key) => record::delete_record(context, key, reason).await,
+        // What is missing is among the problems.
+        None => Err(HttpError::bad_query(Vec::new())),
+    }
+}

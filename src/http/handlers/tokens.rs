@@ -1,0 +1,92 @@
+//! Tokens for machines.
+
+use hyper::StatusCode;
+use jiff::Timestamp;
+
+use crate::access::{self, NewToken, Permission, Principal, TokenScope};
+use crate::http::access_reply;
+use crate::http::access_schema::{IssuedToken, Token, TokenBody, TokensParameters};
+use crate::http::error::HttpError;
+use crate::http::query_parameters::{self, QueryParameters};
+use crate::http::request::RequestContext;
+use crate::http::response::Reply;
+use crate::http::schema::ErrorBody;
+
+/// List tokens
+///
+/// The tokens of the account, the newest first. An admin can list those of all accounts.
+#[utoipa::path(
+    get,
+    path = "",
+    operation_id = "listTokens",
+    params(TokensParameters),
+    responses(
+        (status = 200, description = "The tokens, without their secrets", body = Vec<Token>),
+        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "scope", "problem": "`mine` is not one of own, all"}]})),
+    )
+)]
+pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
+    let mut parameters = QueryParameters::parse(context.query(), &["scope"]);
+    let scopes = [("own", TokenScope::Own), ("all", TokenScope::All)];
+    let scope = parameters.choice("scope", &scopes).unwrap_or(TokenScope::Own);
+    parameters.check()?;
+    if scope == TokenScope::All {
+        HttpError::unless_permitted(principal, Permission::Administer)?;
+    }
+    let tokens = context.access()?.tokens(principal, scope).await?;
+    let tokens: Vec<Token> = tokens.into_iter().map(Token::from).collect();
+    Ok(access_reply::value(context, StatusCode::OK, &tokens))
+}
+
+/// Make a token
+///
+/// A token never may more than its owner does, and ends with the account. It is shown in this answer only.
+#[utoipa::path(
+    post,
+    path = "",
+    operation_id = "createToken",
+    request_body(content = TokenBody, description = "The token. No other field is accepted"),
+    responses(
+        (status = 201, description = "Made", body = IssuedToken, headers(("Location" = String, description = "The path with which it is revoked"))),
+        (status = 400, description = "Not JSON, or not a valid token; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "expires_at", "problem": "is not in the future"}]})),
+        (status = 403, description = "The account may do less than the token would", body = ErrorBody, example = json!({"error": "Forbidden", "message": "An account with the role `reader` cannot have a token with the role `writer`."})),
+        (status = 409, description = "The account has as many tokens as it may have", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
+    )
+)]
+pub async fn create(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
+    query_parameters::none(context.query())?;
+    let (access, address) = (context.access()?, context.client.address);
+    let TokenBody { name, role, expires_at } = context.document().await?;
+    let role = access_reply::role(&role)?;
+    let expires_at = expires_at.map(|text| moment(&text)).transpose()?;
+    let created = access.create_token(principal, NewToken { name, role, expires_at }, address).await?;
+    let id = created.info.id.to_string();
+    let issued = IssuedToken { token: created.token.expose(), info: Token::from(created.info) };
+    Ok(access_reply::created(context, &id, &issued))
+}
+
+/// Revoke a token
+///
+/// One of the account itself; an admin can revoke any. No request that starts after the answer is served with it.
+#[utoipa::path(
+    delete,
+    path = "",
+    operation_id = "revokeToken",
+    params(("id" = i64, Path, description = "The number of the token", example = 7)),
+    responses(
+        (status = 204, description = "Revoked"),
+        (status = 404, description = "There is no such token, or it belongs to another account", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such token."})),
+    )
+)]
+pub async fn revoke(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
+    query_parameters::none(context.query())?;
+    // What is no number is the number of no token.
+    let id = context.parameters.text("id")?.parse().map_err(|_| access::Error::UnknownToken)?;
+    context.access()?.revoke_token(principal, id, context.client.address).await?;
+    Ok(access_reply::nothing())
+}
+
+fn moment(text: &str) -> Result<Timestamp, HttpError> {
+    let problem = "must be a time: write 2026-01-31T08:30:00Z";
+    text.parse().map_err(|_| HttpError::invalid_field("expires_at", &problem))
+}

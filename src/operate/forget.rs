@@ -1,0 +1,44 @@
+//! Removes the clusters that restores have replaced.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::Error;
+use super::layout::Layout;
+use super::restore::KEPT_MARK;
+use crate::managed::secret_file::PARTIAL_MARK;
+
+/// The clusters that are kept.
+///
+/// # Errors
+/// When the directory of the clusters cannot be read.
+pub fn kept(layout: &Layout) -> Result<Vec<PathBuf>, Error> {
+    let clusters = layout.clusters();
+    if !clusters.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(&clusters).map_err(Error::at(&clusters))?.flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().contains(KEPT_MARK))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Removes them, and returns their paths. A removal that is interrupted is finished by the next start.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn forget(layout: &Layout) -> Result<Vec<PathBuf>, Error> {
+    if layout.journal().exists() {
+        return Err(Error::Interrupted);
+    }
+    let found = kept(layout)?;
+    for path in &found {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().replace(KEPT_MARK, PARTIAL_MARK);
+        let partial = path.with_file_name(name);
+        fs::rename(path, &partial).and_then(|()| fs::remove_dir_all(&partial)).map_err(Error::at(path))?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,280 @@
+//! Makes a backup each day, and proves each week that one can be restored.
+//!
+//! Policy: a backup is due when there is none since the last scheduled time, so one that was missed while the appliance did not run is made when it
+//! starts. A failure is reported and tried again after an hour. Older backups are removed only after a success. Nothing here affects requests.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::backup_file::Target;
+use super::backup_keys::BackupKeys;
+use super::decryption::DecryptionKey;
+use super::list::ListedBackup;
+use super::loader::CheckedBackup;
+use super::manifest::Trigger;
+use super::operator::Operator;
+use super::state::{State, text, time};
+use super::{Error, list, retention};
+use crate::config::{Keep, TimeOfDay};
+use crate::managed::shell_command;
+
+/// How often the clock is read.
+const POLL_INTERVAL: Duration = Duration::from_secs(20);
+/// After a failure.
+const RETRY_SECONDS: i64 = 3600;
+const DAY_SECONDS: i64 = 86_400;
+/// A backup is overdue when the last one is older than a day and this.
+const OVERDUE_GRACE_SECONDS: i64 = 2 * 3600;
+/// The verification of a week begins a little earlier than seven days after the last one, so that its time does not move.
+const VERIFY_SECONDS: i64 = 7 * DAY_SECONDS - 6 * 3600;
+const VERIFY_RETRY_SECONDS: i64 = DAY_SECONDS;
+/// The time that `backup.copy_command` may take.
+const COPY_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+
+/// What is done when.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// When the backup of each day is made, in UTC.
+    pub at: TimeOfDay,
+    /// Where.
+    pub directory: PathBuf,
+    /// Which are kept.
+    pub keep: Keep,
+    /// What copies each to another machine.
+    pub copy_command: Option<String>,
+    /// Whether one is verified each week.
+    pub is_verified: bool,
+    /// How they are encrypted, if they are.
+    pub keys: BackupKeys,
+}
+
+/// The task of the schedule; it ends when this is dropped, and what it is doing is given up.
+#[derive(Debug)]
+pub struct Schedule(JoinHandle<()>);
+
+impl Schedule {
+    /// Starts the task.
+    pub fn start(operator: Arc<Operator>, plan: Plan) -> Self {
+        Self(tokio::spawn(run(operator, plan)))
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn run(operator: Arc<Operator>, plan: Plan) {
+    let begun = operator.record(|state| {
+        state.scheduled_since.get_or_insert_with(|| text(Timestamp::now()));
+    });
+    if let Err(error) = begun {
+        tracing::warn!(%error, "the state of backups cannot be written");
+    }
+    let mut seen = State::read(&operator.layout);
+    loop {
+        // Commands make and verify backups, too.
+        let written = State::read(&operator.layout);
+        if written != seen {
+            operator.status.send_replace(written.clone());
+            seen = written;
+        }
+        let now = Timestamp::now();
+        let state = operator.status.borrow().clone();
+        if is_backup_due(&state, plan.at, now) {
+            back_up(&operator, &plan).await;
+        } else if plan.is_verified && is_verification_due(&state, now) {
+            verify_newest(&operator, &plan).await;
+        } else {
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+}
+
+/// The last scheduled time that has passed, in seconds since 1970.
+fn last_scheduled(at: TimeOfDay, now: Timestamp) -> i64 {
+    let of_day = i64::from(at.hour) * 3600 + i64::from(at.minute) * 60;
+    let passed = (now.as_second() - of_day).rem_euclid(DAY_SECONDS);
+    now.as_second() - passed
+}
+
+fn seconds(text: Option<&String>) -> Option<i64> {
+    time(text).map(Timestamp::as_second)
+}
+
+fn is_backup_due(state: &State, at: TimeOfDay, now: Timestamp) -> bool {
+    let covered = seconds(state.last_success.as_ref()).or(seconds(state.scheduled_since.as_ref()));
+    let may_retry = seconds(state.last_failure.as_ref())
+        .is_none_or(|failed| !(0..RETRY_SECONDS).contains(&(now.as_second() - failed)));
+    covered.is_none_or(|covered| covered < last_scheduled(at, now)) && may_retry
+}
+
+fn is_verification_due(state: &State, now: Timestamp) -> bool {
+    let older = |text: Option<&String>, limit| seconds(text).is_none_or(|at| now.as_second() - at >= limit);
+    state.last_success.is_some()
+        && older(state.last_verified.as_ref(), VERIFY_SECONDS)
+        && older(state.last_verify_failure.as_ref(), VERIFY_RETRY_SECONDS)
+}
+
+/// Since when no backup was made, if one is overdue.
+pub fn overdue_since(state: &State, now: Timestamp) -> Option<Timestamp> {
+    let last = time(state.last_success.as_ref()).or(time(state.scheduled_since.as_ref()))?;
+    (now.as_second() - last.as_second() > DAY_SECONDS + OVERDUE_GRACE_SECONDS).then_some(last)
+}
+
+/// Whether the last backup failed.
+pub fn has_failed(state: &State) -> bool {
+    state.reason.is_some()
+}
+
+async fn back_up(operator: &Operator, plan: &Plan) {
+    let recorded = match attempt(operator, plan).await {
+        Ok(()) => return,
+        Err(error) => {
+            tracing::error!(%error, "the scheduled backup failed");
+            operator.record(|state| {
+                state.last_failure = Some(text(Timestamp::now()));
+                state.reason = Some(error.to_string());
+            })
+        }
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "the state of backups cannot be written");
+    }
+}
+
+async fn attempt(operator: &Operator, plan: &Plan) -> Result<(), Error> {
+    let before = operator.status.borrow().clone();
+    let created = operator
+        .create(&Target::Directory(plan.directory.clone()), Trigger::Schedule, None, plan.keys.encryption()?.as_ref())
+        .await?;
+    if let Some(command) = &plan.copy_command {
+        let copied = shell_command::run(command, &created.path, COPY_TIMEOUT).await;
+        if let Err(error) = copied {
+            // Without a copy, the backup of this day has not succeeded.
+            operator.record(|state| state.last_success.clone_from(&before.last_success))?;
+            return Err(Error::Copy(error));
+        }
+    }
+    let removed = retention::prune(&plan.directory, &plan.keep)?;
+    tracing::info!(
+        file = %created.path.display(),
+        bytes = created.bytes,
+        records = created.manifest.records(),
+        duration_ms = u64::try_from(created.duration.as_millis()).unwrap_or(u64::MAX),
+        removed = removed.len(),
+        "the scheduled backup is complete"
+    );
+    Ok(())
+}
+
+async fn verify_newest(operator: &Operator, plan: &Plan) {
+    let outcome = match newest(plan) {
+        Ok(Some(backup)) => verify(operator, plan, &backup).await.map(|()| Some(backup.file)),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let recorded = match outcome {
+        Ok(Some(file)) => {
+            tracing::info!(file = %file.display(), "the newest backup was restored for a test");
+            operator.record(|state| {
+                state.last_verified = Some(text(Timestamp::now()));
+                state.verify_reason = None;
+            })
+        }
+        // Nothing is proven, and nothing is known to be wrong: the last backup may have gone into another directory.
+        Ok(None) => {
+            tracing::warn!(directory = %plan.directory.display(), "there is no backup that could be restored for a test");
+            operator.record(|state| state.last_verify_failure = Some(text(Timestamp::now())))
+        }
+        Err(error) => {
+            tracing::error!(%error, "the newest backup could not be restored for a test");
+            operator.record(|state| {
+                state.last_verify_failure = Some(text(Timestamp::now()));
+                state.verify_reason = Some(error.to_string());
+            })
+        }
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "the state of backups cannot be written");
+    }
+}
+
+async fn verify(operator: &Operator, plan: &Plan, backup: &ListedBackup) -> Result<(), Error> {
+    operator.verify(&CheckedBackup::open(&backup.file, plan.keys.decryption()?).await?).await
+}
+
+fn newest(plan: &Plan) -> Result<Option<ListedBackup>, Error> {
+    Ok(list::list(&plan.directory, &DecryptionKey::default())?.pop())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: TimeOfDay = TimeOfDay { hour: 3, minute: 15 };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn state(success: Option<&str>, failure: Option<&str>, since: &str) -> State {
+        State {
+            last_success: success.map(str::to_owned),
+            last_failure: failure.map(str::to_owned),
+            scheduled_since: Some(since.to_owned()),
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn a_backup_is_due_at_its_time_and_after_it_was_missed() {
+        let since = "2026-01-30T12:00:00Z";
+        for (success, now, expected) in [
+            (None, "2026-01-30T13:00:00Z", false),
+            (None, "2026-01-31T03:14:59Z", false),
+            (None, "2026-01-31T03:15:00Z", true),
+            (Some("2026-01-31T03:15:20Z"), "2026-01-31T12:00:00Z", false),
+            (Some("2026-01-31T03:15:20Z"), "2026-02-01T03:15:00Z", true),
+            (Some("2026-01-31T03:15:20Z"), "2026-02-05T01:00:00Z", true),
+            // The clock was set back by an hour after the backup.
+            (Some("2026-01-31T03:15:20Z"), "2026-01-31T02:15:30Z", false),
+            (Some("2026-01-31T03:15:20Z"), "2026-01-31T03:15:05Z", false),
+        ] {
+            assert_eq!(is_backup_due(&state(success, None, since), AT, at(now)), expected, "{success:?} {now}");
+        }
+    }
+
+    #[test]
+    fn a_failed_backup_is_tried_again_after_an_hour() {
+        let failed = state(None, Some("2026-01-31T03:15:10Z"), "2026-01-30T12:00:00Z");
+        assert!(!is_backup_due(&failed, AT, at("2026-01-31T04:15:00Z")));
+        assert!(is_backup_due(&failed, AT, at("2026-01-31T04:15:10Z")));
+    }
+
+    #[test]
+    fn a_backup_is_overdue_after_a_day_and_two_hours() {
+        let state = state(Some("2026-01-31T03:15:20Z"), None, "2026-01-01T12:00:00Z");
+        assert_eq!(overdue_since(&state, at("2026-02-01T05:15:20Z")), None);
+        assert_eq!(overdue_since(&state, at("2026-02-01T05:15:21Z")), Some(at("2026-01-31T03:15:20Z")));
+    }
+
+    #[test]
+    fn a_verification_follows_a_backup_once_a_week() {
+        let mut state = state(None, None, "2026-01-01T12:00:00Z");
+        assert!(!is_verification_due(&state, at("2026-01-31T04:00:00Z")));
+        state.last_success = Some("2026-01-31T03:15:20Z".to_owned());
+        assert!(is_verification_due(&state, at("2026-01-31T04:00:00Z")));
+        state.last_verified = Some("2026-01-31T03:20:00Z".to_owned());
+        assert!(!is_verification_due(&state, at("2026-02-06T03:20:00Z")));
+        assert!(is_verification_due(&state, at("2026-02-07T03:20:00Z")));
+        state.last_verify_failure = Some("2026-02-07T03:20:00Z".to_owned());
+        assert!(!is_verification_due(&state, at("2026-02-07T04:00:00Z")));
+    }
+}
