@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{API, Appliance, eventually, shared, signal};
+use crate::support::{API, Appliance, create, eventually, record, shared, signal};
 
 fn run(words: &[&str]) -> crate::support::CompletedRun {
     Appliance::builder().command(words).finish_without_default_args()
@@ -130,6 +130,18 @@ fn config_show_names_the_source_of_each_value_and_masks_secrets() {
 }
 
 #[test]
+fn config_explain_prints_a_key_or_a_section() {
+    let key = run(&["config", "explain", "server.max_body"]).expect(0).stdout;
+    assert!(key.contains("server.max_body: 1MiB") && key.contains("ATTENDANCE_API__SERVER__MAX_BODY"), "{key}");
+    let section = run(&["config", "explain", "redis"]).expect(0).stdout;
+    assert!(section.contains("redis.ttl:") && !section.contains("server."), "{section}");
+    let every = run(&["config", "explain"]).expect(0).stdout;
+    assert!(every.contains("redis.ttl:") && every.contains("log.level:"), "{every}");
+    let unknown = run(&["config", "explain", "server.maxbody"]).expect(64);
+    assert!(unknown.stderr.contains("server.max_body"), "{}", unknown.stderr);
+}
+
+#[test]
 fn config_check_validates_without_starting_anything() {
     let builder = Appliance::builder().config("server: { max_body: 2MiB }\n").command(&["config", "check"]);
     let data = builder.data();
@@ -169,7 +181,7 @@ fn serve_is_the_default_command() {
 }
 
 #[test]
-fn the_demo_serves_a_month_of_50_employees_and_removes_its_data() {
+fn the_demo_serves_three_months_of_50_employees_and_removes_its_data() {
     use std::os::unix::fs::PermissionsExt;
     let builder = Appliance::builder().command(&["demo"]);
     let temporary = builder.scratch().join("tmp");
@@ -181,7 +193,14 @@ fn the_demo_serves_a_month_of_50_employees_and_removes_its_data() {
         records.iter().map(|record| record["id"].to_string()).collect()
     };
     let records = eventually("50 employees have records", || Some(all()).filter(|records| ids(records).len() == 50));
-    assert!(records.len() >= 50 * 20, "a month of working days: {}", records.len());
+    assert_eq!(records.len(), 64 * 50 + 40, "65 working days, the last of which is not complete");
+    // The examples of the page, of the banner and of the API's description.
+    for id in ["1", "17", "42"] {
+        demo.get(&format!("{API}/search?id={id}")).expect(200);
+    }
+    create(&demo, &record("1", "Asha", "Present", "2026-01-31")).expect(200);
+    let page = demo.get(&format!("{API}/search/all?from=2026-01-01&limit=100")).expect(200).json();
+    assert_eq!(page.as_array().map(Vec::len), Some(100));
     assert!(std::fs::read_dir(&temporary).expect("it").count() > 0, "its data is in TMPDIR");
     signal(demo.pid(), Signal::SIGINT);
     assert!(demo.wait().success());

@@ -1,13 +1,17 @@
 //! Starts on the remains of an earlier run, and two appliances on one data directory.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
-    API, Appliance, as_unprivileged_user, create, eventually, is_alive, record, records, unprivileged_user,
+    API, Appliance, Builder, Connection, Request, as_unprivileged_user, create, eventually, is_alive, record, records,
+    unprivileged_user,
 };
 
 /// An appliance that stored one record and was killed.
@@ -137,6 +141,76 @@ fn a_start_that_is_killed_at_any_moment_does_not_block_the_next_start() {
         .filter(|name| name.contains("partial"))
         .collect();
     assert!(left.is_empty(), "partial directories are removed: {left:?}");
+}
+
+/// 10, or the number in `KILLED_STARTS`.
+fn killed_starts() -> usize {
+    std::env::var("KILLED_STARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// Kills an appliance under load and starts it at once, again and again.
+fn kill_and_start_under_load(builder: Builder) {
+    let mut appliance = builder.existing_cluster().config("redis: { mode: off }\n").start();
+    let (ended, address, acknowledged) =
+        (AtomicBool::new(false), Mutex::new(appliance.address()), Mutex::new(Vec::new()));
+    let mut durations = thread::scope(|scope| {
+        for writer in 0..4 {
+            let (ended, address, acknowledged) = (&ended, &address, &acknowledged);
+            scope.spawn(move || {
+                for number in 0.. {
+                    if ended.load(Relaxed) {
+                        return;
+                    }
+                    let now = *address.lock().unwrap();
+                    let id = format!("w{writer}-{number}");
+                    let body = record(&id, "n", "s", "2023-08-01").to_string();
+                    let request = Request::post_json(&format!("{API}/create"), body.as_str());
+                    match Connection::open(now).and_then(|mut connection| connection.send(&request)) {
+                        Ok(answer) if answer.status == 200 => acknowledged.lock().unwrap().push(id),
+                        // It is being killed.
+                        _ => thread::sleep(Duration::from_millis(1)),
+                    }
+                }
+            });
+        }
+        let durations: Vec<Duration> = (0..killed_starts())
+            .map(|round| {
+                // At different moments after the start.
+                thread::sleep(Duration::from_millis(37 * (round as u64 % 11)));
+                let killed = Instant::now();
+                appliance.kill_and_start_at_once();
+                *address.lock().unwrap() = appliance.address();
+                killed.elapsed()
+            })
+            .collect();
+        ended.store(true, Relaxed);
+        durations
+    });
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let sql = appliance.sql();
+    let stored: HashSet<String> = sql.rows("SELECT id FROM records").into_iter().flatten().flatten().collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains(*id)).collect();
+    assert!(!acknowledged.is_empty() && lost.is_empty(), "{} acknowledged, lost: {lost:?}", acknowledged.len());
+    durations.sort();
+    eprintln!(
+        "{} kills, {} records: served again after {:?} (median), {:?} (95 %), {:?} (longest)",
+        durations.len(),
+        acknowledged.len(),
+        durations[durations.len() / 2],
+        durations[durations.len() * 95 / 100],
+        durations[durations.len() - 1]
+    );
+    appliance.stop();
+}
+
+#[test]
+fn every_start_right_after_a_kill_under_load_succeeds() {
+    kill_and_start_under_load(Appliance::builder());
+}
+
+#[test]
+fn every_start_as_a_user_right_after_a_kill_under_load_succeeds() {
+    kill_and_start_under_load(Appliance::builder().unprivileged());
 }
 
 #[test]

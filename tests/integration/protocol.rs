@@ -105,7 +105,8 @@ fn targets_have_the_forms_of_the_rfc() {
     expect("GET http://attendance.test HTTP/1.1\r\nHost: attendance.test\r\n\r\n", 200);
     let star = expect("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 200).to_ascii_lowercase();
     assert!(
-        star.contains("\r\nallow: get, head, options, post\r\n") && star.contains("cache-control: no-store"),
+        star.contains("\r\nallow: delete, get, head, options, post, put\r\n")
+            && star.contains("cache-control: no-store"),
         "{star}"
     );
     expect("GET * HTTP/1.1\r\nHost: x\r\n\r\n", 404);

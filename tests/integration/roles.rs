@@ -25,7 +25,7 @@ const OF_SUPERUSER: &str = "SELECT count(*) FROM (
        SELECT oid FROM pg_namespace WHERE nspowner = 10) AS object WHERE oid >= 16384";
 
 #[test]
-fn requests_may_read_and_insert_records_and_nothing_else() {
+fn requests_may_do_what_their_statements_do_and_nothing_else() {
     let appliance = Appliance::builder().start();
     create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
     let data = appliance.data();
@@ -36,18 +36,29 @@ fn requests_may_read_and_insert_records_and_nothing_else() {
     );
     assert_eq!(requests.value("SELECT count(*) FROM records"), "2");
     let forbidden = [
-        "UPDATE records SET name = 'x'",
-        "DELETE FROM records",
+        "UPDATE records SET id = 'x'",
+        "UPDATE records SET created_at = now()",
         "TRUNCATE records",
+        "UPDATE record_changes SET reason = 'x'",
+        "TRUNCATE record_changes",
+        "DROP TABLE employees",
+        "ALTER TABLE calendar_days ADD COLUMN x text",
         "DROP TABLE records",
         "ALTER TABLE records ADD COLUMN x text",
         "ALTER TABLE records DISABLE TRIGGER ALL",
         "CREATE INDEX ON records (name)",
-        "DO $$ BEGIN LOCK TABLE records IN ACCESS EXCLUSIVE MODE; END $$",
+        "DO $$ BEGIN LOCK TABLE databasechangelog IN ACCESS EXCLUSIVE MODE; END $$",
         "SELECT * FROM databasechangelog",
         "SELECT * FROM databasechangeloglock",
         "SELECT * FROM attendance_api.versions",
         "SELECT * FROM attendance_api.identity",
+        "UPDATE attendance_api.audit SET action = 'x'",
+        "DELETE FROM attendance_api.audit",
+        "TRUNCATE attendance_api.audit",
+        "UPDATE attendance_api.access_key SET key = key",
+        "DELETE FROM attendance_api.access_key",
+        "ALTER TABLE attendance_api.sessions DISABLE TRIGGER ALL",
+        "TRUNCATE attendance_api.accounts CASCADE",
         "SELECT * FROM pg_authid",
         "COPY records TO PROGRAM 'cat'",
         "COPY records FROM PROGRAM 'echo 1'",
@@ -121,7 +132,7 @@ fn make_old(appliance: &Appliance) {
     );
     assert_eq!(
         sql.value("SELECT count(*) FROM pg_tables WHERE tableowner = 'postgres' AND schemaname = 'public'"),
-        "3"
+        "6"
     );
 }
 
@@ -208,4 +219,30 @@ fn migrate_works_as_the_owner_beside_a_running_appliance_and_without_one() {
     migrate("update");
     appliance.start_again();
     create(&appliance, &record("2", "n", "s", "2023-08-01")).expect(200);
+}
+
+#[test]
+fn a_migrate_command_that_only_reads_makes_no_cluster() {
+    let builder = Appliance::builder();
+    let (empty, clone) = (builder.scratch().join("empty"), builder.scratch().join("clone"));
+    fs::create_dir_all(clone.join(".data/postgres/16")).expect("a directory");
+    fs::write(clone.join(".data/postgres/16/PG_VERSION"), "16\n").expect("a file");
+    let empty = empty.display().to_string();
+    let fails = |words: &[&str]| {
+        let words = [&["--data-dir", &empty, "migrate"], words].concat();
+        let program =
+            std::process::Command::new(env!("CARGO_BIN_EXE_attendance-api")).args(&words).current_dir(&clone).output();
+        let finished = program.expect("the program runs");
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        assert_eq!(finished.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&format!("there is no database in {empty}; did you mean --data-dir")), "{stderr}");
+        assert!(!Path::new(&empty).exists(), "{words:?} made {empty}");
+    };
+    for command in
+        ["status", "history", "validate", "update-sql", "list-locks", "generate-changelog", "unexpected-changesets"]
+    {
+        fails(&[command]);
+    }
+    fails(&["tag-exists", "--tag", "x"]);
+    fails(&["rollback-count-sql", "--count", "1"]);
 }

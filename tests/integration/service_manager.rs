@@ -137,6 +137,40 @@ fn a_suspended_appliance_does_not_feed_the_watchdog() {
     notify.read_until("WATCHDOG=1");
 }
 
+#[test]
+fn a_service_manager_that_reads_nothing_blocks_nothing() {
+    let builder = with_external_postgres();
+    let path = builder.scratch().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket can be bound");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    // Full before the start: the kernel holds only a few messages.
+    let sender = UnixDatagram::unbound().expect("a socket can be made");
+    sender.set_nonblocking(true).expect("it is ours");
+    while sender.send_to(b"filler", &path).is_ok() {}
+    let builder = builder.env("NOTIFY_SOCKET", &path.display().to_string()).env("WATCHDOG_USEC", WATCHDOG_USEC);
+    let mut appliance = builder.start();
+    for _ in 0..20 {
+        appliance.get("/readyz").expect(200);
+        // Several intervals of the watchdog.
+        thread::sleep(Duration::from_millis(100));
+    }
+    let complaints = |appliance: &Appliance| {
+        let lines = appliance.stdout_lines();
+        lines.iter().filter(|line| line.contains("service manager could not be notified")).count()
+    };
+    assert_eq!(complaints(&appliance), 1, "one line, not one for each message");
+    // It reads again, and gets what was said once.
+    socket.set_read_timeout(Some(HANG_TIMEOUT)).expect("it is ours");
+    let mut datagram = [0; 4096];
+    within(HANG_TIMEOUT, "READY=1 arrives", || {
+        let length = socket.recv(&mut datagram).expect("a message");
+        String::from_utf8_lossy(&datagram[..length]).contains("READY=1").then_some(())
+    });
+    // Nor does it block the stop.
+    while sender.send_to(b"filler", &path).is_ok() {}
+    appliance.stop();
+}
+
 /// A listening socket, as a systemd socket unit holds one.
 fn listening_socket() -> (Arc<OwnedFd>, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -151,6 +185,29 @@ fn a_passed_socket_is_served_in_place_of_server_listen() {
     assert_eq!(appliance.address(), address);
     appliance.get("/readyz").expect(200);
     appliance.stop();
+}
+
+#[test]
+fn healthcheck_without_a_url_asks_the_address_that_the_appliance_has() {
+    let (socket, address) = listening_socket();
+    let mut appliance = Appliance::builder()
+        .existing_cluster()
+        .config("redis: { mode: off }\n")
+        .listen("127.0.0.1:1")
+        .socket_activation(&socket)
+        .start();
+    let data = appliance.data().display().to_string();
+    // The configuration of this command has the default address.
+    let healthcheck = |set: &[&str]| {
+        let builder = Appliance::builder().command(&["healthcheck"]).arg("--data-dir").arg(&data);
+        set.iter().fold(builder, |builder, word| builder.arg(word)).finish()
+    };
+    assert!(healthcheck(&[]).expect(0).stdout.contains("running fine"));
+    let explicit = healthcheck(&["--set", "server.listen=127.0.0.1:1"]).expect(1);
+    assert!(explicit.stderr.contains("127.0.0.1:1"), "an address that was given is asked: {}", explicit.stderr);
+    appliance.stop();
+    let stopped = healthcheck(&[]).output();
+    assert!(!stopped.contains(&address.to_string()), "it is forgotten: {stopped}");
 }
 
 #[test]

@@ -203,6 +203,55 @@ fn children_have_their_own_process_group_and_a_clean_environment() {
 }
 
 #[test]
+fn lists_of_processes_say_what_the_children_are_and_whose() {
+    let appliance = Appliance::builder().existing_cluster().start();
+    wait_for_cache(&appliance);
+    let title = |pid: u32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).expect("the tests may read it");
+        String::from_utf8_lossy(&words).replace('\0', " ")
+    };
+    let data = appliance.data().canonicalize().expect("it exists").display().to_string();
+    let redis = appliance.redis_child().expect("Redis runs");
+    assert_eq!(redis.name, "attendance-redi", "the kernel has 15 bytes for it");
+    assert!(
+        title(redis.pid).starts_with("attendance-redis ") && title(redis.pid).contains(&data),
+        "{}",
+        title(redis.pid)
+    );
+    let postmaster = appliance.postgres_child().expect("PostgreSQL runs");
+    let name = appliance.sql().value("SHOW cluster_name");
+    let end = &data[data.len().saturating_sub(40)..];
+    assert!(name.contains(end), "{name} is not the end of {data}");
+    for process in descendants(postmaster.pid) {
+        assert!(title(process.pid).starts_with(&format!("postgres: {name}: ")), "{}", title(process.pid));
+    }
+}
+
+#[test]
+fn a_postgresql_that_was_stopped_by_hand_starts_again_without_a_warning() {
+    let appliance = Appliance::builder().existing_cluster().start();
+    create(&appliance, &record("1", "n", "s", "2023-08-01")).expect(200);
+    let ready =
+        |line: &&serde_json::Value| line["message"].as_str().is_some_and(|text| text.starts_with("postgres is ready"));
+    let is_loud = |line: &serde_json::Value| {
+        line["level"].as_str().is_some_and(|level| ["WARN", "ERROR"].contains(&level.to_uppercase().as_str()))
+    };
+    let before = appliance.log().len();
+    // Alone, SIGTERM would wait for the sessions of the pool.
+    for (restarts, signals) in [(1, &[Signal::SIGINT][..]), (2, &[Signal::SIGTERM, Signal::SIGINT])] {
+        let postmaster = appliance.postgres_child().expect("PostgreSQL runs");
+        signals.iter().for_each(|kind| signal(postmaster.pid, *kind));
+        eventually("PostgreSQL is ready again", || {
+            (appliance.log().iter().filter(ready).count() > restarts).then_some(())
+        });
+        create(&appliance, &record("1", "n", "s", &format!("2023-09-0{restarts}"))).expect(200);
+    }
+    assert_eq!(records(&appliance, "").len(), 3);
+    let loud: Vec<_> = appliance.log().into_iter().skip(before).filter(is_loud).collect();
+    assert!(loud.is_empty(), "{loud:?}");
+}
+
+#[test]
 fn a_killed_postgresql_restarts_with_every_acknowledged_record() {
     let appliance = Appliance::builder().existing_cluster().start();
     for round in 0..3 {

@@ -29,7 +29,7 @@ fn next_target(link: &str) -> String {
     target[path..].to_owned()
 }
 
-/// Creates twelve records of three employees; `status` tells them from the records of other tests.
+/// Creates twelve records of three employees; `status` distinguishes them from the records of other tests.
 fn create_twelve_records(status: &str) -> Vec<Value> {
     let prefix = unique("all");
     let mut expected = Vec::new();

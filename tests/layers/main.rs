@@ -22,17 +22,20 @@ use graph::Graph;
 use imports::Imports;
 
 /// For each top-level module, the modules and workspace crates that it may import. To add a module, add a line.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("main", &["cli"]),
-    ("cli", &["appliance", "database", "telemetry", "config", "liquibase_compat"]),
-    ("appliance", &["http", "managed", "attendance", "cache", "database", "telemetry", "config"]),
-    ("http", &["attendance", "telemetry", "config"]),
+    ("cli", &["access", "appliance", "operate", "database", "telemetry", "config", "liquibase_compat"]),
+    ("appliance", &["http", "operate", "managed", "access", "attendance", "cache", "database", "telemetry", "config"]),
+    ("http", &["access", "attendance", "peer_counts", "telemetry", "config"]),
+    ("operate", &["managed", "database", "config"]),
     ("managed", &["database", "config"]),
-    ("attendance", &["cache", "database", "telemetry", "config"]),
+    ("access", &["cache", "database", "peer_counts", "telemetry", "config"]),
+    ("attendance", &["cache", "database", "peer_counts", "telemetry", "config"]),
     ("cache", &["telemetry"]),
     ("database", &["telemetry", "config", "liquibase_compat"]),
     ("telemetry", &[]),
     ("config", &[]),
+    ("peer_counts", &[]),
     ("liquibase_compat", &[]),
 ];
 

@@ -15,8 +15,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use super::cgroup::Cgroup;
 use super::http::{Connection, Request, Response};
-use super::process::{ProcessInfo, descendants, shared_memory_of};
+use super::postgres::with_listen_url;
+use super::process::{ProcessInfo, as_unprivileged_user, descendants, shared_memory_of};
 use super::{HANG_TIMEOUT, Postgres, Scratch, Sql, eventually, reaper, signal, try_signal, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_attendance-api");
@@ -31,6 +33,9 @@ pub(crate) struct Builder {
     data_dir: Option<PathBuf>,
     listen: String,
     limits: Option<String>,
+    hosts: Option<PathBuf>,
+    is_unprivileged: bool,
+    cgroup: Option<PathBuf>,
     activation_socket: Option<Arc<OwnedFd>>,
     without_default_args: bool,
     existing_cluster: bool,
@@ -80,6 +85,30 @@ impl Builder {
         self
     }
 
+    /// Starts it as the unprivileged user, also if the tests run as root.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        self.is_unprivileged = true;
+        self
+    }
+
+    /// Starts it in a control group.
+    pub(crate) fn cgroup(mut self, group: &Cgroup) -> Self {
+        self.cgroup = Some(group.entrance());
+        self
+    }
+
+    /// Starts it in the group of the tests again.
+    pub(crate) fn without_cgroup(mut self) -> Self {
+        self.cgroup = None;
+        self
+    }
+
+    /// Uses this file instead of `/etc/hosts`. It needs root.
+    pub(crate) fn hosts(mut self, path: &Path) -> Self {
+        self.hosts = Some(path.to_owned());
+        self
+    }
+
     /// Passes a listening socket as systemd does (`LISTEN_FDS`).
     pub(crate) fn socket_activation(mut self, socket: &Arc<OwnedFd>) -> Self {
         self.activation_socket = Some(Arc::clone(socket));
@@ -110,10 +139,16 @@ impl Builder {
     }
 
     fn to_command(&self) -> Command {
-        let mut command = match (&self.limits, &self.activation_socket) {
-            (None, None) => Command::new(PROGRAM),
-            (Some(limits), _) => under(limits),
-            (None, Some(_)) => activated(),
+        let mut command = if let Some(limits) = &self.limits {
+            under(limits)
+        } else if self.activation_socket.is_some() {
+            activated()
+        } else if let Some(hosts) = &self.hosts {
+            with_hosts(hosts)
+        } else if let Some(entrance) = &self.cgroup {
+            in_cgroup(entrance)
+        } else {
+            Command::new(PROGRAM)
         };
         command
             .args(&self.command)
@@ -127,8 +162,11 @@ impl Builder {
             }))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if self.is_unprivileged {
+            as_unprivileged_user(&mut command);
+        }
         if let Some(text) = &self.config {
-            command.arg("--config").arg(self.scratch.file("settings.yaml", text));
+            command.arg("--config").arg(self.scratch.file("settings.yaml", &with_listen_url(text)));
         }
         if self.without_default_args {
             return command;
@@ -208,6 +246,21 @@ fn under(limits: &str) -> Command {
     command
 }
 
+/// The appliance in the control group with this file `cgroup.procs`.
+fn in_cgroup(entrance: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$ > \"$1\" && shift && exec \"$0\" \"$@\"", PROGRAM]).arg(entrance);
+    command
+}
+
+/// The appliance in a mount namespace of its own, in which a file takes the place of `/etc/hosts`.
+fn with_hosts(path: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$0\" \"$@\"";
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, PROGRAM]).arg(path);
+    command
+}
+
 /// The appliance with its standard input passed on as the service manager's first socket.
 fn activated() -> Command {
     let mut command = Command::new("sh");
@@ -284,6 +337,9 @@ impl Appliance {
             data_dir: None,
             listen: "127.0.0.1:0".into(),
             limits: None,
+            hosts: None,
+            is_unprivileged: false,
+            cgroup: None,
             activation_socket: None,
             without_default_args: false,
             existing_cluster: false,
@@ -295,7 +351,8 @@ impl Appliance {
     pub(crate) fn wait_listening(&mut self) {
         let address = within(HANG_TIMEOUT * 2, "the appliance listens", || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(ended.is_none(), "the appliance ended ({ended:?}) before it listened");
+            let last = || self.log().last().map(Value::to_string).unwrap_or_default();
+            assert!(ended.is_none(), "the appliance ended ({ended:?}) before it listened: {}", last());
             self.logged("listening").first().and_then(|line| find_address(&line.to_string()))
         });
         self.address = Some(address);
@@ -440,6 +497,18 @@ impl Appliance {
             .filter(|process| process.is_running())
             .for_each(|process| try_signal(process.pid, Signal::SIGCONT));
         assert_all_exited(&processes);
+    }
+
+    /// Kills it with SIGKILL and starts it at once, while its descendants are still ending.
+    pub(crate) fn kill_and_start_at_once(&mut self) {
+        signal(self.pid(), Signal::SIGKILL);
+        let mut killed = self.child.take().expect("it runs");
+        let mut next = self.settings.clone().spawn();
+        let pid = killed.id();
+        let _ = killed.wait();
+        reaper::unregister(pid);
+        next.wait_listening();
+        *self = next;
     }
 
     /// Starts it again with its settings and data; it must have exited.

@@ -3,8 +3,10 @@
 //! Policy: the browser can reach only loopback addresses (all other names fail to resolve, and all other addresses go to
 //! a proxy that does not exist), so a page that needs the internet fails its test.
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -162,4 +164,23 @@ impl Drop for Browser {
         let _ = self.driver.wait();
         reaper::unregister(self.driver.id());
     }
+}
+
+/// Serves an empty page on a port of its own, which is another origin of one site, until the test ends.
+pub(crate) fn page_of_another_origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().expect("a descriptor can be copied")).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let page = "<!doctype html><title>page</title><link rel=icon href=data:,><body>";
+            let _ = write!(
+                &stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                page.len()
+            );
+        }
+    });
+    address
 }

@@ -6,13 +6,18 @@
 //! acknowledged version before it is sent, and the latest issued version after it is answered. An answer that shows none
 //! of the versions between them counts as stale, from whichever instance or cache it came.
 //!
+//! A change by another program (`perform`) is seen some time after its commit: its version counts as acknowledged that much later
+//! (`visible_after`).
+//!
 //! To check one more kind of change, implement [`Change`] for it and add it with [`FreshnessChecker::with`]. Several kinds
 //! can run in one load, so that the invalidations of one are also checked against the reads of another.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use super::choice::Choice;
 use super::http::{Connection, Request, Response};
 use super::{Appliance, Builder};
 
@@ -32,6 +37,17 @@ pub(crate) trait Change: Sync {
     /// The status of an acknowledged write; any other status fails the check.
     fn acknowledged_status(&self) -> u16 {
         200
+    }
+
+    /// Makes the change and returns when it is acknowledged. A change by another program does not use the connection.
+    fn perform(&self, subject: usize, version: u32, connection: &mut Connection) {
+        let answer = connection.send(&self.write(subject, version)).expect("the write is answered");
+        answer.expect(self.acknowledged_status());
+    }
+
+    /// How long after the acknowledgement reads may still show the former version. Only changes by other programs have such a time.
+    fn visible_after(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// The ways to read `subject` once `acknowledged` was acknowledged; the checker uses them in turn.
@@ -62,30 +78,11 @@ struct CheckedChange<'a> {
     clocks: [Clock; SUBJECTS],
 }
 
-/// Pseudo-random choices from a seed, so that subject, instance and way of reading are independent of each other.
-struct Choice(u64);
-
-impl Choice {
-    fn new(seed: usize) -> Self {
-        Self(seed as u64 + 1)
-    }
-
-    /// A number below `count`.
-    fn below(&mut self, count: usize) -> usize {
-        // Knuth's MMIX generator; its high bits are the random ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % count
-    }
-
-    fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-}
-
 /// Runs the load and counts stale reads; see the module's documentation.
 pub(crate) struct FreshnessChecker<'a> {
     instances: &'a [Appliance],
     changes: Vec<CheckedChange<'a>>,
+    writes_per_writer: usize,
     writers_are_done: AtomicBool,
     writes: AtomicUsize,
     reads: AtomicUsize,
@@ -120,6 +117,7 @@ impl<'a> FreshnessChecker<'a> {
         Self {
             instances,
             changes: Vec::new(),
+            writes_per_writer: WRITES_PER_WRITER,
             writers_are_done: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
@@ -129,14 +127,22 @@ impl<'a> FreshnessChecker<'a> {
     }
 
     /// The settings for an instance. A check is about freshness and not about speed, so requests get time to wait for a
-    /// busy machine.
+    /// busy machine, and connections to wait for their first request.
     pub(crate) fn instance_builder() -> Builder {
-        Appliance::builder().env("ATTENDANCE_API__POSTGRES__REQUEST_TIMEOUT", "20s")
+        Appliance::builder()
+            .env("ATTENDANCE_API__POSTGRES__REQUEST_TIMEOUT", "20s")
+            .env("ATTENDANCE_API__SERVER__HEAD_TIMEOUT", "60s")
     }
 
     /// Adds a kind of change.
     pub(crate) fn with(mut self, change: &'a dyn Change) -> Self {
         self.changes.push(CheckedChange { change, clocks: Default::default() });
+        self
+    }
+
+    /// Makes so many writes with each writer instead of the usual number.
+    pub(crate) fn writes_per_writer(mut self, count: usize) -> Self {
+        self.writes_per_writer = count;
         self
     }
 
@@ -181,14 +187,20 @@ impl<'a> FreshnessChecker<'a> {
         });
     }
 
+    /// A connection to each instance. Each has had a request, because one that has sent nothing is soon closed (`server.first_byte_timeout`).
     fn connect(&self) -> Vec<Connection> {
-        self.instances.iter().map(Appliance::connect).collect()
+        let connect = |instance: &Appliance| {
+            let mut connection = instance.connect();
+            connection.send(&Request::get("/livez")).expect("a new connection is answered");
+            connection
+        };
+        self.instances.iter().map(connect).collect()
     }
 
     fn write_all(&self, writer: usize) {
         let mut connections = self.connect();
-        let mut choice = Choice::new(writer);
-        for _ in 0..WRITES_PER_WRITER {
+        let mut choice = Choice::new(writer as u64);
+        for _ in 0..self.writes_per_writer {
             let (checked, subject) = (choice.of(&self.changes), choice.below(SUBJECTS));
             let instance = choice.below(connections.len());
             self.write(checked, subject, &mut connections[instance]);
@@ -200,17 +212,18 @@ impl<'a> FreshnessChecker<'a> {
         let CheckedChange { change, clocks } = checked;
         let clock = &clocks[subject];
         let exclusive = || clock.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _guard = (!change.allows_overlapping_writes()).then(exclusive);
+        let guard = (!change.allows_overlapping_writes()).then(exclusive);
         let version = clock.issued.fetch_add(1, Ordering::SeqCst) + 1;
-        let answer = connection.send(&change.write(subject, version)).expect("the write is answered");
-        answer.expect(change.acknowledged_status());
+        change.perform(subject, version, connection);
+        drop(guard);
+        thread::sleep(change.visible_after());
         clock.acknowledged.fetch_max(version, Ordering::SeqCst);
         self.writes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn read_all(&self, reader: usize) {
         let mut connections = self.connect();
-        let mut choice = Choice::new(WRITERS + reader);
+        let mut choice = Choice::new((WRITERS + reader) as u64);
         while !self.writers_are_done.load(Ordering::SeqCst) {
             let (checked, subject) = (choice.of(&self.changes), choice.below(SUBJECTS));
             self.read(checked, subject, &mut connections, &mut choice);

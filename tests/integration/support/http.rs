@@ -4,10 +4,11 @@
 //! fails the test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// Of each connect, read and write.
 const IO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -135,11 +136,57 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects; reads and writes have [`IO_TIMEOUT`].
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, IO_TIMEOUT)?;
+        Self::with_timeouts(TcpStream::connect_timeout(&address, IO_TIMEOUT)?)
+    }
+
+    /// Connects from another address of the loopback network.
+    pub(crate) fn open_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&address.into(), IO_TIMEOUT)?;
+        Self::with_timeouts(socket.into())
+    }
+
+    /// Connects with a receive buffer of this size.
+    pub(crate) fn open_with_buffer(address: SocketAddr, bytes: usize) -> io::Result<Self> {
+        Self::open_from_with_buffer(Ipv4Addr::UNSPECIFIED, address, bytes)
+    }
+
+    /// Connects from another address of the loopback network, with a receive buffer of this size.
+    pub(crate) fn open_from_with_buffer(source: Ipv4Addr, address: SocketAddr, bytes: usize) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_recv_buffer_size(bytes)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&address.into(), IO_TIMEOUT)?;
+        Self::with_timeouts(socket.into())
+    }
+
+    fn with_timeouts(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(IO_TIMEOUT))?;
         stream.set_write_timeout(Some(IO_TIMEOUT))?;
         Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends a request without reading its answer.
+    pub(crate) fn begin(&mut self, request: &Request) -> io::Result<()> {
+        self.write(&request.bytes())
+    }
+
+    /// Closes the sending side only.
+    pub(crate) fn stop_sending(&mut self) -> io::Result<()> {
+        self.stream.get_ref().shutdown(Shutdown::Write)
+    }
+
+    /// Closes the connection with a reset.
+    pub(crate) fn reset(self) -> io::Result<()> {
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        Ok(nix::sys::socket::setsockopt(self.stream.get_ref(), nix::sys::socket::sockopt::Linger, &linger)?)
+    }
+
+    /// Its own address.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().expect("a connected socket has an address")
     }
 
     /// Sends a request and reads its answer. A server may answer and close before it has read the whole body, so a
@@ -193,6 +240,28 @@ impl Connection {
         rest
     }
 
+    /// Reads exactly this many bytes of an answer.
+    pub(crate) fn read_bytes(&mut self, bytes: usize) -> io::Result<()> {
+        let read = io::copy(&mut (&mut self.stream).take(bytes as u64), &mut io::sink())?;
+        if read == bytes as u64 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// Reads until `end` arrives or the server closes the connection; returns whether it was `end`.
+    pub(crate) fn read_to_close_or_end(&mut self, end: &[u8]) -> io::Result<bool> {
+        let mut last = Vec::new();
+        while !last.ends_with(end) {
+            let piece = self.stream.fill_buf()?;
+            let length = piece.len();
+            last.extend_from_slice(piece);
+            self.stream.consume(length);
+            if length == 0 {
+                return Ok(false);
+            }
+            last.drain(..last.len().saturating_sub(end.len()));
+        }
+        Ok(true)
+    }
+
     fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if response.header("transfer-encoding") == Some("chunked") {
@@ -238,6 +307,12 @@ impl Connection {
         let has_answer = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
         let _ = self.stream.get_ref().set_read_timeout(Some(IO_TIMEOUT));
         has_answer
+    }
+
+    /// Discards what has been received.
+    pub(crate) fn discard(&mut self) {
+        let received = self.stream.buffer().len();
+        self.stream.consume(received);
     }
 
     /// Whether the server closes the connection within `bound`.

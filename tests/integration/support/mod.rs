@@ -1,30 +1,41 @@
 //! The test harness: real child processes and a small HTTP client; no mocks.
 //!
 //! Policy: each wait has a bound. Each process is registered with the [`reaper`] as soon as it runs. A missing program
-//! fails the test with a message that says what to install. The harness knows nothing about correct answers: that is
+//! fails the test with a message that says what to install. The harness does not contain correct answers: that is
 //! the tests' part.
 
+pub(crate) mod accounts;
 mod appliance;
 mod browser;
+mod cgroup;
+pub(crate) mod choice;
+mod creates;
 mod freshness;
 mod http;
 mod json;
+mod mount;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod reaper;
 mod redis;
 mod scratch;
 mod sql;
+mod tcp_proxy;
 
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use appliance::{Appliance, Builder, CompletedRun};
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, page_of_another_origin};
+pub(crate) use cgroup::Cgroup;
+pub(crate) use creates::Creates;
 pub(crate) use freshness::{Change, FreshnessChecker};
 pub(crate) use http::{Connection, Request, Response, raw_exchange};
 pub(crate) use json::{begin_create, create, record, records, wait_for_cache};
+pub(crate) use mount::Mount;
+pub(crate) use pgbouncer::{PgBouncer, PoolMode};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::{
     as_unprivileged_user, children_of, descendants, is_alive, signal, try_signal, uids_of, unprivileged_user,
@@ -32,12 +43,16 @@ pub(crate) use process::{
 pub(crate) use redis::RedisServer;
 pub(crate) use scratch::{Scratch, free_port, unique};
 pub(crate) use sql::Sql;
+pub(crate) use tcp_proxy::TcpProxy;
 
 /// The prefix of every endpoint.
 pub(crate) const API: &str = "/api/v1/attendance";
 
 /// After this time an operation counts as hung: far more than a loaded machine needs.
 pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Server connections of the pooler in front of the shared PostgreSQL, for each role and database.
+const INTEGRATION_POOL_SIZE: usize = 10;
 
 /// The longest pause between two checks of a condition.
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -69,8 +84,16 @@ pub(crate) fn shared() -> &'static Appliance {
     SHARED.get_or_init(|| Appliance::builder().start())
 }
 
-/// An external PostgreSQL that tests share: each creates its own database in it.
+/// An external PostgreSQL that tests share: each creates its own database in it. With `INTEGRATION_POOLER=session` or `transaction` the
+/// appliances reach it through a PgBouncer in that mode.
 pub(crate) fn shared_postgres() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
-    SHARED.get_or_init(Postgres::start)
+    SHARED.get_or_init(|| {
+        let mut server = Postgres::start();
+        if let Ok(word) = std::env::var("INTEGRATION_POOLER") {
+            let mode = PoolMode::from_word(&word).expect("INTEGRATION_POOLER is session or transaction");
+            server.put_behind(PgBouncer::start(&server, mode, INTEGRATION_POOL_SIZE));
+        }
+        server
+    })
 }

@@ -3,6 +3,7 @@
 //! Policy: its programs are those of the distribution that the appliance embeds, unpacked once per test process. It runs
 //! without fsync; durability is tested on the PostgreSQL that the appliance manages itself.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,22 @@ use nix::sys::signal::Signal;
 use tokio_postgres::Config;
 
 use super::process::{as_unprivileged_user, descendants, shared_memory_of};
-use super::{Scratch, Sql, eventually, free_port, reaper, scratch, signal, try_signal, unique, unprivileged_user};
+use super::{
+    PgBouncer, Scratch, Sql, eventually, free_port, reaper, scratch, signal, try_signal, unique, unprivileged_user,
+};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
+
+/// A comment of a `postgres:` section that names the server behind a pooler. It becomes a setting if the test has none.
+const LISTEN_URL_DEFAULT: &str = "  #listen_url: ";
+
+/// The text of a configuration file, with the server to LISTEN on where the pooler in use does not pass announcements on.
+pub(super) fn with_listen_url(config: &str) -> Cow<'_, str> {
+    if config.contains("  listen_url: ") {
+        return config.into();
+    }
+    config.replace(LISTEN_URL_DEFAULT, "  listen_url: ").into()
+}
 
 /// The directory of the programs, unpacked on first use.
 pub(crate) fn bin_dir() -> &'static Path {
@@ -39,12 +53,17 @@ fn find_programs(directory: &Path) -> Option<PathBuf> {
 
 /// A server on a fixed port that can be killed, restarted, frozen and thawed.
 pub(crate) struct Postgres {
+    programs: PathBuf,
     child: Option<Child>,
     directory: Scratch,
-    /// The port it listens on, at 127.0.0.1.
+    /// The address it listens on.
+    address: String,
+    /// The port it listens on.
     pub(crate) port: u16,
     /// The password of the role `postgres`.
     pub(crate) password: String,
+    /// What appliances connect to instead.
+    pooler: Option<PgBouncer>,
 }
 
 impl Postgres {
@@ -55,13 +74,73 @@ impl Postgres {
         server
     }
 
+    /// Like [`start`](Self::start), with the programs in this directory.
+    pub(crate) fn start_with(programs: &Path) -> Self {
+        let mut server = Self::stopped_with(programs);
+        server.restart();
+        server
+    }
+
     /// Creates a cluster without starting the server.
     pub(crate) fn stopped() -> Self {
+        Self::stopped_with(bin_dir())
+    }
+
+    fn stopped_with(programs: &Path) -> Self {
         let directory = Scratch::new("pg");
         let password = "p0stgres-sécret".to_owned();
-        let server = Self { child: None, directory, port: free_port(), password };
+        let address = "127.0.0.1".to_owned();
+        let server = Self {
+            programs: programs.to_owned(),
+            child: None,
+            directory,
+            address,
+            port: free_port(),
+            password,
+            pooler: None,
+        };
         server.initialize();
         server
+    }
+
+    /// A server with a copy of this one's data, which must not run, at another address and the same port. It is not started.
+    pub(crate) fn copy_at(&self, address: &str) -> Self {
+        assert!(self.child.is_none(), "the data of a running server cannot be copied");
+        let directory = Scratch::new("pg");
+        let copied =
+            Command::new("cp").arg("-a").arg(self.data()).arg(directory.path()).status().expect("there is a cp");
+        assert!(copied.success(), "cp: {copied}");
+        if let Some(user) = unprivileged_user() {
+            std::os::unix::fs::chown(directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .expect("root may give a directory away");
+        }
+        Self {
+            programs: self.programs.clone(),
+            child: None,
+            directory,
+            address: address.to_owned(),
+            port: self.port,
+            password: self.password.clone(),
+            pooler: None,
+        }
+    }
+
+    /// Makes this server, which must not run, a standby that follows `primary`.
+    pub(crate) fn follow(&self, primary: &Self) {
+        let Self { address, port, password, .. } = primary;
+        let source = format!("primary_conninfo = 'host={address} port={port} user=postgres password={password}'\n");
+        fs::write(self.data().join("postgresql.auto.conf"), source).expect("the configuration can be written");
+        fs::write(self.data().join("standby.signal"), "").expect("a file can be made");
+    }
+
+    /// Stops the server cleanly.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(child.id(), Signal::SIGINT);
+            let pid = child.id();
+            eventually("the external PostgreSQL stops", || child.try_wait().expect("it is our child"));
+            reaper::unregister(pid);
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -74,7 +153,7 @@ impl Postgres {
                 .expect("root may give a directory away");
         }
         let password = self.directory.file("password", &self.password);
-        let mut command = Command::new(bin_dir().join("initdb"));
+        let mut command = Command::new(self.programs.join("initdb"));
         command
             .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
             .arg("--pwfile")
@@ -100,12 +179,13 @@ impl Postgres {
     pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = fs::File::create(self.directory.path().join("log")).expect("a log can be written");
-        let mut command = Command::new(bin_dir().join("postgres"));
+        let mut command = Command::new(self.programs.join("postgres"));
         command
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string()])
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"])
+            .args(["-c", &format!("listen_addresses={}", self.address)])
+            .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
             .args(["-c", "max_connections=200", "-c", "restart_after_crash=off"])
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
@@ -156,7 +236,7 @@ impl Postgres {
     /// Connection settings for one of its databases.
     pub(crate) fn connection(&self, database: &str) -> Config {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(self.port).user("postgres").password(&self.password).dbname(database);
+        config.host(&self.address).port(self.port).user("postgres").password(&self.password).dbname(database);
         config
     }
 
@@ -172,11 +252,31 @@ impl Postgres {
         name
     }
 
-    /// A `postgres:` configuration section for one of its databases.
+    /// Lets the configuration of appliances lead to a pooler.
+    pub(crate) fn put_behind(&mut self, pooler: PgBouncer) {
+        self.pooler = Some(pooler);
+    }
+
+    /// The address it listens on.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A `postgres:` configuration section for one of its databases, through the pooler if there is one.
     pub(crate) fn config(&self, database: &str) -> String {
-        let Self { port, password, .. } = self;
+        let Some(pooler) = &self.pooler else { return self.direct_config(database) };
+        let mut section = pooler.config(database);
+        if !pooler.passes_announcements() {
+            section.push_str(&format!("{LISTEN_URL_DEFAULT}postgres://{}:{}\n", self.address, self.port));
+        }
+        section
+    }
+
+    /// A `postgres:` configuration section for one of its databases.
+    pub(crate) fn direct_config(&self, database: &str) -> String {
+        let Self { address, port, password, .. } = self;
         format!(
-            "postgres:\n  database: {database}\n  host: 127.0.0.1\n  port: {port}\n  user: postgres\n  password: \"{password}\"\n"
+            "postgres:\n  database: {database}\n  host: {address}\n  port: {port}\n  user: postgres\n  password: \"{password}\"\n"
         )
     }
 }

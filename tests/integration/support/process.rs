@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, Uid, User};
 
-/// A process as it was when it was listed. Its start time tells it from a later process with its id.
+/// A process as it was when it was listed. Its start time distinguishes it from a later process with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessInfo {
     /// Its process id.

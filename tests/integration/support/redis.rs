@@ -1,17 +1,19 @@
 //! An external `redis-server`.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::process::as_unprivileged_user;
-use super::{Scratch, eventually, free_port, reaper, signal};
+use super::{Scratch, eventually, free_port, reaper, signal, unprivileged_user};
 
 /// A server on a fixed port that can be killed, restarted, frozen and thawed.
 pub(crate) struct RedisServer {
     child: Option<Child>,
     directory: Scratch,
+    options: Vec<String>,
     /// The port it listens on, at 127.0.0.1.
     pub(crate) port: u16,
     /// Its password; empty if it has none.
@@ -21,28 +23,49 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// Starts a server with a password and waits until it answers.
     pub(crate) fn start() -> Self {
-        Self::with_password("r3dis-secret/ü")
+        Self::with_options("r3dis-secret/ü", &[])
     }
 
-    /// Starts a server without a password and waits until it answers.
-    pub(crate) fn without_password() -> Self {
-        Self::with_password("")
-    }
-
-    fn with_password(password: &str) -> Self {
+    /// Starts a server with further options and its files in a directory of its own, which must answer.
+    pub(crate) fn with_options(password: &str, options: &[&str]) -> Self {
         let directory = Scratch::new("redis");
-        let mut server = Self { child: None, directory, port: free_port(), password: password.to_owned() };
+        if let Some(user) = unprivileged_user() {
+            std::os::unix::fs::chown(directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .expect("root may give a directory away");
+        }
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let mut server = Self { child: None, directory, options, port: free_port(), password: password.to_owned() };
         server.restart();
         server
     }
 
-    /// Starts the server, empty, on its port and waits until it answers.
+    /// Starts a server without a password and waits until it answers.
+    pub(crate) fn without_password() -> Self {
+        Self::with_options("", &[])
+    }
+
+    /// The directory of its files.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts the server on its port, empty unless its options say otherwise, and waits until it answers.
     pub(crate) fn restart(&mut self) {
+        self.launch(&[]);
+        eventually("redis-server answers", || self.try_command::<String>(&["PING"]).ok());
+    }
+
+    /// Starts the server with further options, without waiting for it.
+    pub(crate) fn launch(&mut self, options: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--requirepass", &self.password, "--daemonize", "no", "--dir", "/tmp"])
+            .args(["--requirepass", &self.password, "--daemonize", "no"])
+            .arg("--dir")
+            .arg(self.directory.path())
+            .args(&self.options)
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -51,7 +74,6 @@ impl RedisServer {
         let child = child.expect("redis-server is needed: run `apt-get install redis-server`");
         reaper::register(child.id());
         self.child = Some(child);
-        eventually("redis-server answers", || self.try_command::<String>(&["PING"]).ok());
     }
 
     /// Kills the server with SIGKILL.
@@ -82,7 +104,8 @@ impl RedisServer {
         self.try_command(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+    /// Runs one command; returns Redis's error.
+    pub(crate) fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::cmd(words[0]);
         words[1..].iter().for_each(|word| {
             command.arg(word);
