@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the performance claims: every row compares the appliance with its baseline, in turn, in one run.
-#   scripts/bench.sh [--seconds N] [--rounds N] [--rows NAME,...] [--big]
+#   scripts/bench.sh [--seconds N] [--rounds N] [--rows NAME,...] [--big] [--against BINARY]
 # It needs the programs of `scripts/install-deps.sh bench` and python3. It prints a table, and writes benches/RESULTS.md when every row was run.
 set -euo pipefail
 cd "$(dirname "$0")/.."

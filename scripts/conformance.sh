@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the API against its own description, and the description against three validators.
-#   scripts/conformance.sh [EXAMPLES]        default: 25, the fast form; the full form (make conformance EXAMPLES=600) makes about 10,000 requests
+#   scripts/conformance.sh [EXAMPLES]        default: 25, the fast form; the full form (make conformance EXAMPLES=3400) makes more than 10,000 cases
 # EXAMPLES is the maximum for each operation and phase of schemathesis. The program is BINARY (target/release/attendance-api), with nothing
 # configured. The tools are installed into target/conformance, in fixed versions. Exit status 1 if there is a finding.
 set -euo pipefail
@@ -46,17 +46,9 @@ if grep -Eq 'You have [0-9]+ warning' $work/redocly.log; then
   failed=1
 fi
 
-data=$(mktemp -d)
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-chmod 755 "$data"
-$binary serve --listen "127.0.0.1:$port" --data-dir "$data/data" --set log.access=off >$work/appliance.log 2>&1 &
-appliance=$!
-trap 'kill $appliance 2>/dev/null; wait $appliance 2>/dev/null; rm -rf "$data"' EXIT
-for _ in $(seq 600); do
-  if $binary healthcheck "http://127.0.0.1:$port/readyz" >/dev/null 2>&1; then break; fi
-  sleep 0.1
-done
-$binary healthcheck "http://127.0.0.1:$port/readyz"
+# shellcheck source=scripts/default-appliance.sh
+. scripts/default-appliance.sh
+start_default_appliance "$binary" $work/appliance.log
 check schemathesis $work/venv/bin/schemathesis --config-file $rules/schemathesis.toml run --url "http://127.0.0.1:$port" \
   --max-examples "$examples" --generation-database none $work/openapi.json
 tail -30 $work/schemathesis.log

@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
 # Installs the programs that a task needs: as root with apt-get, otherwise it prints the command that installs them and fails.
-#   scripts/install-deps.sh TASK...        TASK: build, test, checks, conformance, deb, bench or monitoring
+#   scripts/install-deps.sh TASK...        TASK: build, test, checks, conformance, deb, bench, instructions, interop, lighthouse or monitoring
 # cargo subcommands (task `checks`) are built with `cargo install`, which needs no privileges, into cargo's own bin directory.
 set -euo pipefail
 
-usage() { echo "usage: $0 build|test|checks|conformance|deb|bench|monitoring ..." >&2; exit 64; }
+usage() { echo "usage: $0 build|test|checks|conformance|deb|bench|instructions|interop|lighthouse|monitoring ..." >&2; exit 64; }
 [ $# -gt 0 ] || usage
 
 # program=package, one list per task
 build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
-test="redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver"
+test="mkfs.ext4=e2fsprogs redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver pgbouncer=pgbouncer"
 checks="c++=g++"
 deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck xz=xz-utils git=git wrk=wrk"
 deb+=" debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux"
 conformance="npm=npm pip3=python3-pip"
 bench="wrk=wrk redis-server=redis-server"
+instructions="valgrind=valgrind setpriv=util-linux"
+# With the compiler, for the benchmark of a warm virtual machine.
+interop="npm=npm javac=default-jdk-headless"
+lighthouse="npm=npm chromium=chromium"
 monitoring="nginx=nginx-light haproxy=haproxy promtool=prometheus redis-server=redis-server npm=npm setpriv=util-linux"
 # cargo subcommand=version
 cargo_tools="cargo-deny=0.20.2 cargo-machete=0.9.2"
@@ -41,6 +45,9 @@ for task in "$@"; do
       # Debian does not put pgbench into the PATH.
       ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || programs+=" pgbench=postgresql-contrib"
       ;;
+    instructions) programs+=" $instructions" ;;
+    interop) programs+=" $interop" ;;
+    lighthouse) programs+=" $lighthouse" ;;
     monitoring)
       programs+=" $monitoring"
       ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || programs+=" initdb=postgresql"

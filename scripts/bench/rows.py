@@ -375,6 +375,45 @@ class Load:
         return (bad.group(1) if bad else "0") + (f", {broken.group(1)}" if broken else "")
 
 
+def versions(table, options, work):
+    """Two programs in turn on equal data: the one that was built, and the one of `--against`. A ratio of a rate above 1 means that the built one is faster."""
+    hot = f"{API}/search?id=1"
+    loads = (
+        ("search, hot id", "", hot, 32, None),
+        ("search, 10,000 ids at random, cached", "", "/", 32, "random"),
+        ("health", "", f"{API}/health", 32, None),
+        ("metrics", "", "/metrics", 32, None),
+        ("search/all?limit=100, cached", "", f"{API}/search/all?limit=100", 32, None),
+        ("create, 64 connections", "", "/", 64, "create"),
+        ("search, cache off, 10,000 ids, 64 connections", "redis.mode=off", "/", 64, "random"),
+        ("search/all?limit=100, cache off", "redis.mode=off", f"{API}/search/all?limit=100", 32, None),
+    )
+    for setting in ("", "redis.mode=off"):
+        settings = [setting] if setting else []
+        built = Appliance(options.root, work, f"built{len(settings)}", *settings)
+        other = Appliance(options.root, work, f"against{len(settings)}", *settings, program=options.against)
+        with built, other:
+            fill(built, IDS)
+            fill(other, IDS)
+            for name, needed, path, connections, script in loads:
+                if needed != setting:
+                    continue
+                lua_script = lua(work, script) if script else None
+
+                def measured(server, seconds=options.seconds):
+                    server.truncate_log()
+                    return wrk(server.port, path, seconds, connections, lua_script)[0]
+
+                measured(built, 1), measured(other, 1)
+                rate, before, ratio = alternate(options.rounds, lambda: measured(built), lambda: measured(other))
+                table.add(name, f"{rate:,.0f}/s", f"other {before:,.0f}/s", f"{ratio:.2f}", "", None)
+            if not setting:
+                one = lua(work, "create")
+                p50 = lambda server: 1000 * wrk(server.port, "/", options.seconds, 1, one)[1]
+                mine, before, ratio = alternate(options.rounds, lambda: p50(built), lambda: p50(other))
+                table.add("create, 1 connection: p50", f"{mine:.0f} µs", f"other {before:.0f} µs", f"{ratio:.2f}", "", None)
+
+
 def start(table, options, work):
     """Time to the first successful answer, idle memory, size of the binary; beside fixed limits."""
     program = options.root / "target/release/attendance-api"

@@ -9,8 +9,15 @@ import shutil
 import subprocess
 import sys
 
+import access
+import backup
+import foreign
 import rows
+import views
 from servers import make_directory
+
+
+GROUPS = {**rows.GROUPS, "foreign": foreign.foreign, "views": views.views, "backup": backup.backup, "archive": backup.archive, "access": access.access}
 
 
 class Table:
@@ -55,21 +62,26 @@ def main():
     parser.add_argument("load", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=3, help="duration of one round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", default="", help="only the groups named, separated by commas: " + ", ".join(rows.GROUPS))
+    parser.add_argument("--rows", default="", help="only the groups named, separated by commas: " + ", ".join(GROUPS))
+    parser.add_argument("--against", type=pathlib.Path, help="another attendance-api binary: measure only it and the built one, in turn")
     parser.add_argument("--big", action="store_true", help="also 10^7 rows, which takes some minutes and 3 GB more")
     options = parser.parse_args()
     options.root, options.load = options.root.resolve(), options.load.resolve()
-    wanted = options.rows.split(",") if options.rows else list(rows.GROUPS)
-    unknown = [name for name in wanted if name not in rows.GROUPS]
+    wanted = options.rows.split(",") if options.rows else list(GROUPS)
+    if options.against:
+        options.against, options.rows, wanted = options.against.resolve(strict=True), "versions", []
+    unknown = [name for name in wanted if name not in GROUPS]
     if unknown:
-        raise SystemExit(f"bench: unknown rows: {', '.join(unknown)}; possible are {', '.join(rows.GROUPS)}")
+        raise SystemExit(f"bench: unknown rows: {', '.join(unknown)}; possible are {', '.join(GROUPS)}")
 
     description = machine(options.root)
     print(description, flush=True)
     table, work = Table(), make_directory()
     try:
+        if options.against:
+            rows.versions(table, options, work)
         for name in wanted:
-            rows.GROUPS[name](table, options, work)
+            GROUPS[name](table, options, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(f"{len(table.missed)} targets missed" + (f": {', '.join(table.missed)}" if table.missed else ""))

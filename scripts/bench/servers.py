@@ -16,12 +16,12 @@ API = "/api/v1/attendance"
 class Appliance:
     """A running release binary with its defaults; the access log is written to a file."""
 
-    def __init__(self, root, work, name, *settings, data=None, environment=None):
+    def __init__(self, root, work, name, *settings, data=None, environment=None, program=None):
         self.root, self.work = root, work
         self.data = data or work / f"data-{name}"
         self.log_path = work / f"{name}.log"
         self.log = open(self.log_path, "w")
-        words = [root / "target/release/attendance-api", "serve", "--listen", "127.0.0.1:0", "--data-dir", self.data]
+        words = [program or root / "target/release/attendance-api", "serve", "--listen", "127.0.0.1:0", "--data-dir", self.data]
         for setting in settings:
             words += ["--set", setting]
         self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, cwd=work, env={**os.environ, **(environment or {})})
