@@ -15,7 +15,7 @@ fail() { echo "build.sh: $*" >&2; exit 1; }
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 major=${POSTGRES_VERSION%%.*}
 out=target/deb
-level=6
+level=9
 while [ $# -gt 0 ]; do
   case $1 in
     --version) version=${2:?} ;;
@@ -32,13 +32,12 @@ binary=target/release/attendance-api
 maintainer=${DEB_MAINTAINER:-attendance-api maintainers <maintainers@attendance-api.invalid>}
 [ -x $binary ] || fail "$binary is missing; `make deb` builds it"
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the package exists for amd64 only, this is $(dpkg --print-architecture)"
-for tool in dpkg-deb objdump zstd xz gzip python3 cargo; do
+for tool in dpkg-deb objdump zstd gzip python3 cargo; do
   command -v $tool >/dev/null || fail "the program '$tool' is missing; `scripts/install-deps.sh deb` installs it"
 done
 # The time stamp of every file in the package is that of the sources.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
-# One thread, so that the result does not depend on the number of processors (older versions of dpkg-deb always use one).
-export SOURCE_DATE_EPOCH DPKG_DEB_THREADS_MAX=1
+export SOURCE_DATE_EPOCH
 
 depends=$(packaging/deb/dependencies.sh $binary target/postgres/postgres.tar.zst)
 
@@ -56,10 +55,18 @@ fill_in() { # FILE: replaces its placeholders
 
 put 0755 $binary usr/bin/attendance-api
 for unit in systemd/attendance-api.service systemd/attendance-api.socket; do
-  put 0644 $unit lib/systemd/system/"$(basename $unit)"
+  put 0644 $unit usr/lib/systemd/system/"$(basename $unit)"
 done
+# Not a conffile: dpkg would ask every administrator who has edited it whenever it changes, and fail without a terminal. postinst copies it.
+put 0644 packaging/deb/config.yaml usr/share/attendance-api/config.yaml
 $binary config template >"$work/config.yaml"
-put 0644 "$work/config.yaml" etc/attendance-api/config.yaml
+put 0644 "$work/config.yaml" usr/share/doc/attendance-api/examples/config.yaml
+put 0644 LICENSE usr/share/doc/attendance-api/LICENSE
+gzip -9n <README.md >"$work/README.md.gz"
+put 0644 "$work/README.md.gz" usr/share/doc/attendance-api/README.md.gz
+for page in docs/runbooks/*.md; do
+  put 0644 "$page" usr/share/doc/attendance-api/runbooks/"$(basename "$page")"
+done
 
 mkdir "$work/man"
 $binary man "$work/man"
@@ -96,20 +103,20 @@ mkdir "$control"
 size=$(find "$root" -type f ! -path "$control/*" -printf '%s\n' | awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
 sed -e "s|@VERSION@|$version|; s|@MAINTAINER@|$maintainer|; s|@SIZE@|$size|" \
   -e "s/@DEPENDS@/adduser, debconf (>= 0.5) | debconf-2.0, $depends/" packaging/deb/control.in >"$control/control"
-echo /etc/attendance-api/config.yaml >"$control/conffiles"
 for script in preinst postinst prerm postrm config; do
   fill_in $script >"$control/$script"
   chmod 0755 "$control/$script"
 done
 cp packaging/deb/templates "$control/templates"
-(cd "$root" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$control/md5sums"
-chmod 0644 "$control"/{control,conffiles,templates,md5sums}
+(cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$control/md5sums"
+chmod 0644 "$control"/{control,templates,md5sums}
 find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 mkdir -p "$out"
 package=$out/attendance-api_${version}_amd64.deb
 # xz can be read by dpkg of every Debian and Ubuntu; zstd only by that of Ubuntu.
-dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$work/package.deb" >/dev/null
+dpkg-deb --root-owner-group -Znone --build "$root" "$work/package.deb" >/dev/null
+python3 packaging/deb/recompress.py "$work/package.deb" "$level"
 bytes=$(stat -c %s "$work/package.deb")
 [ "$bytes" -le $MAX_BYTES ] || fail "the package has $bytes bytes, more than the limit of $MAX_BYTES"
 mv "$work/package.deb" "$package"

@@ -12,7 +12,7 @@ import sys
 
 LICENSES = pathlib.Path(__file__).parent / "licenses"
 # Debian and Ubuntu have these texts in /usr/share/common-licenses.
-COMMON = {"Apache-2.0": "Apache-2.0", "CC0-1.0": "CC0-1.0", "MPL-2.0": "MPL-2.0", "GPL-3+": "GPL-3"}
+COMMON = {"Apache-2.0": "Apache-2.0", "CC0-1.0": "CC0-1.0", "MPL-2.0": "MPL-2.0", "GPL-2.0-only": "GPL-2", "GPL-3+": "GPL-3"}
 NOTICE_FILES = re.compile(r"^(licen[cs]e|copying|copyright|notice)", re.IGNORECASE)
 NOTICE = re.compile(r"^\W*(?:portions\s+)?copyright\b[\s:]*(?:(?:\(c\)|©|&copy;)\s*)*(.*\S)", re.IGNORECASE)
 # Lines that belong to the licence texts themselves or to their instructions for use.

@@ -55,7 +55,10 @@ to=$tree/$POSTGRES_PREFIX
 
 # The programs find their libraries by $ORIGIN/../../../NAME.libs, so the two top directories must keep their names and depth.
 mkdir -p "$to/bin" "$to/lib/postgresql" "$to/share/postgresql/extension"
-for program in initdb postgres pg_ctl pg_isready psql pg_dump pg_restore pg_checksums pg_controldata pgbench; do
+programs='initdb postgres pg_ctl pg_isready psql pg_checksums pg_controldata'
+# For backup and restore.
+programs+=' pg_dump pg_dumpall pg_restore pg_basebackup pg_receivewal pg_verifybackup'
+for program in $programs; do
     cp "$from/bin/$program" "$to/bin/"
 done
 libs=${POSTGRES_PREFIX%%/*}.libs

@@ -1,7 +1,7 @@
-"""A machine to install the package on: a minimal Debian 12, booted by systemd-nspawn in a private network.
+"""A machine to install the package on: a minimal Debian (12; SUITE=trixie: 13), booted by systemd-nspawn in a private network.
 
-The root directories are made once by debootstrap and kept under target/test-deb: `bare` is without systemd, `base` with it. A machine is a
-copy of `base`; it is removed at the end of the run, also after a failure.
+The root directories are made once by debootstrap and kept under target/test-deb for each suite: `bare` is without systemd, `base` with it. A
+machine is a copy of `base`; it is removed at the end of the run, also after a failure.
 """
 
 import os
@@ -15,7 +15,8 @@ from report import StepError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target/test-deb"
-SUITE = "bookworm"
+SUITE = os.environ.get("SUITE") or "bookworm"
+BARE, BASE = WORK / f"bare-{SUITE}", WORK / f"base-{SUITE}"
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
@@ -24,6 +25,13 @@ ENVIRONMENT = {
 }
 # For starting or stopping the machine; each command has its own time limit.
 BOOT_TIMEOUT = 90
+# The file of a root directory that has the list of its additional packages.
+LIST = "packages"
+# What `bare` has in addition to a minimal Debian. The package depends on adduser, which a minimal Debian 13 does not have, and without a network apt
+# cannot fetch it.
+BARE_PACKAGES = "adduser"
+# What `base` has in addition to `bare`. The README uses sudo.
+BASE_PACKAGES = "systemd systemd-sysv dbus curl ca-certificates procps sudo"
 
 
 class CannotBoot(Exception):
@@ -53,33 +61,47 @@ def mirror():
 
 
 def make_roots():
-    """Makes the two root directories if they do not exist. Each is built under another name and then renamed, so that an incomplete one is never used."""
+    """Makes the two root directories if they do not exist or lack a package. Each is built under another name and then renamed, so that an incomplete one is never used."""
     WORK.mkdir(parents=True, exist_ok=True)
-    bare, base = WORK / "bare", WORK / "base"
     aside = WORK / "incomplete"
-    if not bare.exists():
-        shutil.rmtree(aside, ignore_errors=True)
+    if not is_made_with(BARE, BARE_PACKAGES):
+        remove(BARE, BASE, aside)
         debootstrap(aside)
         shutil.rmtree(aside / "var/cache/apt/archives", ignore_errors=True)
         (aside / "var/cache/apt/archives/partial").mkdir(parents=True)
-        aside.rename(bare)
-    if not base.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        call(["cp", "-a", bare, aside], 300)
-        packages = "systemd systemd-sysv dbus curl ca-certificates procps"
-        install = f"apt-get update -q && apt-get install -y -q --no-install-recommends {packages} && apt-get clean"
+        (aside / LIST).write_text(BARE_PACKAGES)
+        aside.rename(BARE)
+    if not is_made_with(BASE, BASE_PACKAGES):
+        remove(BASE, aside)
+        call(["cp", "-a", BARE, aside], 300)
+        install = f"apt-get update -q && apt-get install -y -q --no-install-recommends {BASE_PACKAGES} && apt-get clean"
         call(["chroot", aside, "sh", "-c", install], 1200, env=ENVIRONMENT)
         shutil.rmtree(aside / "var/lib/apt/lists")
         (aside / "var/lib/apt/lists/partial").mkdir(parents=True)
-        (aside / "etc/hosts").write_text("127.0.0.1 localhost\n")
+        # sudo looks its own name up.
+        (aside / "etc/hostname").write_text("machine\n")
+        (aside / "etc/hosts").write_text("127.0.0.1 localhost machine\n")
         # The machine has no network, so apt must know our own repository only.
         (aside / "etc/apt/sources.list").write_text("")
-        aside.rename(base)
+        (aside / LIST).write_text(BASE_PACKAGES)
+        aside.rename(BASE)
+
+
+def is_made_with(root, packages):
+    """Returns whether a root directory exists and has these packages."""
+    file = root / LIST
+    return file.exists() and file.read_text() == packages
+
+
+def remove(*roots):
+    """Removes root directories, if they exist."""
+    for root in roots:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def debootstrap(root):
     """Downloads a minimal Debian; retries once, because a mirror may fail temporarily."""
-    words = ["debootstrap", "--variant=minbase", SUITE, root, mirror()]
+    words = ["debootstrap", "--variant=minbase", f"--include={BARE_PACKAGES}", SUITE, root, mirror()]
     try:
         call(words, 1200)
     except StepError as reason:
@@ -103,7 +125,7 @@ class Machine:
             if left.name.rpartition("-")[2].isdigit() and not pathlib.Path(f"/proc/{left.name.rpartition('-')[2]}").exists():
                 shutil.rmtree(left, ignore_errors=True)
         try:
-            call(["cp", "-a", WORK / "base", self.root], 300)
+            call(["cp", "-a", BASE, self.root], 300)
             self.boot()
         except BaseException:
             self.__exit__()

@@ -18,7 +18,20 @@ def make():
     shutil.rmtree(PACKAGES, ignore_errors=True)
     call([BUILD, "--out", PACKAGES], 600)
     call([BUILD, "--out", PACKAGES, "--version", OLDER, "--level", "0"], 600)
+    add_conffile(PACKAGES / NAME.format(OLDER))
     call([BUILD, "--out", PACKAGES, "--version", OTHER_MAJOR, "--postgres-major", "17", "--level", "0"], 600)
+
+
+def add_conffile(package):
+    """Makes the configuration a conffile, with every key in it, as it was in version 0.1.0."""
+    root = PACKAGES / "older"
+    call(["dpkg-deb", "-R", package, root], 60)
+    template = root / "usr/share/doc/attendance-api/examples/config.yaml"
+    (root / "etc/attendance-api").mkdir(parents=True)
+    shutil.copy(template, root / "etc/attendance-api/config.yaml")
+    (root / "DEBIAN/conffiles").write_text("/etc/attendance-api/config.yaml\n")
+    call(["dpkg-deb", "--root-owner-group", "-z0", "-Zxz", "--build", root, package], 120)
+    shutil.rmtree(root)
 
 
 def put(machine):

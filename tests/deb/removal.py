@@ -54,13 +54,16 @@ def reinstall_after_purge(machine):
     expect("# edited" not in machine.path(CONFIG).read_text())
 
 
-@step("purge deletes the records when the preseeded answer says so")
+@step("purge deletes the records when the preseeded answer says so, and keeps the backups")
 def purge_deletes(machine):
+    machine.run("attendance-api backup create")
     machine.run(f"echo '{PURGE_DATA} true' | debconf-set-selections")
     output = apt(machine, "purge attendance-api")
     expect_stopped(machine)
     expect("deleted" in output, "apt says", output[-500:])
-    expect(not machine.path(STATE).exists() and not machine.path("/etc/attendance-api").exists())
+    expect("the backups are kept" in output, "apt says", output[-500:])
+    expect(machine.out(f"ls -A {STATE}") == "backups" and not machine.path("/etc/attendance-api").exists(), "left:", machine.out(f"ls -A {STATE}"))
+    machine.run(f"rm -r {STATE}")
     expect("purge-data" not in machine.run("debconf-show attendance-api", check=False).stdout, "debconf still knows the question")
 
 

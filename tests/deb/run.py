@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the life cycle of the package in a booted Debian 12: install, use, kill, reload, reboot, upgrade, downgrade, remove, purge.
+"""Tests the life cycle of the package in a booted Debian (12; SUITE=trixie: 13): install, use, kill, reload, reboot, upgrade, downgrade, remove, purge, and the commands of the README.
 
 Usage: tests/deb/run.py [WORD...]: with words, only the steps whose name contains one of them, after the installation. Needs root and the
 programs of `scripts/install-deps.sh deb`. Exit status: 0 all steps passed, 1 a step failed, 77 this computer cannot boot a machine.
@@ -24,6 +24,7 @@ import socket_activation  # noqa: E402,F401
 import removal  # noqa: E402,F401
 import upgrade  # noqa: E402,F401
 import edge_cases  # noqa: E402,F401
+import readme  # noqa: E402,F401
 
 CANNOT_BOOT = 77
 

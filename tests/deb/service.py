@@ -68,6 +68,12 @@ def postmaster(machine):
     return int(machine.out(f"head -1 {STATE}/postgres/*/postmaster.pid"))
 
 
+def is_other_postmaster(machine, before):
+    """Returns whether a PostgreSQL with another process id runs."""
+    found = machine.run(f"head -1 {STATE}/postgres/*/postmaster.pid", check=False).stdout.strip()
+    return found.isdigit() and int(found) != before
+
+
 def serving_again(machine, seconds, probe=healthy):
     """Waits until the service is healthy; returns the seconds as a note."""
     return f"after {wait_until(seconds, 'healthy again', lambda: probe(machine)):.2f} s"

@@ -44,6 +44,23 @@ def socket_starts(machine):
     return serving_again(machine, 30)
 
 
+@step("with the socket on another port, healthcheck asks that port, also as a user who cannot read the configuration")
+def other_port(machine):
+    override = "/run/systemd/system/attendance-api.socket.d"
+    machine.run(f"mkdir -p {override} && printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:9090\n' > {override}/port.conf")
+    restart = f"systemctl daemon-reload; systemctl stop {UNIT} attendance-api.socket; systemctl start attendance-api.socket {UNIT}"
+    try:
+        machine.run(restart, 120)
+        for user in ("root", "nobody"):
+            found = machine.run(f"setpriv --reuid {user} --clear-groups attendance-api healthcheck", check=False)
+            expect(found.returncode == 0, user, found.stdout, found.stderr)
+        output = machine.run("apt-get -y --reinstall install attendance-api", 300).stdout
+        expect("http://127.0.0.1:9090/api/v1/attendance/health" in output, output[-600:])
+    finally:
+        machine.run(f"rm -r {override}; {restart}", 120)
+    expect(healthy(machine))
+
+
 @step("after a reboot, service and socket are enabled and the records are there")
 def reboot(machine):
     create(machine, "before-reboot")

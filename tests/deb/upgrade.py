@@ -37,6 +37,20 @@ def other_major(machine):
     expect(main_pid(machine) == before and healthy(machine) and has(machine, "old"), "it was restarted")
 
 
+@step("an upgrade whose backup fails is refused, and nothing is changed")
+def failing_backup(machine):
+    before = main_pid(machine)
+    machine.run("attendance-api backup create")
+    # A backup of a later time than the clock.
+    later = f"{STATE}/backups/attendance-api-2999-01-01T000000Z.tar"
+    machine.run(f"touch {later}")
+    status = machine.run(f"apt-get -y install {packages.path(packages.VERSION)} </dev/null", 120, check=False)
+    expect(status.returncode and "was the clock set back?" in status.stdout, "apt says", status.stdout[-800:])
+    expect(installed(machine) == ("ii", packages.OLDER), installed(machine))
+    expect(main_pid(machine) == before and healthy(machine) and has(machine, "old"), "it was restarted")
+    machine.run(f"rm {later}")
+
+
 @step("upgrade under load: restarted, the edited configuration kept, no acknowledged record lost")
 def upgrade(machine):
     before = main_pid(machine)
@@ -53,8 +67,13 @@ def upgrade(machine):
         text, _ = load.communicate(timeout=60)
     counts = json.loads(text)
     expect(installed(machine) == ("ii", packages.VERSION) and healthy(machine), output[-500:])
+    expect("the database was backed up before the upgrade: /var/lib/attendance-api/backups/" in output, output[-800:])
+    listed = json.loads(machine.out("attendance-api backup list --json"))["backups"]
+    expect(listed[-1]["label"] == "before-upgrade" and listed[-1]["records"] > 0, listed)
+    machine.run(f"attendance-api backup verify {listed[-1]['file']}", 120)
     expect(main_pid(machine) != before, "it was not restarted")
     expect("\n  max_body: 2MiB" in machine.path(CONFIG).read_text(), "the edit is lost")
+    expect(not list(machine.path("/etc/attendance-api").glob("*.dpkg-*")), "dpkg left a second configuration")
     expect("2MiB" in machine.out(f"attendance-api config show --config {CONFIG} | grep max_body"))
     wanted = set(acknowledged.read_text().split())
     lost = wanted - all_ids(machine)

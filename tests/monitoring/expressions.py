@@ -7,8 +7,10 @@ from servers import PACK, ROOT, get
 
 NAME = re.compile(r"\b(?:attendance_api|flask|process)_[a-z0-9_]+")
 STATUS, ANY_STATUS = re.compile(r'status=~?"[^"]*"'), 'status!=""'
+# Metrics that are exposed with access control only.
+ACCESS_METRICS = {"attendance_api_logins_total", "attendance_api_sessions_active", "attendance_api_credential_lookups_total"}
 # Metrics that are exposed only after their event has happened: a series is written from its first value on.
-EVENT_METRICS = {"flask_http_request_exceptions_total"}
+EVENT_METRICS = {"flask_http_request_exceptions_total"} | ACCESS_METRICS
 # The values of the dashboard's variables in this test.
 VARIABLES = {"$job": "attendance-api", "$instance": ".*", "$__rate_interval": "10s", "$__interval": "10s", "$__range": "1m"}
 

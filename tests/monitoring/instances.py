@@ -52,6 +52,42 @@ def serves(world, balancer):
     return f"{shares[0]:.0f} and {shares[1]:.0f} requests"
 
 
+@behind_each("the log of the instances has the real client")
+def client(world, balancer):
+    """The log of an instance names the client, not the load balancer and not what the client says about itself."""
+    claims = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Real-IP": "6.6.6.6"}
+    sources = "127.0.0.5", "127.0.0.77"
+    for source in sources:
+        for headers in ({}, claims):
+            identity = f"from-{type(balancer).__name__}-{source}-{len(headers)}"
+            status = ask(balancer.port, "GET", f"{API}/health", None, {"X-Request-Id": identity, **headers}, source=source)[0]
+            expect(status == 200, "health through", balancer.name, status)
+            wait_until(10, "the request is logged", lambda: world.one.access(identity) or world.two.access(identity))
+            logged = (world.one.access(identity) or world.two.access(identity))["remote_address"]
+            expect(logged == source, "a request from", source, "is logged as from", logged)
+    return f"clients {' and '.join(sources)}"
+
+
+@behind_each("links and redirects below the base path stay there")
+def below(world, balancer):
+    """Below the base path everything is as at the root, and links and redirects lead back through the load balancer."""
+    name = type(balancer).__name__
+    for number in range(2):
+        expect(create(balancer.port, f"below-{name}-{number}") == 200, "create through", name)
+    lower = lambda headers: {name.lower(): value for name, value in headers.items()}
+    status, headers, _ = get(balancer.port, f"/attendance{API}/search/all?limit=1")
+    link = lower(headers).get("link", "")
+    expect(status == 200 and link.startswith(f"</attendance{API}/search/all?"), "the next page:", status, link)
+    expect(get(balancer.port, link[1 : link.index(">")])[0] == 200, "the next page is not found:", link)
+    for path, target in (("/attendance", "/attendance/"), ("/attendance/apidocs", "/attendance/apidocs/")):
+        status, headers, _ = get(balancer.port, path)
+        expect(status == 308 and lower(headers).get("location") == target, path, "leads to", status, headers)
+    expect(get(balancer.port, "/attendance/apidocs/swagger-ui.css")[0] == 200, "a file of Swagger UI")
+    expect(json.loads(get(balancer.port, "/attendance/openapi.json")[2])["servers"][0]["url"] == "/attendance", "the servers of the document")
+    for path in ("/metrics", "/attendance/metrics", "/attendance/%6detrics"):
+        expect(get(balancer.port, path)[0] == 404, "metrics must not be reachable through a load balancer:", path)
+
+
 @behind_each("each instance restarted twice under load, no search fails")
 def restarted(world, balancer):
     """Each instance is stopped and started twice under load, in turn; no search fails."""

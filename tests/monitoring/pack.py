@@ -6,7 +6,7 @@ import time
 
 import expressions
 from report import StepError, expect, step, wait_until
-from servers import API, PACK, ROOT, ask, call, create, get, tool
+from servers import API, PACK, PASSWORD, PROGRAM, ROOT, Appliance, ask, call, create, get, tool, unprivileged
 
 NEWMAN = "6.2.2"
 # The panel of restarts in the last minute; there were none yet.
@@ -112,22 +112,43 @@ def alert_expressions(world):
     return f"{len(alerts)} expressions, {len(series)} kinds of series"
 
 
-@step("the Postman collection passes in newman, twice on one database")
-def postman(world):
+def newman(world, collection, variables):
+    """Runs a collection twice; returns the statistics of the second run."""
     home = ROOT / "target/newman"
     program = home / "node_modules/.bin/newman"
     if not program.exists():
         home.mkdir(parents=True, exist_ok=True)
         call([tool("npm"), "install", "--no-audit", "--no-fund", "--prefix", home, f"newman@{NEWMAN}"], 600)
-    collection = PACK / "postman/attendance-api.postman_collection.json"
     report = world.work / "newman.json"
     for _ in range(2):
-        words = [program, "run", collection, "--env-var", f"baseUrl=http://127.0.0.1:{world.single.port}"]
+        words = [program, "run", PACK / "postman" / collection]
+        for name, value in variables.items():
+            words += ["--env-var", f"{name}={value}"]
         call([*words, "--reporters", "json", "--reporter-json-export", report, "--timeout-request", "10000"])
         stats = json.loads(report.read_text())["run"]["stats"]
         for kind in ("requests", "assertions"):
             expect(stats[kind]["total"] > 0 and stats[kind]["failed"] == 0, kind, stats[kind])
     return f"{stats['requests']['total']} requests, {stats['assertions']['total']} assertions"
+
+
+@step("the Postman collection passes in newman, twice on one database")
+def postman(world):
+    return newman(world, "attendance-api.postman_collection.json", {"baseUrl": f"http://127.0.0.1:{world.single.port}"})
+
+
+@step("the Postman collection of access control passes in newman, twice on one database, and its metrics are exposed")
+def postman_access(world):
+    server = world.child(Appliance(world.work, "access", settings=["auth.mode=required"]))
+    password = world.work / "admin-password"
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o644)
+    words = [*unprivileged(), PROGRAM, "account", "add", "admin", "--role", "admin"]
+    call([*words, "--password-file", password, "--data-dir", server.data])
+    variables = {"baseUrl": f"http://127.0.0.1:{server.port}", "adminName": "admin", "adminPassword": PASSWORD}
+    result = newman(world, "attendance-api-access.postman_collection.json", variables)
+    missing = {name for name in expressions.ACCESS_METRICS if name not in expressions.exposed(server.metrics())}
+    expect(not missing, "not exposed:", missing)
+    return result
 
 
 @step("the units, files and metrics that the CloudWatch files name exist")

@@ -76,8 +76,9 @@ def get(port, path, headers=None, timeout=10):
     return ask(port, "GET", path, None, headers or {}, timeout)
 
 
-def ask(port, method, path, body, headers, timeout=10):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+def ask(port, method, path, body, headers, timeout=10, source="127.0.0.1"):
+    """Sends a request on a new connection from a loopback address; returns status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -186,15 +187,17 @@ class Redis(Child):
 class Appliance(Child):
     """The release binary; without external backends it manages its own."""
 
-    def __init__(self, work, name, postgres=None, redis=None):
-        self.port = free_port()
-        words = [PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", work / f"data-{name}"]
+    def __init__(self, work, name, postgres=None, redis=None, settings=()):
+        self.port, self.data = free_port(), work / f"data-{name}"
+        words = [PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data]
+        for setting in settings:
+            words += ["--set", setting]
         if os.geteuid() == 0:
             (work / f"data-{name}").mkdir()
             shutil.chown(work / f"data-{name}", "nobody")
         if postgres:
             settings = ["postgres.host=127.0.0.1", f"postgres.port={postgres.port}", "postgres.user=postgres", "postgres.database=postgres"]
-            settings += ["redis.host=127.0.0.1", f"redis.port={redis.port}"]
+            settings += ["redis.host=127.0.0.1", f"redis.port={redis.port}", "server.trusted_proxies=127.0.0.1", "server.base_path=/attendance"]
             for setting in settings:
                 words += ["--set", setting]
         super().__init__(work, name, words, {"ATTENDANCE_API__POSTGRES__PASSWORD": PASSWORD} if postgres else None)
@@ -209,6 +212,11 @@ class Appliance(Child):
 
     def metrics(self):
         return get(self.port, "/metrics")[2]
+
+    def access(self, identity):
+        """Returns the line of the access log of the request with this id, if this instance answered it."""
+        lines = [line for line in self.log.read_text().splitlines() if f'"request_id":"{identity}"' in line and '"status_code"' in line and line.endswith("}")]
+        return json.loads(lines[0]) if lines else None
 
     def answered(self):
         """Returns how many searches and creates this instance has answered."""
