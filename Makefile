@@ -3,7 +3,7 @@ CARGO ?= cargo
 PG    := target/postgres/postgres.tar.zst
 
 .DEFAULT_GOAL := run
-.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate conformance interop run-migrations postgres clean
+.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate instructions conformance hostile chaos lighthouse interop run-migrations postgres clean
 
 help:                           ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,9 @@ lint-deb: deb                   ## run lintian on the package and shellcheck on 
 	lintian --fail-on error,warning target/deb/attendance-api_*_amd64.deb
 	shellcheck -x --severity=warning .ci/run scripts/*.sh packaging/*/*.sh packaging/deb/preinst packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/config
 
-test-deb: build                 ## test the life cycle of the package in a booted Debian 12 (root; STEP=WORD selects steps)
+test-deb: build                 ## test the life cycle of the package in a booted Debian 12, or 13 with SUITE=trixie (root; STEP=WORD selects steps)
 	scripts/install-deps.sh deb
-	python3 -B tests/deb/run.py $(STEP)
+	SUITE=$(SUITE) python3 -B tests/deb/run.py $(STEP)
 
 test-monitoring: build          ## test rules, dashboard, Postman and load balancers on running appliances (STEP=WORD selects steps)
 	scripts/test-monitoring.sh $(STEP)
@@ -67,15 +67,30 @@ bench: build                    ## measure every performance claim beside its ba
 bench-start: postgres           ## measure the time to the first answer, idle memory and binary size
 	$(CARGO) bench --locked --bench start
 
+instructions: build             ## count the instructions of a request, beside another binary (AGAINST=PATH)
+	scripts/instructions.sh $(if $(AGAINST),--against $(AGAINST))
+
 bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
 
-conformance: build              ## check the API against its document, and the document, with the public tools (EXAMPLES=600: the full form)
+conformance: build              ## check the API against its document, and the document, with the public tools (EXAMPLES=3400: the full form)
 	scripts/install-deps.sh conformance
 	scripts/conformance.sh $(EXAMPLES)
 	$(CARGO) test --workspace --locked --test integration protocol::
 
-interop: build                  ## run ours and the real Liquibase in turn on one database, or CHANGELOGS=DIR (npm, Java 17; slow; not in CI)
+lighthouse: build               ## rate the two pages with Lighthouse, as a telephone on a slow network
+	scripts/install-deps.sh lighthouse
+	scripts/lighthouse.sh $(RUNS)
+
+hostile: build                  ## attack the appliance, and measure what a good client notices (HOSTILE=--short: a minute; HOSTILE="--attacks silent")
+	scripts/hostile.sh $(HOSTILE)
+
+chaos: postgres                 ## disrupt everything while clients write and read, and check every answer (CHAOS="--rounds 500 --seed 7")
+	scripts/install-deps.sh test
+	$(CARGO) bench --profile dev --locked --bench chaos -- run $(CHAOS)
+
+interop: build                  ## run ours and the real Liquibase in turn on one database, or CHANGELOGS=DIR (slow; not in CI)
+	scripts/install-deps.sh interop
 	CHANGELOGS='$(CHANGELOGS)' scripts/interop.sh
 
 run-migrations: build           ## bring the schema up to date: liquibase.properties, else the configuration
