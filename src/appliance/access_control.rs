@@ -14,6 +14,7 @@ use crate::config::{AuthMode, Config, MetricsAccess, PostgresService};
 use crate::database::ConnectionPool;
 use crate::database::notifications::Notifications;
 use crate::http::AccessControl;
+use crate::telemetry::format::CONFIGURED_CONDITION;
 use crate::telemetry::metrics::Metrics;
 
 /// What the log says if changes of sessions and tokens are not announced.
@@ -78,6 +79,7 @@ fn settings(config: &Config) -> [(&'static str, String); 4] {
 fn warn_if_open(listen: SocketAddr) {
     if !listen.ip().is_loopback() {
         tracing::warn!(
+            target: CONFIGURED_CONDITION,
             address = %listen,
             "every client that reaches this address may read and change all records: set auth.mode: required, or listen on 127.0.0.1"
         );
