@@ -20,7 +20,7 @@ test: postgres                  ## check the format and the lints, and run every
 	scripts/install-deps.sh test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 lint:                           ## check the format and the lints only
 	$(CARGO) fmt --all --check
