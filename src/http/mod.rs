@@ -77,7 +77,7 @@ pub fn app_state(
     services: Services,
     limits: config::Server,
     api: config::Api,
-    access: config::Access,
+    logged_requests: config::LoggedRequests,
     socket_outlives_process: bool,
 ) -> AppState {
     let base_path = limits.base_path.as_ref().map(|base_path| Arc::clone(base_path.path()));
@@ -87,5 +87,5 @@ pub fn app_state(
         at_root: Bytes::from(openapi::json_at_root(base_path.as_deref(), has_access)),
         below_base_path: Bytes::from(base_path.as_deref().map(below).unwrap_or_default()),
     };
-    AppState::new(services, limits, api, access, socket_outlives_process, route_table::ROUTES.len(), openapi)
+    AppState::new(services, limits, api, logged_requests, socket_outlives_process, route_table::ROUTES.len(), openapi)
 }
