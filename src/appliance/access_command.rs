@@ -1,7 +1,7 @@
 //! Accounts and tokens without a login, for commands on the machine.
 //!
-//! Policy: who may read the data directory or the configuration may do everything with the database anyway, so that these commands ask for no credentials. They
-//! use the database of a running appliance, which receives each change by the triggers, or start it.
+//! Policy: a user who can read the data directory or the configuration can change everything in the database anyway, so these commands ask for no
+//! credentials. If an appliance runs, they use its database, and triggers announce each change to it; otherwise they start the managed PostgreSQL.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Connections of a command.
 const MAX_CONNECTIONS: usize = 1;
-/// The name of its sessions, which is not silent for the triggers.
+/// The `application_name` of its sessions. It is not that of the sessions of requests, whose changes the triggers do not announce.
 const SESSION_NAME: &str = "attendance-api-command";
 
 /// Runs `work` with the accounts of the configured database. Its tables are made if they are missing.

@@ -21,8 +21,11 @@ use crate::telemetry::metrics::Metrics;
 const LIMITED: &str = "changes of accounts, sessions and tokens by other instances and by commands are not announced: sessions and tokens are cached \
     for at most one second";
 
-/// Starts access control if it is switched on: what requests use, and the connection that listens for changes, which must live as long. `pool` has the
-/// connections of the requests.
+/// Starts access control if it is switched on. Returns what requests use, and the connection that listens for changes, which must live as long. `pool`
+/// has the connections of the requests.
+///
+/// # Errors
+/// When the database fails, or the tables are missing.
 pub(super) async fn start(
     config: &Config,
     backends: &Backends,
@@ -57,7 +60,7 @@ pub(super) async fn start(
     Ok((Some(AccessControl { access, protects_metrics }), notifications))
 }
 
-/// The settings whose change the audit has.
+/// The settings of which the audit has each change.
 fn settings(config: &Config) -> [(&'static str, String); 4] {
     let auth = &config.auth;
     let metrics = match auth.metrics {

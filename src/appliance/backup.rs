@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -36,8 +37,12 @@ use crate::operate::{self, BackupKeys, Trigger, list, restore};
 
 /// The label of a backup before an upgrade.
 pub const UPGRADE_LABEL: &str = "before-upgrade";
-/// A backup of that label which is not older needs not be made again: that of the package.
+/// How old a backup with that label may be to serve for this upgrade, in seconds. The package makes one before it replaces the program.
 const UPGRADE_BACKUP_SECONDS: i64 = 3600;
+
+/// The time-outs of scratch clusters if PostgreSQL is external: the defaults of `postgres.init_timeout` and `postgres.start_timeout`.
+const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(60);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The operator of this configuration. `configuration` is its text without secrets.
 fn operator(config: &Config, server: Server, configuration: String) -> Operator {
@@ -66,10 +71,10 @@ fn timeouts(managed: Option<&ManagedPostgresConfig>) -> ScratchTimeouts {
     ScratchTimeouts { init, start, stop: start }
 }
 
-const DEFAULT_INIT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-const DEFAULT_START_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// The operator of an appliance that serves; records the configured directory. None without a data directory of its own.
+/// The operator of an appliance that serves. Records the configured directory of backups in the data directory, for commands.
+///
+/// # Errors
+/// When there is no PostgreSQL.
 pub(super) fn of_appliance(
     config: &Config,
     managed: Option<&Endpoints>,
@@ -114,7 +119,7 @@ pub(super) fn plan(config: &Config) -> Option<Plan> {
     })
 }
 
-/// The configured files of keys.
+/// The files of keys that the configuration names.
 pub fn keys(config: &Config) -> BackupKeys {
     let Backup { encrypt_to, passphrase_file, identity, .. } = &config.backup;
     BackupKeys { encrypt_to: encrypt_to.clone(), passphrase_file: passphrase_file.clone(), identity: identity.clone() }
@@ -162,7 +167,7 @@ pub(super) async fn before_upgrade(
     database: &Database,
     changelog: &LoadedChangelog,
 ) -> Result<(), Error> {
-    // Spares a usual start the connection.
+    // Saves the connection of a start that is no upgrade.
     if State::read(&operator.layout).version.as_deref() == Some(VERSION) {
         return Ok(());
     }

@@ -172,7 +172,7 @@ struct Listed {
     base: Vec<ListedWindow>,
 }
 
-/// A window of it.
+/// A range of moments that can be restored.
 #[derive(Serialize)]
 struct ListedWindow {
     from: String,

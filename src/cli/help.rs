@@ -200,7 +200,7 @@ Examples:
   attendance-api account add bob --role employee --employee 4711
   attendance-api account add ci --role writer --password-file secret.txt
 
-A password has 12 to 256 characters, and is not one that is guessed first.",
+A password has 12 to 256 characters; easily guessed ones are refused.",
     common!()
 );
 

@@ -5,7 +5,7 @@
 //! bodies, idle time and writing are limited (`server/`), and a panic in one request becomes that request's 500
 //! (`server/request_service.rs`). This module uses neither SQL nor Redis; those belong to `attendance`.
 //!
-//! A request goes from `server/` to `router.rs`, which finds its row in `route.rs`, to a handler in `handlers/`. Handlers use
+//! A request goes from `server/` to `router.rs`, which finds its row in `route_table.rs`, to a handler in `handlers/`. Handlers use
 //! `request.rs`, `query.rs`, `response.rs` and `error.rs` and do not import the router.
 
 mod access_reply;
@@ -43,6 +43,7 @@ mod response;
 mod response_schema;
 mod route;
 mod route_path;
+mod route_table;
 mod router;
 mod same_origin;
 mod schema;
@@ -76,7 +77,7 @@ pub fn app_state(
     services: Services,
     limits: config::Server,
     api: config::Api,
-    access: config::Access,
+    logged_requests: config::LoggedRequests,
     socket_outlives_process: bool,
 ) -> AppState {
     let base_path = limits.base_path.as_ref().map(|base_path| Arc::clone(base_path.path()));
@@ -86,5 +87,5 @@ pub fn app_state(
         at_root: Bytes::from(openapi::json_at_root(base_path.as_deref(), has_access)),
         below_base_path: Bytes::from(base_path.as_deref().map(below).unwrap_or_default()),
     };
-    AppState::new(services, limits, api, access, socket_outlives_process, route::ROUTES.len(), openapi)
+    AppState::new(services, limits, api, logged_requests, socket_outlives_process, route_table::ROUTES.len(), openapi)
 }

@@ -19,7 +19,7 @@ use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Response, ResponseBuil
 
 use super::access_schema::AccessSchemas;
 use super::requirement::Requirement;
-use super::route;
+use super::route_table;
 use super::schema::Schemas;
 use super::session_cookie;
 use super::{named_pattern, parameter_schema};
@@ -137,7 +137,7 @@ fn document(has_access_control: bool) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.components = Schemas::openapi().components;
     named_pattern::resolve_in_schemas(&mut document);
-    for route in route::served(has_access_control) {
+    for route in route_table::served(has_access_control) {
         for endpoint in route.endpoints {
             if let Some(description) = &endpoint.description {
                 let mut operation = (description.operation)();
@@ -350,7 +350,7 @@ fn error_response(meaning: &str, error: &str, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::route::ROUTES;
+    use crate::http::route_table::ROUTES;
 
     /// The document with access control, which has all that the other one has.
     fn json() -> String {
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn every_operation_agrees_with_the_permission_of_its_endpoint() {
         let document: serde_json::Value = serde_json::from_str(&json()).unwrap();
-        for route in &ROUTES {
+        for route in ROUTES {
             for endpoint in route.endpoints.iter().filter(|endpoint| endpoint.description.is_some()) {
                 let method = endpoint.method.as_str();
                 let operation = &document["paths"][route.path][method.to_lowercase()];
@@ -445,7 +445,7 @@ mod tests {
             documented.extend(item.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())));
         }
         let mut routed = Vec::new();
-        for route in &ROUTES {
+        for route in ROUTES {
             let described = route.endpoints.iter().filter(|endpoint| endpoint.description.is_some());
             routed.extend(described.map(|endpoint| (route.path.to_owned(), endpoint.method.as_str().to_owned())));
         }

@@ -96,7 +96,7 @@ async fn make_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::route::served;
+    use crate::http::route_table::served;
 
     #[test]
     fn the_page_and_every_file_that_it_loads_are_in_the_binary() {

@@ -42,7 +42,7 @@ pub async fn log_in(context: &mut RequestContext) -> Result<Reply, HttpError> {
     let LoginBody { username, password } = context.document().await?;
     let user_agent = context.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let login = access.login(LoginRequest { username: &username, password: &password, address, user_agent }).await?;
-    // The browser removes the session of its cookie now, so it must not live on.
+    // The new cookie replaces that of the previous session, which nothing could end afterwards.
     if let (Caller::Account(previous), false) = (&context.caller, context.head.headers.contains_key(AUTHORIZATION)) {
         match access.logout(previous, address).await {
             Ok(()) | Err(access::Error::UnknownSession) => {}
@@ -78,7 +78,7 @@ pub async fn show(context: &RequestContext, principal: &Principal) -> Result<Rep
 pub async fn log_out(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
     context.access()?.logout(principal, context.client.address).await?;
-    Ok(with_cookie(access_reply::nothing(), session_cookie::clear(context.client.is_https)))
+    Ok(with_cookie(Reply::no_content(), session_cookie::clear(context.client.is_https)))
 }
 
 /// Change the own password
@@ -104,7 +104,7 @@ pub async fn change_password(context: &mut RequestContext, principal: &Principal
         access::Error::Password(problem) => HttpError::invalid_field("new", &problem),
         error => error.into(),
     })?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }
 
 fn with_cookie(mut reply: Reply, cookie: Option<HeaderValue>) -> Reply {

@@ -40,7 +40,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
 
 /// Make a token
 ///
-/// A token never may more than its owner does, and ends with the account. It is shown in this answer only.
+/// A token never permits more than the role of its owner, and ends with the account. It is shown in this answer only.
 #[utoipa::path(
     post,
     path = "",
@@ -80,10 +80,10 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
 )]
 pub async fn revoke(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
-    // What is no number is the number of no token.
+    // A text that is not a number names no token.
     let id = context.parameters.text("id")?.parse().map_err(|_| access::Error::UnknownToken)?;
     context.access()?.revoke_token(principal, id, context.client.address).await?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }
 
 fn moment(text: &str) -> Result<Timestamp, HttpError> {
