@@ -27,7 +27,7 @@ pub fn from_terminal() -> Result<String, Error> {
 /// Reads a password from a file; one newline at its end is not a part of it.
 ///
 /// # Errors
-/// When the file cannot be read, is not text, or has more than [`MAX_FILE`] bytes.
+/// When the file cannot be read, is not text, or has more than 64 KiB.
 pub fn from_file(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::PasswordFile { path: path.to_owned(), source };
     // The length of a device or a pipe is not known before it is read.

@@ -122,7 +122,7 @@ impl QueryParameters {
         (from, to)
     }
 
-    /// The parameter `limit` of lists whose pages have [`MAX_PAGE_SIZE`] entries at most.
+    /// The parameter `limit` of lists whose pages have at most 1000 entries; 500 without it.
     pub fn page_size(&mut self) -> u32 {
         self.limit(MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE)
     }
