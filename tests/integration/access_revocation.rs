@@ -309,16 +309,17 @@ fn an_instance_without_a_common_redis_refuses_within_two_seconds_also_when_only_
             format!("{direct}  listen_url: postgres://127.0.0.1:{}\n{redis}", proxy.port)
         });
         let sql = shared_postgres().sql(&database);
-        let mut ways = ALL.into_iter().cycle();
-        for round in 0..8 {
-            let subject = Subject::new(&protected, ways.next().expect("it has no end"));
+        for (round, way) in
+            [Revocation::Token, Revocation::Logout, Revocation::Disable, Revocation::Demote].into_iter().enumerate()
+        {
+            let subject = Subject::new(&protected, way);
             // What memory does not answer proves nothing.
             let hits = memory_hits(&other);
             eventually("the other instance has the credential in memory", || {
                 (other.send(&subject.tried).status == 200 && memory_hits(&other) > hits).then_some(())
             });
             let (answer, _) = revoke_under_load(&subject, &[&protected.appliance, &other], OTHER_INSTANCES, || {
-                match round % 4 {
+                match round {
                     1 => proxy.cut(),
                     2 => proxy.stall(),
                     3 => {
@@ -363,8 +364,7 @@ fn without_redis_a_credential_is_in_memory_and_its_end_by_a_command_is_seen() {
     let without = Protected::start("|redis: { mode: off, local_memory: 0 }\n");
     let token = without.token("reader", "");
     (0..5).for_each(|_| drop(without.appliance.send(&read(&token)).expect(200)));
-    let text = without.appliance.get("/metrics").expect(200).text();
-    assert!(!text.contains("attendance_api_credential_lookups_total"), "{text}");
+    assert_eq!(memory_hits(&without.appliance), 0);
 }
 
 #[test]
