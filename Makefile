@@ -73,7 +73,7 @@ instructions: build             ## count the instructions of a request, beside a
 bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
 
-conformance: build              ## check the API against its document, and the document, with the public tools (EXAMPLES=3400: the full form)
+conformance: build              ## check the API against its document, also as each role, and the document, with the public tools (EXAMPLES=3400: the full form)
 	scripts/install-deps.sh conformance
 	scripts/conformance.sh $(EXAMPLES)
 	$(CARGO) test --workspace --locked --test integration protocol::

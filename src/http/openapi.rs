@@ -470,6 +470,16 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_with_a_body_has_the_answers_to_one_that_is_not_read() {
+        for operation in document(true).paths.paths.values_mut().flat_map(operations) {
+            for status in ["408", "413", "415"] {
+                let is_described = operation.responses.responses.contains_key(status);
+                assert_eq!(is_described, operation.request_body.is_some(), "{:?} {status}", operation.operation_id);
+            }
+        }
+    }
+
+    #[test]
     fn every_pattern_is_a_regular_expression_and_not_its_name() {
         for pattern in json().split("\"pattern\": \"").skip(1) {
             assert!(pattern.starts_with('^'), "{}", &pattern[..pattern.len().min(80)]);

@@ -10,6 +10,7 @@ use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::response_schema::BodyErrors;
 use crate::http::schema::ErrorBody;
 
 /// List accounts
@@ -48,6 +49,7 @@ pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, Http
         (status = 201, description = "Made", body = Account, headers(("Location" = String, description = "Its path"))),
         (status = 400, description = "Not JSON, or not a valid account; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "password", "problem": "must have at least 12 characters"}]})),
         (status = 409, description = "There is an account of this name", body = ErrorBody, example = json!({"error": "Conflict", "message": "There is an account `ada` already."})),
+        BodyErrors,
     )
 )]
 pub async fn create(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -75,6 +77,7 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
         (status = 400, description = "Not JSON, or not a valid change; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "role", "problem": "must be one of employee, reader, writer, manager, admin, metrics"}]})),
         (status = 404, description = "There is no such account", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no account `ada`."})),
         (status = 409, description = "It is the last admin", body = ErrorBody, example = json!({"error": "Conflict", "message": "`ada` is the last admin that is not disabled: make another account an admin first."})),
+        BodyErrors,
     )
 )]
 pub async fn change(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {

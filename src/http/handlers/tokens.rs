@@ -10,6 +10,7 @@ use crate::http::error::HttpError;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::response_schema::BodyErrors;
 use crate::http::schema::ErrorBody;
 
 /// List tokens
@@ -51,6 +52,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
         (status = 400, description = "Not JSON, or not a valid token; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "expires_at", "problem": "is not in the future"}]})),
         (status = 403, description = "The account may do less than the token would", body = ErrorBody, example = json!({"error": "Forbidden", "message": "An account with the role `reader` cannot have a token with the role `writer`."})),
         (status = 409, description = "The account has as many tokens as it may have", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
+        BodyErrors,
     )
 )]
 pub async fn create(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
