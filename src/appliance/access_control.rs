@@ -1,7 +1,8 @@
 //! Access control at the start of the appliance.
 //!
 //! Policy: with `auth.mode: off` there is none, and a server that other machines can reach says so in the log. With `required`, a start without an account serves, so that
-//! probes and documentation are answered, and the log says how the first account is made.
+//! probes and documentation are answered, and the log says how the first account is made. The audit gets an entry when these settings differ from those of
+//! its last entry about them, also when access control is switched off.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +30,14 @@ pub(super) async fn start(
     database_id: &str,
     metrics: &Metrics,
 ) -> Result<(Option<AccessControl>, Option<Notifications>), Error> {
-    if !config.auth.is_required() {
+    let is_required = config.auth.is_required();
+    // A database that accepts no changes at the moment is served from as well, and one without the tables where they are not needed.
+    match access::note_settings(Arc::clone(&pool), metrics, is_required, &settings(config)).await {
+        Ok(()) => {}
+        Err(error) if is_required => tracing::warn!(%error, "the audit has no entry about the settings of access"),
+        Err(error) => tracing::info!(%error, "the audit has no entry about the settings of access"),
+    }
+    if !is_required {
         warn_if_open(config.server.listen);
         return Ok((None, None));
     }
@@ -45,10 +53,6 @@ pub(super) async fn start(
         }
         None => None,
     };
-    // A database that accepts no changes at the moment is served from as well.
-    if let Err(error) = access.note_settings(&settings(config)).await {
-        tracing::warn!(%error, "the audit has no entry about the settings of access");
-    }
     if !access.has_accounts().await? {
         log_first_account(config);
     }
@@ -57,7 +61,7 @@ pub(super) async fn start(
 }
 
 /// The settings whose change the audit has.
-fn settings(config: &Config) -> [(&'static str, String); 4] {
+fn settings(config: &Config) -> [(&'static str, String); 5] {
     let auth = &config.auth;
     let metrics = match auth.metrics {
         MetricsAccess::Open => "open",
@@ -72,6 +76,7 @@ fn settings(config: &Config) -> [(&'static str, String); 4] {
         ("auth.session_idle", format!("{}s", auth.session_idle.as_secs())),
         ("auth.session_max", format!("{}s", auth.session_max.as_secs())),
         ("auth.metrics", metrics.to_owned()),
+        ("auth.audit_keep", format!("{}s", auth.audit_keep.as_secs())),
     ]
 }
 
