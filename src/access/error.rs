@@ -65,7 +65,9 @@ pub enum Error {
     #[error("a token with the role `employee` needs an account that is linked to an employee")]
     EmployeeUnlinked,
     /// The token that asks for another one has as many above it as may be.
-    #[error("the token that asks was made with a token, that one with another, and so on: ask with one of the first, or with a session")]
+    #[error(
+        "the token that asks was made with a token, that one with another, and so on: ask with one of the first, or with a session"
+    )]
     TokenTooDeep,
     /// The owner of the token may not issue one of that role.
     #[error("an account with the role `{owner}` cannot have a token with the role `{token}`")]

@@ -177,7 +177,8 @@ impl Access {
         let mut change = self.begin_change().await?;
         let outcome = timeout_at(change.deadline, session.begin(&mut change.lease)).await;
         // The client asked for the end of no session, so that the answer does not say when Redis has not confirmed it.
-        let begun = change.finish_unconfirmed(outcome, |begun| begun.as_ref().map_or(&[], |begun| &begun.ended)).await?;
+        let begun =
+            change.finish_unconfirmed(outcome, |begun| begun.as_ref().map_or(&[], |begun| &begun.ended)).await?;
         let Some(Begun { principal, expires_at, .. }) = begun else { return Ok(None) };
         Ok(Some(Login { token, expires_at: timestamp(expires_at), principal: Arc::new(principal) }))
     }

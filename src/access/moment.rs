@@ -56,7 +56,10 @@ impl Clock {
         let due = self.next_reading.load(Ordering::Relaxed);
         // One of the threads that find it due reads.
         let reads = since >= due
-            && self.next_reading.compare_exchange(due, since + READ_INTERVAL, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            && self
+                .next_reading
+                .compare_exchange(due, since + READ_INTERVAL, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         if reads {
             let (system, moment) = reading();
             self.follow(self.since_start(moment), system);

@@ -96,7 +96,11 @@ mod tests {
             let is_of_account = matches!(permission, Permission::Open | Permission::OwnAccount);
             assert_eq!(principal(Role::Employee, None).permits(permission), is_of_account, "{permission:?}");
             for role in Role::ALL.into_iter().filter(|role| *role != Role::Employee) {
-                assert_eq!(principal(role, None).permits(permission), role.permits(permission), "{role} {permission:?}");
+                assert_eq!(
+                    principal(role, None).permits(permission),
+                    role.permits(permission),
+                    "{role} {permission:?}"
+                );
             }
             let linked = principal(Role::Employee, Some("7"));
             assert_eq!(linked.permits(permission), Role::Employee.permits(permission), "{permission:?}");

@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn durations_need_a_whole_number_and_a_known_unit() {
-        for (text, millis) in [("50ms", 50), ("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("2d", 172_800_000), ("75", 75_000)] {
+        for (text, millis) in
+            [("50ms", 50), ("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("2d", 172_800_000), ("75", 75_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "-1s", "1.5s", "1 day", "20sec", "99999999999999999999s", "18446744073709551615h"] {

@@ -4,9 +4,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
-use utoipa::{IntoParams, OpenApi, PartialSchema, ToSchema};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::access;
 
@@ -251,7 +251,7 @@ pub struct AuditEntry {
 #[derive(Debug)]
 pub struct Role;
 
-impl PartialSchema for Role {
+impl utoipa::PartialSchema for Role {
     fn schema() -> RefOr<Schema> {
         let words = access::Role::ALL.map(access::Role::as_str);
         let description = "What an account or a token may do; each role of people may do what the one before it may.";

@@ -86,6 +86,7 @@ fn tokens_are_made_and_revoked_by_commands() {
     for (words, code, message) in [
         (&["token", "revoke", "987654"][..], 1, "there is no such token"),
         (&["token", "create", "x", "--account", "no-such-account", "--role", "reader"], 1, "there is no account"),
+        (&["token", "create", "x", "--account", "root", "--role", "employee"], 1, "linked to an employee"),
         (&["token", "create", "x", "--account", "root", "--role", "god"], 64, "one of employee"),
         (&["token", "create", "x", "--account", "root", "--role", "reader", "--expires", "soon"], 64, "90d"),
     ] {

@@ -1,6 +1,5 @@
 //! Tokens for machines.
 
-use hyper::StatusCode;
 use jiff::Timestamp;
 
 use crate::access::{self, NewToken, Permission, Principal, TokenPage, TokenScope};
