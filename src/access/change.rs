@@ -4,7 +4,7 @@
 //! change that is dropped in between (its client has gone, its outcome is unknown) ends every generation. [`CredentialChange`] holds the
 //! connection and the change in the cache together, so that no caller can choose another order.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
@@ -29,6 +29,9 @@ impl Revocation<'_> {
     /// # Errors
     /// [`Error::Unconfirmed`]
     pub async fn acknowledge(self, keys: &[String]) -> Result<(), Error> {
+        if let Some(ended) = &self.access.ended {
+            ended.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(keys);
+        }
         match self.access.credentials.acknowledge(self.in_progress, keys).await {
             Confirmation::Confirmed => Ok(()),
             Confirmation::Unconfirmed => Err(Error::Unconfirmed),
@@ -96,6 +99,20 @@ impl Access {
     /// A change that is made elsewhere, such as the erasure of a person. To be begun before it is sent to the database; if it fails, this is dropped.
     pub fn begin_revocation(&self) -> Revocation<'_> {
         Revocation { access: self, in_progress: self.credentials.begin_change() }
+    }
+
+    /// Looks the credentials with these keys up again: a command on the machine has changed them. Returns when no process uses them as they were.
+    ///
+    /// # Errors
+    /// [`Error::Unconfirmed`]
+    pub async fn end_credentials(&self, keys: &[String]) -> Result<(), Error> {
+        self.begin_revocation().acknowledge(keys).await
+    }
+
+    /// The keys of the credentials that a command has ended or changed until now.
+    pub fn ended_credentials(&self) -> Vec<String> {
+        let ended = self.ended.as_ref().map(|ended| ended.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        ended.unwrap_or_default()
     }
 
     /// A change, once there is a connection for it.

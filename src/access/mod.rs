@@ -36,7 +36,7 @@ mod touch;
 mod username;
 mod verified;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use prometheus::{IntCounter, IntGauge};
@@ -90,6 +90,8 @@ pub struct Access {
     settings: Auth,
     metrics: AccessMetrics,
     tasks: Vec<JoinHandle<()>>,
+    /// The keys of the credentials that a command has ended; none in an appliance.
+    ended: Option<Mutex<Vec<String>>>,
 }
 
 /// Where logins are counted.
@@ -121,7 +123,9 @@ impl AccessTables {
 impl Access {
     /// For a command, which ends soon: nothing is cached, and nothing is done in the background.
     pub fn of_command(tables: AccessTables, settings: &Auth, metrics: &Metrics) -> Self {
-        Self::new(tables, None, settings, metrics).0
+        let (mut access, _) = Self::new(tables, None, settings, metrics);
+        access.ended = Some(Mutex::default());
+        access
     }
 
     /// For an appliance that serves.
@@ -161,6 +165,7 @@ impl Access {
                 sessions: metrics.sessions_active.with_label_values::<&str>(&[]),
             },
             tasks: Vec::new(),
+            ended: None,
         };
         (access, receiver)
     }

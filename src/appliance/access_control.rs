@@ -15,6 +15,7 @@ use crate::config::{AuthMode, Config, MetricsAccess, PostgresService};
 use crate::database::ConnectionPool;
 use crate::database::notifications::Notifications;
 use crate::http::AccessControl;
+use crate::operate::control::EndCredentials;
 use crate::telemetry::metrics::Metrics;
 
 /// What the log says if changes of sessions and tokens are not announced.
@@ -58,6 +59,18 @@ pub(super) async fn start(
     }
     let protects_metrics = config.auth.metrics == MetricsAccess::Token;
     Ok((Some(AccessControl { access, protects_metrics }), notifications))
+}
+
+/// What ends credentials when a command on the machine has changed them.
+pub(super) fn end_credentials(control: Option<&AccessControl>) -> Option<EndCredentials> {
+    let access = Arc::clone(&control?.access);
+    Some(Arc::new(move |keys| {
+        let access = Arc::clone(&access);
+        Box::pin(async move {
+            tracing::info!(credentials = keys.len(), "a command on the machine has changed sessions or tokens");
+            access.end_credentials(&keys).await.map_err(|error| error.to_string())
+        })
+    }))
 }
 
 /// The settings whose change the audit has.
