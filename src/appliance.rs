@@ -41,7 +41,7 @@ use crate::http;
 use crate::managed::lock::DataDirLock;
 use crate::managed::{distribution, mini_redis, privileges, shim};
 use crate::operate::archiver::Archiver;
-use crate::operate::control::ControlServer;
+use crate::operate::control::{ControlServer, EndCredentials};
 use crate::operate::layout::Layout;
 use crate::operate::operator::Operator;
 use crate::operate::schedule::Schedule;
@@ -196,6 +196,7 @@ async fn serve(
     let _child_metrics = child_metrics::ChildMetrics::start(backends.children(), logging.dropped(), metrics.clone());
     seed::store(&attendance, options.seed_records).await?;
 
+    let end_credentials = access_control::end_credentials(access_control.as_ref());
     let services = http::Services { attendance, access_control, health, metrics, access_log: logging.access() };
     let mut server = RunningServer::start(config, inherited, services)?;
     let data_dir = needs_data_dir(config).then_some(config.data_dir.as_path());
@@ -210,7 +211,7 @@ async fn serve(
     tracing::info!(address = %ready.listen, postgres = ready.postgres, redis = ready.redis, start_ms, "listening");
     systemd::ready(&format!("listening on {}", ready.listen));
     let watchdog = Watchdog::start(Arc::clone(&server.app));
-    let _control = control_server(config, &operator);
+    let _control = control_server(config, &operator, end_credentials);
     let _schedule = plan.map(|plan| Schedule::start(Arc::clone(&operator), plan));
     let _archiver = archiver;
     (options.on_ready)(&ready);
@@ -233,11 +234,15 @@ async fn serve(
 }
 
 /// The socket for commands. Without it the appliance serves as well: the disk may be full. Without a data directory of its own it has none.
-fn control_server(config: &Config, operator: &Arc<Operator>) -> Option<ControlServer> {
+fn control_server(
+    config: &Config,
+    operator: &Arc<Operator>,
+    end_credentials: Option<EndCredentials>,
+) -> Option<ControlServer> {
     if !needs_data_dir(config) {
         return None;
     }
-    ControlServer::start(Arc::clone(operator))
+    ControlServer::start(Arc::clone(operator), end_credentials)
         .inspect_err(|error| tracing::warn!(%error, "commands cannot reach this appliance"))
         .ok()
 }

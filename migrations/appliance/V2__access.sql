@@ -9,12 +9,14 @@ CREATE TABLE attendance_api.accounts (
     username text COLLATE "C" NOT NULL UNIQUE,
     password_hash text NOT NULL,
     role text NOT NULL CHECK (role IN ('employee', 'reader', 'writer', 'manager', 'admin')),
-    employee text,
+    employee text CHECK (employee <> ''),
     disabled boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_login timestamptz,
-    CHECK (role <> 'employee' OR employee IS NOT NULL)
+    -- Only an erasure leaves such an account without an employee, and disables it.
+    CHECK (role <> 'employee' OR employee IS NOT NULL OR disabled)
 );
+CREATE INDEX accounts_employee ON attendance_api.accounts (employee) WHERE employee IS NOT NULL;
 
 -- `key` is the SHA-256 of the credential in hexadecimal digits. The credential itself is stored nowhere.
 CREATE TABLE attendance_api.sessions (
@@ -38,9 +40,13 @@ CREATE TABLE attendance_api.tokens (
     role text NOT NULL CHECK (role IN ('employee', 'reader', 'writer', 'manager', 'admin', 'metrics')),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz,
-    last_used timestamptz
+    last_used timestamptz,
+    -- The token with which it was made, and with which it ends. The depth is bounded, because a deletion goes down level by level.
+    parent bigint REFERENCES attendance_api.tokens ON DELETE CASCADE,
+    depth smallint NOT NULL DEFAULT 0 CHECK (depth BETWEEN 0 AND 8)
 );
 CREATE INDEX tokens_account ON attendance_api.tokens (account, id);
+CREATE INDEX tokens_parent ON attendance_api.tokens (parent) WHERE parent IS NOT NULL;
 
 -- Failed logins by subject and network. A positive subject is the number of an account, a negative one stands for many names without an
 -- account, 0 for all names. The network is the client's (IPv4 /32, IPv6 /64), or '*' for all clients that have never logged in to the account.
@@ -77,11 +83,14 @@ CREATE TABLE attendance_api.audit (
     actor bigint,
     account bigint,
     address text,
-    details jsonb NOT NULL DEFAULT '{}'
+    details jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(details) = 'object')
 );
 CREATE INDEX audit_at ON attendance_api.audit (at);
 CREATE INDEX audit_actor ON attendance_api.audit (actor, id);
 CREATE INDEX audit_action ON attendance_api.audit (action, id);
+-- For erasures.
+CREATE INDEX audit_employee ON attendance_api.audit (id) WHERE details ? 'employee_id';
+CREATE INDEX audit_token_name ON attendance_api.audit (account) WHERE details ? 'name';
 
 CREATE FUNCTION attendance_api.announce_credential() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -108,9 +117,94 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION attendance_api.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What every role may do to the entries of the audit besides adding some: put `{"erased": true}` in the place of an employee or of the name of a
+-- token, and delete what is older than 30 days. `redact_audit` and `remove_audit` do that for the role of the requests, which may neither update
+-- nor delete.
+CREATE FUNCTION attendance_api.guard_audit() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mark CONSTANT jsonb := '{"erased": true}';
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.at < clock_timestamp() - interval '30 days' THEN
+            RETURN OLD;
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF (NEW.id, NEW.at, NEW.action, NEW.actor, NEW.account, NEW.address)
+                IS NOT DISTINCT FROM (OLD.id, OLD.at, OLD.action, OLD.actor, OLD.account, OLD.address)
+            AND NEW.details IN (jsonb_set(OLD.details, '{employee_id}', mark, false), jsonb_set(OLD.details, '{employee_id,before}', mark, false),
+                jsonb_set(OLD.details, '{employee_id,after}', mark, false), jsonb_set(OLD.details, '{name}', mark, false)) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'entries of the audit cannot be changed or deleted' USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+-- Removes from the audit who an employee is: its id, and the names of the tokens of its accounts.
+CREATE FUNCTION attendance_api.redact_audit(person text, person_accounts bigint[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mark CONSTANT jsonb := '{"erased": true}';
+    employee CONSTANT jsonb := to_jsonb(person);
+BEGIN
+    UPDATE attendance_api.audit SET details = jsonb_set(details, '{employee_id}', mark)
+        WHERE details ? 'employee_id' AND details -> 'employee_id' = employee;
+    UPDATE attendance_api.audit SET details = jsonb_set(details, '{employee_id,before}', mark)
+        WHERE details ? 'employee_id' AND details #> '{employee_id,before}' = employee;
+    UPDATE attendance_api.audit SET details = jsonb_set(details, '{employee_id,after}', mark)
+        WHERE details ? 'employee_id' AND details #> '{employee_id,after}' = employee;
+    UPDATE attendance_api.audit SET details = jsonb_set(details, '{name}', mark)
+        WHERE details ? 'name' AND account = ANY (person_accounts);
+END $$;
+
+-- Deletes at most so many entries of the audit that are older than so many seconds; returns how many. The newest entry about settings stays, so that
+-- a start can tell whether they have changed.
+CREATE FUNCTION attendance_api.remove_audit(older_than double precision, at_most bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    DELETE FROM attendance_api.audit WHERE audit.id IN (SELECT old.id FROM attendance_api.audit AS old
+        WHERE old.at < clock_timestamp() - greatest(make_interval(secs => older_than), interval '30 days')
+            AND old.id IS DISTINCT FROM (SELECT max(newest.id) FROM attendance_api.audit AS newest WHERE newest.action = 'settings_changed')
+        ORDER BY old.at LIMIT at_most FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END $$;
+REVOKE EXECUTE ON FUNCTION attendance_api.redact_audit(text, bigint[]), attendance_api.remove_audit(double precision, bigint) FROM PUBLIC;
+
+-- Takes a person out of the accounts and the audit. An account that is linked to the employee is unlinked, disabled, and loses its sessions, tokens
+-- and networks; the last admin that can log in is unlinked only. Returns how many accounts were linked, and the keys of their credentials.
+CREATE FUNCTION attendance_api.erase_accounts(person text, by_account bigint, from_address text, OUT linked bigint, OUT credentials text[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    persons bigint[];
+    spared bigint;
+BEGIN
+    IF EXISTS (SELECT FROM attendance_api.accounts WHERE employee = person) THEN
+        -- In the order in which every change of an account locks them.
+        PERFORM FROM attendance_api.accounts WHERE role = 'admin' AND NOT disabled ORDER BY accounts.id FOR UPDATE;
+        PERFORM FROM attendance_api.accounts WHERE employee = person ORDER BY accounts.id FOR UPDATE;
+    END IF;
+    persons := ARRAY(SELECT accounts.id FROM attendance_api.accounts WHERE employee = person ORDER BY accounts.id);
+    linked := cardinality(persons);
+    credentials := ARRAY(SELECT sessions.key FROM attendance_api.sessions WHERE sessions.account = ANY (persons)
+        UNION ALL SELECT tokens.key FROM attendance_api.tokens WHERE tokens.account = ANY (persons));
+    IF NOT EXISTS (SELECT FROM attendance_api.accounts WHERE role = 'admin' AND NOT disabled AND accounts.id <> ALL (persons)) THEN
+        spared := (SELECT min(accounts.id) FROM attendance_api.accounts WHERE role = 'admin' AND NOT disabled AND accounts.id = ANY (persons));
+    END IF;
+    IF by_account IS NOT NULL THEN
+        INSERT INTO attendance_api.audit (action, actor, address) VALUES ('person_erased', by_account, from_address);
+    END IF;
+    INSERT INTO attendance_api.audit (action, actor, account, address, details)
+        SELECT 'account_changed', by_account, one, from_address, '{"employee_id": {"before": {"erased": true}, "after": null}}' FROM unnest(persons) AS one;
+    INSERT INTO attendance_api.audit (action, actor, account, address)
+        SELECT 'account_disabled', by_account, accounts.id, from_address FROM attendance_api.accounts
+        WHERE accounts.id = ANY (persons) AND NOT disabled AND accounts.id IS DISTINCT FROM spared ORDER BY accounts.id;
+    DELETE FROM attendance_api.sessions WHERE sessions.account = ANY (persons) AND sessions.account IS DISTINCT FROM spared;
+    DELETE FROM attendance_api.tokens WHERE tokens.account = ANY (persons) AND tokens.account IS DISTINCT FROM spared;
+    DELETE FROM attendance_api.login_networks WHERE login_networks.account = ANY (persons) AND login_networks.account IS DISTINCT FROM spared;
+    UPDATE attendance_api.accounts SET employee = NULL, disabled = disabled OR accounts.id IS DISTINCT FROM spared WHERE accounts.id = ANY (persons);
+    PERFORM attendance_api.redact_audit(person, persons);
 END $$;
 
 CREATE TRIGGER attendance_api_announce_delete AFTER DELETE ON attendance_api.sessions
@@ -128,8 +222,10 @@ CREATE TRIGGER attendance_api_announce_truncate AFTER TRUNCATE ON attendance_api
 -- The deletion of an account deletes its sessions and tokens, which announce themselves.
 CREATE TRIGGER attendance_api_announce_update AFTER UPDATE OF id, username, role, employee, disabled ON attendance_api.accounts
     FOR EACH ROW EXECUTE FUNCTION attendance_api.announce_account();
-CREATE TRIGGER attendance_api_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON attendance_api.audit
-    FOR EACH STATEMENT EXECUTE FUNCTION attendance_api.refuse_change();
+CREATE TRIGGER attendance_api_append_only BEFORE UPDATE OR DELETE ON attendance_api.audit
+    FOR EACH ROW EXECUTE FUNCTION attendance_api.guard_audit();
+CREATE TRIGGER attendance_api_append_only_truncate BEFORE TRUNCATE ON attendance_api.audit
+    FOR EACH STATEMENT EXECUTE FUNCTION attendance_api.guard_audit();
 
 -- Also while `session_replication_role` is `replica`.
 ALTER TABLE attendance_api.sessions ENABLE ALWAYS TRIGGER attendance_api_announce_delete;
@@ -140,3 +236,4 @@ ALTER TABLE attendance_api.tokens ENABLE ALWAYS TRIGGER attendance_api_announce_
 ALTER TABLE attendance_api.tokens ENABLE ALWAYS TRIGGER attendance_api_announce_truncate;
 ALTER TABLE attendance_api.accounts ENABLE ALWAYS TRIGGER attendance_api_announce_update;
 ALTER TABLE attendance_api.audit ENABLE ALWAYS TRIGGER attendance_api_append_only;
+ALTER TABLE attendance_api.audit ENABLE ALWAYS TRIGGER attendance_api_append_only_truncate;

@@ -119,12 +119,9 @@ impl Access {
             None => None,
         };
         let update = Update { actor, username: &name, change: &change, hash };
-        let deadline = self.store.deadline();
-        let mut lease = self.store.lease(deadline).await?;
-        let in_progress = self.credentials.begin_change();
-        let outcome = timeout_at(deadline, update.run(&mut lease)).await;
-        let changed = self.store.finish(lease, deadline, outcome).await;
-        self.end_change(in_progress, changed).await?;
+        let mut in_progress = self.begin_change().await?;
+        let outcome = timeout_at(in_progress.deadline, update.run(&mut in_progress.lease)).await;
+        in_progress.finish(outcome, Vec::as_slice).await?;
         self.account(&name).await
     }
 
@@ -134,12 +131,9 @@ impl Access {
     /// [`Error::UnknownAccount`], [`Error::LastAdmin`], [`Error::Unconfirmed`], or when the database fails.
     pub async fn remove_account(&self, actor: Actor, username: &str) -> Result<(), Error> {
         let name = name_of(username)?;
-        let deadline = self.store.deadline();
-        let mut lease = self.store.lease(deadline).await?;
-        let in_progress = self.credentials.begin_change();
-        let outcome = timeout_at(deadline, remove(&mut lease, actor, &name)).await;
-        let ended = self.store.finish(lease, deadline, outcome).await;
-        self.end_change(in_progress, ended).await
+        let mut in_progress = self.begin_change().await?;
+        let outcome = timeout_at(in_progress.deadline, remove(&mut in_progress.lease, actor, &name)).await;
+        in_progress.finish(outcome, Vec::as_slice).await.map(drop)
     }
 
     async fn hash_new(&self, actor: Actor, password: String, username: &str) -> Result<String, Error> {
@@ -224,7 +218,11 @@ impl Update<'_> {
         let role = self.change.role.unwrap_or(before.role);
         let employee = self.change.employee.clone().unwrap_or_else(|| before.employee.clone());
         let is_disabled = self.change.disabled.unwrap_or(before.is_disabled);
-        check_role(role, employee.as_deref())?;
+        // An account whose person was erased is disabled and has no employee; what does not concern that can be changed.
+        let stays_erased = is_disabled && role == before.role && employee.is_none() && before.employee.is_none();
+        if !stays_erased {
+            check_role(role, employee.as_deref())?;
+        }
         let was_admin = before.role == Role::Admin && !before.is_disabled;
         if was_admin && (role != Role::Admin || is_disabled) && !has_other_admin {
             return Err(Error::LastAdmin(self.username.to_owned()).into());

@@ -1,8 +1,10 @@
 //! What happened to accounts and by whom.
 //!
-//! Policy: an entry is written in the transaction of the change that it is about, and never changed: the role of the requests may insert and
-//! read, and a trigger refuses everything else to every role but the owner of the table, which needs it for nothing either. Entries refer to accounts by number, so
-//! that an account can be removed, and show the name that the account has now, if it still exists. They contain neither passwords nor credentials, nor the names that were tried without an account.
+//! Policy: an entry is written in the transaction of the change that it is about, and not changed afterwards: the role of the requests may insert and
+//! read, and a trigger refuses changes and deletions to every role. There are two exceptions, each by a function of the database (`V2__access.sql`): an
+//! erasure puts a mark in the place of the employee's id and of the names of tokens, and entries end after `auth.audit_keep`, which is 30 days at least.
+//! Entries refer to accounts by number, so that an account can be removed, and show the name that the account has now, if it still exists. They contain
+//! neither passwords nor credentials, nor the names that were tried without an account.
 
 use std::fmt;
 
@@ -37,9 +39,9 @@ pub enum AuditAction {
     TokenCreated,
     /// A token was revoked.
     TokenRevoked,
-    /// A person was to be erased.
+    /// A person was erased.
     PersonErased,
-    /// The settings of access are others than at the last start.
+    /// The settings of access are others than those of the last entry about them.
     SettingsChanged,
 }
 

@@ -1,6 +1,7 @@
 //! Writing and reading the audit.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -11,14 +12,19 @@ use super::audit::{AuditAction, AuditEntry, AuditPage, AuditQuery};
 use super::error::Error;
 use super::moment::{millis_sql, timestamp};
 use super::principal::{AccountId, Actor};
-use super::store::{Store, number, text};
+use super::store::{Store, number, text, truth};
 use super::username;
-use crate::database::{Lease, Parameter, QueryError};
+use crate::database::{ConnectionPool, Lease, Parameter, QueryError};
+use crate::telemetry::metrics::Metrics;
 
 /// The most entries of one page.
 const MAX_PAGE: usize = 1000;
 
 const WRITE: &str = "INSERT INTO attendance_api.audit (action, actor, account, address, details) VALUES ($1, $2, $3, $4, $5::text::jsonb)";
+
+/// Whether the settings are others than those of the last entry, or, if access control is on, there is no entry.
+const SETTINGS_DIFFER: &str = "coalesce((SELECT details <> $1::text::jsonb FROM attendance_api.audit \
+    WHERE action = 'settings_changed' ORDER BY id DESC LIMIT 1), $2::boolean)";
 
 /// An entry to be written.
 #[derive(Debug)]
@@ -80,30 +86,36 @@ impl Store {
     }
 }
 
+/// Writes to the audit that the settings of access are others than those of the last entry about them. Where none has been written, access control
+/// was never on, and that it is off is no change.
+///
+/// # Errors
+/// When the database fails.
+pub async fn note_settings(
+    pool: Arc<ConnectionPool>,
+    metrics: &Metrics,
+    is_required: bool,
+    settings: &[(&str, String)],
+) -> Result<(), Error> {
+    let store = Store::new(pool, metrics.query_duration.with_label_values(&["access"]));
+    let details: serde_json::Map<String, Value> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
+    let details = Value::Object(details).to_string();
+    // Read first: a database that accepts no changes refuses an INSERT that inserts nothing, too.
+    let differ = format!("SELECT {SETTINGS_DIFFER}");
+    let rows = store.read(&differ, &[text(&details), truth(&is_required)]).await?;
+    let differ = rows.first().map(|row| row.try_get(0)).transpose().map_err(QueryError::statement)?;
+    if differ == Some(true) {
+        // Another instance may have been faster.
+        let sql = format!(
+            "INSERT INTO attendance_api.audit (action, details) SELECT 'settings_changed', $1::text::jsonb WHERE {SETTINGS_DIFFER}"
+        );
+        store.change(&sql, &[text(&details), truth(&is_required)]).await?;
+    }
+    Ok(())
+}
+
 impl Access {
-    /// Writes to the audit that a person is about to be erased. To be called before the erasure, so that none is without an entry.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn note_erasure(&self, actor: Actor) -> Result<(), Error> {
-        let entry = Entry { actor: actor.account, address: actor.address, ..Entry::new(AuditAction::PersonErased) };
-        Ok(self.store.write_audit(&entry).await?)
-    }
-
-    /// Writes to the audit that the settings of access are others than those of the last entry about them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn note_settings(&self, settings: &[(&str, String)]) -> Result<(), Error> {
-        let details: serde_json::Map<String, Value> =
-            settings.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
-        let details = Value::Object(details).to_string();
-        let sql = "INSERT INTO attendance_api.audit (action, details) SELECT 'settings_changed', $1::text::jsonb \
-            WHERE $1::text::jsonb IS DISTINCT FROM (SELECT details FROM attendance_api.audit \
-                WHERE action = 'settings_changed' ORDER BY id DESC LIMIT 1)";
-        Ok(self.store.change(sql, &[text(&details)]).await.map(drop)?)
-    }
-
     /// Entries of the audit, newest first.
     ///
     /// # Errors

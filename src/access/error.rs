@@ -9,7 +9,7 @@ use super::password::PasswordProblem;
 use super::role::Role;
 use super::system_error::SystemError;
 use super::username::UsernameProblem;
-use crate::database::{BatchError, ErrorClass, QueryError, WriteObstacle};
+use crate::database::{BatchError, ErrorClass, QueryError, UnavailableError};
 
 /// Why an operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +61,14 @@ pub enum Error {
     /// The role `employee` needs an employee.
     #[error("the role `employee` needs the id of an employee (employee_id)")]
     EmployeeMissing,
+    /// A token with the role `employee` would read nothing.
+    #[error("a token with the role `employee` needs an account that is linked to an employee")]
+    EmployeeUnlinked,
+    /// The token that asks for another one has as many above it as may be.
+    #[error(
+        "the token that asks was made with a token, that one with another, and so on: ask with one of the first, or with a session"
+    )]
+    TokenTooDeep,
     /// The owner of the token may not issue one of that role.
     #[error("an account with the role `{owner}` cannot have a token with the role `{token}`")]
     RoleExceeded {
@@ -88,27 +96,13 @@ pub enum Error {
     Unconfirmed,
     /// PostgreSQL could not be reached, or did not answer in time. The change may have happened.
     #[error("the database is not available: {0}")]
-    Unavailable(#[source] UnavailableError),
+    Unavailable(#[from] UnavailableError),
     /// PostgreSQL rejected a statement: it is wrong, or a table is not as expected.
     #[error("the database refused a statement: {0}")]
     Rejected(#[source] QueryError),
     /// The operating system gives no random numbers, or no thread to hash with.
     #[error("a secret cannot be made: {0}")]
     System(#[source] SystemError),
-}
-
-/// Why the database was of no use although a later attempt may succeed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum UnavailableError {
-    /// A statement had no result.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// A look-up had no place in a batch, or no result from it in time.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// The database accepts no changes at the moment, or has no space for them.
-    #[error("it accepts no changes: {0}")]
-    ReadOnly(#[source] QueryError),
 }
 
 impl Error {
@@ -120,12 +114,6 @@ impl Error {
 
 impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
-        match error.write_obstacle() {
-            Some(WriteObstacle::DiskFull | WriteObstacle::DiskReadOnly | WriteObstacle::ReadOnlyTransaction) => {
-                return Self::Unavailable(UnavailableError::ReadOnly(error));
-            }
-            None => {}
-        }
         match error.class() {
             ErrorClass::Unavailable => Self::Unavailable(error.into()),
             ErrorClass::Constraint | ErrorClass::Rejected => Self::Rejected(error),

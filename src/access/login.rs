@@ -179,13 +179,12 @@ impl Access {
             user_agent: user_agent.as_deref(),
             max_seconds: self.settings.session_max.as_secs_f64(),
         };
-        let deadline = self.store.deadline();
-        let mut lease = self.store.lease(deadline).await?;
-        let outcome = timeout_at(deadline, session.begin(&mut lease)).await;
-        let begun = self.store.finish(lease, deadline, outcome).await?;
-        let Some(Begun { principal, expires_at, ended }) = begun else { return Ok(None) };
-        // The client did not ask for their end, so that the answer does not say when Redis has not confirmed it.
-        let _ = self.credentials.acknowledge(self.credentials.begin_change(), &ended).await;
+        let mut change = self.begin_change().await?;
+        let outcome = timeout_at(change.deadline, session.begin(&mut change.lease)).await;
+        // The client asked for the end of no session, so that the answer does not say when Redis has not confirmed it.
+        let begun =
+            change.finish_unconfirmed(outcome, |begun| begun.as_ref().map_or(&[], |begun| &begun.ended)).await?;
+        let Some(Begun { principal, expires_at, .. }) = begun else { return Ok(None) };
         Ok(Some(Login { token, expires_at: timestamp(expires_at), principal: Arc::new(principal) }))
     }
 }

@@ -1,4 +1,4 @@
-//! What is done in intervals: rows that have ended are removed, and sessions are counted.
+//! What is done in intervals: rows that have ended and old entries of the audit are removed, and sessions are counted.
 //!
 //! Policy: a row that has ended is refused by every look-up at once; its removal only frees space, so that it may come late. Each round removes a bounded number,
 //! and skips what another instance is removing. An error is logged, and the next round tries again.
@@ -24,20 +24,35 @@ const REMOVE_SESSIONS: &str = "DELETE FROM attendance_api.sessions WHERE id IN (
 /// An expired token remains visible to its owner for a month.
 const REMOVE_TOKENS: &str = "DELETE FROM attendance_api.tokens WHERE id IN (SELECT id FROM attendance_api.tokens \
     WHERE expires_at <= clock_timestamp() - interval '30 days' LIMIT $1 FOR UPDATE SKIP LOCKED)";
+/// The role of the requests may not delete entries of the audit; the function may, if they are old.
+const REMOVE_AUDIT: &str = "SELECT attendance_api.remove_audit($1, $2)";
 const COUNT_SESSIONS: &str = "SELECT count(*) FROM attendance_api.sessions \
     WHERE expires_at > clock_timestamp() AND last_seen > clock_timestamp() - make_interval(secs => $1)";
 
 /// Starts the rounds, which never end by themselves.
 pub(super) fn start(store: Store, settings: &Auth, sessions: IntGauge) -> JoinHandle<()> {
     let idle = settings.session_idle.as_secs_f64();
+    let audit_keep = settings.audit_keep.as_secs_f64();
     tokio::spawn(async move {
         loop {
             if let Err(error) = round(&store, idle, &sessions).await {
                 tracing::warn!(%error, "expired sessions were not removed; it is tried again in a minute");
             }
+            if let Err(error) = remove_audit(&store, audit_keep).await {
+                tracing::warn!(%error, "old entries of the audit were not removed; it is tried again in a minute");
+            }
             tokio::time::sleep(ROUND_INTERVAL).await;
         }
     })
+}
+
+async fn remove_audit(store: &Store, keep: f64) -> Result<(), QueryError> {
+    let rows = store.change(REMOVE_AUDIT, &[seconds(&keep), number(&MAX_REMOVED)]).await?;
+    let removed: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose().map_err(QueryError::statement)?;
+    if let Some(removed @ 1..) = removed {
+        tracing::info!(removed, "entries of the audit are older than auth.audit_keep and were removed");
+    }
+    Ok(())
 }
 
 async fn round(store: &Store, idle: f64, sessions: &IntGauge) -> Result<(), QueryError> {

@@ -13,6 +13,7 @@ mod accounts;
 mod announcements;
 mod audit;
 mod audit_log;
+mod change;
 mod credential;
 mod error;
 mod hashing;
@@ -35,14 +36,13 @@ mod touch;
 mod username;
 mod verified;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
-use crate::cache::{ChangeInProgress, Confirmation};
 use crate::config::Auth;
 use crate::database::ConnectionPool;
 use crate::telemetry::metrics::Metrics;
@@ -57,8 +57,10 @@ use touch::{Touch, TouchQueue};
 pub use account::{AccountChange, AccountInfo, AccountPage, NewAccount};
 pub use announcements::{CredentialChanges, subscription};
 pub use audit::{AuditAction, AuditEntry, AuditPage, AuditQuery};
+pub use audit_log::note_settings;
+pub use change::Revocation;
 pub use credential::{CREDENTIAL_LEN, Credential, CredentialKind, IssuedCredential};
-pub use error::{Error, UnavailableError};
+pub use error::Error;
 pub use key::AccessKey;
 pub use lookup::CredentialCache;
 pub use password::PasswordProblem;
@@ -66,7 +68,7 @@ pub use principal::{AccountId, Actor, CredentialId, Principal};
 pub use role::{Permission, Role};
 pub use session::{Login, LoginRequest, MAX_SESSIONS, SessionInfo};
 pub use system_error::SystemError;
-pub use token::{CreatedToken, MAX_TOKEN_NAME, MAX_TOKENS, NewToken, TokenInfo, TokenScope};
+pub use token::{CreatedToken, MAX_TOKEN_NAME, MAX_TOKENS, NewToken, TokenInfo, TokenPage, TokenScope};
 pub use username::UsernameProblem;
 pub use verified::VerifiedCredential;
 
@@ -88,6 +90,8 @@ pub struct Access {
     settings: Auth,
     metrics: AccessMetrics,
     tasks: Vec<JoinHandle<()>>,
+    /// The keys of the credentials that a command has ended; none in an appliance.
+    ended: Option<Mutex<Vec<String>>>,
 }
 
 /// Where logins are counted.
@@ -119,7 +123,9 @@ impl AccessTables {
 impl Access {
     /// For a command, which ends soon: nothing is cached, and nothing is done in the background.
     pub fn of_command(tables: AccessTables, settings: &Auth, metrics: &Metrics) -> Self {
-        Self::new(tables, None, settings, metrics).0
+        let (mut access, _) = Self::new(tables, None, settings, metrics);
+        access.ended = Some(Mutex::default());
+        access
     }
 
     /// For an appliance that serves.
@@ -159,6 +165,7 @@ impl Access {
                 sessions: metrics.sessions_active.with_label_values::<&str>(&[]),
             },
             tasks: Vec::new(),
+            ended: None,
         };
         (access, receiver)
     }
@@ -179,27 +186,6 @@ impl Access {
     /// When the cache has no answer and the database fails.
     pub async fn authenticate(&self, credential: &Credential) -> Result<Option<Arc<Principal>>, Error> {
         self.credentials.find(credential).await
-    }
-
-    /// Ends a change: what it says about credentials is acknowledged, in the cache as well. `outcome` has the keys of the credentials that have
-    /// ended or permit something else.
-    async fn end_change(
-        &self,
-        change: ChangeInProgress<'_, Arc<VerifiedCredential>>,
-        outcome: Result<Vec<String>, Error>,
-    ) -> Result<(), Error> {
-        match outcome {
-            Ok(keys) => match self.credentials.acknowledge(change, &keys).await {
-                Confirmation::Confirmed => Ok(()),
-                Confirmation::Unconfirmed => Err(Error::Unconfirmed),
-            },
-            // Dropped, the change ends every generation.
-            Err(error) if error.has_unknown_effect() => Err(error),
-            Err(error) => {
-                change.is_without_effect();
-                Err(error)
-            }
-        }
     }
 }
 

@@ -33,13 +33,19 @@ pub enum CredentialId {
 }
 
 impl Principal {
-    /// Whether the request may do what the permission is for.
+    /// Whether the request may do what the permission is for. Without an employee, the role `employee` has no records that it might read, and reads
+    /// nothing.
     pub fn permits(&self, permission: Permission) -> bool {
-        self.role.permits(permission)
+        self.role.permits(permission) && !(permission == Permission::ReadOwn && self.is_unlinked())
     }
 
-    /// The employee whose records alone the request may read; none if it may read those of all. An account with the role `employee` that is linked to no
-    /// employee reads those of an employee with an empty id, which no record has.
+    /// Whether the request may read the records of one employee only, and the account is linked to none.
+    pub fn is_unlinked(&self) -> bool {
+        self.role == Role::Employee && self.employee.is_none()
+    }
+
+    /// The employee whose records alone the request may read; none if it may read those of all. A principal that may read nothing
+    /// ([`Principal::permits`]) is narrowed to an empty id besides.
     pub fn narrowing(&self) -> Option<&str> {
         match self.role {
             Role::Employee | Role::Metrics => Some(self.employee.as_deref().unwrap_or_default()),
@@ -79,17 +85,33 @@ impl Actor {
 mod tests {
     use super::*;
 
+    fn principal(role: Role, employee: Option<&str>) -> Principal {
+        let employee = employee.map(Arc::from);
+        Principal { account: 1, username: "a".into(), role, employee, credential: CredentialId::Token(1) }
+    }
+
+    #[test]
+    fn without_an_employee_the_role_employee_reads_nothing() {
+        for permission in Permission::ALL {
+            let is_of_account = matches!(permission, Permission::Open | Permission::OwnAccount);
+            assert_eq!(principal(Role::Employee, None).permits(permission), is_of_account, "{permission:?}");
+            for role in Role::ALL.into_iter().filter(|role| *role != Role::Employee) {
+                assert_eq!(
+                    principal(role, None).permits(permission),
+                    role.permits(permission),
+                    "{role} {permission:?}"
+                );
+            }
+            let linked = principal(Role::Employee, Some("7"));
+            assert_eq!(linked.permits(permission), Role::Employee.permits(permission), "{permission:?}");
+        }
+    }
+
     #[test]
     fn only_the_role_employee_is_narrowed_and_without_an_employee_to_nothing() {
         for role in Role::ALL {
             for employee in [None, Some("7")] {
-                let principal = Principal {
-                    account: 1,
-                    username: "a".into(),
-                    role,
-                    employee: employee.map(Arc::from),
-                    credential: CredentialId::Token(1),
-                };
+                let principal = principal(role, employee);
                 let narrowing = principal.narrowing().map(str::to_owned);
                 assert_eq!(narrowing.is_none(), role.permits(Permission::ReadAll), "{role}");
                 assert!(narrowing.is_none_or(|narrowing| narrowing == employee.unwrap_or_default()));

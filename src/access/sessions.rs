@@ -99,13 +99,10 @@ impl Access {
             return Err(error);
         }
         let new = turn.hash_new(new.to_owned(), principal.username.to_string()).await?;
-        let deadline = self.store.deadline();
-        let mut lease = self.store.lease(deadline).await?;
-        let change = self.credentials.begin_change();
-        let changing = set_password(&mut lease, principal, &hash, &new, Actor::of(principal, address));
-        let outcome = timeout_at(deadline, changing).await;
-        let ended = self.store.finish(lease, deadline, outcome).await;
-        self.end_change(change, ended).await
+        let mut change = self.begin_change().await?;
+        let changing = set_password(&mut change.lease, principal, &hash, &new, Actor::of(principal, address));
+        let outcome = timeout_at(change.deadline, changing).await;
+        change.finish(outcome, Vec::as_slice).await.map(drop)
     }
 
     async fn password_hash(&self, account: AccountId) -> Result<String, Error> {
@@ -123,12 +120,9 @@ impl Access {
         action: AuditAction,
     ) -> Result<(), Error> {
         let entry = Entry::by(Actor::of(principal, address), action, principal.account, json!({ "session": id }));
-        let deadline = self.store.deadline();
-        let mut lease = self.store.lease(deadline).await?;
-        let change = self.credentials.begin_change();
-        let outcome = timeout_at(deadline, delete(&mut lease, principal.account, id, &entry)).await;
-        let ended = self.store.finish(lease, deadline, outcome).await;
-        self.end_change(change, ended).await
+        let mut change = self.begin_change().await?;
+        let outcome = timeout_at(change.deadline, delete(&mut change.lease, principal.account, id, &entry)).await;
+        change.finish(outcome, Vec::as_slice).await.map(drop)
     }
 }
 

@@ -49,6 +49,17 @@ pub struct CreatedToken {
     pub info: TokenInfo,
 }
 
+/// A part of the list of tokens, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenPage {
+    /// Whose tokens.
+    pub scope: TokenScope,
+    /// The number of the token after which it begins.
+    pub after: Option<i64>,
+    /// The most tokens in it.
+    pub limit: usize,
+}
+
 /// Which tokens are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenScope {

@@ -1,7 +1,8 @@
 //! Accounts and tokens without a login, for commands on the machine.
 //!
 //! Policy: a user who can read the data directory or the configuration can change everything in the database anyway, so these commands ask for no
-//! credentials. If an appliance runs, they use its database, and triggers announce each change to it; otherwise they start the managed PostgreSQL.
+//! credentials. If an appliance runs, they use its database; otherwise they start the managed PostgreSQL. Triggers announce each change to every instance, and
+//! the appliance that runs on the data directory has ended the credentials before the command returns.
 
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use crate::access::{self, Access, AccessTables};
 use crate::config::Config;
 use crate::database::migrations::{self, LoadedChangelog, TableSettings};
 use crate::database::{Database, PoolMetrics};
+use crate::operate::control::ControlClient;
+use crate::operate::layout::Layout;
 use crate::telemetry::metrics::Metrics;
 
 /// Connections of a command.
@@ -38,11 +41,25 @@ pub async fn with_access<T>(
         let timeout = config.postgres.connect_timeout;
         let pool = Arc::new(database.pool(MAX_CONNECTIONS, timeout, SESSION_NAME, pool_metrics)?);
         let tables = AccessTables::open(Arc::clone(&pool), &metrics).await?;
-        let outcome = work(&Access::of_command(tables, &config.auth, &metrics)).await;
+        let access = Access::of_command(tables, &config.auth, &metrics);
+        let outcome = work(&access).await;
         pool.close();
+        end_in_appliance(config, access.ended_credentials()).await;
         Ok(outcome?)
     })
     .await
+}
+
+/// Lets an appliance that runs on the data directory end credentials before the command returns. Others receive what the triggers announce.
+async fn end_in_appliance(config: &Config, keys: Vec<String>) {
+    if keys.is_empty() {
+        return;
+    }
+    let layout = Layout::new(&config.data_dir);
+    let ending = move || ControlClient::connect(&layout).map(|client| client.end_credentials(keys));
+    if let Ok(Some(Err(error))) = tokio::task::spawn_blocking(ending).await {
+        tracing::warn!(%error, "the appliance that runs here has not confirmed the change; it receives it within two seconds");
+    }
 }
 
 /// Brings the schema up to date, unless it has the tables: an appliance may be running on it.

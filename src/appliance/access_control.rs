@@ -1,7 +1,8 @@
 //! Access control at the start of the appliance.
 //!
 //! Policy: with `auth.mode: off` there is none, and a server that other machines can reach says so in the log. With `required`, a start without an account serves, so that
-//! probes and documentation are answered, and the log says how the first account is made.
+//! probes and documentation are answered, and the log says how the first account is made. The audit gets an entry when these settings differ from those of
+//! its last entry about them, also when access control is switched off.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::config::{AuthMode, Config, MetricsAccess, PostgresService};
 use crate::database::ConnectionPool;
 use crate::database::notifications::Notifications;
 use crate::http::AccessControl;
+use crate::operate::control::EndCredentials;
 use crate::telemetry::format::CONFIGURED_CONDITION;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,7 +35,14 @@ pub(super) async fn start(
     database_id: &str,
     metrics: &Metrics,
 ) -> Result<(Option<AccessControl>, Option<Notifications>), Error> {
-    if !config.auth.is_required() {
+    let is_required = config.auth.is_required();
+    // A database that accepts no changes at the moment is served from as well, and one without the tables where they are not needed.
+    match access::note_settings(Arc::clone(&pool), metrics, is_required, &settings(config)).await {
+        Ok(()) => {}
+        Err(error) if is_required => tracing::warn!(%error, "the audit has no entry about the settings of access"),
+        Err(error) => tracing::info!(%error, "the audit has no entry about the settings of access"),
+    }
+    if !is_required {
         warn_if_open(config.server.listen);
         return Ok((None, None));
     }
@@ -49,10 +58,6 @@ pub(super) async fn start(
         }
         None => None,
     };
-    // A database that accepts no changes at the moment is served from as well.
-    if let Err(error) = access.note_settings(&settings(config)).await {
-        tracing::warn!(%error, "the audit has no entry about the settings of access");
-    }
     if !access.has_accounts().await? {
         log_first_account(config);
     }
@@ -60,8 +65,20 @@ pub(super) async fn start(
     Ok((Some(AccessControl { access, protects_metrics }), notifications))
 }
 
+/// What ends credentials when a command on the machine has changed them.
+pub(super) fn end_credentials(control: Option<&AccessControl>) -> Option<EndCredentials> {
+    let access = Arc::clone(&control?.access);
+    Some(Arc::new(move |keys| {
+        let access = Arc::clone(&access);
+        Box::pin(async move {
+            tracing::info!(credentials = keys.len(), "a command on the machine has changed sessions or tokens");
+            access.end_credentials(&keys).await.map_err(|error| error.to_string())
+        })
+    }))
+}
+
 /// The settings of which the audit has each change.
-fn settings(config: &Config) -> [(&'static str, String); 4] {
+fn settings(config: &Config) -> [(&'static str, String); 5] {
     let auth = &config.auth;
     let metrics = match auth.metrics {
         MetricsAccess::Open => "open",
@@ -76,6 +93,7 @@ fn settings(config: &Config) -> [(&'static str, String); 4] {
         ("auth.session_idle", format!("{}s", auth.session_idle.as_secs())),
         ("auth.session_max", format!("{}s", auth.session_max.as_secs())),
         ("auth.metrics", metrics.to_owned()),
+        ("auth.audit_keep", format!("{}s", auth.audit_keep.as_secs())),
     ]
 }
 

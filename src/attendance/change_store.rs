@@ -13,7 +13,7 @@ use super::date::Date;
 use super::error::Error;
 use super::origin::Origin;
 use super::record::{RecordFormat, StoredRecord};
-use super::record_change::{CHANGE_COLUMNS, CURRENT_COLUMNS, ErasedCounts, RecordChange};
+use super::record_change::{CHANGE_COLUMNS, CURRENT_COLUMNS, ErasedCounts, Erasure, RecordChange};
 use super::statement::{date as day_of, text};
 use super::store::Store;
 use crate::database::{Lease, Parameter, QueryError};
@@ -31,6 +31,9 @@ const DELETE: &str = "\
     INSERT INTO record_changes (changed_at, id, date, action, before, reason, actor, address, request_id, created_at, created_by) \
     SELECT clock_timestamp(), id, date, 'deleted', jsonb_build_object('name', $3::text, 'status', $4::text), \
         $5, $6, $7, $8, created_at, created_by FROM deleted RETURNING sequence";
+
+/// Takes a person out of the accounts and the audit: how many accounts it had, and the keys of their credentials.
+const ERASE_ACCOUNTS: &str = "SELECT linked, credentials FROM attendance_api.erase_accounts($1, $2, $3)";
 
 /// Entries of one record's history that are read; the oldest ones of a longer history are left out.
 const MAX_HISTORY: usize = 10_000;
@@ -148,11 +151,18 @@ impl Store {
         Ok(name.map_err(QueryError::statement)?)
     }
 
-    /// Erases a person, and leaves one entry that does not name it, unless there was nothing to erase.
-    pub(super) async fn erase(&self, id: &str, actor: Option<&str>, deadline: Instant) -> Result<ErasedCounts, Error> {
+    /// Erases a person, and leaves one entry that does not name it, unless there was nothing to erase. `account` is the number of the account that asks for
+    /// it, for the audit.
+    pub(super) async fn erase(
+        &self,
+        id: &str,
+        origin: &Origin,
+        account: Option<i64>,
+        deadline: Instant,
+    ) -> Result<Erasure, Error> {
         let mut lease = self.pool.lease(deadline).await?;
         let timer = self.durations.change.start_timer();
-        let outcome = timeout_at(deadline, erase(&mut lease, id, actor)).await;
+        let outcome = timeout_at(deadline, erase(&mut lease, id, origin, account)).await;
         let outcome = lease.finish(outcome);
         drop(timer);
         self.note_disk(outcome.map_err(Error::from))
@@ -162,8 +172,14 @@ impl Store {
 /// The statements of an erasure, in one transaction.
 ///
 /// The first ones lock the person: creates that must find it in the directory wait, and changes that are in progress have ended when its records
-/// are deleted. The history is deleted by a later statement, which sees the entries of those changes.
-async fn erase(lease: &mut Lease<'_>, id: &str, actor: Option<&str>) -> Result<ErasedCounts, tokio_postgres::Error> {
+/// are deleted. The history is deleted by a later statement, which sees the entries of those changes. The accounts, which exist whether requests need
+/// credentials or not, are the last: what changes them locks nothing of the records.
+async fn erase(
+    lease: &mut Lease<'_>,
+    id: &str,
+    Origin { actor, address, .. }: &Origin,
+    account: Option<i64>,
+) -> Result<Erasure, tokio_postgres::Error> {
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let person = [text(&id)];
     lease.begin().await?;
@@ -175,9 +191,15 @@ async fn erase(lease: &mut Lease<'_>, id: &str, actor: Option<&str>) -> Result<E
         let entry = "INSERT INTO record_changes (action, before, actor) \
             VALUES ('erased', jsonb_build_object('records', $1::bigint, 'changes', $2::bigint, 'employees', $3::bigint), $4)";
         let counts = [&records, &changes, &employees].map(|count| -> Parameter<'_> { (count, Type::INT8) });
-        let parameters = counts.into_iter().chain([text(&actor)]).collect::<Vec<_>>();
+        let parameters = counts.into_iter().chain([text(actor)]).collect::<Vec<_>>();
         lease.execute(entry, &parameters).await?;
     }
+    let asking: Parameter<'_> = (&account, Type::INT8);
+    let rows = lease.query(ERASE_ACCOUNTS, &[text(&id), asking, text(address)]).await?;
+    let (accounts, credentials) = match rows.first() {
+        Some(row) => (row.try_get(0)?, row.try_get(1)?),
+        None => Default::default(),
+    };
     lease.commit().await?;
-    Ok(ErasedCounts { records, changes, employees })
+    Ok(Erasure { counts: ErasedCounts { records, changes, employees }, accounts, credentials })
 }

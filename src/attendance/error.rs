@@ -6,9 +6,8 @@
 use bytes::Bytes;
 
 use super::date::Date;
-use super::storage::DiskProblem;
 use crate::database::strict_directory::STRICT_DIRECTORY_KEY;
-use crate::database::{BatchError, ErrorClass, QueryError, WriteObstacle};
+use crate::database::{BatchError, ErrorClass, QueryError, UnavailableError};
 
 /// Why a request of the domain failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,30 +38,13 @@ pub enum Error {
     Forbidden(#[source] QueryError),
     /// The request was not served, or not in time; a later attempt may succeed.
     #[error("the database is not available: {0}")]
-    Unavailable(#[source] UnavailableError),
+    Unavailable(#[from] UnavailableError),
     /// As many lists are being read or sent as may be; a later attempt may succeed.
     #[error("too many lists are being read")]
     ListsBusy,
     /// PostgreSQL rejected a statement: it is wrong, or the table is not as expected.
     #[error("the database refused a statement: {0}")]
     Rejected(#[source] QueryError),
-}
-
-/// Why a request was not served although a later attempt may succeed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum UnavailableError {
-    /// PostgreSQL could not be reached, or did not answer in time.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// The request had no place in a batch, or no result from it in time.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// The disk of the database takes nothing.
-    #[error("the disk of the database is {0}")]
-    Disk(DiskProblem),
-    /// The database accepts no changes at the moment.
-    #[error("the database is read-only: {0}")]
-    ReadOnly(#[source] QueryError),
 }
 
 /// What an error says about the change that was asked for.
@@ -96,14 +78,6 @@ impl Error {
 
 impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
-        match error.write_obstacle() {
-            Some(WriteObstacle::DiskFull) => return Self::Unavailable(UnavailableError::Disk(DiskProblem::Full)),
-            Some(WriteObstacle::DiskReadOnly) => {
-                return Self::Unavailable(UnavailableError::Disk(DiskProblem::ReadOnly));
-            }
-            Some(WriteObstacle::ReadOnlyTransaction) => return Self::Unavailable(UnavailableError::ReadOnly(error)),
-            None => {}
-        }
         match error.class() {
             ErrorClass::Unavailable => Self::Unavailable(error.into()),
             ErrorClass::Constraint if error.violated_constraint() == Some(STRICT_DIRECTORY_KEY) => {

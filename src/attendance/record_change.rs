@@ -52,6 +52,19 @@ pub struct ErasedCounts {
     pub employees: i64,
 }
 
+/// What an erasure did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Erasure {
+    /// What was erased.
+    #[serde(flatten)]
+    pub counts: ErasedCounts,
+    /// Accounts that were linked to the employee: they are unlinked and disabled.
+    pub accounts: i64,
+    /// The keys of the sessions and tokens of these accounts.
+    #[serde(skip)]
+    pub credentials: Vec<String>,
+}
+
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RecordChange {

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::origin::Origin;
 use super::precondition::Precondition;
 use super::prepared::{LISTS, employee};
-use super::record_change::{ErasedCounts, RecordChange, with_creations};
+use super::record_change::{Erasure, RecordChange, with_creations};
 use super::service::Attendance;
 use super::view::DIRECTORY;
 use super::visibility::Visibility;
@@ -112,18 +112,18 @@ impl Attendance {
         Ok(current)
     }
 
-    /// Erases a person: its records, their history and its row in the directory. The rules about closed days do not apply. Returns when that
-    /// is durable and no read will see any of it.
+    /// Erases a person: its records, their history, its row in the directory, and what accounts and the audit say of it. The rules about closed days do not
+    /// apply. Returns when that is durable and no read will see any of it; the credentials of the accounts are up to the caller.
     ///
     /// # Errors
     /// After [`Error::Unavailable`] and [`Error::Rejected`] the person may have been erased, or may be later.
-    pub async fn erase(&self, id: &str, origin: &Origin) -> Result<ErasedCounts, Error> {
+    pub async fn erase(&self, id: &str, origin: &Origin, account: Option<i64>) -> Result<Erasure, Error> {
         self.store.check_storage()?;
         let scopes = [employee(id), LISTS, DIRECTORY];
-        let change = self.store.erase(id, origin.actor.as_deref(), self.store.deadline());
-        let counts = acknowledge(self.cache.as_deref(), &scopes, change).await?;
-        self.metrics.records_erased.inc_by(u64::try_from(counts.records).unwrap_or_default());
-        Ok(counts)
+        let change = self.store.erase(id, origin, account, self.store.deadline());
+        let erasure = acknowledge(self.cache.as_deref(), &scopes, change).await?;
+        self.metrics.records_erased.inc_by(u64::try_from(erasure.counts.records).unwrap_or_default());
+        Ok(erasure)
     }
 
     /// The history of a record, oldest first; `None` if there never was such a record, or the caller may not see it. `has_addresses` says whether the

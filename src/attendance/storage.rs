@@ -4,29 +4,12 @@
 //! reach PostgreSQL, because it ends when it cannot write its log. The state is measured by the appliance where it manages PostgreSQL,
 //! and reported here; an error of a statement that names the disk is only a suspicion, which is measured next.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-/// Why the disk takes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskProblem {
-    /// There is no space left, no file may be made any more, or the quota is used up.
-    Full,
-    /// The file system is mounted read-only, or has become so after an error.
-    ReadOnly,
-}
-
-impl fmt::Display for DiskProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::ReadOnly => "read-only",
-        })
-    }
-}
+use crate::database::DiskProblem;
 
 /// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,11 +19,11 @@ use tokio_postgres::{Row, RowStream};
 use super::batch_insert::BatchInsert;
 use super::batch_lookup::{BatchLookup, LookupRequest};
 use super::date::Date;
-use super::error::{Error, UnavailableError};
+use super::error::Error;
 use super::listing::{Cursor, ListQuery, Order, PageStatement, Segment};
 use super::record::{Creation, RecordFormat, StoredRecord};
 use super::storage::Storage;
-use crate::database::{Batcher, ConnectionPool, Lease, Parameter, QueryError};
+use crate::database::{Batcher, ConnectionPool, Lease, Parameter, QueryError, UnavailableError};
 use crate::telemetry::metrics::Metrics;
 
 /// A statement of `search/all` ends after this time even if the server is well.

@@ -57,7 +57,7 @@ struct List {
     flags: ListFlags,
 }
 
-/// Revoke a token
+/// Revoke a token, and those that were made with it
 #[derive(Debug, Args)]
 struct Revoke {
     /// Its number, as `token list` shows it
@@ -107,7 +107,7 @@ fn revoke(arguments: &Revoke) -> Result<(), Error> {
     let config = arguments.config.load()?.config;
     let id = arguments.id;
     access_work::run(&config, async |access| access.revoke_any_token(id).await)?;
-    output::print(&format!("The token {id} is revoked.\n"))
+    output::print(&format!("The token {id} is revoked, with those that were made with it.\n"))
 }
 
 fn to_json(token: &TokenInfo) -> serde_json::Value {

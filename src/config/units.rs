@@ -11,6 +11,8 @@ pub const MILLISECOND: u64 = 1;
 pub const SECOND: u64 = 1000;
 /// In milliseconds.
 pub const HOUR: u64 = 3600 * SECOND;
+/// In milliseconds.
+pub const DAY: u64 = 24 * HOUR;
 /// In bytes.
 pub const KIB: u64 = 1 << 10;
 /// In bytes.
@@ -18,7 +20,7 @@ pub const MIB: u64 = 1 << 20;
 /// In bytes.
 pub const GIB: u64 = 1 << 30;
 
-/// Reads `50ms`, `20s`, `5m`, `1h` or a plain number of seconds. `None` when it is none of these.
+/// Reads `50ms`, `20s`, `5m`, `1h`, `30d` or a plain number of seconds. `None` when it is none of these.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     match unit {
@@ -26,6 +28,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         "" | "s" => Some(Duration::from_secs(number)),
         "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
+        "d" => number.checked_mul(86_400).map(Duration::from_secs),
         _ => None,
     }
 }
@@ -51,6 +54,8 @@ pub fn size(text: &str) -> Option<u64> {
 pub fn show_duration(value: Duration) -> String {
     let seconds = value.as_secs();
     match (value.subsec_millis(), seconds) {
+        // A single day is usually meant as so many hours.
+        (0, s) if s > 86_400 && s % 86_400 == 0 => format!("{}d", s / 86_400),
         (0, s) if s > 0 && s % 3600 == 0 => format!("{}h", s / 3600),
         (0, s) => format!("{s}s"),
         _ => format!("{}ms", value.as_millis()),
@@ -80,7 +85,9 @@ mod tests {
 
     #[test]
     fn durations_need_a_whole_number_and_a_known_unit() {
-        for (text, millis) in [("50ms", 50), ("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("75", 75_000)] {
+        for (text, millis) in
+            [("50ms", 50), ("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("2d", 172_800_000), ("75", 75_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "-1s", "1.5s", "1 day", "20sec", "99999999999999999999s", "18446744073709551615h"] {
@@ -101,9 +108,11 @@ mod tests {
 
     #[test]
     fn a_shown_value_is_read_as_the_original() {
-        for value in [Duration::ZERO, Duration::from_millis(1900), Duration::from_secs(90), Duration::from_secs(7200)] {
+        for seconds in [0, 90, 7200, 86_400, 90_000, 172_800, 400 * 86_400] {
+            let value = Duration::from_secs(seconds);
             assert_eq!(duration(&show_duration(value)), Some(value));
         }
+        assert_eq!(duration(&show_duration(Duration::from_millis(1900))), Some(Duration::from_millis(1900)));
         for bytes in [0, 1, 1000, 1024, 128 << 20, 1 << 40] {
             assert_eq!(size(&show_size(bytes)), Some(bytes));
         }

@@ -20,6 +20,7 @@ mod query_error;
 pub mod strict_directory;
 mod tls;
 mod tunnel;
+mod unavailable_error;
 mod unix_socket;
 
 use std::future::{Future, poll_fn};
@@ -51,6 +52,7 @@ use pooler::KnownPooling;
 pub use pooler::Pooling;
 pub use query_error::{ErrorClass, QueryError, WriteObstacle};
 pub use tunnel::Tunnel;
+pub use unavailable_error::{DiskProblem, UnavailableError};
 use unix_socket::UnixSocket;
 
 /// The oldest server that is supported, as `server_version_num`.

@@ -4,6 +4,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::access;
@@ -245,24 +247,19 @@ pub struct AuditEntry {
     details: serde_json::Value,
 }
 
-/// What an account or a token may do; each role of people may do what the one before it may.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words of the domain's type, which knows nothing of OpenAPI")]
-pub enum Role {
-    /// Reads the records of the employee that the account is linked to, and the calendar.
-    Employee,
-    /// Also reads all records, histories, sheets, summaries and the directory.
-    Reader,
-    /// Also creates records.
-    Writer,
-    /// Also corrects and deletes, changes the directory and the calendar, sees changes with addresses, and issues tokens for metrics.
-    Manager,
-    /// Also manages accounts and the tokens of others, erases a person, and reads the audit.
-    Admin,
-    /// Reads the metrics, and nothing else.
-    Metrics,
+/// The words of the domain's roles, which know nothing of OpenAPI.
+#[derive(Debug)]
+pub struct Role;
+
+impl utoipa::PartialSchema for Role {
+    fn schema() -> RefOr<Schema> {
+        let words = access::Role::ALL.map(access::Role::as_str);
+        let description = "What an account or a token may do; each role of people may do what the one before it may.";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(words)).into()
+    }
 }
+
+impl ToSchema for Role {}
 
 /// The query of the list of tokens.
 #[derive(IntoParams)]
@@ -272,6 +269,9 @@ pub struct TokensParameters {
     /// `own`, or `all` for those of all accounts, which needs the role `admin`.
     #[param(value_type = Option<String>, example = "own", nullable = false)]
     scope: Option<String>,
+    /// Where the page begins, from the `Link` header of the previous page.
+    #[param(nullable = false)]
+    after: Option<String>,
 }
 
 /// Where a page of the list of accounts begins.

@@ -4,10 +4,13 @@
 //! ambiguous and is refused; so is a request with a credential in its URL, because logs and browser histories keep URLs. A mistyped credential is
 //! refused by its checksum, without a look-up. Parsing allocates nothing.
 
+use std::borrow::Cow;
+
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Uri};
 use memchr::memmem;
+use percent_encoding::percent_decode;
 
 use super::error::{ErrorStatus, HttpError};
 use super::session_cookie::SessionCookie;
@@ -15,6 +18,8 @@ use crate::access::{Credential, CredentialKind};
 
 /// The common beginning of all kinds of credentials.
 const PREFIX: &[u8] = b"att_";
+/// How often a URL may have been encoded for a credential in it to be found: an URL within an URL within an URL.
+const MAX_ENCODINGS: usize = 3;
 
 /// The credential of a request, and where it came from.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +62,27 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| credential.trim_ascii_start())
 }
 
-/// Whether a URL contains what looks like a credential.
+/// Whether a URL contains what looks like a credential, in plain text or percent-encoded, also more than once.
 pub fn is_in_url(uri: &Uri) -> bool {
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str).as_bytes();
-    memmem::find_iter(target, PREFIX)
-        .any(|at| matches!(&target[at + PREFIX.len()..], [b's' | b't', b'_', rest @ ..] if rest.len() >= 32))
+    if contains_credential(target) {
+        return true;
+    }
+    let mut decoded = Cow::Borrowed(target);
+    for _ in 0..MAX_ENCODINGS {
+        // Without an encoded character, nothing is allocated.
+        let Cow::Owned(plainer) = Cow::from(percent_decode(&decoded)) else { return false };
+        if contains_credential(&plainer) {
+            return true;
+        }
+        decoded = Cow::Owned(plainer);
+    }
+    false
+}
+
+fn contains_credential(text: &[u8]) -> bool {
+    memmem::find_iter(text, PREFIX)
+        .any(|at| matches!(&text[at + PREFIX.len()..], [b's' | b't', b'_', rest @ ..] if rest.len() >= 32))
 }
 
 /// The answer to a request with a credential in its URL.
@@ -129,6 +150,19 @@ mod tests {
         for target in [format!("/a?token=att_t_{long}"), format!("/a?x=att_att_s_{long}&y"), format!("/att_s_{long}")] {
             assert!(is_in_url(&target.parse().unwrap()), "{target}");
         }
+        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        for target in [
+            format!("/a?token=att%5Fs_{long}"),
+            format!("/a?token=%61tt_t%5f{long}"),
+            format!("/att%5Ft%5F{}", encoded(&long)),
+            format!("/a?b={}", encoded(&format!("att_s_{long}"))),
+            format!("/a?next=%2Fb%3Ftoken%3Datt%255Fs_{long}"),
+            format!("/a?next={}", encoded(&encoded(&encoded(&format!("att_s_{long}"))))),
+        ] {
+            assert!(is_in_url(&target.parse().unwrap()), "{target}");
+        }
+        let harmless = format!("/a?b=%25%41tt%5Fx_{long}");
+        assert!(!is_in_url(&harmless.parse().unwrap()), "{harmless}");
         for target in
             ["/a", "/a?id=att_t_", "/a?id=att_t_short", "*", "/a?att_x_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
         {

@@ -210,6 +210,12 @@ impl HttpError {
         if principal.permits(permission) {
             return Ok(());
         }
+        if principal.is_unlinked() && principal.role.permits(permission) {
+            return Err(Self::forbidden(
+                "The role `employee` reads the records of one employee, and the account of these credentials is linked to none: \
+                 an admin links it (`employee_id`).",
+            ));
+        }
         let needed = permission.least_role().map_or("", Role::as_str);
         let role = principal.role;
         Err(Self::forbidden(format!("This needs the role `{needed}`; the role of these credentials is `{role}`.")))
@@ -333,23 +339,24 @@ impl From<access::Error> for HttpError {
             Error::InvalidCredentials => ErrorStatus::UNAUTHORIZED,
             Error::WrongPassword | Error::RoleExceeded { .. } => ErrorStatus::FORBIDDEN,
             Error::Throttled(_) => ErrorStatus::TOO_MANY_REQUESTS,
-            Error::UsernameTaken(_) | Error::LastAdmin(_) | Error::TooManyTokens(_) | Error::AccountDisabled(_) => {
-                ErrorStatus::CONFLICT
-            }
+            Error::UsernameTaken(_)
+            | Error::LastAdmin(_)
+            | Error::TooManyTokens(_)
+            | Error::TokenTooDeep
+            | Error::AccountDisabled(_) => ErrorStatus::CONFLICT,
             Error::UnknownAccount(_) | Error::UnknownSession | Error::UnknownToken => ErrorStatus::NOT_FOUND,
             Error::Busy | Error::Unconfirmed | Error::Unavailable(_) => ErrorStatus::UNAVAILABLE,
             Error::Rejected(_) | Error::System(_) => return Self::bug(error),
             Error::Password(problem) => return Self::invalid_field("password", problem),
             Error::Username(problem) => return Self::invalid_field("username", problem),
             Error::Field { field, problem } => return Self::invalid_field(field, problem),
-            Error::TokenRole(_) => return Self::invalid_field("role", &error),
+            Error::TokenRole(_) | Error::EmployeeUnlinked => return Self::invalid_field("role", &error),
             Error::EmployeeMissing => return Self::invalid_field("employee_id", &error),
             Error::Expired => return Self::invalid_field("expires_at", &"is not in the future"),
             Error::OutlivesToken => return Self::invalid_field("expires_at", &error),
         };
-        if let Error::Unavailable(_) = &error {
-            return Self::unavailable("The database cannot be used at the moment. Try again shortly.")
-                .with_cause(error);
+        if let Error::Unavailable(reason) = &error {
+            return Self::unavailable(unavailable_message(reason)).with_cause(error);
         }
         let retry_after = match &error {
             Error::Throttled(wait) => Some(wait.as_secs_f64().ceil() as u32),

@@ -22,6 +22,7 @@ use crate::attendance::Problem;
     RecordWithCreation,
     RecordsAnswer,
     ErasedCounts,
+    ErasedPerson,
     Message,
     ErrorBody,
     FieldProblem,
@@ -259,4 +260,19 @@ pub struct ErasedCounts {
     changes: i64,
     /// Rows of the directory: 1, or 0.
     employees: i64,
+}
+
+/// What an erasure did.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"records": 240, "changes": 3, "employees": 1, "accounts": 0}))]
+#[expect(dead_code, reason = "describes an answer of the domain, which knows nothing of OpenAPI")]
+pub struct ErasedPerson {
+    /// Records.
+    records: i64,
+    /// Entries of the history.
+    changes: i64,
+    /// Rows of the directory: 1, or 0.
+    employees: i64,
+    /// Accounts that were linked to the employee, and are unlinked and disabled.
+    accounts: i64,
 }

@@ -56,7 +56,7 @@ const OF_SUPERUSER: &str = "\
         AND relowner NOT IN (10, coalesce(to_regrole('attendance_owner')::oid, 10))";
 
 /// Grants the requests what their statements need. Without a table there is nothing to grant yet. An entry of the history cannot be changed;
-/// an erasure deletes it.
+/// an erasure deletes it. An entry of the audit can be neither changed nor deleted, except by two functions.
 const GRANT: &str = "DO $$ BEGIN \
     IF to_regclass('public.records') IS NOT NULL THEN \
         GRANT SELECT, INSERT, UPDATE (name, status), DELETE ON public.records TO attendance_request; END IF; \
@@ -70,7 +70,9 @@ const GRANT: &str = "DO $$ BEGIN \
         GRANT USAGE ON SCHEMA attendance_api TO attendance_request; \
         GRANT SELECT, INSERT, UPDATE, DELETE ON attendance_api.accounts, attendance_api.sessions, attendance_api.tokens, \
             attendance_api.login_failures, attendance_api.login_networks TO attendance_request; \
-        GRANT SELECT, INSERT ON attendance_api.access_key, attendance_api.audit TO attendance_request; END IF; \
+        GRANT SELECT, INSERT ON attendance_api.access_key, attendance_api.audit TO attendance_request; \
+        GRANT EXECUTE ON FUNCTION attendance_api.redact_audit(text, bigint[]), attendance_api.remove_audit(double precision, bigint) \
+            TO attendance_request; END IF; \
     END $$";
 
 /// Whether the requests have what [`GRANT`] grants; unknown, thus false, if a table is missing.
@@ -85,7 +87,9 @@ const IS_GRANTED: &str = "coalesce((SELECT bool_and(has_table_privilege(requests
     AND (SELECT count(to_regclass(name)) = 11 FROM unnest(ARRAY['public.records', 'public.record_changes', \
         'public.employees', 'public.calendar_days', 'attendance_api.accounts', 'attendance_api.sessions', 'attendance_api.tokens', \
         'attendance_api.login_failures', 'attendance_api.login_networks', 'attendance_api.access_key', 'attendance_api.audit']) AS needed (name)) \
-    AND has_any_column_privilege(requests.oid, to_regclass('public.records'), 'UPDATE'), false)";
+    AND has_any_column_privilege(requests.oid, to_regclass('public.records'), 'UPDATE') \
+    AND has_function_privilege(requests.oid, to_regprocedure('attendance_api.redact_audit(text, bigint[])'), 'EXECUTE') \
+    AND has_function_privilege(requests.oid, to_regprocedure('attendance_api.remove_audit(double precision, bigint)'), 'EXECUTE'), false)";
 
 /// The passwords of the two roles.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,13 @@ const MAX_CLIENTS: usize = 8;
 enum Request {
     /// A backup.
     Backup { time: String, trigger: Trigger, label: Option<String> },
+    /// That the appliance uses the credentials with these keys as they are in the database now.
+    Credentials { keys: Vec<String> },
 }
+
+/// Ends what the appliance has in memory about the credentials with these keys. The message of the error is for the command.
+pub type EndCredentials =
+    Arc<dyn Fn(Vec<String>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// The socket of a running appliance; closed when this is dropped.
 #[derive(Debug)]
@@ -63,7 +70,7 @@ impl ControlServer {
     ///
     /// # Errors
     /// When the socket cannot be made or recorded.
-    pub fn start(operator: Arc<Operator>) -> Result<Self, Error> {
+    pub fn start(operator: Arc<Operator>, end_credentials: Option<EndCredentials>) -> Result<Self, Error> {
         let layout = operator.layout.clone();
         layout.prepare()?;
         let socket = run_dir::find(layout.data_dir(), SOCKET_NAME)?.join(SOCKET_NAME);
@@ -77,7 +84,7 @@ impl ControlServer {
         if !std::fs::read_to_string(&recorded).is_ok_and(|found| found == text) {
             secret_file::write(&recorded, &text).map_err(Error::at(&recorded))?;
         }
-        let task = tokio::spawn(serve(listener, operator));
+        let task = tokio::spawn(serve(listener, operator, end_credentials));
         Ok(Self { socket, task })
     }
 }
@@ -98,7 +105,7 @@ fn record(layout: &Layout, socket: &str) -> String {
     format!("{socket}\n{}\n", data_dir.display())
 }
 
-async fn serve(listener: UnixListener, operator: Arc<Operator>) {
+async fn serve(listener: UnixListener, operator: Arc<Operator>, end_credentials: Option<EndCredentials>) {
     let mut clients = JoinSet::new();
     loop {
         let (stream, _) = match listener.accept().await {
@@ -112,21 +119,37 @@ async fn serve(listener: UnixListener, operator: Arc<Operator>) {
         let is_allowed = stream.peer_cred().is_ok_and(|peer| [0, geteuid().as_raw()].contains(&peer.uid()));
         while clients.try_join_next().is_some() {}
         if is_allowed && clients.len() < MAX_CLIENTS {
-            clients.spawn(answer(stream, Arc::clone(&operator)));
+            clients.spawn(answer(stream, Arc::clone(&operator), end_credentials.clone()));
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, operator: Arc<Operator>) {
+async fn answer(mut stream: UnixStream, operator: Arc<Operator>, end_credentials: Option<EndCredentials>) {
     let request = match timeout(REQUEST_TIMEOUT, frames::receive(&mut stream)).await {
         Ok(Ok((Kind::Request, bytes))) => serde_json::from_slice(&bytes).ok(),
         _ => None,
     };
-    let Some(Request::Backup { time, trigger, label }) = request else {
-        let message = b"this appliance does not know the command; use the program of its version";
-        // A client that has gone needs no answer.
-        let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, Kind::Error, message)).await;
-        return;
+    let (time, trigger, label) = match request {
+        Some(Request::Backup { time, trigger, label }) => (time, trigger, label),
+        Some(Request::Credentials { keys }) => {
+            let ended = match end_credentials {
+                Some(end_credentials) => end_credentials(keys).await,
+                // Requests need no credentials.
+                None => Ok(()),
+            };
+            let (kind, message) = match &ended {
+                Ok(()) => (Kind::Done, &b""[..]),
+                Err(message) => (Kind::Error, message.as_bytes()),
+            };
+            let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, kind, message)).await;
+            return;
+        }
+        None => {
+            let message = b"this appliance does not know the command; use the program of its version";
+            // A client that has gone needs no answer.
+            let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, Kind::Error, message)).await;
+            return;
+        }
     };
     let time = time.parse().unwrap_or_else(|_| whole_seconds(Timestamp::now()));
     // In a box, because it is large.
@@ -220,6 +243,25 @@ impl ControlClient {
             .and_then(|()| stream.set_write_timeout(Some(BLOCK_TIMEOUT)))
             .ok()?;
         Some(Self(stream))
+    }
+
+    /// Lets the appliance use credentials as they are in the database now. Blocks until it does.
+    ///
+    /// # Errors
+    /// When the appliance does not answer, or says why it may not do so yet.
+    pub fn end_credentials(mut self, keys: Vec<String>) -> Result<(), Error> {
+        let timeout = Some(REQUEST_TIMEOUT);
+        self.0
+            .set_read_timeout(timeout)
+            .and_then(|()| self.0.set_write_timeout(timeout))
+            .map_err(|_| Error::ControlEnded)?;
+        let request = serde_json::to_vec(&Request::Credentials { keys }).map_err(|source| Error::Encode { source })?;
+        frames::send_blocking(&mut self.0, Kind::Request, &request).map_err(|_| Error::ControlEnded)?;
+        match frames::receive_blocking(&mut self.0) {
+            Ok((Kind::Done, _)) => Ok(()),
+            Ok((Kind::Error, message)) => Err(Error::Appliance(String::from_utf8_lossy(&message).into_owned())),
+            _ => Err(Error::ControlEnded),
+        }
     }
 
     /// Lets the appliance make a backup, and stores it. Blocks until it is complete.

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Error = b'E' as isize,
     /// From the client: the backup is complete and on disk; has its size.
     Stored = b'S' as isize,
+    /// What was asked for is done.
+    Done = b'O' as isize,
 }
 
 impl Kind {
@@ -28,7 +30,7 @@ impl Kind {
     }
 
     fn from_byte(byte: u8) -> io::Result<Self> {
-        let all = [Self::Request, Self::Data, Self::Manifest, Self::Error, Self::Stored];
+        let all = [Self::Request, Self::Data, Self::Manifest, Self::Error, Self::Stored, Self::Done];
         all.into_iter().find(|kind| kind.byte() == byte).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }

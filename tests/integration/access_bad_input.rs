@@ -94,6 +94,8 @@ fn a_token_in_a_url_is_refused_and_not_logged() {
         format!("{API}/records/{token}/2023-08-01"),
         format!("/livez?x={token}"),
         format!("/nowhere/{token}"),
+        format!("{API}/records?x={}", token.replace('_', "%5F")),
+        format!("{API}/records?x={}", token.replace('_', "%255f")),
     ] {
         let id = unique("url");
         // Also with a valid header.

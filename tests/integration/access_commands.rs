@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::accounts::{PASSWORD, Protected, add_account, bearing, begin_session, log_in};
+use crate::support::accounts::{PASSWORD, Protected, add_account, bearing, begin_session, log_in, make_token};
 use crate::support::{API, Appliance, CompletedRun, Request, shared_postgres, within};
 
 /// Less than the life of a cached credential, so that what ends it is the announcement.
@@ -82,6 +82,7 @@ fn tokens_are_made_and_revoked_by_commands() {
     for (words, code, message) in [
         (&["token", "revoke", "987654"][..], 1, "there is no such token"),
         (&["token", "create", "x", "--account", "no-such-account", "--role", "reader"], 1, "there is no account"),
+        (&["token", "create", "x", "--account", "root", "--role", "employee"], 1, "linked to an employee"),
         (&["token", "create", "x", "--account", "root", "--role", "god"], 64, "one of employee"),
         (&["token", "create", "x", "--account", "root", "--role", "reader", "--expires", "soon"], 64, "90d"),
     ] {
@@ -125,6 +126,40 @@ fn what_an_account_cannot_be_is_refused_and_changes_nothing() {
         let refused = run(appliance, &words).expect(1);
         assert!(refused.stderr.contains("`root` is the last admin"), "{}", refused.stderr);
     }
+}
+
+/// Announcements may be late, so that the command asks the appliance.
+#[test]
+fn a_revocation_by_a_command_holds_when_the_command_returns() {
+    let builder = Appliance::builder().existing_cluster();
+    let protected = Protected::with(builder, "");
+    let appliance = &protected.appliance;
+    for round in 0..3 {
+        let name = protected.account("reader", None);
+        let own = begin_session(appliance, &name, PASSWORD);
+        let token = make_token(appliance, &own, "reader");
+        assert_eq!([&own, &token].map(|credential| status(appliance, credential)), [200, 200]);
+        let listed: Value =
+            serde_json::from_str(&run(appliance, &["token", "list", "--json"]).expect(0).stdout).unwrap();
+        let words = match round {
+            0 => vec!["account".to_owned(), "disable".to_owned(), name],
+            1 => vec!["account".to_owned(), "remove".to_owned(), name],
+            _ => vec!["token".to_owned(), "revoke".to_owned(), listed["tokens"][0]["id"].to_string()],
+        };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let finished = run(appliance, &words).expect(0);
+        assert_eq!(finished.stderr, "", "{words:?}");
+        assert_eq!(status(appliance, &token), 401, "{words:?}");
+        if round < 2 {
+            assert_eq!(status(appliance, &own), 401, "{words:?}");
+        }
+        let asked = appliance.logged("a command on the machine has changed sessions or tokens");
+        assert_eq!(asked.len(), round + 1, "{words:?} asks the appliance");
+    }
+    // What ends nothing asks for nothing.
+    add_account(appliance, "eve", "reader", None);
+    run(appliance, &["token", "create", "t", "--account", "root", "--role", "reader"]).expect(0);
+    assert_eq!(appliance.logged("a command on the machine has changed sessions or tokens").len(), 3);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `auth: { mode: off }`: everything is as without access control.
 
 use crate::support::accounts::{PASSWORD, Protected, login};
-use crate::support::{API, Request, record, shared, unique};
+use crate::support::{API, Appliance, Request, record, shared, shared_postgres, unique};
 
 #[test]
 fn without_access_control_its_routes_do_not_exist() {
@@ -64,7 +64,7 @@ fn switching_it_off_restores_what_was_without_it() {
     let file = protected.appliance.settings().scratch().join("settings.yaml");
     let text = std::fs::read_to_string(&file).unwrap().replace("mode: required", "mode: off");
     // The harness writes the configuration again when it starts the appliance, so this one reads it from elsewhere.
-    let builder = crate::support::Appliance::builder().config(&text);
+    let builder = Appliance::builder().config(&text);
     let appliance = builder.start();
     assert_eq!(appliance.get(&format!("{API}/search?id={id}")).expect(200).header("vary"), None);
     let listed = appliance.get(&format!("{API}/records?id={id}")).expect(200).json();
@@ -73,4 +73,25 @@ fn switching_it_off_restores_what_was_without_it() {
     let (other, day) = (unique("again"), "2023-08-01");
     appliance.post(&format!("{API}/create"), &record(&other, "n", "s", day).to_string()).expect(200);
     assert!(appliance.get(&format!("{API}/records?id={other}")).json()[0]["created_by"].is_null());
+}
+
+#[test]
+fn switching_it_on_and_off_is_in_the_audit() {
+    let database = shared_postgres().create_database();
+    let sql = shared_postgres().sql(&database);
+    let start = |auth: &str| {
+        let builder = Appliance::builder().postgres(shared_postgres(), &database);
+        builder.config(&format!("auth: {{ {auth} }}\n")).start().stop();
+        sql.value(
+            "SELECT string_agg(concat_ws('/', details->>'auth.mode', details->>'auth.metrics'), ' ' ORDER BY id) \
+             FROM attendance_api.audit WHERE action = 'settings_changed'",
+        )
+    };
+    assert_eq!(start("mode: off"), "", "it was never on");
+    assert_eq!(start("mode: required"), "required/open");
+    assert_eq!(start("mode: required"), "required/open", "nothing has changed");
+    assert_eq!(start("mode: off"), "required/open off/open");
+    assert_eq!(start("mode: off"), "required/open off/open");
+    assert_eq!(start("mode: required"), "required/open off/open required/open");
+    assert_eq!(start("mode: required, metrics: token"), "required/open off/open required/open required/token");
 }

@@ -24,6 +24,8 @@ fn read(credential: &str) -> Request {
 #[derive(Debug, Clone, Copy)]
 enum Revocation {
     Token,
+    /// Of the token with which the one was made that made the credential.
+    TokenAbove,
     Logout,
     EndSession,
     Disable,
@@ -32,8 +34,9 @@ enum Revocation {
     Password,
 }
 
-const ALL: [Revocation; 7] = [
+const ALL: [Revocation; 8] = [
     Revocation::Token,
+    Revocation::TokenAbove,
     Revocation::Logout,
     Revocation::EndSession,
     Revocation::Disable,
@@ -68,6 +71,15 @@ impl Subject {
                     protected.appliance.send(&bearing(Request::get(&format!("{API}/tokens")), &own)).expect(200);
                 let target = format!("{API}/tokens/{}", listed.json()[0]["id"]);
                 (token, bearing(Request::new("DELETE", &target), &own))
+            }
+            Revocation::TokenAbove => {
+                let first = make_token(&protected.appliance, &own, "manager");
+                let listed =
+                    protected.appliance.send(&bearing(Request::get(&format!("{API}/tokens")), &own)).expect(200);
+                let second = make_token(&protected.appliance, &first, "manager");
+                let third = make_token(&protected.appliance, &second, "reader");
+                let target = format!("{API}/tokens/{}", listed.json()[0]["id"]);
+                (third, bearing(Request::new("DELETE", &target), &own))
             }
             Revocation::Logout => {
                 let revoke = bearing(Request::new("DELETE", &format!("{API}/session")), &own);

@@ -211,7 +211,7 @@ fn the_history_names_the_account_that_made_each_change() {
 }
 
 #[test]
-fn an_erasure_is_in_the_audit_before_it_happens() {
+fn an_erasure_is_in_the_audit_without_the_person() {
     let protected = protected();
     let id = unique("erased");
     let erase = Request::new("DELETE", &format!("{API}/employees/{id}/data?reason=asked"));

@@ -258,7 +258,7 @@ fn a_request_that_changes_something_with_a_cookie_must_come_from_this_origin() {
 
 #[test]
 fn a_token_may_do_what_its_role_says_and_never_more_than_its_owner() {
-    let manager = protected().session("manager", None);
+    let manager = protected().session("manager", Some("1"));
     let create = |session: &str, role: &str| {
         let body = json!({"name": "t", "role": role}).to_string();
         send(bearing(Request::post_json(&format!("{API}/tokens"), body), session))
@@ -298,6 +298,65 @@ fn a_token_may_do_what_its_role_says_and_never_more_than_its_owner() {
     send(bearing(Request::get(&format!("{API}/tokens?scope=all")), &writer)).expect(403);
     let all = send(bearing(Request::get(&format!("{API}/tokens?scope=all")), &protected().admin)).expect(200);
     assert!(!all.text().contains("att_t_"));
+}
+
+#[test]
+fn a_token_ends_with_the_token_that_made_it() {
+    let session = protected().session("reader", None);
+    let mut tokens = vec![make_token(&protected().appliance, &session, "reader")];
+    for _ in 0..8 {
+        tokens.push(make_token(&protected().appliance, &tokens[tokens.len() - 1], "reader"));
+    }
+    // The chain has an end, so that a revocation goes down a known number of levels.
+    let body = json!({"name": "t", "role": "reader"}).to_string();
+    let create = |token: &str| send(bearing(Request::post_json(&format!("{API}/tokens"), body.clone()), token));
+    let refused = create(&tokens[8]).expect(409);
+    assert!(message(&refused).contains("was made with a token"), "{}", refused.text());
+    let sibling = create(&tokens[7]).expect(201).json();
+    let listed = send(bearing(Request::get(&format!("{API}/tokens")), &session)).expect(200).json();
+    let ids: Vec<i64> = listed.as_array().unwrap().iter().rev().map(|token| token["id"].as_i64().unwrap()).collect();
+    assert_eq!((ids.len(), ids[9]), (10, sibling["id"].as_i64().unwrap()));
+    send(bearing(Request::new("DELETE", &format!("{API}/tokens/{}", ids[3])), &session)).expect(204);
+    for (position, token) in tokens.iter().enumerate() {
+        let expected = if position < 3 { 200 } else { 401 };
+        send(bearing(Request::get(&session_target()), token)).expect(expected);
+    }
+    send(bearing(Request::get(&session_target()), sibling["token"].as_str().unwrap())).expect(401);
+    let entries = protected().as_admin(Request::get(&format!("{API}/audit?action=token_revoked"))).expect(200).json();
+    let entry = entries.as_array().unwrap().iter().find(|entry| entry["details"]["token"] == ids[3]).unwrap();
+    assert_eq!(entry["details"]["made_with_it"], json!(ids[4..]));
+}
+
+#[test]
+fn a_list_of_tokens_has_pages() {
+    let protected = Protected::start("");
+    let names: Vec<String> = (0..7).map(|number| format!("token {number}")).collect();
+    for name in &names {
+        let body = json!({"name": name, "role": "reader"}).to_string();
+        protected.as_admin(Request::post_json(&format!("{API}/tokens"), body)).expect(201);
+    }
+    let foreign = protected.session("reader", None);
+    make_token(&protected.appliance, &foreign, "reader");
+    for (query, count) in [("", 7), ("limit=1", 7), ("limit=3&scope=own", 7), ("scope=all&limit=3", 8), ("limit=7", 7)]
+    {
+        let (mut listed, mut next) = (Vec::new(), format!("{API}/tokens?{query}"));
+        loop {
+            let page = protected.as_admin(Request::get(&next)).expect(200);
+            let tokens = page.json().as_array().unwrap().clone();
+            assert!(!tokens.is_empty(), "{next}");
+            listed.extend(tokens.iter().map(|token| token["name"].as_str().unwrap().to_owned()));
+            match page.header("link") {
+                Some(link) => next = link.split(['<', '>']).nth(1).unwrap().to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(listed.len(), count, "{query}");
+        let own: Vec<&String> = listed.iter().filter(|name| names.contains(name)).collect();
+        assert_eq!(own, names.iter().rev().collect::<Vec<_>>(), "{query}");
+    }
+    for wrong in ["limit=0", "limit=1001", "after=x", "page=2"] {
+        protected.as_admin(Request::get(&format!("{API}/tokens?{wrong}"))).expect(400);
+    }
 }
 
 #[test]

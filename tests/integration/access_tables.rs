@@ -38,11 +38,49 @@ fn no_role_changes_the_audit() {
         "UPDATE attendance_api.audit SET action = 'x'",
         "DELETE FROM attendance_api.audit",
         "TRUNCATE attendance_api.audit",
+        "UPDATE attendance_api.audit SET details = '{}' WHERE details <> '{}'",
+        "UPDATE attendance_api.audit SET details = details || '{\"role\": {\"erased\": true}}'",
+        "UPDATE attendance_api.audit SET details = jsonb_set(details, '{employee_id}', '\"8\"') WHERE details ? 'employee_id'",
+        "UPDATE attendance_api.audit SET at = now() - interval '31 days'",
         "SET session_replication_role = replica; DELETE FROM attendance_api.audit",
     ] {
         let error = sql.try_run(statement).expect_err(statement);
         assert!(error.contains("cannot be changed"), "{statement}: {error}");
     }
+    assert_eq!(sql.value("SELECT attendance_api.remove_audit(0, 1000)"), "0", "every entry is young");
+    assert_eq!(sql.value("SELECT count(*) FROM attendance_api.audit"), entries.to_string());
+}
+
+#[test]
+fn entries_of_the_audit_end_after_the_time_that_is_set() {
+    let database = shared_postgres().create_database();
+    let builder = || Appliance::builder().postgres(shared_postgres(), &database);
+    builder().start().stop();
+    let sql = shared_postgres().sql(&database);
+    // More than one statement removes, and those that are kept.
+    sql.run(
+        "INSERT INTO attendance_api.audit (at, action) SELECT now() - interval '41 days', 'login' FROM generate_series(1, 20) \
+         UNION ALL SELECT now() - interval '39 days', 'logout' UNION ALL SELECT now() - interval '50 days', 'settings_changed'",
+    );
+    let left = || {
+        sql.value(
+            "SELECT string_agg(action, ' ' ORDER BY id) FROM attendance_api.audit WHERE at < now() - interval '1 day'",
+        )
+    };
+    let removed = sql.value("SELECT attendance_api.remove_audit(40 * 86400, 7)");
+    assert_eq!(
+        (&*removed, &*sql.value("SELECT count(*) FROM attendance_api.audit WHERE action = 'login'")),
+        ("7", "13")
+    );
+    let protected = Protected::with(builder(), ", audit_keep: 40d|");
+    // The start has written newer settings, so that those of the last one may go as well.
+    eventually("old entries are removed", || (left() == "logout").then_some(()));
+    assert_eq!(sql.value("SELECT attendance_api.remove_audit(0, 1000)"), "1", "the last old one");
+    sql.run("INSERT INTO attendance_api.audit (at, action) VALUES (now() - interval '50 days', 'settings_changed')");
+    assert_eq!(sql.value("SELECT attendance_api.remove_audit(0, 1000)"), "0", "the newest settings stay");
+    protected.appliance.get("/livez").expect(200);
+    let refused = builder().config("auth: { mode: required, audit_keep: 29d }\n").finish().expect(78);
+    assert!(refused.stderr.contains("30d to 36500d"), "{}", refused.stderr);
 }
 
 #[test]
@@ -279,7 +317,7 @@ fn an_earlier_database_gets_the_tables() {
         "DROP TABLE attendance_api.sessions, attendance_api.tokens, attendance_api.login_networks, attendance_api.accounts, \
             attendance_api.login_failures, attendance_api.access_key, attendance_api.audit; \
          DROP FUNCTION attendance_api.announce_credential, attendance_api.announce_account, attendance_api.announce_truncation, \
-            attendance_api.refuse_change; \
+            attendance_api.guard_audit, attendance_api.redact_audit, attendance_api.remove_audit, attendance_api.erase_accounts; \
          DELETE FROM attendance_api.refinery_schema_history WHERE version = 2",
     );
     let protected = Protected::with(builder(), "");

@@ -36,6 +36,7 @@ mod data_dir_owner;
 mod defects;
 mod directory;
 mod erasure;
+mod erasure_accounts;
 mod external;
 mod external_states;
 mod foreign_writes;

@@ -1,12 +1,12 @@
 //! Tokens for machines.
 
-use hyper::StatusCode;
 use jiff::Timestamp;
 
-use crate::access::{self, NewToken, Permission, Principal, TokenScope};
+use crate::access::{self, NewToken, Permission, Principal, TokenPage, TokenScope};
 use crate::http::access_reply;
 use crate::http::access_schema::{IssuedToken, Token, TokenBody, TokensParameters};
 use crate::http::error::HttpError;
+use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
@@ -15,33 +15,38 @@ use crate::http::schema::ErrorBody;
 
 /// List tokens
 ///
-/// The tokens of the account, the newest first. An admin can list those of all accounts.
+/// The tokens of the account, the newest first, a page at a time: follow the header `Link` with `rel="next"` until there is none. An admin can list those of
+/// all accounts.
 #[utoipa::path(
     get,
     path = "",
     operation_id = "listTokens",
-    params(TokensParameters),
+    params(TokensParameters, PageSize),
     responses(
-        (status = 200, description = "The tokens, without their secrets", body = Vec<Token>),
+        (status = 200, description = "The tokens, without their secrets", body = Vec<Token>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
         (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "scope", "problem": "`mine` is not one of own, all"}]})),
     )
 )]
 pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
-    let mut parameters = QueryParameters::parse(context.query(), &["scope"]);
+    let mut parameters = QueryParameters::parse(context.query(), &["scope", "limit", "after"]);
     let scopes = [("own", TokenScope::Own), ("all", TokenScope::All)];
     let scope = parameters.choice("scope", &scopes).unwrap_or(TokenScope::Own);
+    let limit = parameters.page_size() as usize;
+    let after = parameters.after(|text| text.parse().ok());
     parameters.check()?;
     if scope == TokenScope::All {
         HttpError::unless_permitted(principal, Permission::Administer)?;
     }
-    let tokens = context.access()?.tokens(principal, scope).await?;
+    let (tokens, has_more) = context.access()?.tokens(principal, TokenPage { scope, after, limit }).await?;
+    let next = tokens.last().filter(|_| has_more).map(|last| last.id.to_string());
     let tokens: Vec<Token> = tokens.into_iter().map(Token::from).collect();
-    Ok(access_reply::value(context, StatusCode::OK, &tokens))
+    Ok(access_reply::page(context, &tokens, &parameters, next.as_deref()))
 }
 
 /// Make a token
 ///
-/// A token never permits more than the role of its owner, and ends with the account. It is shown in this answer only.
+/// A token never permits more than the role of its owner, and ends with the account. One that is made with another token ends with that. It is shown in this
+/// answer only.
 #[utoipa::path(
     post,
     path = "",
@@ -51,7 +56,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
         (status = 201, description = "Made", body = IssuedToken, headers(("Location" = String, description = "The path with which it is revoked"))),
         (status = 400, description = "Not JSON, or not a valid token; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "expires_at", "problem": "is not in the future"}]})),
         (status = 403, description = "The account may do less than the token would", body = ErrorBody, example = json!({"error": "Forbidden", "message": "An account with the role `reader` cannot have a token with the role `writer`."})),
-        (status = 409, description = "The account has as many tokens as it may have", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
+        (status = 409, description = "The account has as many tokens as it may have, or the token that asks was made with a token, that one with another, and so on", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
         BodyErrors,
     )
 )]
@@ -69,7 +74,8 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
 
 /// Revoke a token
 ///
-/// One of the account itself; an admin can revoke any. No request that starts after the answer is served with it.
+/// One of the account itself; an admin can revoke any. The tokens that were made with it are revoked, too. No request that starts after the answer is served
+/// with one of them.
 #[utoipa::path(
     delete,
     path = "",
