@@ -112,6 +112,10 @@ pub struct Metrics {
     pub backup_verification_failed: IntGaugeVec,
     /// WAL that is not copied yet; no series without `backup.wal`.
     pub archive_lag: IntGaugeVec,
+    /// The size of the archive of WAL; no series without `backup.wal`.
+    pub archive_bytes: IntGaugeVec,
+    /// The size that it may have: `backup.wal_max_size`, or what its file system has room for; no series without `backup.wal`.
+    pub archive_limit: IntGaugeVec,
     /// Whether something is wrong with the copy of the WAL or its base backups (1) or not (0); no series without `backup.wal`.
     pub archive_failed: IntGaugeVec,
     /// How often PostgreSQL removed WAL that was not copied; no series without `backup.wal`.
@@ -297,6 +301,12 @@ impl Metrics {
             archive_lag: registry.gauge_by(
                 "attendance_api_wal_archive_lag_bytes",
                 "WAL that is not copied yet",
+                &[],
+            )?,
+            archive_bytes: registry.gauge_by("attendance_api_wal_archive_bytes", "Size of the archive of WAL", &[])?,
+            archive_limit: registry.gauge_by(
+                "attendance_api_wal_archive_limit_bytes",
+                "Size that the archive of WAL may have",
                 &[],
             )?,
             archive_failed: registry.gauge_by(
