@@ -1,6 +1,6 @@
 # Entry points only: the scripts and cargo do the work. `make help` lists them.
 CARGO ?= cargo
-PG    := target/postgres/postgres.tar.zst
+PG    := target/postgres/postgres.tar.x86.zst
 
 .DEFAULT_GOAL := run
 .PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate instructions conformance hostile chaos lighthouse interop run-migrations postgres clean

@@ -3,7 +3,8 @@
 //! Policy: the document is made from the route table, with the description above each handler, so it cannot disagree with the
 //! routes. What every operation can answer (a rejected head, 500, 503), what every answer has (`X-Request-Id`) and what every page has (`Link`) is added
 //! here once; so is what an endpoint's permission means: its security requirement, 401 and 403. With access control the document has more operations.
-//! `openapi.golden.json` and `openapi.access.golden.json` are the reviewed documents; a test compares.
+//! `openapi.golden.json` and `openapi.access.golden.json` are the reviewed documents, which are served (`openapi_document.rs`). This code runs in the tests only, which
+//! compare.
 
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
