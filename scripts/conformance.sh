@@ -56,7 +56,7 @@ schemathesis() { # NAME EXAMPLES DOCUMENT ARGUMENT...
   local name=$1 examples=$2 document=$3
   shift 3
   check "$name" $work/venv/bin/schemathesis --config-file $rules/schemathesis.toml run --url "http://127.0.0.1:$port" \
-    --max-examples "$examples" --generation-database none "$@" "$document"
+    --max-examples "$examples" --generation-database none --request-timeout 60 "$@" "$document"
   tail -30 "$work/$name.log"
 }
 
