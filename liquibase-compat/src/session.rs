@@ -52,6 +52,7 @@ pub(crate) async fn check_changelog(
         let transaction = client.transaction().await.map_err(&failed)?;
         let context = CheckContext {
             client: transaction.client(),
+            prepared: None,
             history,
             schema: &tables.schema,
             quoting: Quoting::Legacy,

@@ -45,6 +45,8 @@ pub(super) struct Inherited {
     /// Outermost first.
     pub(super) labels: Vec<String>,
     pub(super) ignore: bool,
+    /// Whether the file is formatted SQL.
+    pub(super) is_formatted_sql: bool,
     pub(super) quoting: Quoting,
     /// The `runWith` of a `modifyChangeSets` around the include.
     pub(super) run_with: Option<String>,
@@ -74,6 +76,7 @@ pub(super) fn read(
         contexts: inherited.contexts.iter().cloned().chain(context(node)).collect(),
         labels: inherited.labels.iter().cloned().chain(labels(node)).collect(),
         dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
+        is_formatted_sql: inherited.is_formatted_sql,
         ignore: inherited.ignore || boolean(node, "ignore", false, at)?,
         run_always: boolean(node, "runAlways", false, at)?,
         run_on_change: boolean(node, "runOnChange", false, at)?,

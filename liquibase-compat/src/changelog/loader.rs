@@ -122,6 +122,7 @@ impl Loader<'_> {
         let logical = root.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(physical);
         inherited.file = path::normalise(&properties.expand(logical, physical, root.line)?);
         inherited.quoting = quoting(&root, inherited.quoting, &at_root)?;
+        inherited.is_formatted_sql = format::is_formatted_sql(physical);
         if let Some(own) = context(&root) {
             inherited.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }

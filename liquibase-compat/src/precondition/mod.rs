@@ -3,6 +3,7 @@
 //! This file reads them into a tree; `check.rs` checks them on a database.
 
 pub(crate) mod check;
+pub(crate) mod lookup;
 
 use std::borrow::Cow;
 
