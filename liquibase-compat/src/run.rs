@@ -446,8 +446,7 @@ pub(crate) fn check_context<'a>(
     history: &'a History,
     set: &'a ChangeSet,
 ) -> CheckContext<'a> {
-    let (schema, quoting, file) = (tables.schema.as_str(), set.quoting, set.id.file.as_str());
-    CheckContext { client, prepared: None, history, schema, quoting, file }
+    CheckContext { client, prepared: None, history, schema: &tables.schema, quoting: set.quoting }
 }
 
 /// Checks the preconditions of a changeset on the database as it is. Their SQL runs in a transaction, with this search_path, that is rolled back.

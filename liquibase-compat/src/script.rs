@@ -200,7 +200,7 @@ async fn content(
         SqlOutput::Ignore => Verdict::Holds,
         SqlOutput::Fail => {
             let condition = ConditionError::SqlOutput;
-            let error = PreconditionError { file: set.id.file.clone(), message: None, condition };
+            let error = PreconditionError { file: preconditions.file.clone(), message: None, condition };
             Verdict::Fails(preconditions.on_fail, error)
         }
         SqlOutput::Test => {

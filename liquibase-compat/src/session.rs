@@ -44,7 +44,7 @@ pub(crate) async fn check_changelog(
     history: &History,
     purpose: Purpose,
 ) -> Result<(), Error> {
-    for (file, preconditions) in &changelog.preconditions {
+    for preconditions in &changelog.preconditions {
         if purpose == Purpose::Script && !preconditions.is_checked_in_script() {
             continue;
         }
@@ -56,12 +56,14 @@ pub(crate) async fn check_changelog(
             history,
             schema: &tables.schema,
             quoting: Quoting::Legacy,
-            file,
         };
         let verdict = match (purpose, preconditions.sql_output) {
             (Purpose::Script, SqlOutput::Fail) => {
-                let error =
-                    PreconditionError { file: file.clone(), message: None, condition: ConditionError::SqlOutput };
+                let error = PreconditionError {
+                    file: preconditions.file.clone(),
+                    message: None,
+                    condition: ConditionError::SqlOutput,
+                };
                 Verdict::Fails(preconditions.on_fail, error)
             }
             _ => preconditions.check(&context).await,

@@ -40,6 +40,8 @@ const ATTRIBUTES: &[&str] = &[
 pub(super) struct Inherited {
     /// The path that the history stores, unless the changeset has its own.
     pub(super) file: String,
+    /// The path that the history stores for changesets of the changelog that includes all others.
+    pub(super) main_file: String,
     /// Innermost first.
     pub(super) contexts: Vec<String>,
     /// Outermost first.
@@ -128,8 +130,9 @@ fn read_child(
         "comment" => set.comments.push_str(&format!("\n{text}")),
         "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
         "preConditions" => {
-            // Without a changeLogFile, changeSetExecuted means the changelog, also if the changeset has a path of its own.
-            set.preconditions = Some(Preconditions::read(child, at, &inherited.file, &|name| properties.get(name))?);
+            // Without a changeLogFile, changeSetExecuted means the changelog that includes all others, whatever file it stands in.
+            set.preconditions =
+                Some(Preconditions::read(child, at, &inherited.main_file, &|name| properties.get(name))?);
         }
         "rollback" => {
             let parts = rollback(child, at, &set.id.file)?;

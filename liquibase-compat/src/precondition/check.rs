@@ -23,8 +23,6 @@ pub(crate) struct CheckContext<'a> {
     pub(crate) history: &'a History,
     pub(crate) schema: &'a str,
     pub(crate) quoting: Quoting,
-    /// The changelog, for messages.
-    pub(crate) file: &'a str,
 }
 
 /// The result of a check.
@@ -50,7 +48,7 @@ impl Preconditions {
             condition if condition.is_not_met() => (self.on_fail, &self.on_fail_message),
             _ => (self.on_error, &self.on_error_message),
         };
-        let error = PreconditionError { file: context.file.to_owned(), message: message.clone(), condition };
+        let error = PreconditionError { file: self.file.clone(), message: message.clone(), condition };
         Verdict::Fails(consequence, error)
     }
 }
@@ -74,7 +72,7 @@ impl CheckContext<'_> {
                 Err(error) => return Err(error),
             }
         }
-        if conditions.is_empty() { Ok(()) } else { Err(ConditionError::NoneMet(not_met)) }
+        Err(ConditionError::NoneMet(not_met))
     }
 
     async fn none(&self, conditions: &[Condition]) -> Checked {
@@ -137,11 +135,7 @@ impl CheckContext<'_> {
             Condition::Property { holds: true, .. } => Ok(()),
             Condition::Property { message, .. } => not_met(message.clone()),
             Condition::Custom(class) => {
-                tracing::warn!(
-                    file = self.file,
-                    class,
-                    "a custom precondition is Java and does not hold here; write it as sqlCheck"
-                );
+                tracing::warn!(class, "a custom precondition is Java and does not hold here; write it as sqlCheck");
                 not_met(format!("Could not open custom precondition class {class}"))
             }
             Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
