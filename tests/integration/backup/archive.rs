@@ -27,10 +27,16 @@ pub(super) fn lineages(directory: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Makes the last moment of a lineage one of this many days ago.
+/// Makes the last moment of a lineage one of this many days ago, and its bases an hour older.
 fn age(lineage: &Path, days: u64) {
     let then = SystemTime::now() - Duration::from_secs(days * 86_400);
     for (path, _) in files(lineage) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let mut description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let from = jiff::Timestamp::try_from(then - Duration::from_secs(3600)).unwrap();
+            description["from"] = from.to_string().into();
+            fs::write(&path, description.to_string()).unwrap();
+        }
         File::options().append(true).open(&path).and_then(|file| file.set_modified(then)).unwrap();
     }
 }
