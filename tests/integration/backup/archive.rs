@@ -71,15 +71,17 @@ fn the_archive_of_an_earlier_cluster_goes_when_all_of_it_is_too_old_and_not_befo
     restore_to("latest", &data);
     appliance.start_again();
     assert_eq!(all(&appliance), before);
+    wait_for_base(&appliance);
     appliance.stop();
 
-    // Without an archive that is kept, `forget` does the same, and leaves the last that can be restored.
+    // While no appliance runs, `forget` does the same.
     for lineage in &found[1..] {
         age(lineage, 30);
     }
     let forgotten = run(&["forget"], &data).expect(0).stdout;
     assert!(forgotten.contains(found[1].to_str().unwrap()) && forgotten.contains(".before-restore-"), "{forgotten}");
-    assert!(!found[1].exists() && found[2].exists(), "{forgotten}");
+    assert!(!found[1].exists() && !found[2].exists(), "{forgotten}");
+    assert_eq!(lineages(&data.join("backups")).len(), 1, "what is not too old stays");
     restore_to("latest", &data);
 }
 
