@@ -27,10 +27,16 @@ pub(super) fn lineages(directory: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Makes the last moment of a lineage one of this many days ago.
+/// Makes the last moment of a lineage one of this many days ago, and its bases an hour older.
 fn age(lineage: &Path, days: u64) {
     let then = SystemTime::now() - Duration::from_secs(days * 86_400);
     for (path, _) in files(lineage) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let mut description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let from = jiff::Timestamp::try_from(then - Duration::from_secs(3600)).unwrap();
+            description["from"] = from.to_string().into();
+            fs::write(&path, description.to_string()).unwrap();
+        }
         File::options().append(true).open(&path).and_then(|file| file.set_modified(then)).unwrap();
     }
 }
@@ -65,15 +71,17 @@ fn the_archive_of_an_earlier_cluster_goes_when_all_of_it_is_too_old_and_not_befo
     restore_to("latest", &data);
     appliance.start_again();
     assert_eq!(all(&appliance), before);
+    wait_for_base(&appliance);
     appliance.stop();
 
-    // Without an archive that is kept, `forget` does the same, and leaves the last that can be restored.
+    // While no appliance runs, `forget` does the same.
     for lineage in &found[1..] {
         age(lineage, 30);
     }
     let forgotten = run(&["forget"], &data).expect(0).stdout;
     assert!(forgotten.contains(found[1].to_str().unwrap()) && forgotten.contains(".before-restore-"), "{forgotten}");
-    assert!(!found[1].exists() && found[2].exists(), "{forgotten}");
+    assert!(!found[1].exists() && !found[2].exists(), "{forgotten}");
+    assert_eq!(lineages(&data.join("backups")).len(), 1, "what is not too old stays");
     restore_to("latest", &data);
 }
 
