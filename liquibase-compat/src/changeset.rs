@@ -239,11 +239,12 @@ impl ChangeSet {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
         match &self.rollback {
-            None if self.id.file.to_lowercase().ends_with(".sql") => {
-                return Err(SqlGenerationError::NoSqlRollback);
-            }
             None => {
+                let is_sql_file = self.id.file.to_lowercase().ends_with(".sql");
                 for change in self.changes.iter().rev() {
+                    if is_sql_file && change.is_sql() {
+                        return Err(SqlGenerationError::NoSqlRollback);
+                    }
                     out.extend(change.inverse(&dialect).map_err(SqlGenerationError::Change)?);
                 }
             }

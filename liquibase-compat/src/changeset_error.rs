@@ -18,7 +18,7 @@ pub enum SqlGenerationError {
     /// An expression of its `modifySql` cannot be matched.
     #[error(transparent)]
     ModifySql(#[from] ModifySqlError),
-    /// A changeset of formatted SQL is to be rolled back and has no rollback.
+    /// SQL text of a changeset whose path ends with `.sql` is to be rolled back, and the changeset has no rollback.
     #[error(
         "Liquibase does not support automatic rollback generation for raw sql changes (did you mean to specify keyword \"empty\" \
          to ignore rolling back this change?)"

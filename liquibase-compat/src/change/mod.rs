@@ -177,6 +177,11 @@ impl Change {
         if self.kind.name == tag_database::KIND.name { self.fields.text("tag") } else { None }
     }
 
+    /// Whether it is SQL text: a `sql`, or a changeset of formatted SQL.
+    pub(crate) fn is_sql(&self) -> bool {
+        self.kind.name == sql::KIND.name
+    }
+
     /// The event of an `output` change.
     pub(crate) fn output(&self) -> Option<Event<'_>> {
         let target = || self.fields.text("target").unwrap_or("STDERR");
