@@ -1,6 +1,6 @@
 # Entry points only: the scripts and cargo do the work. `make help` lists them.
 CARGO ?= cargo
-PG    := target/postgres/postgres.tar.zst
+PG    := target/postgres/postgres.tar.x86.zst
 
 .DEFAULT_GOAL := run
 .PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate instructions conformance hostile chaos lighthouse interop run-migrations postgres clean
@@ -20,7 +20,7 @@ test: postgres                  ## check the format and the lints, and run every
 	scripts/install-deps.sh test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 lint:                           ## check the format and the lints only
 	$(CARGO) fmt --all --check
@@ -73,7 +73,7 @@ instructions: build             ## count the instructions of a request, beside a
 bench-migrate: build            ## time migrations, beside the real Liquibase where `make interop` has installed it
 	scripts/bench-migrate.sh
 
-conformance: build              ## check the API against its document, and the document, with the public tools (EXAMPLES=3400: the full form)
+conformance: build              ## check the API against its document, also as each role, and the document, with the public tools (EXAMPLES=3400: the full form)
 	scripts/install-deps.sh conformance
 	scripts/conformance.sh $(EXAMPLES)
 	$(CARGO) test --workspace --locked --test integration protocol::

@@ -1,4 +1,4 @@
-//! Encodes the files of the documentation page in the codings that take long to make, and rebuilds when the embedded PostgreSQL distribution appears or changes: the
+//! Encodes the files of the documentation page and the OpenAPI documents in the coding that takes long to make, and rebuilds when the embedded PostgreSQL distribution appears or changes: the
 //! embedding macro cannot see that by itself.
 
 use std::collections::BTreeMap;
@@ -14,17 +14,21 @@ use serde_json::Value;
 
 /// Our own page, initializer, style and icon. A file replaces the one of Swagger UI that has its name.
 const OWN_FILES: &str = "assets/swagger";
-/// The reviewed OpenAPI document.
-const DOCUMENT: &str = "src/http/openapi.golden.json";
-/// Files of Swagger UI for other programs than browsers: forms of the bundle for bundlers.
-const NOT_SERVED: [&str; 3] = ["swagger-ui-es-bundle-core.js", "swagger-ui-es-bundle.js", "swagger-ui.js"];
+/// The reviewed OpenAPI documents, without access control and with it. A test compares them with the code.
+const DOCUMENTS: [&str; 2] = ["openapi.golden.json", "openapi.access.golden.json"];
+const DIRECTORY_OF_DOCUMENTS: &str = "src/http";
+/// Files of Swagger UI that the page does not load: forms of the bundle for bundlers, and the layout with a field for the URL of the document.
+const NOT_SERVED: [&str; 4] =
+    ["swagger-ui-es-bundle-core.js", "swagger-ui-es-bundle.js", "swagger-ui-standalone-preset.js", "swagger-ui.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo takes a watched path that is missing for one that changed, and would rebuild every time.
     let _ = fs::create_dir_all("target/postgres");
     println!("cargo:rerun-if-changed=target/postgres");
     println!("cargo:rerun-if-changed={OWN_FILES}");
-    println!("cargo:rerun-if-changed={DOCUMENT}");
+    for name in DOCUMENTS {
+        println!("cargo:rerun-if-changed={DIRECTORY_OF_DOCUMENTS}/{name}");
+    }
     println!("cargo:rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?).join("static-files");
     fs::create_dir_all(&out)?;
@@ -39,6 +43,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut source = format!("static FILES: [StaticFile; {}] = [\n", files.len());
     for (name, content) in &files {
         source += &entry(&out, name, content)?;
+    }
+    source += "];\n";
+    writeln!(source, "static DOCUMENTS: [StaticFile; {}] = [", DOCUMENTS.len())?;
+    for name in DOCUMENTS {
+        source += &entry(&out, name, &document(name)?)?;
     }
     source += "];\n";
     fs::write(out.join("files.rs"), source)?;
@@ -63,9 +72,13 @@ fn files_of_swagger_ui() -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
     Ok(files)
 }
 
+fn document(name: &str) -> std::io::Result<Vec<u8>> {
+    fs::read(Path::new(DIRECTORY_OF_DOCUMENTS).join(name))
+}
+
 /// What the page shows until Swagger UI is loaded: the operations of the reviewed document, which a test compares with the one that is served.
 fn summary() -> Result<String, Box<dyn Error>> {
-    let document: Value = serde_json::from_slice(&fs::read(DOCUMENT)?)?;
+    let document: Value = serde_json::from_slice(&document(DOCUMENTS[0])?)?;
     let text = |value: &Value| escaped(value.as_str().unwrap_or_default());
     let info = &document["info"];
     let mut html = format!("<h1>{}</h1>\n", text(&info["title"]));
@@ -90,22 +103,18 @@ fn escaped(text: &str) -> String {
     parts.map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
-/// Writes the forms of a file that are embedded, and returns its entry in the table. The file itself and its gzip form are made from them when
-/// they are first asked for.
+/// Writes the form of a file that is embedded, and returns its entry in the table. The file itself and its other forms are made from it when they are first
+/// asked for.
 fn entry(out: &Path, name: &str, content: &[u8]) -> Result<String, Box<dyn Error>> {
     let plain = out.join(name);
     // Encoding takes seconds, so it is done again only when the content has changed. The file itself is written last.
     let is_current = fs::read(&plain).is_ok_and(|current| current == content);
-    let mut forms = String::new();
-    for coding in [ContentCoding::Zstd, ContentCoding::Brotli] {
-        let path = out.join(format!("{name}.{}", coding.token()));
-        if !is_current || !path.exists() {
-            fs::write(&path, coding.encode(Effort::Most, content)?)?;
-        }
-        write!(forms, ", include_bytes!({path:?})")?;
+    let path = out.join(format!("{name}.br"));
+    if !is_current || !path.exists() {
+        fs::write(&path, ContentCoding::Brotli.encode(Effort::Most, content)?)?;
     }
     fs::write(&plain, content)?;
-    Ok(format!("    StaticFile::new({name:?}, {:?}, {}{forms}),\n", hash(content), content.len()))
+    Ok(format!("    StaticFile::new({name:?}, {:?}, {}, include_bytes!({path:?})),\n", hash(content), content.len()))
 }
 
 fn hash(content: &[u8]) -> String {

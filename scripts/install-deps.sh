@@ -8,10 +8,10 @@ usage() { echo "usage: $0 build|test|checks|conformance|deb|bench|instructions|i
 [ $# -gt 0 ] || usage
 
 # program=package, one list per task
-build="cc=gcc make=make python3=python3 pip3=python3-pip zstd=zstd strip=binutils"
+build="cc=gcc make=make python3=python3 pip3=python3-pip xz=xz-utils zstd=zstd strip=binutils"
 test="mkfs.ext4=e2fsprogs redis-server=redis-server promtool=prometheus chromium=chromium chromedriver=chromium-driver pgbouncer=pgbouncer"
 checks="c++=g++"
-deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck xz=xz-utils git=git wrk=wrk"
+deb="dpkg-deb=dpkg apt-ftparchive=apt-utils gpg=gnupg lintian=lintian shellcheck=shellcheck git=git wrk=wrk"
 deb+=" debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux"
 conformance="npm=npm pip3=python3-pip"
 bench="wrk=wrk redis-server=redis-server"

@@ -14,7 +14,7 @@ work=$root/target/interop
 ours=${ATTENDANCE_API:-$root/target/release/attendance-api}
 data=$root/liquibase-compat/tests/data
 
-for tool in npm java python3 zstd; do
+for tool in npm java python3 xz zstd; do
   command -v $tool >/dev/null || { echo "interop: $tool is missing; scripts/install-deps.sh interop installs it" >&2; exit 1; }
 done
 [ -x "$ours" ] || { echo "interop: $ours is missing; run make build, or name another in ATTENDANCE_API" >&2; exit 1; }

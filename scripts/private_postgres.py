@@ -17,10 +17,10 @@ class Postgres:
     def __init__(self, root, durable=False):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="attendance-pg-"))
         self.directory.chmod(0o755)
-        archive = pathlib.Path(root) / "target/postgres/postgres.tar.zst"
+        archive = pathlib.Path(root) / "target/postgres/postgres.tar.x86.zst"
         if not archive.exists():
             raise SystemExit(f"{archive} is missing; `make postgres` fetches it")
-        subprocess.run(["tar", "--zstd", "-xf", archive, "-C", self.directory], check=True)
+        subprocess.run([pathlib.Path(root) / "packaging/postgres/unpack.sh", archive, self.directory], check=True)
         self.bin = next(path.parent for path in self.directory.rglob("initdb") if path.is_file())
         self.data = self.directory / "data"
         self.data.mkdir()

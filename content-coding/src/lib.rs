@@ -4,7 +4,7 @@
 //! once for all who read it; a stream piece by piece, with everything that was pushed readable by the client, and with little memory. This is a crate of its own
 //! because the build script needs it, too, and because it must be optimised in a build for development.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -59,6 +59,16 @@ impl ContentCoding {
         encoder.write_all(content)?;
         encoder.finish()
     }
+}
+
+/// Decodes a content of about `size` bytes whose coding is [`ContentCoding::Brotli`].
+///
+/// # Errors
+/// When it is not such a content.
+pub fn decode_brotli(encoded: &[u8], size: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::with_capacity(size);
+    brotli::Decompressor::new(encoded, BUFFER).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// Encodes a content piece by piece.
@@ -165,8 +175,6 @@ fn gzip_level(effort: Effort) -> Compression {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     fn decode(coding: ContentCoding, encoded: &[u8]) -> Vec<u8> {
@@ -194,6 +202,13 @@ mod tests {
                 assert_eq!(decode(coding, &coding.encode(effort, b"").unwrap()), b"", "{coding:?} {effort:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_content_in_br_is_decoded_and_half_of_it_is_an_error() {
+        let encoded = ContentCoding::Brotli.encode(Effort::Fast, &content()).unwrap();
+        assert_eq!(decode_brotli(&encoded, content().len()).unwrap(), content());
+        assert!(decode_brotli(&encoded[..encoded.len() / 2], content().len()).is_err());
     }
 
     #[test]

@@ -32,8 +32,8 @@ use crate::source::Source;
 #[derive(Debug)]
 pub struct Changelog {
     pub(crate) changesets: Vec<ChangeSet>,
-    /// The preconditions of the root file and of every included file, with the path of the file.
-    pub(crate) preconditions: Vec<(String, Preconditions)>,
+    /// The preconditions of the root file and of every included file.
+    pub(crate) preconditions: Vec<Preconditions>,
     /// The changesets of each identity: several if at most one of them takes part in a run.
     by_key: HashMap<ChangeSetKey, Vec<usize>>,
     needs_database: bool,

@@ -41,6 +41,8 @@ pub(crate) struct ChangeSet {
     /// The labels of the including files and its own, as written.
     pub(crate) labels: Vec<String>,
     pub(crate) dbms: String,
+    /// Whether it was read from a file of formatted SQL, whatever path the history stores for it.
+    pub(crate) is_formatted_sql: bool,
     pub(crate) ignore: bool,
     pub(crate) run_always: bool,
     pub(crate) run_on_change: bool,
@@ -84,7 +86,7 @@ impl ChangeSet {
     /// Whether Liquibase drops it when it reads the changelog, because it is for another database. Liquibase keeps such a changeset
     /// in a file of formatted SQL.
     pub(crate) fn is_dropped_by_dbms(&self) -> bool {
-        !expression::for_postgresql_in_any_case(&self.dbms) && !self.id.file.to_ascii_lowercase().ends_with(".sql")
+        !self.is_formatted_sql && !expression::for_postgresql_in_any_case(&self.dbms)
     }
 
     /// Why it takes no part in a run with these options; empty if it does.

@@ -75,6 +75,9 @@ impl Checksum {
 
     /// The checksum of a text, after line ends are unified and characters are composed to NFC.
     pub(crate) fn of_text(version: ChecksumVersion, text: &str) -> Self {
+        if text.is_ascii() && !text.contains('\r') {
+            return Self::of_bytes(version, text.as_bytes());
+        }
         let unified = text.replace("\r\n", "\n").replace('\r', "\n").replace('\u{fffd}', "");
         Self::of_bytes(version, unified.nfc().collect::<String>().as_bytes())
     }

@@ -3,7 +3,7 @@
 //! Planning is pure: it takes a changelog, a history and options, and returns steps. It also contains all validation that needs
 //! no database.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::change::Change;
 use crate::changelog::Changelog;
@@ -91,6 +91,41 @@ impl Plan {
             match self.filter_counts.iter_mut().find(|(other, _)| other == reason) {
                 Some((_, count)) => *count += 1,
                 None => self.filter_counts.push((*reason, 1)),
+            }
+        }
+    }
+
+    fn count(&mut self, decisions: Decisions) {
+        for Decision { is_previously_run, reasons } in decisions.in_order {
+            self.previously_run += usize::from(is_previously_run);
+            if !reasons.is_empty() {
+                self.filter_out(&reasons);
+            }
+        }
+    }
+}
+
+/// What was decided about a changeset.
+struct Decision {
+    is_previously_run: bool,
+    /// Why it is filtered out; empty if it is not.
+    reasons: Vec<FilterReason>,
+}
+
+/// The decisions as Liquibase counts them: by identity, so that of several changesets with one identity the last counts.
+#[derive(Default)]
+struct Decisions {
+    in_order: Vec<Decision>,
+    by_key: HashMap<ChangeSetKey, usize>,
+}
+
+impl Decisions {
+    fn add(&mut self, key: ChangeSetKey, decision: Decision) {
+        match self.by_key.get(&key) {
+            Some(index) => self.in_order[*index] = decision,
+            None => {
+                self.by_key.insert(key, self.in_order.len());
+                self.in_order.push(decision);
             }
         }
     }
@@ -202,15 +237,17 @@ fn plan_due(
     let mut remaining = Remaining::of(target);
     let mut seen: HashSet<ChangeSetKey> = HashSet::new();
     let mut for_other_databases = 0;
+    let mut decisions = Decisions::default();
     for (index, set) in changelog.changesets.iter().enumerate() {
-        let row = history.find_key(&set.key());
+        let key = set.key();
+        let row = history.find_key(&key);
         let mut reasons = set.filter_reasons(options);
         let is_filtered_out = !reasons.is_empty();
         // Changesets of which at most one takes part in the run may have one identity.
-        if !is_filtered_out && !seen.insert(set.key()) && !options.allow_duplicate_ids {
+        if !is_filtered_out && !seen.insert(key.clone()) && !options.allow_duplicate_ids {
             errors.duplicates.push(set.id.clone());
         }
-        if std::ptr::eq(set, changelog.find(&set.key(), options).unwrap_or(set)) {
+        if std::ptr::eq(set, changelog.find(&key, options).unwrap_or(set)) {
             plan.steps.extend(row.and_then(|row| checksum_upgrade(index, set, row)));
         }
         if set.is_dropped_by_dbms() {
@@ -218,24 +255,25 @@ fn plan_due(
             continue;
         }
         let mark_ran = !is_filtered_out && validate(set, row, &mut errors) == Validity::MarkRan;
-        if let Some(reason) = due(set, row) {
+        let due = due(set, row);
+        if let Some(reason) = due {
             reasons.extend(remaining.take(set, is_filtered_out));
             if reasons.is_empty() {
                 plan.steps.push(Step::Run { index, mark_ran });
                 plan.pending.push(PendingChangeSet { changeset: set.id.clone(), reason });
-            } else {
-                plan.filter_out(&reasons);
             }
         } else {
-            plan.previously_run += 1;
             remaining.pass(row);
             if is_filtered_out && *target == UpdateTarget::All {
                 reasons.push(FilterReason::AlreadyRan);
                 reasons.sort_unstable();
-                plan.filter_out(&reasons);
+            } else {
+                reasons.clear();
             }
         }
+        decisions.add(key, Decision { is_previously_run: due.is_none(), reasons });
     }
+    plan.count(decisions);
     // Liquibase counts changesets for other databases after all others.
     (0..for_other_databases).for_each(|_| plan.filter_out(&[FilterReason::Dbms]));
     if errors.is_empty() { Ok(plan) } else { Err(errors) }

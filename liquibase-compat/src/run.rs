@@ -28,6 +28,7 @@ use crate::lock::Lock;
 use crate::plan::{Plan, Step};
 use crate::postgres_error::{PostgresError, StatementError};
 use crate::precondition::check::{CheckContext, Verdict};
+use crate::precondition::lookup::PreparedLookups;
 use crate::precondition::{Condition, Consequence, Preconditions};
 use crate::report::{Outcome, Report};
 use crate::session::{Purpose, deployment_id, restore_search_path, search_path, set_search_path_sql, setting};
@@ -70,6 +71,7 @@ pub(crate) async fn run_locked(
         request,
         search_path: &search_path,
         may_run_ahead: owns_session && !is_serializable,
+        prepared: PreparedLookups::default(),
         recorder: Recorder::new(history, deployment_id()),
         report: Report { checksums_upgraded: filled, ..report_of(&plan) },
     };
@@ -88,6 +90,7 @@ struct Run<'a> {
     request: &'a CommandRequest<'a>,
     search_path: &'a str,
     may_run_ahead: bool,
+    prepared: PreparedLookups,
     recorder: Recorder,
     report: Report,
 }
@@ -225,8 +228,10 @@ impl<'a> Run<'a> {
     }
 
     async fn check_ahead(&self, (set, preconditions): (&ChangeSet, &Preconditions)) -> Checked {
-        let history = self.recorder.history();
-        check_preconditions(&*self.client, self.tables, self.search_path, history, set, preconditions).await
+        let prepared = self.owns_session.then_some(&self.prepared);
+        let context = check_context(&*self.client, self.tables, self.recorder.history(), set);
+        let set_search_path = set_search_path_sql(self.tables, self.search_path, true);
+        check_preconditions(CheckContext { prepared, ..context }, &set_search_path, preconditions).await
     }
 
     /// The changesets at the beginning of `steps` that can be sent without waiting for each other. `checked` is what the preconditions of the
@@ -434,23 +439,30 @@ fn notify_output(request: &CommandRequest<'_>, set: &ChangeSet) {
     set.changes.iter().filter_map(Change::output).for_each(|output| request.options.notify(&output));
 }
 
-/// Checks the preconditions of a changeset on the database as it is. Changes by their SQL are rolled back.
+/// What the preconditions of a changeset are checked with.
+pub(crate) fn check_context<'a>(
+    client: &'a Client,
+    tables: &'a Tables,
+    history: &'a History,
+    set: &'a ChangeSet,
+) -> CheckContext<'a> {
+    CheckContext { client, prepared: None, history, schema: &tables.schema, quoting: set.quoting }
+}
+
+/// Checks the preconditions of a changeset on the database as it is. Their SQL runs in a transaction, with this search_path, that is rolled back.
 pub(crate) async fn check_preconditions(
-    client: &Client,
-    tables: &Tables,
-    search_path: &str,
-    history: &History,
-    set: &ChangeSet,
+    context: CheckContext<'_>,
+    set_search_path: &str,
     preconditions: &Preconditions,
 ) -> Checked {
-    let (schema, quoting, file) = (tables.schema.as_str(), set.quoting, set.id.file.as_str());
-    let context = CheckContext { client, history, schema, quoting, file };
-    let check = preconditions.check(&context);
     if preconditions.only_read_catalogs() {
-        return Ok(check.await);
+        return Ok(preconditions.check(&context).await);
     }
-    let begin = format!("BEGIN; {}", set_search_path_sql(tables, search_path, true));
-    let (begin, rollback) = (client.batch_execute(&begin), client.batch_execute("ROLLBACK"));
+    // A statement that is no longer prepared would be an error, which ends the transaction.
+    let context = CheckContext { prepared: None, ..context };
+    let check = preconditions.check(&context);
+    let begin = format!("BEGIN; {set_search_path}");
+    let (begin, rollback) = (context.client.batch_execute(&begin), context.client.batch_execute("ROLLBACK"));
     // The first poll of each sends it, in this order.
     let (begun, verdict, rolled_back) = if preconditions.is_one_query() {
         join3(begin, check, rollback).await

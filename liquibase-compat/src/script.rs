@@ -24,8 +24,8 @@ use crate::precondition::{Consequence, SqlOutput};
 use crate::precondition_error::{ConditionError, PreconditionError};
 use crate::report::Report;
 use crate::rollback_plan::rollback_steps;
-use crate::run::check_preconditions;
-use crate::session::{Purpose, check_changelog, deployment_id, search_path};
+use crate::run::{check_context, check_preconditions};
+use crate::session::{Purpose, check_changelog, deployment_id, search_path, set_search_path_sql};
 use crate::sql::{Dialect, Quoting, ends_in_line_comment};
 use crate::target::{RollbackTarget, UpdateTarget};
 
@@ -200,10 +200,13 @@ async fn content(
         SqlOutput::Ignore => Verdict::Holds,
         SqlOutput::Fail => {
             let condition = ConditionError::SqlOutput;
-            let error = PreconditionError { file: set.id.file.clone(), message: None, condition };
+            let error = PreconditionError { file: preconditions.file.clone(), message: None, condition };
             Verdict::Fails(preconditions.on_fail, error)
         }
-        SqlOutput::Test => check_preconditions(client, tables, search_path, history, set, preconditions).await?,
+        SqlOutput::Test => {
+            let context = check_context(client, tables, history, set);
+            check_preconditions(context, &set_search_path_sql(tables, search_path, true), preconditions).await?
+        }
     };
     match verdict {
         Verdict::Holds | Verdict::Fails(Consequence::Warn, _) => Ok(Content::ChangesAndRow),

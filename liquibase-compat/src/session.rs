@@ -44,7 +44,7 @@ pub(crate) async fn check_changelog(
     history: &History,
     purpose: Purpose,
 ) -> Result<(), Error> {
-    for (file, preconditions) in &changelog.preconditions {
+    for preconditions in &changelog.preconditions {
         if purpose == Purpose::Script && !preconditions.is_checked_in_script() {
             continue;
         }
@@ -52,15 +52,18 @@ pub(crate) async fn check_changelog(
         let transaction = client.transaction().await.map_err(&failed)?;
         let context = CheckContext {
             client: transaction.client(),
+            prepared: None,
             history,
             schema: &tables.schema,
             quoting: Quoting::Legacy,
-            file,
         };
         let verdict = match (purpose, preconditions.sql_output) {
             (Purpose::Script, SqlOutput::Fail) => {
-                let error =
-                    PreconditionError { file: file.clone(), message: None, condition: ConditionError::SqlOutput };
+                let error = PreconditionError {
+                    file: preconditions.file.clone(),
+                    message: None,
+                    condition: ConditionError::SqlOutput,
+                };
                 Verdict::Fails(preconditions.on_fail, error)
             }
             _ => preconditions.check(&context).await,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Determines the packages that the binary and the embedded programs depend on, for the field Depends.
-#   packaging/deb/dependencies.sh BINARY POSTGRES.tar.zst
+#   packaging/deb/dependencies.sh BINARY POSTGRES.tar.xz
 # The dependencies are written to standard output, details to standard error. It fails when the binary or an embedded program requires a newer
 # GLIBC than Ubuntu 22.04 has (2.35; the embedded programs at most 2.34), or a library that a minimal system does not have.
 set -euo pipefail
@@ -19,7 +19,7 @@ declare -A package=(
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tar --zstd -xf "$archive" -C "$work"
+packaging/postgres/unpack.sh "$archive" "$work"
 embedded=()
 while IFS= read -r -d '' file; do
   # Only ELF files: the distribution also contains text files.

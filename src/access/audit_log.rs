@@ -78,14 +78,6 @@ pub(super) async fn write(lease: &Lease<'_>, entry: &Entry) -> Result<(), tokio_
     lease.execute(WRITE, &texts.parameters(entry)).await.map(drop)
 }
 
-impl Store {
-    /// Writes an entry by itself.
-    pub(super) async fn write_audit(&self, entry: &Entry) -> Result<(), QueryError> {
-        let texts = Texts::of(entry);
-        self.change(WRITE, &texts.parameters(entry)).await.map(drop)
-    }
-}
-
 /// Writes to the audit that the settings of access are others than those of the last entry about them. Where none has been written, access control
 /// was never on, and that it is off is no change.
 ///

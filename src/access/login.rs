@@ -66,7 +66,7 @@ impl Access {
     pub async fn login(&self, request: LoginRequest<'_>) -> Result<Login, Error> {
         let network = Network::of(request.address);
         self.refuse_known(&network, request.address).await?;
-        let turn = self.hasher.turn(Some(Peer::of(request.address)), self.store.deadline()).await?;
+        let turn = self.turn(request.address).await?;
         let name = username::canonical(request.username);
         let candidate = self.candidate(name.as_deref().unwrap_or_default()).await?;
         let subject = match &candidate {
@@ -104,6 +104,16 @@ impl Access {
         Ok(rows.first().map(read).transpose().map_err(QueryError::statement)?)
     }
 
+    /// Waits for the turn of a client to hash.
+    pub(super) async fn turn(&self, address: IpAddr) -> Result<Turn, Error> {
+        let peer = Peer::of(address);
+        let turn = self.hasher.turn(Some(peer), self.store.deadline()).await;
+        if turn.is_err() {
+            self.refused.delay(peer).await;
+        }
+        turn
+    }
+
     /// Refuses a network that is known to have to wait, without a statement.
     pub(super) async fn refuse_known(&self, network: &Network, address: IpAddr) -> Result<(), Error> {
         match self.refused.wait(network, Instant::now()) {
@@ -121,6 +131,8 @@ impl Access {
         hash: &str,
     ) -> Result<(bool, Turn), Error> {
         if let Some(wait) = self.store.wait(attempt.subject, &attempt.network).await? {
+            // The refusal is sent late, and the next one need not wait for that.
+            drop(turn);
             return Err(self.refuse(&attempt.network, attempt.address, wait).await);
         }
         turn.verify(password.to_owned(), hash.to_owned()).await
@@ -129,15 +141,7 @@ impl Access {
     /// Counts a failure, writes it to the audit, and returns what the client gets.
     pub(super) async fn fail(&self, attempt: &Attempt, error: Error) -> Error {
         self.metrics.login_failures.inc();
-        let account = Some(attempt.subject.0).filter(|subject| *subject > 0);
-        let entry = Entry { account, address: Some(attempt.address), ..Entry::new(AuditAction::LoginFailed) };
-        let counted = async {
-            self.store.count_failure(attempt.subject, &attempt.network).await?;
-            let wait = self.store.network_wait(&attempt.network).await?;
-            self.store.write_audit(&entry).await?;
-            Ok::<_, QueryError>(wait)
-        };
-        match counted.await {
+        match self.store.count_failure(attempt.subject, &attempt.network, attempt.address).await {
             Ok(Some(wait)) => {
                 let now = Instant::now();
                 self.refused.insert(&attempt.network, now + wait, now);
@@ -155,6 +159,7 @@ impl Access {
         {
             tracing::warn!(%error, "the audit has no entry about logins that were refused");
         }
+        self.refused.delay(Peer::of(address)).await;
         Error::Throttled(wait)
     }
 

@@ -1,6 +1,6 @@
 //! From a credential to what it stands for.
 //!
-//! Policy: memory, then Redis, then PostgreSQL, under a scope that few credentials share, so that a change ends hardly more than the credentials that it concerns. Only what exists
+//! Policy: memory, then Redis if there is one, then PostgreSQL, under a scope that few credentials share, so that a change ends hardly more than the credentials that it concerns. Only what exists
 //! is cached: a credential that is not found may be made a moment later, and a flood of invented ones must not displace others. For the same reason the
 //! number of scopes is bounded: a shared Redis holds a generation for each scope that was asked for. Look-ups in
 //! PostgreSQL that arrive together are one statement, so that such a flood takes no more than a connection.
@@ -158,7 +158,7 @@ impl Credentials {
 
 /// Invalidates what another process announces.
 pub(super) fn invalidate_announced(cache: &CredentialCache, key: &str) {
-    cache.invalidate_later(&[scope(key)]);
+    cache.invalidate_announced(&[scope(key)]);
 }
 
 /// Finds what credentials stand for, in one statement.

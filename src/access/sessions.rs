@@ -20,7 +20,6 @@ use super::session::SessionInfo;
 use super::store::{Abort, keys, number, seconds, text};
 use super::throttle::Network;
 use crate::database::{Lease, QueryError};
-use crate::peer_counts::Peer;
 
 const DELETE: &str = "DELETE FROM attendance_api.sessions WHERE id = $1 AND account = $2 RETURNING key";
 const DELETE_OTHERS: &str =
@@ -92,7 +91,7 @@ impl Access {
         self.refuse_known(&Network::of(address), address).await?;
         let attempt = Attempt::of_account(principal.account, address);
         let hash = self.password_hash(principal.account).await?;
-        let turn = self.hasher.turn(Some(Peer::of(address)), self.store.deadline()).await?;
+        let turn = self.turn(address).await?;
         let (is_right, turn) = self.try_password(&attempt, turn, old, &hash).await?;
         if !is_right {
             let error = self.fail(&attempt, Error::WrongPassword).await;

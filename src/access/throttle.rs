@@ -8,20 +8,23 @@
 //!
 //! A name without an account counts for one of many numbers that are derived from the name with a secret key: so it is treated like an account, and no
 //! name is stored that may be a mistyped password. Refusals are answered from memory as long as they last; the audit has one entry for
-//! each network and minute.
+//! each network and minute. A refusal is sent a moment late, so that a client which repeats its attempt at once costs little; the number of refusals that
+//! wait is bounded, and a client has at most its fair share of it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use tokio_postgres::Row;
 
+use super::audit::AuditAction;
 use super::principal::AccountId;
 use super::store::{Store, number, text};
 use crate::database::QueryError;
-use crate::peer_counts::Peer;
+use crate::peer_counts::{Peer, PeerCounts};
 
 /// Failures of a network, or of an account and a network, from which on the next attempt has to wait.
 const FREE_FAILURES: i64 = 3;
@@ -33,11 +36,13 @@ const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 /// Networks that are remembered as refused.
 const MAX_REFUSED: usize = 10_000;
+/// A refusal is sent so much later.
+const REFUSAL_DELAY: Duration = Duration::from_millis(250);
+/// Refusals that may wait at the same time.
+const MAX_DELAYED: u64 = 1024;
 /// Numbers that stand for names without an account.
 const UNKNOWN_SUBJECTS: u64 = 1 << 20;
 
-/// The subject that stands for all names.
-const ALL_SUBJECTS: i64 = 0;
 /// Networks from which an account was logged in to that are stored.
 pub(super) const MAX_NETWORKS: i64 = 100;
 /// A count is forgotten after this time, in seconds.
@@ -50,15 +55,18 @@ const WAIT: &str = "SELECT (ceil(extract(epoch FROM max(blocked_until) - clock_t
     FROM attendance_api.login_failures \
     WHERE blocked_until > clock_timestamp() AND (subject, network) IN (($1, $2), (0, $2), ($1, '*')) \
     AND (network <> '*' OR NOT EXISTS (SELECT FROM attendance_api.login_networks AS known WHERE known.account = $1 AND known.network = $2))";
-/// Counts a failure three times. The rows are locked in one order, so that two failures do not wait for each other.
-const COUNT: &str = "INSERT INTO attendance_api.login_failures AS counted (subject, network, failures, last_failure) \
+/// Counts a failure three times, writes it to the audit, and returns the wait of the network. The rows are locked in one order, so that two failures do not
+/// wait for each other.
+const COUNT: &str = "WITH noted AS (INSERT INTO attendance_api.audit (action, account, address) VALUES ($6, $7, $8)), totals AS (INSERT INTO attendance_api.login_failures AS counted (subject, network, failures, last_failure) \
     SELECT subject, network, 1, clock_timestamp() FROM (SELECT 0::bigint AS subject, $2::text AS network UNION ALL SELECT $1::bigint, $2::text \
         UNION ALL SELECT $1::bigint, '*' WHERE NOT EXISTS (SELECT FROM attendance_api.login_networks AS known WHERE known.account = $1 AND known.network = $2)) AS failed \
     ORDER BY subject, network \
     ON CONFLICT (subject, network) DO UPDATE SET failures = counted.failures + 1, last_failure = clock_timestamp(), \
         blocked_until = CASE WHEN counted.failures + 1 >= CASE counted.network WHEN '*' THEN $4::bigint ELSE $3::bigint END \
             THEN clock_timestamp() + least(power(2, least(counted.failures + 1 - CASE counted.network WHEN '*' THEN $4::bigint ELSE $3::bigint END, 30)), $5::bigint) \
-                * interval '1 second' END";
+                * interval '1 second' END \
+        RETURNING subject, blocked_until) \
+    SELECT (ceil(extract(epoch FROM blocked_until - clock_timestamp()) * 1000))::bigint FROM totals WHERE subject = 0 AND blocked_until > clock_timestamp()";
 const REMOVE_OLD: &str = "DELETE FROM attendance_api.login_failures WHERE (subject, network) IN (\
     SELECT subject, network FROM attendance_api.login_failures WHERE last_failure < clock_timestamp() - $1::bigint * interval '1 second' \
     LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING subject";
@@ -110,7 +118,11 @@ impl Subject {
 
 /// Networks that are refused at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Refused(Mutex<HashMap<Network, Block>>);
+pub(super) struct Refused {
+    networks: Mutex<HashMap<Network, Block>>,
+    /// The refusals that are sent late.
+    delayed: Arc<PeerCounts>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Block {
@@ -132,6 +144,14 @@ impl Refused {
     pub(super) fn wait(&self, network: &Network, now: Instant) -> Option<Duration> {
         let until = self.refused().get(network)?.until?;
         Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
+    }
+
+    /// Waits before a refusal is sent, unless too many wait.
+    pub(super) async fn delay(&self, peer: Peer) {
+        let place = self.delayed.try_add(peer, 1, |usage| usage.is_fair(1, MAX_DELAYED));
+        if place.is_some() {
+            tokio::time::sleep(REFUSAL_DELAY).await;
+        }
     }
 
     /// Remembers until when a network is refused.
@@ -164,31 +184,40 @@ impl Refused {
 
     fn refused(&self) -> MutexGuard<'_, HashMap<Network, Block>> {
         // An entry is changed whole: a panic leaves none half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store {
     /// How long an attempt has to wait before it is made.
     pub(super) async fn wait(&self, subject: Subject, network: &Network) -> Result<Option<Duration>, QueryError> {
-        let rows = self.read(WAIT, &[number(&subject.0), text(network.as_str())]).await?;
-        let wait: Option<i64> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(QueryError::statement)?;
-        Ok(wait.and_then(|wait| u64::try_from(wait).ok()).map(|wait| Duration::from_millis(wait.max(1))))
+        wait_of(&self.read(WAIT, &[number(&subject.0), text(network.as_str())]).await?)
     }
 
-    /// Whether the network has to wait whatever the subject.
-    pub(super) async fn network_wait(&self, network: &Network) -> Result<Option<Duration>, QueryError> {
-        self.wait(Subject(ALL_SUBJECTS), network).await
-    }
-
-    /// Counts a failure.
-    pub(super) async fn count_failure(&self, subject: Subject, network: &Network) -> Result<(), QueryError> {
+    /// Counts a failure and writes it to the audit. Returns how long the network has to wait whatever the subject.
+    pub(super) async fn count_failure(
+        &self,
+        subject: Subject,
+        network: &Network,
+        address: IpAddr,
+    ) -> Result<Option<Duration>, QueryError> {
         let longest = i64::try_from(MAX_WAIT.as_secs()).unwrap_or(i64::MAX);
         let limits = [FREE_FAILURES, FREE_FAILURES_OF_ALL, longest];
         let [free, free_of_all, longest] = &limits;
-        let parameters =
-            [number(&subject.0), text(network.as_str()), number(free), number(free_of_all), number(longest)];
-        self.change(COUNT, &parameters).await.map(drop)
+        let action = AuditAction::LoginFailed.as_str();
+        let account = Some(subject.0).filter(|subject| *subject > 0);
+        let address = address.to_canonical().to_string();
+        let parameters = [
+            number(&subject.0),
+            text(network.as_str()),
+            number(free),
+            number(free_of_all),
+            number(longest),
+            text(&action),
+            number(&account),
+            text(&address),
+        ];
+        wait_of(&self.change(COUNT, &parameters).await?)
     }
 
     /// Writes to the audit that a client was refused, at most once a minute.
@@ -202,6 +231,12 @@ impl Store {
         let removed = self.change(REMOVE_OLD, &[number(&FORGET_AFTER), number(&MAX_REMOVED)]).await?;
         Ok(i64::try_from(removed.len()).is_ok_and(|removed| removed >= MAX_REMOVED))
     }
+}
+
+/// A wait in milliseconds, if there is one.
+fn wait_of(rows: &[Row]) -> Result<Option<Duration>, QueryError> {
+    let wait: Option<i64> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(QueryError::statement)?;
+    Ok(wait.and_then(|wait| u64::try_from(wait).ok()).map(|wait| Duration::from_millis(wait.max(1))))
 }
 
 #[cfg(test)]
@@ -242,6 +277,24 @@ mod tests {
         assert_eq!(refused.wait(&network(1), now + Duration::from_secs(1)), Some(Duration::from_secs(3)));
         assert_eq!(refused.wait(&network(1), now + Duration::from_secs(4)), None);
         assert_eq!(refused.wait(&network(2), now), None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_waits_unless_too_many_do() {
+        let refused = Refused::default();
+        let peer = |number: u64| Peer::of(IpAddr::from(u32::try_from(number).unwrap().to_be_bytes()));
+        // A limit of zero ends the wait, not what is over at once.
+        let is_immediate =
+            async |refused: &Refused, peer| tokio::time::timeout(Duration::ZERO, refused.delay(peer)).await.is_ok();
+        assert!(!is_immediate(&refused, peer(1)).await);
+        assert_eq!(refused.delayed.total(), 0, "a client that has gone frees its place");
+        let of_one: Vec<_> = (0..MAX_DELAYED / 2).map(|_| refused.delayed.try_add(peer(1), 1, |_| true)).collect();
+        assert!(is_immediate(&refused, peer(1)).await && !is_immediate(&refused, peer(2)).await);
+        let of_others: Vec<_> =
+            (0..MAX_DELAYED / 2).map(|number| refused.delayed.try_add(peer(2 + number), 1, |_| true)).collect();
+        assert!(is_immediate(&refused, peer(5000)).await);
+        drop((of_one, of_others));
+        assert!(!is_immediate(&refused, peer(1)).await);
     }
 
     #[test]

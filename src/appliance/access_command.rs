@@ -1,8 +1,8 @@
 //! Accounts and tokens without a login, for commands on the machine.
 //!
-//! Policy: who may read the data directory or the configuration may do everything with the database anyway, so that these commands ask for no credentials. They
-//! use the database of a running appliance, or start it. What they change is announced by triggers, as to every instance; the appliance that runs on the
-//! data directory has ended the credentials before the command returns.
+//! Policy: a user who can read the data directory or the configuration can change everything in the database anyway, so these commands ask for no
+//! credentials. If an appliance runs, they use its database; otherwise they start the managed PostgreSQL. Triggers announce each change to every instance, and
+//! the appliance that runs on the data directory has ended the credentials before the command returns.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Connections of a command.
 const MAX_CONNECTIONS: usize = 1;
-/// The name of its sessions, which is not silent for the triggers.
+/// The `application_name` of its sessions. It is not that of the sessions of requests, whose changes the triggers do not announce.
 const SESSION_NAME: &str = "attendance-api-command";
 
 /// Runs `work` with the accounts of the configured database. Its tables are made if they are missing.

@@ -16,14 +16,18 @@ use crate::database::ConnectionPool;
 use crate::database::notifications::Notifications;
 use crate::http::AccessControl;
 use crate::operate::control::EndCredentials;
+use crate::telemetry::format::CONFIGURED_CONDITION;
 use crate::telemetry::metrics::Metrics;
 
 /// What the log says if changes of sessions and tokens are not announced.
 const LIMITED: &str = "changes of accounts, sessions and tokens by other instances and by commands are not announced: sessions and tokens are cached \
     for at most one second";
 
-/// Starts access control if it is switched on: what requests use, and the connection that listens for changes, which must live as long. `pool` has the
-/// connections of the requests.
+/// Starts access control if it is switched on. Returns what requests use, and the connection that listens for changes, which must live as long. `pool`
+/// has the connections of the requests.
+///
+/// # Errors
+/// When the database fails, or the tables are missing.
 pub(super) async fn start(
     config: &Config,
     backends: &Backends,
@@ -73,7 +77,7 @@ pub(super) fn end_credentials(control: Option<&AccessControl>) -> Option<EndCred
     }))
 }
 
-/// The settings whose change the audit has.
+/// The settings of which the audit has each change.
 fn settings(config: &Config) -> [(&'static str, String); 5] {
     let auth = &config.auth;
     let metrics = match auth.metrics {
@@ -96,6 +100,7 @@ fn settings(config: &Config) -> [(&'static str, String); 5] {
 fn warn_if_open(listen: SocketAddr) {
     if !listen.ip().is_loopback() {
         tracing::warn!(
+            target: CONFIGURED_CONDITION,
             address = %listen,
             "every client that reaches this address may read and change all records: set auth.mode: required, or listen on 127.0.0.1"
         );

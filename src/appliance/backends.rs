@@ -29,7 +29,7 @@ const SPARE_CONNECTIONS: usize = 12;
 const MAX_CREDENTIAL_TTL: Duration = Duration::from_secs(20);
 /// What a session or token stands for is never larger, in bytes.
 const MAX_CREDENTIAL: usize = 4 << 10;
-/// Memory for sessions and tokens in this process, in bytes: about 14,000 of them.
+/// The most memory for sessions and tokens in this process, in bytes: about 14,000 of them. `redis.local_memory` may say less.
 const CREDENTIAL_MEMORY: usize = 8 << 20;
 
 /// The services that the domain depends on.
@@ -127,7 +127,7 @@ impl Backends {
         self.open_cache(options, metrics)
     }
 
-    /// The cache of sessions and tokens in Redis; none if Redis is off. `key` signs what is stored there.
+    /// The cache of sessions and tokens in memory, and in Redis if there is one; none if there is neither. `key` signs what is stored in Redis.
     pub(super) fn credential_cache(
         &self,
         config: &Redis,
@@ -157,6 +157,10 @@ impl Backends {
             get: duration("get"),
             set: duration("set"),
         };
+        if self.redis_info.is_none() {
+            let seed = getrandom::u64().map_err(Error::Random)?;
+            return Ok((options.local_memory > 0).then(|| Cache::in_memory(options, seed, metrics)));
+        }
         self.open_cache(options, metrics)
     }
 

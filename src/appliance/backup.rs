@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
@@ -25,19 +25,23 @@ use crate::operate::control::ControlClient;
 use crate::operate::decryption::DecryptionKey;
 use crate::operate::encryption::Encryption;
 use crate::operate::layout::Layout;
-use crate::operate::lineage::{self, Window};
+use crate::operate::lineage::{self, Contents};
 use crate::operate::list::ListedBackup;
 use crate::operate::loader::CheckedBackup;
 use crate::operate::operator::{Created, Operator, Server};
 use crate::operate::point_in_time::{self, Moment, Recovered};
 use crate::operate::schedule::Plan;
 use crate::operate::state::State;
-use crate::operate::{self, BackupKeys, Trigger, list, restore};
+use crate::operate::{self, BackupKeys, FileWorker, Owner, Trigger, clock, list, restore};
 
 /// The label of a backup before an upgrade.
 pub const UPGRADE_LABEL: &str = "before-upgrade";
-/// A backup of that label which is not older needs not be made again: that of the package.
+/// How old a backup with that label may be to serve for this upgrade, in seconds. The package makes one before it replaces the program.
 const UPGRADE_BACKUP_SECONDS: i64 = 3600;
+
+/// The time-outs of scratch clusters if PostgreSQL is external: the defaults of `postgres.init_timeout` and `postgres.start_timeout`.
+const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(60);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The operator of this configuration. `configuration` is its text without secrets.
 fn operator(config: &Config, server: Server, configuration: String) -> Operator {
@@ -49,6 +53,7 @@ fn operator(config: &Config, server: Server, configuration: String) -> Operator 
         timeouts: timeouts(managed),
         configuration,
         status: watch::Sender::new(State::default()),
+        files: FileWorker::default(),
     }
 }
 
@@ -66,10 +71,10 @@ fn timeouts(managed: Option<&ManagedPostgresConfig>) -> ScratchTimeouts {
     ScratchTimeouts { init, start, stop: start }
 }
 
-const DEFAULT_INIT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-const DEFAULT_START_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// The operator of an appliance that serves; records the configured directory. None without a data directory of its own.
+/// The operator of an appliance that serves. Records the configured directory of backups in the data directory, for commands.
+///
+/// # Errors
+/// When there is no PostgreSQL.
 pub(super) fn of_appliance(
     config: &Config,
     managed: Option<&Endpoints>,
@@ -114,7 +119,7 @@ pub(super) fn plan(config: &Config) -> Option<Plan> {
     })
 }
 
-/// The configured files of keys.
+/// The files of keys that the configuration names.
 pub fn keys(config: &Config) -> BackupKeys {
     let Backup { encrypt_to, passphrase_file, identity, .. } = &config.backup;
     BackupKeys { encrypt_to: encrypt_to.clone(), passphrase_file: passphrase_file.clone(), identity: identity.clone() }
@@ -143,6 +148,7 @@ pub(super) async fn archiver(
             operator: Arc::clone(operator),
             directory: directory(config),
             days: config.backup.wal_days,
+            max_bytes: config.backup.wal_max_size,
             receiver,
             server_stop_timeout: managed.stop_timeout,
         })
@@ -162,7 +168,7 @@ pub(super) async fn before_upgrade(
     database: &Database,
     changelog: &LoadedChangelog,
 ) -> Result<(), Error> {
-    // Spares a usual start the connection.
+    // Saves the connection of a start that is no upgrade.
     if State::read(&operator.layout).version.as_deref() == Some(VERSION) {
         return Ok(());
     }
@@ -203,10 +209,10 @@ async fn previous_version(client: &Client) -> Result<Option<String>, Error> {
 }
 
 fn has_recent_upgrade_backup(config: &Config) -> Result<bool, Error> {
-    let newest = list::list(&directory(config), &DecryptionKey::default())?.pop();
+    let directory = directory(config);
+    let newest = list::newest_own(&directory, &Owner::read(&Layout::new(&config.data_dir), &directory))?;
     let created = newest.filter(|backup| backup.label.as_deref() == Some(UPGRADE_LABEL)).map(|backup| backup.created);
-    let created: Option<Timestamp> = created.and_then(|created| created.parse().ok());
-    Ok(created.is_some_and(|created| Timestamp::now().as_second() - created.as_second() < UPGRADE_BACKUP_SECONDS))
+    Ok(created.is_some_and(|created| clock::now().as_second() - created.as_second() < UPGRADE_BACKUP_SECONDS))
 }
 
 /// Where a backup goes, and what it is called.
@@ -275,8 +281,8 @@ pub struct Restorable {
     pub directory: PathBuf,
     /// The backups in it.
     pub backups: Vec<ListedBackup>,
-    /// The moments that can be restored with `--to`.
-    pub windows: Vec<Window>,
+    /// What can be restored with `--to`.
+    pub archive: Contents,
 }
 
 /// The backups of the data directory. Of encrypted ones, the key opens the description.
@@ -285,8 +291,9 @@ pub struct Restorable {
 /// When their directory cannot be read.
 pub fn list_backups(config: &Config, key: &DecryptionKey) -> Result<Restorable, Error> {
     let directory = directory(config);
-    let (backups, windows) = (list::list(&directory, key)?, lineage::windows(&directory)?);
-    Ok(Restorable { directory, backups, windows })
+    let owner = Owner::read(&Layout::new(&config.data_dir), &directory);
+    let (backups, archive) = (list::list(&directory, key)?, lineage::contents(&directory, &owner)?);
+    Ok(Restorable { directory, backups, archive })
 }
 
 /// Checks a backup and restores it into a temporary cluster. The file was opened by [`open_backup`].
@@ -306,7 +313,7 @@ pub async fn verify_backup(
     operate::verify::verify(&backup, &layout, &programs, timeouts(managed_config(config))).await?;
     if path.parent().is_some_and(|parent| parent == directory(config)) {
         State::update(&layout, |state| {
-            state.last_verified = Some(operate::state::text(Timestamp::now()));
+            state.last_verified = Some(operate::state::text(clock::now()));
             state.verify_reason = None;
         })?;
     }
@@ -329,7 +336,7 @@ pub async fn restore_backup(
     layout.prepare()?;
     let programs = programs(config, &layout).await?;
     let timeouts = timeouts(managed_config(config));
-    let kept = restore::restore(&backup, &layout, &programs, timeouts, Timestamp::now()).await?;
+    let kept = restore::restore(&backup, &layout, &programs, timeouts, clock::now()).await?;
     Ok((backup, kept))
 }
 
@@ -343,7 +350,7 @@ pub async fn restore_moment(config: &Config, moment: Moment) -> Result<Recovered
     layout.prepare()?;
     let (directory, programs) = (directory(config), programs(config, &layout).await?);
     let timeouts = timeouts(managed_config(config));
-    Ok(point_in_time::restore(moment, &directory, &layout, &programs, timeouts, Timestamp::now()).await?)
+    Ok(point_in_time::restore(moment, &directory, &layout, &programs, timeouts, clock::now()).await?)
 }
 
 async fn programs(config: &Config, layout: &Layout) -> Result<ClientPrograms, Error> {
@@ -359,13 +366,13 @@ pub fn open_backup(path: &Path) -> Result<File, Error> {
     Ok(operate::loader::open(path)?)
 }
 
-/// Removes the clusters that restores have replaced, and returns their paths.
+/// Removes the clusters that restores have replaced, and copied WAL that is too old. Returns the paths.
 ///
 /// # Errors
 /// When one cannot be removed.
 pub async fn forget(config: &Config) -> Result<Vec<PathBuf>, Error> {
     let layout = Layout::new(&config.data_dir);
-    Ok(operate::forget::forget(&layout)?)
+    Ok(operate::forget::forget(&layout, &directory(config), config.backup.wal_days, clock::now())?)
 }
 
 /// If started as root, becomes an unprivileged user; see [`super::drop_privileges`]. The data directory is made in any case.

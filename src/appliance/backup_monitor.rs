@@ -9,6 +9,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::attendance::{BackupHealth, BackupReport};
 use crate::operate::archiver::ArchiveStatus;
+use crate::operate::clock;
 use crate::operate::schedule::{has_failed, overdue_since};
 use crate::operate::state::{State, time};
 use crate::telemetry::metrics::Metrics;
@@ -98,7 +99,7 @@ impl Drop for BackupMonitor {
 }
 
 fn report(state: &State) -> BackupReport {
-    let overdue = overdue_since(state, Timestamp::now());
+    let overdue = overdue_since(state, clock::now());
     BackupReport {
         last_success: time(state.last_success.as_ref()),
         last_failure: time(state.last_failure.as_ref()),
@@ -114,6 +115,11 @@ fn set_archive(metrics: &Metrics, status: &ArchiveStatus) {
     let none: [&str; 0] = [];
     metrics.archive_lag.with_label_values(&none).set(i64::try_from(status.lag_bytes).unwrap_or(i64::MAX));
     metrics.archive_failed.with_label_values(&none).set(i64::from(status.problem.is_some()));
+    if let Some((bytes, limit)) = status.size {
+        let clamped = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        metrics.archive_bytes.with_label_values(&none).set(clamped(bytes));
+        metrics.archive_limit.with_label_values(&none).set(clamped(limit));
+    }
     let lost = metrics.archive_slots_lost.with_label_values(&none);
     lost.inc_by(status.slots_lost.saturating_sub(lost.get()));
     // The precision of a float suffices for a second.
@@ -129,7 +135,7 @@ fn set_archive(metrics: &Metrics, status: &ArchiveStatus) {
 fn set(metrics: &Metrics, state: &State) {
     let none: [&str; 0] = [];
     metrics.backup_failed.with_label_values(&none).set(i64::from(has_failed(state)));
-    metrics.backup_overdue.with_label_values(&none).set(i64::from(overdue_since(state, Timestamp::now()).is_some()));
+    metrics.backup_overdue.with_label_values(&none).set(i64::from(overdue_since(state, clock::now()).is_some()));
     metrics.backup_verification_failed.with_label_values(&none).set(i64::from(state.verify_reason.is_some()));
     if let Some(time) = time(state.last_success.as_ref()) {
         metrics.backup_last_success.with_label_values(&none).set(time.as_second());

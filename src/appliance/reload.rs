@@ -51,7 +51,7 @@ impl Reloadable {
         // The start may have lowered the number of connections to what the file descriptors allow.
         let max_connections = app.limits().max_connections;
         app.set_limits(config::Server { max_connections, ..self.effective.server.clone() });
-        app.set_access(self.effective.log.access);
+        app.set_logged_requests(self.effective.log.access);
         logging.set_level(self.effective.log.level);
         tracing::info!(changed = changed.join(", "), "the configuration was read again");
         if !waiting.is_empty() {

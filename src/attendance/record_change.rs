@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use super::date::Date;
 use super::json;
 use super::record::{RecordFormat, StoredRecord, append_date};
+use crate::database::Columns;
 
 /// The columns of an entry, in the order of [`RecordChange::from_row`].
 pub(super) const CHANGE_COLUMNS: &str = "sequence, \
@@ -91,31 +92,30 @@ impl RecordChange {
     /// # Errors
     /// When a column has another type.
     pub(super) fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let action = match row.try_get(2)? {
-            "corrected" => Action::Corrected,
-            "deleted" => Action::Deleted,
-            "erased" => Action::Erased,
-            _ => Action::Current,
-        };
-        let counts = match (row.try_get(15)?, row.try_get(16)?, row.try_get(17)?) {
-            (Some(records), Some(changes), Some(employees)) => Some(ErasedCounts { records, changes, employees }),
-            _ => None,
-        };
+        let mut columns = Columns::of(row);
         Ok(Self {
-            sequence: row.try_get(0)?,
-            at: row.try_get(1)?,
-            action,
-            id: row.try_get(3)?,
-            date: row.try_get(4)?,
-            before: RecordContent { name: row.try_get(5)?, status: row.try_get(6)? },
-            after: RecordContent { name: row.try_get(7)?, status: row.try_get(8)? },
-            reason: row.try_get(9)?,
-            actor: row.try_get(10)?,
-            address: row.try_get(11)?,
-            request_id: row.try_get(12)?,
-            created_at: row.try_get(13)?,
-            created_by: row.try_get(14)?,
-            counts,
+            sequence: columns.read()?,
+            at: columns.read()?,
+            action: match columns.read()? {
+                "corrected" => Action::Corrected,
+                "deleted" => Action::Deleted,
+                "erased" => Action::Erased,
+                _ => Action::Current,
+            },
+            id: columns.read()?,
+            date: columns.read()?,
+            before: RecordContent { name: columns.read()?, status: columns.read()? },
+            after: RecordContent { name: columns.read()?, status: columns.read()? },
+            reason: columns.read()?,
+            actor: columns.read()?,
+            address: columns.read()?,
+            request_id: columns.read()?,
+            created_at: columns.read()?,
+            created_by: columns.read()?,
+            counts: match (columns.read()?, columns.read()?, columns.read()?) {
+                (Some(records), Some(changes), Some(employees)) => Some(ErasedCounts { records, changes, employees }),
+                _ => None,
+            },
         })
     }
 

@@ -22,7 +22,7 @@ use super::summary_statement::{RowKey, SummaryParameters, is_end, row_key, summa
 use super::view::{PreparedView, ViewQuery};
 use super::view_cursor::ViewCursor;
 use super::visibility::Visibility;
-use crate::database::Lease;
+use crate::database::{Columns, Lease};
 
 impl Store {
     /// Reads a page of a view. If this is dropped, its statement is cancelled.
@@ -187,15 +187,16 @@ impl RowSink for SheetSink<'_> {
             self.is_complete = false;
             return Ok(ControlFlow::Break(()));
         }
-        let id: &str = row.try_get(0)?;
+        let mut columns = Columns::of(&row);
+        let id: &str = columns.read()?;
         writer.append(&SheetEmployee {
             id,
-            name: row.try_get(1)?,
-            department: row.try_get(2)?,
-            joined_on: row.try_get(3)?,
-            left_on: row.try_get(4)?,
-            dates: row.try_get::<_, Option<_>>(5)?.unwrap_or_default(),
-            statuses: row.try_get::<_, Option<_>>(6)?.unwrap_or_default(),
+            name: columns.read()?,
+            department: columns.read()?,
+            joined_on: columns.read()?,
+            left_on: columns.read()?,
+            dates: columns.read::<Option<_>>()?.unwrap_or_default(),
+            statuses: columns.read::<Option<_>>()?.unwrap_or_default(),
         });
         self.last = Some(id.to_owned());
         Ok(ControlFlow::Continue(()))

@@ -1,7 +1,7 @@
 //! The tasks of a cache: they keep the connection, store queued values, and complete invalidations.
 //!
 //! Policy: a lost connection is made again for ever, with growing pauses, and sooner while changes wait to be confirmed. The log has one line
-//! when the cache cannot be used any more, with the reason, and one when it can be used again.
+//! when the cache cannot be used any more, with the reason, and one when it can be used again. Without Redis, only invalidations are completed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ const START_GRACE: Duration = Duration::from_secs(1);
 
 /// Starts the tasks, which never end by themselves.
 pub(super) fn start<V: CacheValue>(engine: &Arc<Engine<V, Connection>>) -> Vec<JoinHandle<()>> {
+    if !engine.commands.redis.has_server() {
+        return vec![tokio::spawn(maintain_in_memory(Arc::clone(engine)))];
+    }
     let mut tasks = vec![tokio::spawn(maintain(Arc::clone(engine))), tokio::spawn(write(Arc::clone(engine)))];
     if matches!(engine.protocol, Protocol::Shared(_)) {
         tasks.push(tokio::spawn(fetch_generations(Arc::clone(engine))));
@@ -57,6 +60,14 @@ async fn rotate_epochs<V: CacheValue>(engine: Arc<Engine<V, Connection>>) {
     let Protocol::Shared(shared) = &engine.protocol else { return };
     loop {
         shared.rotate_epochs().await;
+    }
+}
+
+/// Completes invalidations without Redis.
+async fn maintain_in_memory<V: CacheValue>(engine: Arc<Engine<V, Connection>>) {
+    loop {
+        engine.maintain(false, Instant::now).await;
+        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
     }
 }
 

@@ -30,6 +30,10 @@ pub(super) trait Coherence {
     /// was read before it was called. Does not wait.
     fn invalidate_everything(&self);
 
+    /// Makes every value of the scopes invalid, for a change by another process that is committed. A read that begins after this has returned must not
+    /// use a value that was read before it was called. Does not wait.
+    fn invalidate_announced(&self, scopes: &[Scope<'_>], now: Instant);
+
     /// For a change that may or may not be committed, now or later, and is not acknowledged. Does not wait.
     fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant);
 

@@ -3,7 +3,7 @@
 //! Policy: a request never waits for a connection to be made. A command that finds the connection broken, or too slow,
 //! takes it down for all requests; from then on their commands fail at once, until the background task has made a new connection that answers.
 //! An error reply that is a state of the server (`error_reply.rs`) takes it down as well, because the next connection may lead to a server
-//! without that state. A connection is in use only after it has written and read.
+//! without that state. A connection is in use only after it has written and read. Without a server there is never one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The connection, while there is one.
 #[derive(Debug)]
 pub(super) struct Connection {
-    client: redis::Client,
+    /// The server; `None` if there is none.
+    client: Option<redis::Client>,
     /// Whether MGET is used, which mini-redis does not have.
     uses_mget: bool,
     state: Mutex<State>,
@@ -70,8 +71,22 @@ impl NumberedConnection {
 impl Connection {
     /// Not connected until [`Connection::connect`].
     pub(super) fn new(client: redis::Client, uses_mget: bool) -> Self {
-        let state = Mutex::new(State::Disconnected(ConnectionError::NotYet));
+        Self::of(Some(client), uses_mget, ConnectionError::NotYet)
+    }
+
+    /// Never connected, because there is no Redis.
+    pub(super) fn absent() -> Self {
+        Self::of(None, false, ConnectionError::NoServer)
+    }
+
+    fn of(client: Option<redis::Client>, uses_mget: bool, error: ConnectionError) -> Self {
+        let state = Mutex::new(State::Disconnected(error));
         Self { client, uses_mget, state, lost: Notify::new(), wanted: Notify::new() }
+    }
+
+    /// Whether there is a server to connect to.
+    pub(super) fn has_server(&self) -> bool {
+        self.client.is_some()
     }
 
     /// Runs a pipeline in one round trip.
@@ -112,9 +127,10 @@ impl Connection {
     }
 
     async fn open(&self, first: &SetEntry, limit: Duration) -> Result<MultiplexedConnection, ConnectionError> {
+        let client = self.client.as_ref().ok_or(ConnectionError::NoServer)?;
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connection) => connection?,
             Err(_) => return Err(ConnectionError::ConnectTimeout(CONNECT_TIMEOUT)),

@@ -209,6 +209,13 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         }
     }
 
+    pub(super) fn invalidate_announced(&self, scopes: &[Scope<'_>], now: Instant) {
+        match &self.protocol {
+            Protocol::Private(private) => private.invalidate_announced(scopes, now),
+            Protocol::Shared(shared) => shared.invalidate_announced(scopes, now),
+        }
+    }
+
     pub(super) fn trust_until(&self, until: Instant) {
         self.trust.extend(until);
     }

@@ -12,6 +12,9 @@ pub enum ConnectionError {
     /// None was made so far.
     #[error("not connected yet")]
     NotYet,
+    /// There is no Redis.
+    #[error("Redis is off")]
+    NoServer,
     /// It was not made in time.
     #[error("no connection within {} ms", .0.as_millis())]
     ConnectTimeout(Duration),

@@ -1,4 +1,4 @@
-//! A cache in this process and in Redis that never returns a value from before an acknowledged change.
+//! A cache in this process and in Redis, or in this process alone, that never returns a value from before an acknowledged change.
 //!
 //! Policy: a value is stored with the generation of its scopes that was current before its data was read, and is valid only while that
 //! generation is current. A change ends the generations of its scopes after its commit and before its acknowledgement. So a read that saw the
@@ -7,16 +7,18 @@
 //! (`write_queue.rs`). The keys, the scopes and the values belong to the caller.
 //!
 //! How a process determines which generation is current is one of two coherence protocols with one interface (`coherence.rs`): a Redis that
-//! only this process uses (`private.rs`), or one that others share (`shared.rs`). Each file argues why it is fresh.
+//! only this process uses, or none (`private.rs`), or one that others share (`shared.rs`). Each file argues why it is fresh.
 //!
-//! Changes by other programs than this service are not invalidated by it. The caller is notified of them, ends every generation for each
-//! ([`Cache::invalidate_everything`]), and renews the time until which these notifications are certain ([`Cache::trust_until`]); after that moment
-//! no value is used.
+//! Changes by other programs than this service are not invalidated by it. The caller is notified of them, ends the generations concerned for each
+//! ([`Cache::invalidate_everything`], [`Cache::invalidate_announced`]), and renews the time until which these notifications are certain
+//! ([`Cache::trust_until`]); after that moment no value is used. `private.rs` says what that guarantees.
 //!
 //! The life of a value counts from before its data was read, also when it goes from Redis into memory. Instances whose clocks differ may
 //! double it there.
 
 mod acknowledgement;
+#[cfg(test)]
+mod announced_interleavings;
 mod authentication;
 mod background;
 mod clock;
@@ -82,6 +84,15 @@ impl<V: CacheValue> Cache<V> {
     /// A cache over a Redis that may come up later. `seed` must differ from that of every other process and run.
     pub fn new(options: CacheOptions, client: redis::Client, seed: u64, metrics: CacheMetrics) -> Self {
         let connection = Connection::new(client, !options.is_private);
+        Self::over(connection, options, seed, metrics)
+    }
+
+    /// A cache in this process's memory alone. No other process has its values, whatever the options say.
+    pub fn in_memory(options: CacheOptions, seed: u64, metrics: CacheMetrics) -> Self {
+        Self::over(Connection::absent(), CacheOptions { is_private: true, ..options }, seed, metrics)
+    }
+
+    fn over(connection: Connection, options: CacheOptions, seed: u64, metrics: CacheMetrics) -> Self {
         let engine = Arc::new(Engine::new(options, connection, seed, metrics));
         let tasks = background::start(&engine);
         Self { engine, tasks }
@@ -134,8 +145,13 @@ impl<V: CacheValue> Cache<V> {
         self.engine.invalidate_everything();
     }
 
+    /// Makes every value of the scopes invalid, because another process has changed them and has committed that. Does not wait.
+    pub fn invalidate_announced(&self, scopes: &[Scope<'_>]) {
+        self.engine.invalidate_announced(scopes, Instant::now());
+    }
+
     /// Allows the use of values until this moment, because every change by others until shortly before it will have been followed by
-    /// [`Cache::invalidate_everything`]. Needed again and again if [`CacheOptions::needs_proof`].
+    /// [`Cache::invalidate_everything`] or [`Cache::invalidate_announced`]. Needed again and again if [`CacheOptions::needs_proof`].
     pub fn trust_until(&self, until: Instant) {
         self.engine.trust_until(until);
     }

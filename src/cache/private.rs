@@ -1,4 +1,4 @@
-//! Coherence when no other process uses the keys in Redis: this process counts the generations.
+//! Coherence when no other process uses the keys in Redis, or when there is no Redis: this process counts the generations.
 //!
 //! Freshness: a read takes the generation before it reads the data, and a value is used only while its generation equals the
 //! current one. A change increments the counters of its scopes after its commit and before its acknowledgement. So, of a read that
@@ -9,6 +9,18 @@
 //! Several scopes: the generation is the sum of their counters and of one that belongs to every generation. Counters only grow, so that equal sums mean that none of them was
 //! incremented between the two times at which it was read. Members share a fixed number of counters; two that meet in one cost
 //! each other a miss, never a stale value.
+//!
+//! Without Redis, values are in memory only. Nothing else differs: a read that finds no connection is a miss that may fill memory.
+//!
+//! Changes by other processes are announced to this one, in the order of their commits and after them, on a connection that may fail
+//! (`database/notifications.rs`). An announcement increments the counters of its scopes, so that from then on no value is used whose read began before it.
+//! A connection that begins to listen increments the counter of everything, because announcements may have been missed. Values are used only until a fixed
+//! time after the beginning of the latest proof, a round trip on that connection, whose answer comes after every announcement of what was committed
+//! before it began (`trust_until`). So let a change be committed, and let a read that begins more than this time later use a value. Then a proof began after the
+//! commit. Either the change was announced on the connection of the proof before its answer, or that connection began to listen after the
+//! commit, and also did so before the answer. Both increment counters of the value, so its read began after the commit. A connection that is cut
+//! or stalls, a process that is not scheduled, and a server that answers late all have the same effect: no proof, and after the fixed time no
+//! value is used. `announced_interleavings.rs` tests this under every order of events.
 //!
 //! A change without a known outcome may be committed later. It is not acknowledged, so nothing is promised; yet its scopes are invalidated
 //! at once and then in every interval for as long as a value can live.
@@ -102,6 +114,10 @@ impl<R: Redis> Coherence for Private<R> {
         self.everything.fetch_add(1, Ordering::SeqCst);
     }
 
+    fn invalidate_announced(&self, scopes: &[Scope<'_>], _: Instant) {
+        self.increment(scopes);
+    }
+
     fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant) {
         self.increment(scopes);
         self.unconfirmed.record(scopes, now);
@@ -157,6 +173,18 @@ mod tests {
         private.invalidate_everything();
         let after = [&[ONE][..], &[ALL], &[ONE, ALL]].map(|scopes| private.current(scopes));
         assert!(before.iter().zip(&after).all(|(before, after)| before != after));
+    }
+
+    #[test]
+    fn an_announced_change_ends_the_generations_of_its_scopes_once() {
+        let (private, now) = (private(), Instant::now());
+        let before = [private.current(&[ONE]), private.current(&[ALL])];
+        private.invalidate_announced(&[ONE], now);
+        let after = [private.current(&[ONE]), private.current(&[ALL])];
+        assert!(after[0] != before[0] && after[1] == before[1]);
+        // It is committed: nothing is repeated.
+        fakes::run(private.maintain(true, || now));
+        assert_eq!(private.current(&[ONE]), after[0]);
     }
 
     #[test]

@@ -280,6 +280,11 @@ impl<R: Redis> Coherence for Shared<R> {
         self.rotations.request();
     }
 
+    /// Other processes are notified as well, but not at the same time: the tokens are replaced, in the background.
+    fn invalidate_announced(&self, scopes: &[Scope<'_>], now: Instant) {
+        self.pending.record(scopes, now);
+    }
+
     fn invalidate_later(&self, scopes: &[Scope<'_>], now: Instant) {
         self.pending.record(scopes, now);
     }

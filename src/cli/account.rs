@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::access_work::ListFlags;
 use super::error::Error;
 use super::flags::ConfigFlags;
 use super::{access_work, help, output, secret_input};
@@ -57,11 +58,8 @@ struct Add {
 /// List the accounts
 #[derive(Debug, Args)]
 struct List {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigFlags,
+    flags: ListFlags,
 }
 
 /// Set the password of an account, and end its sessions
@@ -140,17 +138,9 @@ fn add(arguments: &Add) -> Result<(), Error> {
     output::print(&format!("The account {} has the role {}.\n", made.username, made.role))
 }
 
-fn list(arguments: &List) -> Result<(), Error> {
-    let config = arguments.config.load()?.config;
-    let accounts = access_work::run(&config, all)?;
-    if arguments.json {
-        let accounts: Vec<_> = accounts.iter().map(to_json).collect();
-        return output::print(&format!("{}\n", json!({ "accounts": accounts })));
-    }
-    if accounts.is_empty() {
-        return output::print("There are no accounts.\n");
-    }
-    output::print(&accounts.iter().map(line).collect::<String>())
+fn list(List { flags }: &List) -> Result<(), Error> {
+    let accounts = access_work::run(&flags.config.load()?.config, all)?;
+    flags.print("accounts", &accounts, to_json, line)
 }
 
 async fn all(access: &Access) -> Result<Vec<AccountInfo>, access::Error> {

@@ -16,7 +16,8 @@ use crate::appliance;
 use crate::appliance::backup::{self as work, Restorable};
 use crate::config::{Config, PostgresService};
 use crate::operate::Inventory;
-use crate::operate::lineage::Window;
+use crate::operate::base_description::DamagedFile;
+use crate::operate::lineage::{Contents, ListedWindow};
 use crate::operate::list::ListedBackup;
 use crate::operate::operator::Created;
 use crate::operate::point_in_time::{Moment, Recovered};
@@ -121,6 +122,8 @@ fn moment(text: &str) -> Result<Moment, String> {
 }
 
 /// Remove the database clusters that restores have replaced
+///
+/// What was copied (backup.wal: true) and is older than `backup.wal_days` is removed as well, also if nothing is copied any more.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::BACKUP_FORGET)]
 struct Forget {
@@ -169,36 +172,53 @@ fn create(arguments: &Create) -> Result<(), Error> {
 struct Listed {
     backups: Vec<ListedBackup>,
     /// What point-in-time recovery can restore.
-    base: Vec<ListedWindow>,
+    base: Vec<JsonWindow>,
+    /// What cannot be used of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<DamagedFile>,
 }
 
-/// A window of it.
+/// A range of moments that can be restored.
 #[derive(Serialize)]
-struct ListedWindow {
+struct JsonWindow {
     from: String,
     to: String,
+    /// Whether another appliance has made it, in a directory of backups that both use.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    of_another: bool,
 }
 
 fn list(arguments: &List) -> Result<(), Error> {
     let config = arguments.config.load()?.config;
-    let key = arguments.key.key(&work::keys(&config))?;
-    let Restorable { directory, backups, windows } = work::list_backups(&config, &key)?;
+    let key = arguments.key.key_of_list(&work::keys(&config))?;
+    let Restorable { directory, backups, archive } = work::list_backups(&config, &key)?;
+    let Contents { windows, damaged } = archive;
     if arguments.json {
-        let text = |window: &Window| ListedWindow { from: window.from.to_string(), to: window.to.to_string() };
-        let listed = Listed { backups, base: windows.iter().map(text).collect() };
+        let json = |ListedWindow { window, is_own }: &ListedWindow| JsonWindow {
+            from: window.from.to_string(),
+            to: window.to.to_string(),
+            of_another: !is_own,
+        };
+        let listed = Listed { backups, base: windows.iter().map(json).collect(), damaged };
         let text = serde_json::to_string(&listed).map_err(|error| Error::Output(error.into()))?;
         return output::print(&format!("{text}\n"));
     }
-    if backups.is_empty() && windows.is_empty() {
+    if backups.is_empty() && windows.is_empty() && damaged.is_empty() {
         return output::print(&format!("There are no backups in {}.\n", directory.display()));
     }
-    let lines = backups.iter().map(line).chain(windows.iter().map(window_line));
+    let lines = backups.iter().map(line).chain(windows.iter().map(window_line)).chain(damaged.iter().map(damaged_line));
     output::print(&lines.collect::<String>())
 }
 
 /// One window of the list.
-fn window_line(window: &Window) -> String {
-    format!("{} to {}  any moment (backup restore --to)\n", window.from, window.to)
+fn window_line(ListedWindow { window, is_own }: &ListedWindow) -> String {
+    let what = if *is_own { "any moment (backup restore --to)" } else { "any moment of another appliance" };
+    format!("{} to {}  {what}\n", window.from, window.to)
+}
+
+/// What cannot be used.
+fn damaged_line(damaged: &DamagedFile) -> String {
+    format!("{}  damaged: {}\n", damaged.file.display(), damaged.problem)
 }
 
 /// One backup of the list.
@@ -267,7 +287,7 @@ fn forget(arguments: &Forget) -> Result<(), Error> {
     let config = arguments.config.load()?.config;
     let removed = multi_threaded(work::forget(&config))?;
     match removed.is_empty() {
-        true => output::print("There is no database of before a restore.\n"),
+        true => output::print("There is no database of before a restore, and nothing copied that is too old.\n"),
         false => output::print(&removed.iter().map(|path| format!("removed {}\n", path.display())).collect::<String>()),
     }
 }
@@ -314,7 +334,8 @@ mod tests {
 
     #[test]
     fn a_list_without_base_backups_is_complete_json() {
-        let text = serde_json::to_string(&Listed { backups: Vec::new(), base: Vec::new() }).unwrap();
+        let text =
+            serde_json::to_string(&Listed { backups: Vec::new(), base: Vec::new(), damaged: Vec::new() }).unwrap();
         assert_eq!(text, r#"{"backups":[],"base":[]}"#);
     }
 }

@@ -70,6 +70,11 @@ impl KeyFlags {
         Ok(keys.decryption().map_err(appliance::Error::from)?)
     }
 
+    /// The key for a list: that of the flags, or the configured private keys. A configured passphrase is not used, because it takes a second for each file.
+    pub fn key_of_list(&self, configured: &BackupKeys) -> Result<DecryptionKey, Error> {
+        self.key(&BackupKeys { identity: configured.identity.clone(), ..BackupKeys::default() })
+    }
+
     /// The key of this backup, which needs none if it is not encrypted; a passphrase that no file has is asked for, if there is a terminal.
     pub fn key_of(&self, file: &mut File, configured: &BackupKeys) -> Result<DecryptionKey, Error> {
         let is_named = self.identity.is_some() || self.passphrase_file.is_some();

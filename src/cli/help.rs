@@ -140,7 +140,8 @@ Examples:
   attendance-api backup list --json | jq -r '.backups[-1].file'
 
 Only the description of each file is read; `backup verify` reads the rest.
-That of an encrypted file is shown if its key is given.",
+That of an encrypted file is shown if its key is given; --passphrase-file opens
+those of the five newest, because each takes a second.",
     common!()
 );
 
@@ -200,7 +201,7 @@ Examples:
   attendance-api account add bob --role employee --employee 4711
   attendance-api account add ci --role writer --password-file secret.txt
 
-A password has 12 to 256 characters, and is not one that is guessed first.",
+A password has 12 to 256 characters; easily guessed ones are refused.",
     common!()
 );
 

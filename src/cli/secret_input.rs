@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::error::Error;
 
-/// The largest file that is read.
+/// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
 /// Asks twice for a new password.
@@ -27,10 +27,10 @@ pub fn from_terminal() -> Result<String, Error> {
 /// Reads a password from a file; one newline at its end is not a part of it.
 ///
 /// # Errors
-/// When the file cannot be read, or is none with a password.
+/// When the file cannot be read, is not text, or has more than 64 KiB.
 pub fn from_file(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::PasswordFile { path: path.to_owned(), source };
-    // A device or a pipe does not say how long it is.
+    // The length of a device or a pipe is not known before it is read.
     let mut text = String::new();
     File::open(path).map_err(failed)?.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE {

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::json;
 
+use super::access_work::ListFlags;
 use super::error::Error;
 use super::flags::ConfigFlags;
 use super::{access_work, help, output};
@@ -52,11 +53,8 @@ struct Create {
 /// List the tokens
 #[derive(Debug, Args)]
 struct List {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    config: ConfigFlags,
+    flags: ListFlags,
 }
 
 /// Revoke a token, and those that were made with it
@@ -100,17 +98,9 @@ fn create(arguments: &Create) -> Result<(), Error> {
     Ok(())
 }
 
-fn list(arguments: &List) -> Result<(), Error> {
-    let config = arguments.config.load()?.config;
-    let tokens = access_work::run(&config, async |access| access.all_tokens().await)?;
-    if arguments.json {
-        let tokens: Vec<_> = tokens.iter().map(to_json).collect();
-        return output::print(&format!("{}\n", json!({ "tokens": tokens })));
-    }
-    if tokens.is_empty() {
-        return output::print("There are no tokens.\n");
-    }
-    output::print(&tokens.iter().map(line).collect::<String>())
+fn list(List { flags }: &List) -> Result<(), Error> {
+    let tokens = access_work::run(&flags.config.load()?.config, async |access| access.all_tokens().await)?;
+    flags.print("tokens", &tokens, to_json, line)
 }
 
 fn revoke(arguments: &Revoke) -> Result<(), Error> {

@@ -30,7 +30,12 @@ section! {
             /// How much of what is not copied yet PostgreSQL keeps, 32MiB to 1TiB. Beyond that the copy begins anew, so that the disk does
             /// not become full.
             wal_max_lag: u64 = "1GiB" => Kind::Size(32 * MIB, 1024 * GIB);
-            /// The directory of backups, an absolute path. When not set: backups in the data directory.
+            /// The largest size of what is copied, base backups included, 64MiB to 1024TiB. Beyond that nothing is copied until old copies are
+            /// removed, which is reported. When not set: what the file system has room for; on that of the database, a tenth of it stays free,
+            /// from 64 MiB to 512 MiB.
+            wal_max_size: Option<u64> => Kind::Size(64 * MIB, 1024 * 1024 * GIB);
+            /// The directory of backups, an absolute path. Several appliances may have one; each removes only what it has made. When not set: backups
+            /// in the data directory.
             directory: Option<PathBuf> => Kind::AbsolutePath;
             /// A shell command that copies each scheduled backup to another machine; "$1" is the file. Its failure is a failure of the
             /// backup. Example: rsync -a "$1" store:/backups/
@@ -38,11 +43,11 @@ section! {
             /// A file of public keys of age, one a line, as an absolute path: backups are encrypted to them. Their private keys need not be on
             /// this machine.
             encrypt_to: Option<PathBuf> => Kind::AbsolutePath;
-            /// A file with a passphrase in its first line, as an absolute path: backups are encrypted with it. It must not be readable by others
-            /// (chmod 640).
+            /// A file with a passphrase in its first line, as an absolute path: backups are encrypted with it. It is refused if others can read it:
+            /// it must belong to the user of the appliance (chmod 600), or to root (chmod 640).
             passphrase_file: Option<PathBuf> => Kind::AbsolutePath;
-            /// A file of private keys of age, as an absolute path, with which encrypted backups are verified and restored. Without it, backups
-            /// that are encrypted to keys are not verified.
+            /// A file of private keys of age, as an absolute path, with which encrypted backups are verified and restored. Others must not be able to
+            /// read it, like the passphrase. Without it, backups that are encrypted to keys are not verified.
             identity: Option<PathBuf> => Kind::AbsolutePath;
             /// Whether the newest scheduled backup is proven by restoring it into a temporary cluster: weekly or off.
             verify: Verify = "weekly" => Kind::Enum(Verify::WORDS);

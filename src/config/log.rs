@@ -17,7 +17,7 @@ section! {
             /// The least important level that is logged: error, warn, info, debug or trace.
             level: Level = "info" => Kind::Enum(<Level as Choice>::WORDS), reloadable;
             /// Which requests are logged: all, errors (answered with 4xx or 5xx) or off.
-            access: Access = "all" => Kind::Enum(Access::WORDS), reloadable;
+            access: LoggedRequests = "all" => Kind::Enum(LoggedRequests::WORDS), reloadable;
         }
     }
 }
@@ -37,7 +37,7 @@ choice! {
 choice! {
     /// `log.access`
     #[derive(Default)]
-    pub enum Access {
+    pub enum LoggedRequests {
         /// Every request.
         #[default]
         All = "all",

@@ -70,7 +70,7 @@ pub use explain::{UnknownName, explain};
 pub use flags::Flags;
 pub use key::Key;
 pub use load::{Changes, Loaded, load};
-pub use log::{Access, Log, LogFormat};
+pub use log::{Log, LogFormat, LoggedRequests};
 pub use migrations::Migrations;
 pub use network::Network;
 pub use pooler::Pooler;

@@ -58,7 +58,7 @@ section! {
             /// Answers larger than this are not stored, 1KiB to 64MiB.
             max_value: usize = "1MiB" => Kind::Size(KIB, 64 * MIB);
             /// Memory for answers in this process, in front of Redis, 0 to 64GiB; 0 keeps none there. When not set: 16MiB, or a
-            /// 32nd of the memory if that is less.
+            /// 32nd of the memory if that is less. Sessions and tokens have as much, at most 8MiB, also if redis.mode is off.
             local_memory: Option<usize> => Kind::Size(0, 64 * GIB);
         }
     }
@@ -79,7 +79,7 @@ choice! {
 /// Which Redis is used.
 #[derive(Debug, Clone)]
 pub enum RedisService {
-    /// None: every read asks PostgreSQL.
+    /// None: every read of records asks PostgreSQL.
     Off,
     /// A child of the appliance.
     Managed(ManagedRedisConfig),

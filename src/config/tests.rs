@@ -178,7 +178,7 @@ fn a_flag_overrides_a_variable_the_file_and_the_default_in_this_order() {
     assert_eq!(loaded.config.server.listen.port(), 3);
     assert_eq!(loaded.config.server.max_body, 3 << 20);
     assert_eq!(loaded.config.log.level, tracing::Level::TRACE);
-    assert_eq!(loaded.config.log.access, Access::Errors);
+    assert_eq!(loaded.config.log.access, LoggedRequests::Errors);
     let shown = loaded.show();
     assert!(shown.contains("listen: 127.0.0.1:3  # from flag --listen"), "{shown}");
     assert!(shown.contains("max_body: 3MiB  # from environment variable ATTENDANCE_API__SERVER__MAX_BODY"), "{shown}");

@@ -9,6 +9,7 @@ mod batcher;
 mod cancellation;
 mod capacity;
 pub mod change_triggers;
+mod columns;
 mod error;
 mod lease;
 pub mod migrations;
@@ -43,6 +44,7 @@ use crate::config::{ExternalPostgres, Pooler, SettingNames, SslMode};
 
 pub use batcher::{BatchError, BatchOperation, Batcher, DetachOnDrop};
 use cancellation::UntilClosed;
+pub use columns::Columns;
 pub use error::{AttemptError, Error, ReadOnlyReason, with_causes};
 pub use lease::{Lease, Parameter};
 pub use pool::{ConnectionPool, PoolMetrics};

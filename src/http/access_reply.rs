@@ -1,10 +1,11 @@
 //! Answers about accounts, sessions and tokens, and what their requests have in common.
 
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, HeaderValue, LINK, LOCATION};
+use hyper::header::{HeaderValue, LINK, LOCATION};
 use serde::Serialize;
 
 use super::error::HttpError;
+use super::listing;
 use super::query_parameters::QueryParameters;
 use super::request::RequestContext;
 use super::response::Reply;
@@ -16,14 +17,7 @@ pub fn value<T: Serialize>(context: &RequestContext, status: StatusCode, value: 
     Reply::uncacheable_json(status, json::line(value, context.app.charset()).into())
 }
 
-/// Nothing (204).
-pub fn nothing() -> Reply {
-    let mut reply = Reply::empty(StatusCode::NO_CONTENT);
-    reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
-}
-
-/// What was made (201), at this name below the path of the request.
+/// The answer to a POST (201): what was made, and in `Location` its path, which is `name` below the path of the request.
 pub fn created<T: Serialize>(context: &RequestContext, name: &str, made: &T) -> Reply {
     let mut reply = value(context, StatusCode::CREATED, made);
     if let Ok(location) = HeaderValue::try_from(format!("{}/{name}", context.head.uri.path())) {
@@ -40,17 +34,17 @@ pub fn page<T: Serialize>(
     next: Option<&str>,
 ) -> Reply {
     let mut reply = value(context, StatusCode::OK, &items);
-    let link = next.map(|next| format!("<{}?{}>; rel=\"next\"", context.head.uri.path(), parameters.next_page(next)));
+    let link = next.map(|next| listing::next_link(&context.head.uri.path(), &parameters.next_page(next)));
     if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
         reply.headers.insert(LINK, link);
     }
     reply
 }
 
-/// The role that a word of a body stands for.
+/// The role that a word of a body names.
 ///
 /// # Errors
-/// When it is none.
+/// A 400 that lists the roles, if there is no such role.
 pub fn role(word: &str) -> Result<Role, HttpError> {
     Role::parse(word).ok_or_else(|| {
         let words = Role::ALL.map(Role::as_str).join(", ");

@@ -134,7 +134,7 @@ pub struct Token {
     /// The name of the account that owns it.
     #[schema(example = "ada")]
     owner: String,
-    /// What it was made for. It may do less if its owner may.
+    /// The role with which it was made. It permits less if the role of its owner does.
     #[schema(value_type = Role)]
     role: &'static str,
     /// When it was made (RFC 3339).
@@ -222,7 +222,7 @@ pub struct Account {
 /// An entry of the audit.
 #[derive(Serialize, ToSchema)]
 pub struct AuditEntry {
-    /// Its number, which grows.
+    /// Its number; a later entry has a larger one.
     #[schema(example = 42)]
     id: i64,
     /// When it was written (RFC 3339).
@@ -269,23 +269,17 @@ pub struct TokensParameters {
     /// `own`, or `all` for those of all accounts, which needs the role `admin`.
     #[param(value_type = Option<String>, example = "own", nullable = false)]
     scope: Option<String>,
-    /// At most so many tokens (500).
-    #[param(minimum = 1, maximum = 1000, nullable = false)]
-    limit: Option<u32>,
-    /// Where the page begins, from the `Link` of the page before.
+    /// Where the page begins, from the `Link` header of the previous page.
     #[param(nullable = false)]
     after: Option<String>,
 }
 
-/// The query of the list of accounts.
+/// Where a page of the list of accounts begins.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
-pub struct AccountsParameters {
-    /// At most so many accounts (500).
-    #[param(minimum = 1, maximum = 1000, nullable = false)]
-    limit: Option<u32>,
-    /// Where the page begins, from the `Link` of the page before.
+pub struct AccountsCursor {
+    /// The name after which the page begins, from the `Link` header of the previous page.
     #[param(nullable = false)]
     after: Option<String>,
 }
@@ -307,19 +301,13 @@ pub struct AuditParameters {
     /// Only of this kind, like `login_failed`.
     #[param(nullable = false)]
     action: Option<String>,
-    /// At most so many entries (500).
-    #[param(minimum = 1, maximum = 1000, nullable = false)]
-    limit: Option<u32>,
-    /// Where the page begins, from the `Link` of the page before.
-    #[param(nullable = false)]
-    after: Option<String>,
 }
 
 fn time(moment: Timestamp) -> String {
     format!("{moment:.6}")
 }
 
-/// A member that is there, which may be `null`.
+/// A member that is present, whose value may be `null`.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

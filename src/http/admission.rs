@@ -2,8 +2,8 @@
 //!
 //! Policy: without access control every request may. With it, a request to an endpoint needs a credential whose role has the endpoint's permission. This
 //! is decided once, before the body is read: at once if memory has the credential, otherwise in the future that answers the request. What leads
-//! to no endpoint (OPTIONS, 404, 405, a redirect) needs no credential. An open endpoint that shows more to an account takes a credential that is
-//! not valid for none.
+//! to no endpoint (OPTIONS, 404, 405, a redirect) needs no credential. At an open endpoint that shows more to an account, an
+//! invalid credential counts as none.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,7 +72,7 @@ pub async fn admit(
     let (Some(control), Some(requirement)) = (&app.access_control, requirement) else { return Ok(Caller::Anyone) };
     match control.access.authenticate(&credential).await {
         Ok(Some(principal)) => grant(principal, requirement),
-        // What every client may see does not depend on the database.
+        // An open endpoint answers also if the database fails.
         Ok(None) | Err(_) if requirement.permission == Permission::Open => Ok(Caller::Anyone),
         Ok(None) => Err(HttpError::invalid_credential()),
         Err(error) => Err(error.into()),
@@ -100,7 +100,10 @@ fn present(
     Ok(Some(credential))
 }
 
-/// Lets an account use a route if its role allows that.
+/// The caller, if the role of the account has the permission.
+///
+/// # Errors
+/// A 403 that names the role, if it has not.
 fn grant(principal: Arc<Principal>, requirement: Requirement) -> Result<Caller, HttpError> {
     HttpError::unless_permitted(&principal, requirement.permission)?;
     Ok(Caller::Account(principal))

@@ -8,7 +8,7 @@ use crate::attendance::Visibility;
 /// Who sent a request.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// It is not known, and does not matter: there is no access control, or the route is open.
+    /// Not known: there is no access control, or the route is open and the request has no valid credential.
     Anyone,
     /// An account, which may use the route.
     Account(Arc<Principal>),

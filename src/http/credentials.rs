@@ -1,8 +1,8 @@
 //! The credential that a request shows.
 //!
-//! Policy: `Authorization: Bearer` comes first; the cookie counts only without it. What could be read in two ways (two `Authorization` headers, two
-//! cookies) is no request that is answered, and neither is one with a credential in its URL, which logs and histories keep. A mistyped credential
-//! is refused by its checksum, without a look-up. Reading allocates nothing.
+//! Policy: `Authorization: Bearer` comes first; the cookie counts only without it. A request with two `Authorization` headers or two session cookies is
+//! ambiguous and is refused; so is a request with a credential in its URL, because logs and browser histories keep URLs. A mistyped credential is
+//! refused by its checksum, without a look-up. Parsing allocates nothing.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use super::error::{ErrorStatus, HttpError};
 use super::session_cookie::SessionCookie;
 use crate::access::{Credential, CredentialKind};
 
-/// What every credential begins with, as far as its kinds agree.
+/// The common beginning of all kinds of credentials.
 const PREFIX: &[u8] = b"att_";
 /// How often a URL may have been encoded for a credential in it to be found: an URL within an URL within an URL.
 const MAX_ENCODINGS: usize = 3;
@@ -26,7 +26,7 @@ const MAX_ENCODINGS: usize = 3;
 pub struct PresentedCredential {
     /// The credential.
     pub credential: Credential,
-    /// Whether a browser added it by itself, so that the request may come from a page of another site.
+    /// Whether it came in the cookie, which a browser also adds to requests of pages of other sites.
     pub is_cookie: bool,
 }
 
@@ -34,7 +34,7 @@ impl PresentedCredential {
     /// The credential of a request with these headers; `None` if it shows none.
     ///
     /// # Errors
-    /// When what it shows is no credential, or ambiguous: the answer.
+    /// The answer, if what the request shows is ambiguous or not a credential.
     pub fn of(headers: &HeaderMap, is_https: bool) -> Result<Option<Self>, HttpError> {
         let mut authorizations = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         if let Some(authorization) = authorizations.next() {
@@ -56,7 +56,7 @@ impl PresentedCredential {
     }
 }
 
-/// What follows the scheme `Bearer`, in any case.
+/// What follows the scheme `Bearer`, which may be in upper or lower case.
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, credential) = authorization.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| credential.trim_ascii_start())

@@ -185,12 +185,12 @@ impl HttpError {
         Self { allow: Some(allow), ..Self::new(ErrorStatus::METHOD_NOT_ALLOWED, message) }
     }
 
-    /// A request without the credentials that it needs, or with ones that are no credentials.
+    /// A request without the credentials that it needs, or whose credentials are malformed.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(ErrorStatus::UNAUTHORIZED, message)
     }
 
-    /// A request whose credentials are not valid, or not any more.
+    /// A request whose credentials are unknown, expired or revoked.
     pub fn invalid_credential() -> Self {
         Self::unauthenticated("The session or token is not valid: it may be mistyped, expired or revoked.")
     }
@@ -202,10 +202,10 @@ impl HttpError {
             .with_details(vec![Problem::new(field, problem.to_string())])
     }
 
-    /// Names the role that is needed, unless the account has the permission.
+    /// Checks that an account has a permission.
     ///
     /// # Errors
-    /// When it has not: the answer.
+    /// A 403 that names the role that is needed, if it has not.
     pub fn unless_permitted(principal: &Principal, permission: Permission) -> Result<(), Self> {
         if principal.permits(permission) {
             return Ok(());

@@ -3,13 +3,13 @@
 use hyper::{Method, Uri};
 
 use super::server::framing::Framing;
-use super::{query, request, route, router};
+use super::{query, request, route_table, router};
 use crate::attendance::ListQuery;
 
 /// Finds the route of a request target, and parses its query as each kind of read does.
 pub fn target(method: &str, target: &str) {
     let (Ok(method), Ok(uri)) = (Method::from_bytes(method.as_bytes()), target.parse::<Uri>()) else { return };
-    let route = router::find(route::served(true), &method, uri.path(), None);
+    let route = router::find(route_table::served(true), &method, uri.path(), None);
     assert!(route.label().path().len() < 100, "a label is the template of a route, never a path that a client sent");
     parse_query(uri.query().unwrap_or_default());
 }

@@ -37,7 +37,7 @@ pub struct HealthDetail {
     pub version: &'static str,
     /// Seconds since the appliance started.
     pub uptime_seconds: u64,
-    /// The scheduled backups. Absent if none are scheduled.
+    /// The backups. Absent without a schedule (`backup.schedule`) and without a copy of the WAL (`backup.wal`).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub backup: Option<BackupDetail>,
@@ -45,7 +45,7 @@ pub struct HealthDetail {
     pub details: Details,
 }
 
-/// The scheduled backups.
+/// The backups of the schedule, and the copy of the WAL.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BackupDetail {
     /// The end of the last backup that succeeded (RFC 3339). Null if there is none.
@@ -54,7 +54,7 @@ pub struct BackupDetail {
     /// The last backup that failed (RFC 3339). Null if there is none.
     #[schema(format = DateTime)]
     last_failure: Option<String>,
-    /// Why the last backup failed, is overdue, or cannot be restored. Null if all is well.
+    /// Why the last backup failed, is overdue, or cannot be restored, or what is wrong with the copy of the WAL. Null if all is well.
     reason: Option<String>,
 }
 

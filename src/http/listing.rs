@@ -1,5 +1,7 @@
 //! Answers that are pages or lists: the link to the next page, and streams.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use hyper::header::{HeaderValue, LINK};
 use hyper::{HeaderMap, StatusCode};
@@ -10,10 +12,15 @@ use super::request::RequestContext;
 use super::response::{Body, Reply};
 use crate::attendance::{Answer, ListClient, Listing, NextPage};
 
-/// Who asks for a list.
+/// The client of a list, for whom slots and memory are counted.
 pub fn client(context: &RequestContext) -> ListClient {
     let address = context.client.address;
     ListClient { is_exempt: context.app.is_exempt(address), ..ListClient::new(address, context.started) }
+}
+
+/// The header `Link` of a page, which leads to the page at `path` with `query`.
+pub fn next_link(path: &dyn Display, query: &str) -> String {
+    format!("<{path}?{query}>; rel=\"next\"")
 }
 
 /// The answer with a list, and with what `link` makes of the next page if there is one.

@@ -5,10 +5,11 @@
 //! bodies, idle time and writing are limited (`server/`), and a panic in one request becomes that request's 500
 //! (`server/request_service.rs`). This module uses neither SQL nor Redis; those belong to `attendance`.
 //!
-//! A request goes from `server/` to `router.rs`, which finds its row in `route.rs`, to a handler in `handlers/`. Handlers use
+//! A request goes from `server/` to `router.rs`, which finds its row in `route_table.rs`, to a handler in `handlers/`. Handlers use
 //! `request.rs`, `query.rs`, `response.rs` and `error.rs` and do not import the router.
 
 mod access_reply;
+#[cfg_attr(not(test), allow(dead_code, reason = "the OpenAPI document is made in tests only"))]
 mod access_schema;
 mod admission;
 mod body_budget;
@@ -26,9 +27,13 @@ pub mod fuzzing;
 mod handlers;
 mod health_schema;
 mod listing;
+#[cfg_attr(not(test), allow(dead_code, reason = "the OpenAPI document is made in tests only"))]
 mod named_pattern;
 mod negotiation;
+#[cfg(test)]
 mod openapi;
+mod openapi_document;
+#[cfg_attr(not(test), allow(dead_code, reason = "the OpenAPI document is made in tests only"))]
 mod parameter_schema;
 mod percent;
 mod private;
@@ -43,8 +48,10 @@ mod response;
 mod response_schema;
 mod route;
 mod route_path;
+mod route_table;
 mod router;
 mod same_origin;
+#[cfg_attr(not(test), allow(dead_code, reason = "the OpenAPI document is made in tests only"))]
 mod schema;
 mod server;
 mod session_cookie;
@@ -67,7 +74,7 @@ use state::OpenApiDocuments;
 
 /// The OpenAPI document of a server without a base path, with access control or without.
 pub fn openapi_json(has_access_control: bool) -> String {
-    openapi::json_at_root(None, has_access_control)
+    openapi_document::json_at_root(None, has_access_control)
 }
 
 /// The state of a server that is starting. `socket_outlives_process` says whether the listening socket was passed to this process
@@ -76,15 +83,15 @@ pub fn app_state(
     services: Services,
     limits: config::Server,
     api: config::Api,
-    access: config::Access,
+    logged_requests: config::LoggedRequests,
     socket_outlives_process: bool,
 ) -> AppState {
     let base_path = limits.base_path.as_ref().map(|base_path| Arc::clone(base_path.path()));
     let has_access = services.access_control.is_some();
-    let below = |base_path| openapi::json_below(base_path, has_access);
+    let below = |base_path| openapi_document::json_below(base_path, has_access);
     let openapi = OpenApiDocuments {
-        at_root: Bytes::from(openapi::json_at_root(base_path.as_deref(), has_access)),
+        at_root: Bytes::from(openapi_document::json_at_root(base_path.as_deref(), has_access)),
         below_base_path: Bytes::from(base_path.as_deref().map(below).unwrap_or_default()),
     };
-    AppState::new(services, limits, api, access, socket_outlives_process, route::ROUTES.len(), openapi)
+    AppState::new(services, limits, api, logged_requests, socket_outlives_process, route_table::ROUTES.len(), openapi)
 }

@@ -3,7 +3,8 @@
 //! Policy: the document is made from the route table, with the description above each handler, so it cannot disagree with the
 //! routes. What every operation can answer (a rejected head, 500, 503), what every answer has (`X-Request-Id`) and what every page has (`Link`) is added
 //! here once; so is what an endpoint's permission means: its security requirement, 401 and 403. With access control the document has more operations.
-//! `openapi.golden.json` and `openapi.access.golden.json` are the reviewed documents; a test compares.
+//! `openapi.golden.json` and `openapi.access.golden.json` are the reviewed documents, which are served (`openapi_document.rs`). This code runs in the tests only, which
+//! compare.
 
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
@@ -19,7 +20,7 @@ use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Response, ResponseBuil
 
 use super::access_schema::AccessSchemas;
 use super::requirement::Requirement;
-use super::route;
+use super::route_table;
 use super::schema::Schemas;
 use super::session_cookie;
 use super::{named_pattern, parameter_schema};
@@ -137,7 +138,7 @@ fn document(has_access_control: bool) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.components = Schemas::openapi().components;
     named_pattern::resolve_in_schemas(&mut document);
-    for route in route::served(has_access_control) {
+    for route in route_table::served(has_access_control) {
         for endpoint in route.endpoints {
             if let Some(description) = &endpoint.description {
                 let mut operation = (description.operation)();
@@ -350,7 +351,7 @@ fn error_response(meaning: &str, error: &str, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::route::ROUTES;
+    use crate::http::route_table::ROUTES;
 
     /// The document with access control, which has all that the other one has.
     fn json() -> String {
@@ -376,7 +377,7 @@ mod tests {
     #[test]
     fn every_operation_agrees_with_the_permission_of_its_endpoint() {
         let document: serde_json::Value = serde_json::from_str(&json()).unwrap();
-        for route in &ROUTES {
+        for route in ROUTES {
             for endpoint in route.endpoints.iter().filter(|endpoint| endpoint.description.is_some()) {
                 let method = endpoint.method.as_str();
                 let operation = &document["paths"][route.path][method.to_lowercase()];
@@ -445,7 +446,7 @@ mod tests {
             documented.extend(item.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())));
         }
         let mut routed = Vec::new();
-        for route in &ROUTES {
+        for route in ROUTES {
             let described = route.endpoints.iter().filter(|endpoint| endpoint.description.is_some());
             routed.extend(described.map(|endpoint| (route.path.to_owned(), endpoint.method.as_str().to_owned())));
         }
@@ -465,6 +466,16 @@ mod tests {
             assert!(operation.responses.responses.keys().any(is_success), "{:?}", operation.operation_id);
             for status in ["400", "414", "431", "500", "503"] {
                 assert!(operation.responses.responses.contains_key(status), "{:?} {status}", operation.operation_id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_with_a_body_has_the_answers_to_one_that_is_not_read() {
+        for operation in document(true).paths.paths.values_mut().flat_map(operations) {
+            for status in ["408", "413", "415"] {
+                let is_described = operation.responses.responses.contains_key(status);
+                assert_eq!(is_described, operation.request_body.is_some(), "{:?} {status}", operation.operation_id);
             }
         }
     }

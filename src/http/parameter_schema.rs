@@ -9,17 +9,44 @@ use utoipa::openapi::{RefOr, Required, Schema};
 
 use super::named_pattern;
 
-/// The query parameters of a list of records with their creation.
+/// The days of a list or a view.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query, which the handler reads without OpenAPI")]
-pub struct RecordsParameters {
+#[expect(dead_code, reason = "describes the query, which `query_parameters.rs` reads without OpenAPI")]
+pub struct Days {
     /// Not before this day. Empty counts as absent.
     #[param(pattern = "optional day")]
     from: Option<String>,
     /// Not after this day, and not before `from`. Empty counts as absent.
     #[param(pattern = "optional day")]
     to: Option<String>,
+}
+
+/// The size of a page, for all lists but `search/all` and summaries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query, which `query_parameters.rs` reads without OpenAPI")]
+pub struct PageSize {
+    /// At most this many entries. If there are more, the header `Link` leads to the next page.
+    #[param(minimum = 1, maximum = 1000, default = 500)]
+    limit: Option<u32>,
+}
+
+/// Where a page begins.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query, which `query_parameters.rs` reads without OpenAPI")]
+pub struct PageCursor {
+    /// The cursor of the previous page, from its `Link` header. Any other text is refused.
+    #[param(pattern = "cursor")]
+    after: Option<String>,
+}
+
+/// The query parameters of a list of records with their creation.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query, which the handler reads without OpenAPI")]
+pub struct RecordsParameters {
     /// Only this employee's records.
     #[param(pattern = "filter")]
     id: Option<String>,
@@ -38,12 +65,6 @@ pub struct RecordsParameters {
     /// `id` (by employee, then day; the default) or `created` (the newest first, those of unknown time last).
     #[param(pattern = "^(id|created)?$")]
     order: Option<String>,
-    /// At most this many records (500 without it). If there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header. Any other text is refused.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
 }
 
 /// The query parameters of a list of changes.
@@ -63,12 +84,6 @@ pub struct ChangesParameters {
     /// Only changes by this account.
     #[param(pattern = "filter")]
     by: Option<String>,
-    /// At most this many changes (500 without it). If there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header. Any other text is refused.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
 }
 
 /// The key of a record in a query.

@@ -1,7 +1,7 @@
-//! Answers that depend on who asks for them.
+//! Answers that depend on the credentials of the request.
 //!
-//! Policy: a cache of several clients keeps none of them (`private`), and one of a single client asks before each use, as without access control. Answers
-//! that no cache may keep stay so.
+//! Policy: a shared cache must not store such an answer (`private`), and the cache of one client must revalidate it before each use (`no-cache`), as without
+//! access control. An answer with `no-store` keeps it.
 
 use hyper::HeaderMap;
 use hyper::header::{CACHE_CONTROL, Entry, HeaderValue, VARY};
@@ -18,7 +18,7 @@ pub fn restrict(headers: &mut HeaderMap) {
         Entry::Vacant(entry) => {
             entry.insert(HeaderValue::from_static(CREDENTIALS));
         }
-        // A further line means the same, and is not made anew for each answer.
+        // A second line means the same as a longer one, and is a constant.
         Entry::Occupied(mut entry) => entry.append(HeaderValue::from_static(CREDENTIALS)),
     }
 }

@@ -14,6 +14,10 @@ use super::query::ESCAPED;
 use crate::attendance::{Date, Problem, truncate_for_message};
 use crate::config::nearest;
 
+/// The most entries of a page. `search/all` and summaries, whose entries are smaller, have limits of their own.
+const MAX_PAGE_SIZE: u32 = 1000;
+/// The entries of a page without `limit`.
+const DEFAULT_PAGE_SIZE: u32 = 500;
 /// Further problems are not listed.
 const MAX_PROBLEMS: usize = 16;
 
@@ -118,7 +122,12 @@ impl QueryParameters {
         (from, to)
     }
 
-    /// The size of a page, from 1 to `max`.
+    /// The parameter `limit` of lists whose pages have at most 1000 entries; 500 without it.
+    pub fn page_size(&mut self) -> u32 {
+        self.limit(MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE)
+    }
+
+    /// The parameter `limit`: the size of a page, from 1 to `max`.
     pub fn limit(&mut self, max: u32, default: u32) -> u32 {
         let parse = |text: &str| {
             let is_number = text.bytes().all(|byte| byte.is_ascii_digit());

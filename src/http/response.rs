@@ -79,6 +79,13 @@ impl Reply {
         reply
     }
 
+    /// The answer to a change after which there is nothing to show (204), which no cache may store.
+    pub fn no_content() -> Self {
+        let mut reply = Self::empty(StatusCode::NO_CONTENT);
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reply
+    }
+
     /// A permanent redirect (308). `location` is the path of a route, with a query.
     pub fn redirect(location: &str) -> Self {
         let mut reply = Self::empty(StatusCode::PERMANENT_REDIRECT);

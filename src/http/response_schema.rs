@@ -6,7 +6,7 @@
 use utoipa::IntoResponses;
 
 use super::error::LISTS_BUSY;
-use super::schema::ErrorBody;
+use super::schema::{ErrorBody, Record};
 
 /// The answer to a read whose `If-None-Match` has the current entity tag.
 #[derive(Debug, IntoResponses)]
@@ -16,6 +16,16 @@ use super::schema::ErrorBody;
     headers(("ETag" = String, description = "Entity tag of the current answer"))
 )]
 pub struct NotModified;
+
+/// The answer to a correction.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 200,
+    description = "Corrected: the record as it is now",
+    headers(("ETag" = String, description = "Entity tag of the record as it is now"))
+)]
+#[expect(dead_code, reason = "describes an answer that the domain writes")]
+pub struct CorrectedRecord(Record);
 
 /// The answer to a read of a list that has no slot.
 #[derive(Debug, IntoResponses)]

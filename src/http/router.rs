@@ -24,6 +24,7 @@ use super::requirement::Requirement;
 use super::response::Reply;
 use super::route::{self, Endpoint, Handler, Route};
 use super::route_path::RoutePath;
+use super::route_table::{self, LIVEZ};
 use super::state::AppState;
 
 /// The longest path and the longest query, in bytes.
@@ -143,14 +144,14 @@ fn has_parameters_below(routes: &[Route], path: &str) -> bool {
 /// Finds a route without parameters by its decoded path.
 fn find_literal(routes: &'static [Route], path: &str) -> Option<(RouteLabel, &'static Route)> {
     let (position, route) = routes.iter().enumerate().find(|(_, route)| route.path == path)?;
-    (!route.has_parameters()).then(|| (route::label(position, route), route))
+    (!route.has_parameters()).then(|| (route_table::label(position, route), route))
 }
 
 /// Finds a route with parameters by its raw path.
 fn find_template(routes: &'static [Route], raw_path: &str) -> Option<(RouteLabel, &'static Route, PathParameters)> {
     routes.iter().enumerate().filter(|(_, route)| route.has_parameters()).find_map(|(position, route)| {
         let parameters = match_template(route.path, raw_path)?;
-        Some((route::label(position, route), route, parameters))
+        Some((route_table::label(position, route), route, parameters))
     })
 }
 
@@ -204,7 +205,7 @@ impl RouteMatch {
 
     /// Whether the request asks whether the process lives, which is also true while it drains.
     pub fn is_liveness(&self) -> bool {
-        matches!(&self.target, Target::Found(EndpointMatch { label, .. }) if label.path() == route::LIVEZ)
+        matches!(&self.target, Target::Found(EndpointMatch { label, .. }) if label.path() == LIVEZ)
     }
 
     /// Whether the request is a read that the cache may answer. It changes nothing, so it can be ended at any time.
@@ -300,10 +301,11 @@ fn too_long() -> HttpError {
 mod tests {
     use super::*;
     use crate::http::handlers::{home, probes};
-    use crate::http::route::{ROUTES, RouteMethod};
+    use crate::http::route::RouteMethod;
+    use crate::http::route_table::ROUTES;
 
     fn find_target(method: &Method, raw_path: &str) -> Target {
-        super::find_target(&ROUTES, method, raw_path)
+        super::find_target(ROUTES, method, raw_path)
     }
 
     /// The path of the route to whose endpoint a request leads.
@@ -321,7 +323,7 @@ mod tests {
 
     #[test]
     fn every_route_is_found_by_its_methods_and_only_by_those() {
-        for route in &ROUTES {
+        for route in ROUTES {
             let path = example(route);
             for endpoint in route.endpoints {
                 let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).unwrap();
@@ -421,7 +423,7 @@ mod tests {
     #[test]
     fn everything_is_found_below_the_base_path_too() {
         let base_path: Arc<str> = "/a/attendance".into();
-        let find = |path: &str| find(&ROUTES, &Method::GET, path, Some(&base_path));
+        let find = |path: &str| find(ROUTES, &Method::GET, path, Some(&base_path));
         for route in ROUTES.iter().filter(|route| route.endpoint(&Method::GET).is_some()) {
             let path = example(route);
             for (path, is_below) in [
@@ -462,7 +464,7 @@ mod tests {
         for base_path in ["/api", "/metrics", "/apidocs", "/api/v1/attendance"] {
             let base_path: Arc<str> = base_path.into();
             for route in ROUTES.iter().filter(|route| !route.has_parameters()) {
-                let found = find(&ROUTES, &Method::GET, route.path, Some(&base_path));
+                let found = find(ROUTES, &Method::GET, route.path, Some(&base_path));
                 assert_eq!((found.label().path(), found.base_path.is_none()), (route.path, true), "{base_path}");
             }
         }

@@ -47,7 +47,7 @@ pub struct AccessControl {
 }
 
 impl AccessControl {
-    /// Whether the answer of an endpoint depends on who asks for it.
+    /// Whether the answer of an endpoint depends on the credentials of the request.
     pub fn needs_credential(&self, requirement: Requirement) -> bool {
         match requirement.permission {
             Permission::Open => requirement.knows_accounts,
@@ -97,8 +97,8 @@ pub struct AppState {
     /// requests that reach it, and its clients connect to the next process afterwards.
     pub socket_outlives_process: bool,
     limits: RwLock<Arc<config::Server>>,
-    /// The discriminant of a [`config::Access`].
-    access: AtomicU8,
+    /// The discriminant of a [`config::LoggedRequests`].
+    logged_requests: AtomicU8,
     is_draining: AtomicBool,
 }
 
@@ -108,7 +108,7 @@ impl AppState {
         services: Services,
         limits: config::Server,
         api: config::Api,
-        access: config::Access,
+        logged_requests: config::LoggedRequests,
         socket_outlives_process: bool,
         routes: usize,
         openapi: OpenApiDocuments,
@@ -129,7 +129,7 @@ impl AppState {
             started: Instant::now(),
             socket_outlives_process,
             limits: RwLock::new(Arc::new(limits)),
-            access: AtomicU8::new(access as u8),
+            logged_requests: AtomicU8::new(logged_requests as u8),
             is_draining: AtomicBool::new(false),
         }
     }
@@ -156,17 +156,17 @@ impl AppState {
     }
 
     /// Which requests are written to the access log.
-    pub fn access(&self) -> config::Access {
-        let number = self.access.load(Ordering::Relaxed);
-        [config::Access::All, config::Access::Errors, config::Access::Off]
+    pub fn logged_requests(&self) -> config::LoggedRequests {
+        let number = self.logged_requests.load(Ordering::Relaxed);
+        [config::LoggedRequests::All, config::LoggedRequests::Errors, config::LoggedRequests::Off]
             .into_iter()
-            .find(|access| *access as u8 == number)
+            .find(|requests| *requests as u8 == number)
             .unwrap_or_default()
     }
 
     /// Changes which requests are written to the access log.
-    pub fn set_access(&self, access: config::Access) {
-        self.access.store(access as u8, Ordering::Relaxed);
+    pub fn set_logged_requests(&self, requests: config::LoggedRequests) {
+        self.logged_requests.store(requests as u8, Ordering::Relaxed);
     }
 
     /// Whether the server is stopping: it is not ready, and it refuses new requests unless the socket outlives the process.

@@ -1,13 +1,13 @@
 //! The files of the documentation page, which are all inside the binary: Swagger UI's, and our own page and configuration.
 //!
 //! Policy: a file of our own replaces the file of Swagger UI that has its name. No file refers to another host, so the page
-//! works without internet. `build.rs` collects the files and compresses them. The binary has only the forms that take long to make, zstd and brotli: the
-//! file itself and its gzip form are made when a client first asks for them, and kept.
+//! works without internet. `build.rs` collects the files and compresses them. The binary has only their brotli forms, which browsers prefer and which take long to
+//! make: a file itself and its other forms are made when a client first asks for them, and kept. The OpenAPI documents are embedded in this form, too.
 
-use std::io::{self, Read};
+use std::io;
 
 use bytes::Bytes;
-use content_coding::{ContentCoding, Effort};
+use content_coding::{ContentCoding, Effort, decode_brotli};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
@@ -25,9 +25,9 @@ pub struct StaticFile {
     pub hash: &'static str,
     /// The size of its content, in bytes.
     pub size: usize,
-    zstd: &'static [u8],
     brotli: &'static [u8],
     plain: OnceCell<Bytes>,
+    zstd: OnceCell<Bytes>,
     gzip: OnceCell<Bytes>,
 }
 
@@ -36,15 +36,22 @@ pub fn file(name: &str) -> Option<&'static StaticFile> {
     FILES.iter().find(|file| file.name == name)
 }
 
+/// The reviewed OpenAPI document.
+pub fn document(has_access_control: bool) -> &'static StaticFile {
+    &DOCUMENTS[usize::from(has_access_control)]
+}
+
 impl StaticFile {
-    const fn new(
-        name: &'static str,
-        hash: &'static str,
-        size: usize,
-        zstd: &'static [u8],
-        brotli: &'static [u8],
-    ) -> Self {
-        Self { name, hash, size, zstd, brotli, plain: OnceCell::const_new(), gzip: OnceCell::const_new() }
+    const fn new(name: &'static str, hash: &'static str, size: usize, brotli: &'static [u8]) -> Self {
+        Self {
+            name,
+            hash,
+            size,
+            brotli,
+            plain: OnceCell::const_new(),
+            zstd: OnceCell::const_new(),
+            gzip: OnceCell::const_new(),
+        }
     }
 
     /// Its content in a coding, or as it is.
@@ -53,21 +60,24 @@ impl StaticFile {
     /// When there is no memory or no thread to make a form that was not asked for before.
     pub async fn form(&'static self, coding: Option<ContentCoding>) -> io::Result<Bytes> {
         match coding {
-            Some(ContentCoding::Zstd) => Ok(Bytes::from_static(self.zstd)),
             Some(ContentCoding::Brotli) => Ok(Bytes::from_static(self.brotli)),
-            Some(ContentCoding::Gzip) => make_once(&self.gzip, || self.gzip()).await,
+            // With more effort it would take a second.
+            Some(ContentCoding::Zstd) => make_once(&self.zstd, || self.encode(ContentCoding::Zstd, Effort::Fast)).await,
+            Some(ContentCoding::Gzip) => make_once(&self.gzip, || self.encode(ContentCoding::Gzip, Effort::Most)).await,
             None => make_once(&self.plain, || self.decode()).await,
         }
     }
 
-    fn decode(&self) -> io::Result<Vec<u8>> {
-        let mut content = Vec::with_capacity(self.size);
-        zstd::stream::read::Decoder::with_buffer(self.zstd)?.read_to_end(&mut content)?;
-        Ok(content)
+    /// Its content.
+    ///
+    /// # Errors
+    /// When what the build script embedded is not a content of this coding.
+    pub fn decode(&self) -> io::Result<Vec<u8>> {
+        decode_brotli(self.brotli, self.size)
     }
 
-    fn gzip(&self) -> io::Result<Vec<u8>> {
-        ContentCoding::Gzip.encode(Effort::Most, &self.decode()?)
+    fn encode(&self, coding: ContentCoding, effort: Effort) -> io::Result<Vec<u8>> {
+        coding.encode(effort, &self.decode()?)
     }
 
     /// Its `Content-Type`.
@@ -95,8 +105,10 @@ async fn make_once(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
-    use crate::http::route::served;
+    use crate::http::route_table::served;
 
     #[test]
     fn the_page_and_every_file_that_it_loads_are_in_the_binary() {

@@ -52,7 +52,7 @@ impl ViewRead {
     }
 
     fn link(&self, next: &NextPage) -> Bytes {
-        format!("<{}?{}>; rel=\"next\"", self.path, self.parameters.next_page(next.cursor())).into()
+        listing::next_link(&self.path, &self.parameters.next_page(next.cursor())).into()
     }
 }
 

@@ -211,12 +211,6 @@ pub struct SheetParameters {
     /// Only employees of this department of the directory.
     #[param(pattern = "filter")]
     department: Option<String>,
-    /// At most this many employees. If there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 1000, default = 500)]
-    limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
 }
 
 /// The query parameters of `summary`.
@@ -227,12 +221,6 @@ pub struct SummaryParameters {
     /// What the groups have in common.
     #[param(example = "month")]
     by: SummaryBy,
-    /// Not before this day.
-    #[param(pattern = "optional day", example = "2026-01-01")]
-    from: Option<String>,
-    /// Not after this day.
-    #[param(pattern = "optional day", example = "2026-12-31")]
-    to: Option<String>,
     /// Only this employee.
     #[param(pattern = "filter")]
     id: Option<String>,
@@ -245,9 +233,6 @@ pub struct SummaryParameters {
     /// At most this many groups. If there are more, the header `Link` leads to the next page.
     #[param(minimum = 1, maximum = 10000, default = 1000)]
     limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
 }
 
 /// What the groups of a summary have in common.
@@ -283,29 +268,4 @@ pub struct EmployeesParameters {
     /// Only employees who were employed on this day.
     #[param(pattern = "optional day")]
     active_on: Option<String>,
-    /// At most this many employees. If there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 1000, default = 500)]
-    limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
-}
-
-/// The query parameters of the calendar.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query, which the handler reads without OpenAPI")]
-pub struct CalendarParameters {
-    /// Not before this day.
-    #[param(pattern = "optional day", example = "2026-01-01")]
-    from: Option<String>,
-    /// Not after this day.
-    #[param(pattern = "optional day", example = "2026-12-31")]
-    to: Option<String>,
-    /// At most this many days. If there are more, the header `Link` leads to the next page.
-    #[param(minimum = 1, maximum = 1000, default = 500)]
-    limit: Option<u32>,
-    /// The cursor of the previous page, from its `Link` header.
-    #[param(pattern = "cursor")]
-    after: Option<String>,
 }

@@ -2,12 +2,13 @@
 //!
 //! Policy: each archive is unpacked once, into `DATA/dist/embedded-VERSION-CHECKSUM`: under a temporary name, and renamed when it is
 //! complete and on disk. So a directory with the final name is complete. Partial directories and other versions are removed by the holder of the lock.
-//! `packaging/postgres/fetch.sh` makes the archive; a build without it embeds nothing.
+//! `packaging/postgres/fetch.sh` makes the archive, a tar on which the x86 filter of xz was used before zstd; a build without it embeds nothing.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lzma_rust2::filter::bcj::BcjReader;
 use nix::unistd::syncfs;
 use rust_embed::{Embed, EmbeddedFile};
 use tracing::{info, warn};
@@ -34,7 +35,7 @@ pub(super) struct EmbeddedArchive {
 impl EmbeddedArchive {
     /// The archive of this build, if it has one.
     pub(super) fn embedded() -> Option<Self> {
-        let archive = Files::get("postgres.tar.zst")?;
+        let archive = Files::get("postgres.tar.x86.zst")?;
         let manifest = Files::get("manifest")?;
         let manifest = std::str::from_utf8(&manifest.data).ok()?;
         let value = |key: &str| {
@@ -91,8 +92,8 @@ impl EmbeddedArchive {
 
     fn unpack_into(&self, partial: &Path) -> io::Result<()> {
         fs::create_dir(partial)?;
-        let decoder = zstd::stream::read::Decoder::with_buffer(&*self.archive.data)?;
-        tar::Archive::new(decoder).unpack(partial)?;
+        let filtered = zstd::stream::read::Decoder::with_buffer(&*self.archive.data)?;
+        tar::Archive::new(BcjReader::new_x86(filtered, 0)).unpack(partial)?;
         // The files must be on disk before the rename. One sync of the file system is faster than 700 of single files.
         Ok(syncfs(File::open(partial)?)?)
     }

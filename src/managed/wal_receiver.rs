@@ -1,7 +1,8 @@
 //! The program that copies the WAL of the managed PostgreSQL as it is written, `pg_receivewal`, as a supervised child.
 //!
-//! Policy: each record is on disk in the copy before it is confirmed to the server (`--synchronous`), and the server keeps what is not copied yet for a replication
-//! slot. A stop waits for the end of the server: it sends the receiver its last WAL, and ends it, before it has shut down. A receiver
+//! Policy: the receiver writes each record when it comes, and brings a file to the disk when it is complete; what is in the file that is not complete is brought there
+//! by its user, a few times a second, because a sync for each commit (`--synchronous`) costs the requests more. The server keeps what is not on disk yet for a
+//! replication slot. A stop waits for the end of the server: it sends the receiver its last WAL, and ends it, before it has shut down. A receiver
 //! that was ended first would delay that shutdown.
 
 use std::fs;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::client_programs::{ClientPrograms, Login};
 use super::command::ChildCommand;
@@ -19,6 +22,10 @@ use super::output::LogSyntax;
 use super::process::{BoxError, Policy, Program, Supervised};
 
 const PROGRAM: &str = "pg_receivewal";
+/// How often it reports how far it is.
+const STATUS_INTERVAL: &str = "--status-interval=1";
+/// The time for a look into its directory, which may be on a network file system.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(15);
 /// After the name of a file that is not complete.
 const PARTIAL_SUFFIX: &str = ".partial";
 /// The size of every file of WAL, in bytes.
@@ -51,7 +58,7 @@ impl WalReceiverHandle {
         if let Some(receiver) = running.take() {
             receiver.supervised.abandon().await;
         }
-        let command = programs.command(PROGRAM, login).arg("-w").arg("--no-loop").arg("--synchronous");
+        let command = programs.command(PROGRAM, login).arg("-w").arg("--no-loop").arg(STATUS_INTERVAL);
         let command = command.arg("--slot").arg(slot).arg("-D").arg(directory);
         let policy = Policy {
             // The first signal has no effect: within its time the server ends the receiver.
@@ -89,7 +96,9 @@ impl Program for Receiver {
     }
 
     async fn prepare(&self) -> Result<(), BoxError> {
-        Ok(remove_short_files(&self.directory)?)
+        let directory = self.directory.clone();
+        let removing = spawn_blocking(move || remove_short_files(&directory));
+        Ok(timeout(PREPARE_TIMEOUT, removing).await???)
     }
 
     async fn ready(&self, _pid: u32) {}

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
-use super::Error;
 use super::lineage::Lineage;
 use super::wal_segment::{Lsn, PARTIAL_SUFFIX, Segment};
+use super::{Error, clock};
 
 /// The name of the replication slot.
 pub(super) const SLOT: &str = "attendance_api";
@@ -17,8 +17,10 @@ pub(super) const SLOT: &str = "attendance_api";
 /// The longest time of one statement.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-const STATE: &str = "SELECT system_identifier::text, timeline_id, pg_current_wal_flush_lsn()::text, restart_lsn::text, wal_status, slot_name IS NOT NULL \
-    FROM pg_control_system() CROSS JOIN pg_control_checkpoint() LEFT JOIN pg_replication_slots ON slot_name = 'attendance_api'";
+const STATE: &str = "SELECT system_identifier::text, timeline_id, pg_current_wal_flush_lsn()::text, \
+    greatest(restart_lsn, write_lsn)::text, wal_status, slot_name IS NOT NULL, restart_lsn::text \
+    FROM pg_control_system() CROSS JOIN pg_control_checkpoint() LEFT JOIN pg_replication_slots ON slot_name = 'attendance_api' \
+    LEFT JOIN pg_stat_replication ON pid = active_pid";
 
 /// The state of the server at one moment.
 #[derive(Debug, Clone)]
@@ -36,25 +38,28 @@ pub(super) struct ServerState {
 
 #[derive(Debug, Clone)]
 struct Slot {
-    /// The position up to which the WAL is copied; none if what follows was removed.
+    /// The position from which the server keeps WAL; none if it has removed some of that.
+    kept_from: Option<Lsn>,
+    /// The position up to which the receiver has written the WAL, which need not be on disk yet; none if what follows was removed.
     copied: Option<Lsn>,
 }
 
 impl ServerState {
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
-        let moment = Timestamp::now();
+        let moment = clock::now();
         let row = answered("say the position of its WAL", client.query_one(STATE, &[])).await?;
         let position = |text: Option<&str>| text.and_then(Lsn::parse);
         let flushed_text: String = row.get(2);
         let status: Option<&str> = row.get(4);
-        let copied = position(row.get(3)).filter(|_| status != Some("lost"));
+        let unless_lost = |text| position(text).filter(|_| status != Some("lost"));
+        let slot = Slot { kept_from: unless_lost(row.get(6)), copied: unless_lost(row.get(3)) };
         Ok(Self {
             moment,
             system: row.get::<_, &str>(0).parse().unwrap_or_default(),
             timeline: u32::try_from(row.get::<_, i32>(1)).unwrap_or_default(),
             flushed: position(Some(&flushed_text)).unwrap_or(Lsn(0)),
             flushed_text,
-            slot: row.get::<_, bool>(5).then_some(Slot { copied }),
+            slot: row.get::<_, bool>(5).then_some(slot),
         })
     }
 
@@ -64,15 +69,15 @@ impl ServerState {
     }
 
     pub(super) fn has_usable_slot(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| slot.copied.is_some())
+        self.slot.as_ref().is_some_and(|slot| slot.kept_from.is_some())
     }
 
     /// Whether WAL was removed that was not copied.
     pub(super) fn is_slot_lost(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| slot.copied.is_none())
+        self.slot.as_ref().is_some_and(|slot| slot.kept_from.is_none())
     }
 
-    /// The position up to which the WAL is copied.
+    /// The position up to which the WAL is copied; [`Lineage::sync`] brings it to the disk.
     pub(super) fn copied(&self) -> Lsn {
         self.slot.as_ref().and_then(|slot| slot.copied).unwrap_or(Lsn(0))
     }
@@ -80,12 +85,12 @@ impl ServerState {
     /// Whether the WAL that it has kept follows what is in the lineage. What the slot says may be older than what was copied, because a crash loses the
     /// last positions. A segment that is not complete is copied again from its beginning.
     pub(super) fn continues(&self, lineage: &Lineage) -> Result<bool, Error> {
-        let Some(slot) = self.slot.as_ref().and_then(|slot| slot.copied) else { return Ok(false) };
+        let Some(kept_from) = self.slot.as_ref().and_then(|slot| slot.kept_from) else { return Ok(false) };
         let newest = lineage.segments()?.into_iter().next_back();
         Ok(newest.is_none_or(|(number, path)| {
             let start = Segment { timeline: lineage.timeline, number }.start();
             let next = if path.to_string_lossy().ends_with(PARTIAL_SUFFIX) { number } else { number + 1 };
-            slot.segment() <= next && self.flushed >= start
+            kept_from.segment() <= next && self.flushed >= start
         }))
     }
 }
@@ -124,6 +129,8 @@ async fn answered<T>(
 mod tests {
     use std::fs;
 
+    use super::super::layout::Layout;
+    use super::super::ownership::Owner;
     use super::super::wal_segment::SEGMENT_BYTES;
     use super::*;
     use crate::managed::testing::scratch;
@@ -131,15 +138,17 @@ mod tests {
     #[test]
     fn a_lineage_continues_only_with_the_segment_that_follows() {
         let moment: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
-        let archive = scratch("continued-lineage");
-        let lineage = Lineage::begin(&archive, 5, 1, moment).unwrap();
+        let data = scratch("continued-lineage");
+        let layout = Layout::new(&data);
+        let owner = Owner::identified(&layout, &layout.default_backups()).unwrap();
+        let lineage = Lineage::begin(&layout.default_backups(), &owner, 5, 1, moment).unwrap();
         let server = |segment: u64| ServerState {
             moment,
             system: 5,
             timeline: 1,
             flushed: Lsn(9 * SEGMENT_BYTES),
             flushed_text: "0/9000000".to_owned(),
-            slot: Some(Slot { copied: Some(Lsn(segment * SEGMENT_BYTES)) }),
+            slot: Some(Slot { kept_from: Some(Lsn(segment * SEGMENT_BYTES)), copied: Some(Lsn(9 * SEGMENT_BYTES)) }),
         };
         let continues = |segment| server(segment).continues(&lineage).unwrap();
         assert!(continues(7));

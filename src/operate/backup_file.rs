@@ -9,7 +9,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
 use super::archive_writer::Sink;
@@ -20,6 +21,8 @@ use crate::managed::secret_file::sync_parent;
 
 /// Between the final name and the process id.
 const PARTIAL_MARK: &str = ".partial-";
+/// How many names are tried for a complete file.
+const MAX_NAMES: u32 = 10;
 /// The size of the buffer for writes, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -32,10 +35,29 @@ pub enum Target {
     Directory(PathBuf),
 }
 
+impl Target {
+    /// The file or the directory.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Directory(path) => path,
+        }
+    }
+
+    /// The path of the file that was made, if it counts as one of this data directory: one that was named does not.
+    pub(super) fn recorded<'a>(&self, made: &'a Path) -> Option<&'a Path> {
+        match self {
+            Self::File(_) => None,
+            Self::Directory(_) => Some(made),
+        }
+    }
+}
+
 /// A file that becomes a backup when it is complete.
 #[derive(Debug)]
 pub struct BackupFile {
     path: PathBuf,
+    /// Its name, if it is in the directory of backups: then another one is taken if another appliance was faster.
+    name: Option<BackupName>,
     partial: PathBuf,
     file: Option<Flock<File>>,
     encryption: Option<Encryption>,
@@ -55,12 +77,12 @@ impl BackupFile {
         if let Some(label) = label {
             directory::check_label(label)?;
         }
-        let (path, is_in_own_directory) = match target {
-            Target::File(path) => (path.clone(), false),
+        let (path, own_name) = match target {
+            Target::File(path) => (path.clone(), None),
             Target::Directory(directory) => {
                 directory::prepare(directory)?;
                 let next = BackupName { time, label: label.map(str::to_owned), is_encrypted: encryption.is_some() };
-                (directory::next_path(directory, &next)?, true)
+                (directory::next_path(directory, &next)?, Some(next))
             }
         };
         if path.symlink_metadata().is_ok() {
@@ -74,14 +96,14 @@ impl BackupFile {
         let partial = parent.join(format!(".{name}{PARTIAL_MARK}{}", std::process::id()));
         let file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(Error::at(&partial))?;
-        if is_in_own_directory && geteuid().is_root() {
+        if own_name.is_some() && geteuid().is_root() {
             // The service, which has another user, lists and removes it later.
             let owner = fs::metadata(&parent).map_err(Error::at(&parent))?;
             fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(Error::at(&partial))?;
         }
         let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| Error::at(&partial)(errno.into()))?;
-        Ok(Self { path, partial, file: Some(file), encryption: encryption.cloned() })
+        Ok(Self { path, name: own_name, partial, file: Some(file), encryption: encryption.cloned() })
     }
 
     /// Where to write it. It is encrypted on the way.
@@ -103,13 +125,32 @@ impl BackupFile {
     /// When it cannot be renamed.
     pub fn commit(mut self) -> Result<PathBuf, Error> {
         fault::point("create-before-rename");
-        if self.path.symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: self.path.clone() });
+        for _ in 0..MAX_NAMES {
+            match rename_to_new(&self.partial, &self.path) {
+                Ok(()) => {
+                    self.file = None;
+                    sync_parent(&self.path).map_err(Error::at(&self.path))?;
+                    return Ok(self.path.clone());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match &self.name {
+                    Some(name) => self.path = directory::next_path(&parent(&self.path), name)?,
+                    None => break,
+                },
+                Err(error) => return Err(Error::at(&self.path)(error)),
+            }
         }
-        fs::rename(&self.partial, &self.path).map_err(Error::at(&self.path))?;
-        self.file = None;
-        sync_parent(&self.path).map_err(Error::at(&self.path))?;
-        Ok(self.path.clone())
+        Err(Error::Exists { path: self.path.clone() })
+    }
+}
+
+/// Renames a file unless the new name is taken. Where the file system cannot do both at once, the name is looked at before.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => match to.symlink_metadata() {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        renamed => Ok(renamed?),
     }
 }
 

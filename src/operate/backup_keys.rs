@@ -1,8 +1,8 @@
 //! The configured files of keys and passphrases.
 //!
-//! Policy: they are read when they are needed, so a change needs no restart, and a missing file is a failure of the backup and not of the appliance.
+//! Policy: they are read when they are needed, so a change needs no restart, and a missing or exposed file is a failure of the backup and not of the appliance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::decryption::DecryptionKey;
@@ -20,6 +20,12 @@ pub struct BackupKeys {
 }
 
 impl BackupKeys {
+    /// A file of them, for a message about where a file operation hangs.
+    pub(super) fn path(&self) -> &Path {
+        let first = self.encrypt_to.as_ref().or(self.passphrase_file.as_ref()).or(self.identity.as_ref());
+        first.map_or(Path::new("/"), PathBuf::as_path)
+    }
+
     /// How backups are encrypted, if they are.
     ///
     /// # Errors
@@ -52,6 +58,7 @@ impl BackupKeys {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use age::secrecy::ExposeSecret;
     use age::x25519::Identity;
@@ -65,6 +72,9 @@ mod tests {
         let (passphrase, identity) = (directory.join("passphrase"), directory.join("identity"));
         fs::write(&passphrase, "x\n").unwrap();
         fs::write(&identity, Identity::generate().to_string().expose_secret()).unwrap();
+        for path in [&passphrase, &identity] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let mut keys = BackupKeys { encrypt_to: None, passphrase_file: Some(passphrase), identity: Some(identity) };
         assert_eq!(format!("{:?}", keys.decryption().unwrap()), "1 identities, 1 passphrase");
         keys.identity = None;

@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 use zstd::stream::{read::Decoder, write::Encoder};
 
 use super::archive::hex;
-use super::lineage::{BASE_SUFFIX, Base, Lineage};
+use super::base_description::{BASE_SUFFIX, Base, DESCRIPTION_SUFFIX};
+use super::lineage::Lineage;
 use super::state::whole_seconds;
 use super::stream::{PROGRAM_TIMEOUT, consume};
-use super::{Error, fault};
+use super::{Error, clock, fault};
 use crate::managed::client_programs::{ClientPrograms, Login};
 use crate::managed::secret_file;
 
@@ -34,7 +35,7 @@ pub(super) async fn take(
     login: &Login,
     start: String,
 ) -> Result<Base, Error> {
-    let (file, _) = lineage.base_files(whole_seconds(Timestamp::now()));
+    let (file, _) = lineage.base_files(whole_seconds(clock::now()));
     let arguments = ["-D", "-", "-Ft", "-X", "none", "--checkpoint=fast", "-w", "--label=attendance-api"];
     let mut program = programs.start(PROGRAM, login, arguments, false).await?;
     let output = program.take_output().map_err(|source| Error::Stream { program: PROGRAM, source })?;
@@ -90,15 +91,14 @@ pub(super) fn complete(base: &Base, from: Timestamp) -> Result<(), Error> {
 
 /// Removes what killed processes left of bases in a lineage.
 pub(super) fn remove_incomplete(lineage: &Lineage) -> Result<(), Error> {
-    let complete: Vec<_> = lineage.bases()?.into_iter().map(|base| base.file).collect();
     for entry in fs::read_dir(&lineage.path).map_err(Error::at(&lineage.path))?.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_base = name.ends_with(BASE_SUFFIX);
-        if name.contains(PARTIAL_MARK)
-            || name.contains(secret_file::PARTIAL_MARK)
-            || (is_base && !complete.contains(&path))
-        {
+        // One with a damaged description stays: an administrator may be able to mend that.
+        let has_description =
+            |stem: &str| lineage.path.join(format!("{stem}{DESCRIPTION_SUFFIX}")).symlink_metadata().is_ok();
+        let is_incomplete = name.strip_suffix(BASE_SUFFIX).is_some_and(|stem| !has_description(stem));
+        if name.contains(PARTIAL_MARK) || name.contains(secret_file::PARTIAL_MARK) || is_incomplete {
             fs::remove_file(&path).map_err(Error::at(&path))?;
         }
     }

@@ -7,13 +7,12 @@
 use std::future::Future;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
@@ -22,7 +21,6 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::Error;
 use super::archive_writer::Sink;
 use super::backup_file::{BackupFile, Target};
 use super::encryption::Encryption;
@@ -31,6 +29,7 @@ use super::layout::Layout;
 use super::manifest::{Manifest, Trigger};
 use super::operator::{Created, Operator};
 use super::state::whole_seconds;
+use super::{Error, clock};
 use crate::managed::{run_dir, secret_file};
 
 /// The file name of the socket.
@@ -151,7 +150,7 @@ async fn answer(mut stream: UnixStream, operator: Arc<Operator>, end_credentials
             return;
         }
     };
-    let time = time.parse().unwrap_or_else(|_| whole_seconds(Timestamp::now()));
+    let time = time.parse().unwrap_or_else(|_| whole_seconds(clock::now()));
     // In a box, because it is large.
     if let Err(error) = Box::pin(send_backup(&mut stream, &operator, time, trigger, label)).await {
         tracing::warn!(%error, "a backup for a command was not completed");
@@ -163,7 +162,7 @@ async fn answer(mut stream: UnixStream, operator: Arc<Operator>, end_credentials
 async fn send_backup(
     stream: &mut UnixStream,
     operator: &Arc<Operator>,
-    time: Timestamp,
+    time: jiff::Timestamp,
     trigger: Trigger,
     label: Option<String>,
 ) -> Result<(), Error> {
@@ -190,9 +189,11 @@ async fn send_backup(
     within(frames::send(stream, Kind::Manifest, &manifest.to_bytes()?)).await?;
     match timeout(BLOCK_TIMEOUT, frames::receive(stream)).await {
         Ok(Ok((Kind::Stored, bytes))) => {
-            let bytes: u64 = String::from_utf8_lossy(&bytes).parse().unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            let (bytes, path) = text.split_once(' ').unwrap_or((text.as_ref(), ""));
+            let bytes: u64 = bytes.parse().unwrap_or_default();
             tracing::info!(bytes, records = manifest.records(), "a backup is complete");
-            operator.record_success(bytes, started.elapsed())
+            operator.record_success(Some(Path::new(path)).filter(|path| path.is_absolute()), bytes, started.elapsed())
         }
         _ => Err(Error::CommandEnded),
     }
@@ -276,7 +277,7 @@ impl ControlClient {
         encryption: Option<&Encryption>,
     ) -> Result<Created, Error> {
         let started = Instant::now();
-        let time = whole_seconds(Timestamp::now());
+        let time = whole_seconds(clock::now());
         let file = BackupFile::create(target, time, label, encryption)?;
         let request = Request::Backup { time: time.to_string(), trigger, label: label.map(str::to_owned) };
         let request = serde_json::to_vec(&request).map_err(|source| Error::Encode { source })?;
@@ -284,8 +285,9 @@ impl ControlClient {
         let manifest = self.store(file.sink()?)?;
         let path = file.commit()?;
         let bytes = path.metadata().map_err(Error::at(&path))?.len();
-        // The backup is complete; the message to the appliance is for its report only.
-        if let Err(error) = frames::send_blocking(&mut self.0, Kind::Stored, bytes.to_string().as_bytes()) {
+        // The backup is complete; the message to the appliance is for its report, and so that the schedule removes it in its time.
+        let recorded = target.recorded(&path).map(|path| path.display().to_string()).unwrap_or_default();
+        if let Err(error) = frames::send_blocking(&mut self.0, Kind::Stored, format!("{bytes} {recorded}").as_bytes()) {
             tracing::warn!(%error, "the appliance could not be notified that the backup is complete");
         }
         Ok(Created { path, bytes, duration: started.elapsed(), manifest })

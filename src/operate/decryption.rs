@@ -13,7 +13,7 @@ use age::x25519::Identity;
 use age::{DecryptError, Decryptor};
 
 use super::Error;
-use super::encryption::{key_lines, read_key_file, read_passphrase};
+use super::encryption::{key_lines, read_passphrase, read_secret_file};
 use crate::config::Secret;
 
 /// The first bytes of an encrypted file.
@@ -38,7 +38,7 @@ impl DecryptionKey {
     /// # Errors
     /// When the file cannot be read, or a line is no private key.
     pub fn of_identities(path: &Path) -> Result<Self, Error> {
-        let keys: Option<Vec<Identity>> = key_lines(&read_key_file(path)?).map(|line| line.parse().ok()).collect();
+        let keys: Option<Vec<Identity>> = key_lines(&read_secret_file(path)?).map(|line| line.parse().ok()).collect();
         match keys {
             Some(identities) if !identities.is_empty() => Ok(Self { identities, passphrase: None }),
             _ => Err(Error::Identities { path: path.to_owned() }),
@@ -64,6 +64,11 @@ impl DecryptionKey {
         self.identities.extend(other.identities);
         self.passphrase = self.passphrase.or(other.passphrase);
         self
+    }
+
+    /// Its private keys only.
+    pub(super) fn without_passphrase(&self) -> Self {
+        Self { identities: self.identities.clone(), passphrase: None }
     }
 
     /// Whether there is a passphrase.
@@ -181,6 +186,7 @@ impl Seek for Content {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     use age::secrecy::ExposeSecret;
 
@@ -214,6 +220,7 @@ mod tests {
         let file = |name: &str, text: &str| {
             let path = directory.join(name);
             std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             path
         };
         let recipients = file("recipients", &format!("# a comment\n\n{}\n", own.to_public()));

@@ -108,7 +108,7 @@ pub enum Error {
         /// The moment.
         moment: String,
         /// Why not.
-        reason: &'static str,
+        reason: String,
         /// The first and the last moment of each window, in words.
         windows: String,
     },
@@ -246,6 +246,80 @@ pub enum Error {
         free: u64,
         /// What is needed, in MB.
         needed: u64,
+    },
+    /// The archive would take the space of the database.
+    #[error(
+        "{path} has {free} MB free, and {needed} MB are kept free for the database on the same file system: no changes are copied until then; free some space, \
+         lower backup.wal_days, or put the backups on another disk (backup.directory)",
+        path = .path.display()
+    )]
+    NoSpaceBesideDatabase {
+        /// The directory of backups.
+        path: PathBuf,
+        /// What is free, in MB.
+        free: u64,
+        /// What must be free, in MB.
+        needed: u64,
+    },
+    /// The archive has its largest size.
+    #[error(
+        "the archive in {path} has {size} MB, and may have {max} MB: no changes are copied until it is smaller; raise backup.wal_max_size, or lower \
+         backup.wal_days",
+        path = .path.display()
+    )]
+    ArchiveFull {
+        /// The directory of backups.
+        path: PathBuf,
+        /// Its size, in MB.
+        size: u64,
+        /// The limit, in MB.
+        max: u64,
+    },
+    /// The archive has the databases of several appliances, and none of this one.
+    #[error(
+        "{path} has what was copied of several databases, and none is of this data directory: move the directories of the one that is to be restored \
+         ({systems}) to another directory, and name that (--set backup.directory=...)",
+        path = .path.display()
+    )]
+    SeveralSystems {
+        /// The archive.
+        path: PathBuf,
+        /// The beginnings of the names of their directories.
+        systems: String,
+    },
+    /// A file operation does not end.
+    #[error("{path} does not answer within {seconds} s; is its disk broken, or a network file system away?", path = .path.display())]
+    FilesHang {
+        /// The directory.
+        path: PathBuf,
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// A file with a secret can be read by others.
+    #[error(
+        "{path} has a secret, and its permissions ({mode:04o}) let other users read it; take them away: chmod {remedy} {path}",
+        path = .path.display(), remedy = if *.is_of_root { "640" } else { "600" }
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Whether it belongs to root, so that a group may read it.
+        is_of_root: bool,
+    },
+    /// A file with a secret belongs to another user.
+    #[error(
+        "{path} has a secret and belongs to the user {owner}, who could exchange it; let it belong to root or to {user} (chown)",
+        path = .path.display()
+    )]
+    KeyOwner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user of this process.
+        user: u32,
     },
     /// The server is newer than the programs.
     #[error(

@@ -18,7 +18,7 @@ pub(super) enum Kind {
     Manifest = b'M' as isize,
     /// Why there is none.
     Error = b'E' as isize,
-    /// From the client: the backup is complete and on disk; has its size.
+    /// From the client: the backup is complete and on disk; has its size, a space, and its path if it is in the directory of backups.
     Stored = b'S' as isize,
     /// What was asked for is done.
     Done = b'O' as isize,

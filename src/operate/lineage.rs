@@ -5,7 +5,8 @@
 //! lineage every moment from the end of its first base to its end can be restored, and what lies between two lineages cannot.
 //!
 //! `SYSTEM-TIMELINE-TIME/` has `segments/`, the files of WAL as `pg_receivewal` writes them; for each base `base-TIME.tar.zst` and, when that is
-//! complete, `base-TIME.json`; and `confirmed`, an empty file whose time of modification is a moment before which every commit is in the segments.
+//! complete, `base-TIME.json`; `owner`, with the identity of the data directory that writes it; and `confirmed`, an empty file whose time of modification is a
+//! moment before which every commit is in the segments. What cannot be read of one lineage does not stop the work with others.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,20 +18,19 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::base_description::{BASE_PREFIX, BASE_SUFFIX, Bases, DESCRIPTION_SUFFIX, DamagedFile};
 use super::layout::{TIME_FORMAT, make_private_dir};
+use super::ownership::Owner;
 use super::wal_segment::{Lsn, PARTIAL_SUFFIX, Segment};
 use crate::managed::secret_file::sync_parent;
 
 const ARCHIVE_DIRECTORY: &str = "wal";
 const SEGMENTS_DIRECTORY: &str = "segments";
 const CONFIRMED: &str = "confirmed";
-const BASE_PREFIX: &str = "base-";
-const DESCRIPTION_SUFFIX: &str = ".json";
-/// After the description's name, instead of its suffix.
-pub(super) const BASE_SUFFIX: &str = ".tar.zst";
+/// Before the name of a lineage that is being removed.
+const REMOVED_PREFIX: &str = ".removed-";
 
 /// The directory of all lineages.
 pub(super) fn archive(backups: &Path) -> PathBuf {
@@ -47,51 +47,15 @@ pub(super) struct Lineage {
     pub(super) begun: Timestamp,
 }
 
-/// What a complete base backup says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Base {
-    /// The end of the backup: the first moment that it can restore (RFC 3339).
-    pub(super) from: String,
-    /// A position at or before the first WAL that it needs.
-    pub(super) start: String,
-    /// The major version of PostgreSQL.
-    pub(super) postgres: u32,
-    /// The version of the appliance.
-    pub(super) appliance: String,
-    /// The size of the tar, in bytes.
-    pub(super) unpacked_bytes: u64,
-    /// The checksum of the compressed tar.
-    pub(super) sha256: String,
-    /// Its file.
-    #[serde(skip)]
-    pub(super) file: PathBuf,
-}
-
-impl Base {
-    /// The first moment that it can restore.
-    pub(super) fn from(&self) -> Result<Timestamp, Error> {
-        self.from.parse().map_err(|_| self.damaged())
-    }
-
-    /// The number of the first segment that it needs.
-    pub(super) fn first_segment(&self) -> Result<u64, Error> {
-        Lsn::parse(&self.start).map(Lsn::segment).ok_or_else(|| self.damaged())
-    }
-
-    /// The file with its description.
-    pub(super) fn description(&self) -> PathBuf {
-        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        self.file.with_file_name(name.replace(BASE_SUFFIX, DESCRIPTION_SUFFIX))
-    }
-
-    fn damaged(&self) -> Error {
-        Error::Altered { what: "the description of a base", position: 0 }.of(&self.file)
-    }
-}
-
 impl Lineage {
     /// Begins one.
-    pub(super) fn begin(archive: &Path, system: u64, timeline: u32, now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn begin(
+        archive: &Path,
+        owner: &Owner,
+        system: u64,
+        timeline: u32,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let begun = super::state::whole_seconds(now);
         let name = |begun: Timestamp| format!("{system}-{timeline:08X}-{}", begun.strftime(TIME_FORMAT));
         let mut lineage = Self { path: archive.join(name(begun)), system, timeline, begun };
@@ -102,6 +66,7 @@ impl Lineage {
         }
         let segments = lineage.segments_directory();
         make_private_dir(&segments).map_err(Error::at(&segments))?;
+        owner.mark(&lineage.path)?;
         // A power failure must not lose the directory of segments that are on disk.
         for path in [segments.as_path(), lineage.path.as_path(), archive] {
             sync_parent(path).map_err(Error::at(path))?;
@@ -140,23 +105,46 @@ impl Lineage {
         (file(BASE_SUFFIX), file(DESCRIPTION_SUFFIX))
     }
 
-    /// Its complete bases, the oldest first.
-    pub(super) fn bases(&self) -> Result<Vec<Base>, Error> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(Error::at(&self.path))?.flatten() {
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(stem) = name.strip_suffix(DESCRIPTION_SUFFIX).filter(|stem| stem.starts_with(BASE_PREFIX)) else {
-                continue;
-            };
-            let text = fs::read_to_string(&path).map_err(Error::at(&path))?;
-            let damaged = || Error::Altered { what: "the description of a base", position: 0 }.of(&path);
-            let mut base: Base = serde_json::from_str(&text).map_err(|_| damaged())?;
-            base.file = self.path.join(format!("{stem}{BASE_SUFFIX}"));
-            found.push((base.from()?, base));
+    /// Its bases.
+    pub(super) fn bases(&self) -> Result<Bases, Error> {
+        Bases::read(&self.path)
+    }
+
+    /// Brings to the disk what was written up to this position. What is before the segment of this position was brought there by the receiver, which does so
+    /// when a file is complete. False if the file was renamed meanwhile.
+    pub(super) fn sync(&self, position: Lsn) -> Result<bool, Error> {
+        // At the end of a file, it may be the last position of that one or the first of the next.
+        let number = Lsn(position.0.saturating_sub(1)).segment();
+        let name = Segment { timeline: self.timeline, number }.name();
+        let directory = self.segments_directory();
+        for name in [format!("{name}{PARTIAL_SUFFIX}"), name] {
+            let path = directory.join(name);
+            match File::open(&path).and_then(|file| file.sync_data()) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::at(&path)(error)),
+            }
         }
-        found.sort_by_key(|(from, _)| *from);
-        Ok(found.into_iter().map(|(_, base)| base).collect())
+        Ok(false)
+    }
+
+    /// Removes it as a whole: whatever is left after a crash is no lineage any more, and [`remove_left_over`] removes it.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let removed = self.path.with_file_name(format!("{REMOVED_PREFIX}{name}"));
+        fs::rename(&self.path, &removed).and_then(|()| fs::remove_dir_all(&removed)).map_err(Error::at(&self.path))
+    }
+
+    /// The size of its files, in bytes.
+    pub(super) fn size(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        for directory in [self.segments_directory(), self.path.clone()] {
+            for entry in fs::read_dir(&directory).map_err(Error::at(&directory))?.flatten() {
+                // One that is renamed meanwhile counts next time.
+                bytes += entry.metadata().map_or(0, |found| if found.is_file() { found.len() } else { 0 });
+            }
+        }
+        Ok(bytes)
     }
 
     /// Its segments by their number, each with its file. Of one that is there twice, the complete one.
@@ -221,7 +209,7 @@ impl Lineage {
 
     /// The moments that can be restored; none before the first base is complete.
     pub(super) fn window(&self) -> Result<Option<Window>, Error> {
-        let Some(first) = self.bases()?.into_iter().next() else { return Ok(None) };
+        let Some(first) = self.bases()?.good.into_iter().next() else { return Ok(None) };
         let from = first.from()?;
         Ok(self.latest()?.filter(|to| *to >= from).map(|to| Window { from, to }))
     }
@@ -236,48 +224,94 @@ pub struct Window {
     pub to: Timestamp,
 }
 
-/// What can be restored from the archive in a directory of backups, the oldest window first.
+/// A window of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedWindow {
+    /// The moments.
+    pub window: Window,
+    /// Whether the lineage belongs to this data directory.
+    pub is_own: bool,
+}
+
+/// What an archive has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// What can be restored from it, the oldest window first.
+    pub windows: Vec<ListedWindow>,
+    /// What cannot be used.
+    pub damaged: Vec<DamagedFile>,
+}
+
+/// What the archive in a directory of backups has.
 ///
 /// # Errors
 /// When the archive cannot be read.
-pub fn windows(backups: &Path) -> Result<Vec<Window>, Error> {
-    let lineages = Lineage::all(&archive(backups))?;
-    let windows: Result<Vec<Option<Window>>, Error> = lineages.iter().map(Lineage::window).collect();
-    Ok(windows?.into_iter().flatten().collect())
+pub fn contents(backups: &Path, owner: &Owner) -> Result<Contents, Error> {
+    let mut found = Contents::default();
+    for lineage in Lineage::all(&archive(backups))? {
+        match lineage.bases().and_then(|bases| Ok((lineage.window()?, bases.damaged))) {
+            Ok((window, damaged)) => {
+                let is_own = owner.has_lineage(&lineage.path);
+                found.windows.extend(window.map(|window| ListedWindow { window, is_own }));
+                found.damaged.extend(damaged);
+            }
+            Err(error) => found.damaged.push(DamagedFile { file: lineage.path, problem: error.to_string() }),
+        }
+    }
+    Ok(found)
+}
+
+/// Removes what interrupted removals of lineages left.
+pub(super) fn remove_left_over(archive: &Path) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(archive) else { return Ok(()) };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(REMOVED_PREFIX)) {
+        fs::remove_dir_all(entry.path()).map_err(Error::at(&entry.path()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Layout;
     use super::*;
-    use crate::managed::testing::scratch;
+    use crate::managed::testing::{Scratch, scratch};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
+    /// An archive in a data directory.
+    fn archive_and_owner(name: &str) -> (Scratch, PathBuf, Owner) {
+        let data = scratch(name);
+        let layout = Layout::new(&data);
+        let owner = Owner::identified(&layout, &layout.default_backups()).unwrap();
+        (data, archive(&layout.default_backups()), owner)
+    }
+
     #[test]
     fn a_lineage_is_found_again_and_its_window_ends_with_the_last_confirmation() {
-        let directory = archive(&scratch("lineage"));
-        let lineage = Lineage::begin(&directory, 7_000_000_000_000_000_001, 2, at("2026-01-31T12:00:00.5Z")).unwrap();
-        let next = Lineage::begin(&directory, 7_000_000_000_000_000_001, 2, at("2026-01-31T12:00:00.5Z")).unwrap();
+        let (_data, directory, owner) = archive_and_owner("lineage");
+        let begin = || Lineage::begin(&directory, &owner, 7_000_000_000_000_000_001, 2, at("2026-01-31T12:00:00.5Z"));
+        let (lineage, next) = (begin().unwrap(), begin().unwrap());
         assert_eq!(Lineage::all(&directory).unwrap(), [lineage.clone(), next]);
         assert_eq!(lineage.window().unwrap(), None);
-        let (_, description) = lineage.base_files(at("2026-01-31T12:00:01Z"));
+        let (file, description) = lineage.base_files(at("2026-01-31T12:00:01Z"));
+        fs::write(file, "").unwrap();
         let text = r#"{"from":"2026-01-31T12:00:02Z","start":"0/3000028","postgres":16,"appliance":"1","unpacked_bytes":1,"sha256":"a"}"#;
         fs::write(description, text).unwrap();
         assert_eq!(lineage.window().unwrap(), None);
         lineage.confirm(at("2026-01-31T12:00:03.5Z")).unwrap();
         let expected = Window { from: at("2026-01-31T12:00:02Z"), to: at("2026-01-31T12:00:03.5Z") };
         assert_eq!(lineage.window().unwrap(), Some(expected));
-        let base = &lineage.bases().unwrap()[0];
+        let base = &lineage.bases().unwrap().good[0];
         assert_eq!(base.first_segment().unwrap(), 3);
         assert!(base.file.ends_with("base-2026-01-31T120001Z.tar.zst"));
     }
 
     #[test]
     fn a_complete_segment_takes_precedence_over_its_partial_file() {
-        let directory = archive(&scratch("segments"));
-        let lineage = Lineage::begin(&directory, 1, 1, at("2026-01-31T12:00:00Z")).unwrap();
+        let (_data, directory, owner) = archive_and_owner("segments");
+        let lineage = Lineage::begin(&directory, &owner, 1, 1, at("2026-01-31T12:00:00Z")).unwrap();
         let names =
             ["000000010000000000000001", "000000010000000000000001.partial", "000000010000000000000002.partial"];
         for name in names.into_iter().chain(["00000002.history", "000000020000000000000003", "letter"]) {
@@ -286,5 +320,37 @@ mod tests {
         let found = lineage.segments().unwrap();
         let found: Vec<_> = found.iter().map(|(n, path)| (*n, path.file_name().unwrap().to_str().unwrap())).collect();
         assert_eq!(found, [(1, names[0]), (2, names[2])]);
+    }
+
+    #[test]
+    fn one_lineage_that_cannot_be_read_does_not_hide_the_others() {
+        let (_data, directory, owner) = archive_and_owner("unreadable-lineage");
+        let lineage = Lineage::begin(&directory, &owner, 1, 1, at("2026-01-31T12:00:00Z")).unwrap();
+        let broken = Lineage::begin(&directory, &owner, 1, 2, at("2026-01-31T13:00:00Z")).unwrap();
+        fs::remove_dir_all(&broken.path).unwrap();
+        fs::write(&broken.path, "no directory").unwrap();
+        let (file, description) = lineage.base_files(at("2026-01-31T12:00:01Z"));
+        fs::write(file, "").unwrap();
+        let text = r#"{"from":"2026-01-31T12:00:02Z","start":"0/3000028","postgres":16,"appliance":"1","unpacked_bytes":1,"sha256":"a"}"#;
+        fs::write(description, text).unwrap();
+        let (_, damaged) = lineage.base_files(at("2026-01-31T12:00:05Z"));
+        fs::write(&damaged, "{").unwrap();
+        lineage.confirm(at("2026-01-31T12:00:03Z")).unwrap();
+        let found = contents(directory.parent().unwrap(), &owner).unwrap();
+        assert_eq!(found.windows.len(), 1);
+        assert!(found.windows[0].is_own);
+        let files: Vec<_> = found.damaged.into_iter().map(|damaged| damaged.file).collect();
+        assert_eq!(files, [damaged, broken.path]);
+    }
+
+    #[test]
+    fn an_interrupted_removal_leaves_no_lineage_and_is_finished_later() {
+        let (_data, directory, owner) = archive_and_owner("removed-lineage");
+        let lineage = Lineage::begin(&directory, &owner, 1, 1, at("2026-01-31T12:00:00Z")).unwrap();
+        let name = lineage.path.file_name().unwrap().to_string_lossy().into_owned();
+        fs::rename(&lineage.path, directory.join(format!("{REMOVED_PREFIX}{name}"))).unwrap();
+        assert_eq!(Lineage::all(&directory).unwrap(), []);
+        remove_left_over(&directory).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
     }
 }

@@ -13,7 +13,7 @@ use super::inventory::Inventory;
 use super::layout::Layout;
 use super::manifest::Manifest;
 use super::scratch::ScratchDir;
-use super::space;
+use super::space::{self, Beside};
 use super::stream::{PROGRAM_TIMEOUT, feed_part, read_part};
 use super::{Error, archive_reader, globals};
 use crate::database::migrations;
@@ -102,10 +102,10 @@ fn refuse_newer(manifest: Manifest) -> Result<Manifest, Error> {
 }
 
 /// Refuses to begin where the cluster would not have room.
-pub(super) fn check_space(layout: &Layout, manifest: &Manifest) -> Result<(), Error> {
+pub(super) fn check_space(layout: &Layout, manifest: &Manifest, beside: Beside) -> Result<(), Error> {
     // The new tables, and some of the WAL.
     let needed = manifest.database_bytes + manifest.database_bytes / 4 + CLUSTER_BYTES;
-    space::require_for_cluster(layout.data_dir(), &layout.root(), needed)
+    space::require_for_cluster(layout.data_dir(), &layout.root(), needed, beside)
 }
 
 /// What a cluster is loaded for.

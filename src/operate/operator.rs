@@ -1,6 +1,6 @@
 //! Makes and verifies backups for a running appliance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,11 +15,14 @@ use super::loader::CheckedBackup;
 use super::manifest::{Manifest, Trigger};
 use super::scratch::ScratchDir;
 use super::state::{State, text, whole_seconds};
-use super::{Error, FileLock, Source, verify};
+use super::{Error, FileLock, FileWorker, Source, clock, verify};
 use crate::config::ExternalPostgres;
 use crate::managed::Endpoint;
 use crate::managed::client_programs::ClientPrograms;
 use crate::managed::scratch_cluster::ScratchTimeouts;
+
+/// How many backups are remembered as those of this data directory.
+const MAX_FILES: usize = 10_000;
 
 /// Which database is backed up.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Operator {
     pub configuration: String,
     /// What is known about backups, for reports.
     pub status: watch::Sender<State>,
+    /// For the files of backups.
+    pub files: FileWorker,
 }
 
 /// A backup that was made.
@@ -81,13 +86,29 @@ impl Operator {
         encryption: Option<&Encryption>,
     ) -> Result<Created, Error> {
         let started = Instant::now();
-        let time = whole_seconds(Timestamp::now());
-        let file = BackupFile::create(target, time, label, encryption)?;
-        let manifest = self.write(file.sink()?, time, trigger, label).await?;
-        let path = file.commit()?;
-        let bytes = path.metadata().map_err(Error::at(&path))?.len();
+        let time = whole_seconds(clock::now());
+        let (wanted, word, key) = (target.clone(), label.map(str::to_owned), encryption.cloned());
+        let begin = move || {
+            let file = BackupFile::create(&wanted, time, word.as_deref(), key.as_ref())?;
+            Ok((file.sink()?, file))
+        };
+        let (sink, file) = self.files.run(target.path(), begin).await?;
+        let manifest = match self.write(sink, time, trigger, label).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // What is left of it is removed on that thread, too. The error that came first is the one that counts.
+                let _ = self.files.run(target.path(), move || Ok(drop(file))).await;
+                return Err(error);
+            }
+        };
+        let commit = move || {
+            let path = file.commit()?;
+            let bytes = path.metadata().map_err(Error::at(&path))?.len();
+            Ok((path, bytes))
+        };
+        let (path, bytes) = self.files.run(target.path(), commit).await?;
         let duration = started.elapsed();
-        self.record_success(bytes, duration)?;
+        self.record_success(target.recorded(&path), bytes, duration)?;
         Ok(Created { path, bytes, duration, manifest })
     }
 
@@ -127,16 +148,19 @@ impl Operator {
         verify::verify(backup, &self.layout, &self.programs().await?, self.timeouts).await
     }
 
-    /// Notes that a backup is complete.
+    /// Notes that a backup is complete. `path` is its file, if that is in a directory of backups.
     ///
     /// # Errors
     /// When it cannot be noted.
-    pub fn record_success(&self, bytes: u64, duration: Duration) -> Result<(), Error> {
+    pub fn record_success(&self, path: Option<&Path>, bytes: u64, duration: Duration) -> Result<(), Error> {
         self.record(|state| {
-            state.last_success = Some(text(Timestamp::now()));
+            state.last_success = Some(text(clock::now()));
             state.reason = None;
             state.bytes = bytes;
             state.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            state.files.extend(path.map(Path::to_owned));
+            let excess = state.files.len().saturating_sub(MAX_FILES);
+            state.files.drain(..excess);
         })
     }
 

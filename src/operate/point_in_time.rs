@@ -4,6 +4,7 @@
 //! command line of the scratch server only, so nothing of them is left in the cluster. A moment after the last commit restores everything; that the WAL is
 //! whole up to its end is checked, because PostgreSQL takes a damaged record for the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -15,13 +16,15 @@ use tokio_postgres::Client;
 
 use super::Error;
 use super::base_backup;
+use super::base_description::Base;
 use super::inventory::Inventory;
 use super::layout::Layout;
-use super::lineage::{self, Base, Lineage, Window};
+use super::lineage::{self, Lineage, Window};
 use super::loader::DATABASE_NAME;
+use super::ownership::Owner;
 use super::restore;
 use super::scratch::ScratchDir;
-use super::space;
+use super::space::{self, Beside};
 use super::stream::{PROGRAM_TIMEOUT, limited};
 use super::wal_segment::{Lsn, PARTIAL_SUFFIX, SEGMENT_BYTES};
 use crate::database::migrations;
@@ -36,6 +39,10 @@ const WAL_DIRECTORY: &str = "wal";
 /// the WAL.
 const RESTORE_COMMAND: &str =
     r#"restore_command=if test -e "../../wal/%f"; then cp "../../wal/%f" "%p" || exit 126; else exit 1; fi"#;
+/// How much larger WAL is than what it adds to tables and indexes.
+const WAL_PER_GROWTH: u64 = 3;
+/// How much WAL the server has at a time, in bytes: it copies each file, and uses old ones again.
+const MAX_WAL_BYTES: u64 = 1 << 30;
 /// What a server needs besides its files, in bytes.
 const CLUSTER_BYTES: u64 = 200 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,7 +83,7 @@ pub async fn restore(
     timeouts: ScratchTimeouts,
     now: Timestamp,
 ) -> Result<Recovered, Error> {
-    let (lineage, base) = choose(&lineage::archive(backups), moment)?;
+    let (lineage, base) = choose(&lineage::archive(backups), &Owner::read(layout, backups), moment, now)?;
     if base.postgres != programs.version().major {
         let ours = programs.version().full.clone();
         return Err(Error::OtherMajor { path: base.file, found: base.postgres, ours });
@@ -85,7 +92,7 @@ pub async fn restore(
     let end = lineage.end_of_data()?;
     let segments = lineage.segments_from(base.first_segment()?)?;
     let scratch = ScratchDir::create(layout, "recover")?;
-    check_space(layout, &base)?;
+    check_space(layout, &base, &segments)?;
     let work = async {
         let cluster_path = scratch.path().join("postgres").join(base.postgres.to_string());
         let (unpacked, target) = (base.clone(), cluster_path.clone());
@@ -108,21 +115,28 @@ pub async fn restore(
 }
 
 /// The lineage that has the moment, and the newest base before it.
-fn choose(archive: &Path, moment: Moment) -> Result<(Lineage, Base), Error> {
+fn choose(archive: &Path, owner: &Owner, moment: Moment, now: Timestamp) -> Result<(Lineage, Base), Error> {
     let mut windows: Vec<(Window, Lineage)> = Vec::new();
-    for lineage in Lineage::all(archive)? {
-        if let Some(window) = lineage.window()? {
-            windows.push((window, lineage));
+    for lineage in own_lineages(archive, owner)? {
+        match lineage.window() {
+            Ok(window) => windows.extend(window.map(|window| (window, lineage))),
+            Err(error) => tracing::warn!(%error, "a part of the archive cannot be read"),
         }
     }
-    let refused = |moment: Timestamp, reason| Error::OutsideOfArchive {
+    let refused = |moment: Timestamp, reason: &str| Error::OutsideOfArchive {
         moment: moment.to_string(),
-        reason,
+        reason: reason.to_owned(),
         windows: describe(windows.iter().map(|(window, _)| window)),
     };
     let Some((newest, _)) = windows.last() else { return Err(Error::EmptyArchive { path: archive.to_owned() }) };
     let (wanted, (_, lineage)) = match moment {
         Moment::Latest => (newest.to, windows.last().ok_or(Error::NoArchive)?),
+        // After a clock was set back, the archive may end later than now.
+        Moment::At(time) if time > now => {
+            let reason =
+                format!("it is in the future: it is {now} now (`--to latest` restores the end of the archive)");
+            return Err(refused(time, &reason));
+        }
         Moment::At(time) => {
             let holds = |(window, _): &&(Window, Lineage)| window.from <= time && time <= window.to;
             let reason = if time > newest.to {
@@ -134,19 +148,39 @@ fn choose(archive: &Path, moment: Moment) -> Result<(Lineage, Base), Error> {
         }
     };
     let bases = lineage.bases()?;
+    for damaged in &bases.damaged {
+        tracing::warn!(file = %damaged.file.display(), problem = damaged.problem, "a base backup cannot be used");
+    }
     let is_before = |base: &&Base| base.from().is_ok_and(|from| from <= wanted);
-    let base = bases.iter().rev().find(is_before).or(bases.first()).ok_or(Error::NoArchive)?;
+    let base = bases.good.iter().rev().find(is_before).or(bases.good.first()).ok_or(Error::NoArchive)?;
     Ok((lineage.clone(), base.clone()))
+}
+
+/// The lineages of this data directory; without any, those of another one, if they are of one database.
+fn own_lineages(archive: &Path, owner: &Owner) -> Result<Vec<Lineage>, Error> {
+    let all = Lineage::all(archive)?;
+    let own: Vec<Lineage> = all.iter().filter(|lineage| owner.has_lineage(&lineage.path)).cloned().collect();
+    if !own.is_empty() {
+        return Ok(own);
+    }
+    let systems: BTreeSet<u64> = all.iter().map(|lineage| lineage.system).collect();
+    if systems.len() > 1 {
+        let systems = systems.iter().map(|system| format!("{system}-*")).collect::<Vec<_>>().join(", ");
+        return Err(Error::SeveralSystems { path: archive.to_owned(), systems });
+    }
+    Ok(all)
 }
 
 fn describe<'a>(windows: impl Iterator<Item = &'a Window>) -> String {
     windows.map(|window| format!("{} to {}", window.from, window.to)).collect::<Vec<_>>().join(", ")
 }
 
-/// Refuses to begin where the cluster would not have room.
-fn check_space(layout: &Layout, base: &Base) -> Result<(), Error> {
-    let needed = base.unpacked_bytes + base.unpacked_bytes / 4 + CLUSTER_BYTES;
-    space::require_for_cluster(layout.data_dir(), &layout.root(), needed)
+/// Refuses to begin where the cluster would not have room: the files of the base, what the replay adds to them, and the files of WAL that the server has
+/// at a time.
+fn check_space(layout: &Layout, base: &Base, segments: &BTreeMap<u64, PathBuf>) -> Result<(), Error> {
+    let wal = segments.len() as u64 * SEGMENT_BYTES;
+    let needed = base.unpacked_bytes + wal / WAL_PER_GROWTH + wal.min(MAX_WAL_BYTES) + CLUSTER_BYTES;
+    space::require_for_cluster(layout.data_dir(), &layout.root(), needed, Beside::Alone)
 }
 
 /// Makes the directory from which the server takes its WAL: links to the segments, and a copy of an incomplete one under its final name and in its

@@ -14,6 +14,7 @@ use super::journal::{self, Exchange};
 use super::layout::{Layout, TIME_FORMAT};
 use super::loader::{self, CheckedBackup, Use};
 use super::scratch::ScratchDir;
+use super::space::Beside;
 use super::stream::limited;
 use crate::managed::client_programs::ClientPrograms;
 use crate::managed::scratch_cluster::{self, ScratchCluster, ScratchTimeouts};
@@ -38,7 +39,7 @@ pub async fn restore(
     now: Timestamp,
 ) -> Result<Option<PathBuf>, Error> {
     let scratch = ScratchDir::create(layout, "restore")?;
-    loader::check_space(layout, backup.manifest())?;
+    loader::check_space(layout, backup.manifest(), Beside::Alone)?;
     limited("the restore", async {
         let password = fs::read_to_string(layout.clusters().join("password")).ok();
         let password = password.as_deref().map(str::trim).filter(|text| !text.is_empty());

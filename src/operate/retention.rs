@@ -1,7 +1,7 @@
 //! Which backups of the schedule are kept.
 //!
 //! Policy: of each of the last days, weeks and months that have a backup, the newest one; in any case the newest of all. Backups with a label are never
-//! removed.
+//! removed, and neither are those that another data directory has made: several appliances may have one directory of backups.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::ownership::Owner;
 use super::{Error, directory};
 use crate::config::Keep;
 
@@ -18,8 +19,9 @@ use crate::config::Keep;
 ///
 /// # Errors
 /// When the directory cannot be read, or a file cannot be removed.
-pub fn prune(directory: &Path, keep: &Keep) -> Result<Vec<PathBuf>, Error> {
-    let backups: Vec<_> = directory::backups(directory)?.into_iter().filter(|(name, _)| name.label.is_none()).collect();
+pub fn prune(directory: &Path, owner: &Owner, keep: &Keep) -> Result<Vec<PathBuf>, Error> {
+    let mut backups = directory::backups(directory)?;
+    backups.retain(|(name, path)| name.label.is_none() && owner.has_backup(path));
     let times: Vec<Timestamp> = backups.iter().map(|(name, _)| name.time).collect();
     let kept = kept(&times, keep);
     let mut removed = Vec::new();
@@ -65,7 +67,10 @@ fn newest_of_each(dates: &[Date], count: usize, period: impl Fn(Date) -> (i16, i
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Layout;
+    use super::super::state::State;
     use super::*;
+    use crate::managed::testing::scratch;
 
     /// The days that are kept of one backup a day up to and including the 31st of March 2026.
     fn days(count: i64, daily: usize, weekly: usize, monthly: usize) -> Vec<String> {
@@ -98,5 +103,24 @@ mod tests {
         let times: Vec<Timestamp> = times.iter().map(|time| time.parse().unwrap()).collect();
         let kept = kept(&times, &Keep { daily: 7, weekly: 0, monthly: 0 });
         assert_eq!(kept.into_iter().collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn backups_of_another_data_directory_and_labelled_ones_stay() {
+        let (data, shared) = (scratch("retention-data"), scratch("retention-shared"));
+        let layout = Layout::new(&data);
+        let names = ["01-01T000000Z", "01-02T000000Z", "01-03T000000Z", "01-04T000000Z", "01-05T000000Z-mine"];
+        let paths = names.map(|name| shared.join(format!("attendance-api-2026-{name}.tar")));
+        for path in &paths {
+            fs::write(path, "").unwrap();
+        }
+        // The second and the newest are of another one.
+        let own = [0, 2, 4].map(|number: usize| paths[number].clone());
+        State::update(&layout, |state| state.files = own.to_vec()).unwrap();
+        let owner = Owner::read(&layout, &shared);
+        let removed = prune(&shared, &owner, &Keep { daily: 1, weekly: 0, monthly: 0 }).unwrap();
+        assert_eq!(removed, [paths[0].clone()]);
+        let left: Vec<bool> = paths.iter().map(|path| path.exists()).collect();
+        assert_eq!(left, [false, true, true, true, true]);
     }
 }

@@ -1,9 +1,11 @@
 //! Makes a backup each day, and proves each week that one can be restored.
 //!
 //! Policy: a backup is due when there is none since the last scheduled time, so one that was missed while the appliance did not run is made when it
-//! starts. A failure is reported and tried again after an hour. Older backups are removed only after a success. Nothing here affects requests.
+//! starts. A failure is reported and tried again after an hour. Older backups are removed only after a success. A clock that was set back by less than a day
+//! neither repeats a backup nor delays the next one; one that was wrong by more is corrected by the next backup. Nothing here affects requests: file operations in the
+//! directory of backups, which may be on a network file system, run on other threads and are given up when they do not end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +15,11 @@ use tokio::time::sleep;
 
 use super::backup_file::Target;
 use super::backup_keys::BackupKeys;
-use super::decryption::DecryptionKey;
-use super::list::ListedBackup;
-use super::loader::CheckedBackup;
+use super::loader::{self, CheckedBackup};
 use super::manifest::Trigger;
 use super::operator::Operator;
 use super::state::{State, text, time};
-use super::{Error, list, retention};
+use super::{Error, FileWorker, Owner, clock, list, retention};
 use crate::config::{Keep, TimeOfDay};
 use crate::managed::shell_command;
 
@@ -33,6 +33,8 @@ const OVERDUE_GRACE_SECONDS: i64 = 2 * 3600;
 /// The verification of a week begins a little earlier than seven days after the last one, so that its time does not move.
 const VERIFY_SECONDS: i64 = 7 * DAY_SECONDS - 6 * 3600;
 const VERIFY_RETRY_SECONDS: i64 = DAY_SECONDS;
+/// The time that the removal of old backups may take: a large file takes a while on some file systems.
+const RETENTION_TIMEOUT: Duration = Duration::from_secs(900);
 /// The time that `backup.copy_command` may take.
 const COPY_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
@@ -72,7 +74,7 @@ impl Drop for Schedule {
 
 async fn run(operator: Arc<Operator>, plan: Plan) {
     let begun = operator.record(|state| {
-        state.scheduled_since.get_or_insert_with(|| text(Timestamp::now()));
+        state.scheduled_since.get_or_insert_with(|| text(clock::now()));
     });
     if let Err(error) = begun {
         tracing::warn!(%error, "the state of backups cannot be written");
@@ -85,7 +87,7 @@ async fn run(operator: Arc<Operator>, plan: Plan) {
             operator.status.send_replace(written.clone());
             seen = written;
         }
-        let now = Timestamp::now();
+        let now = clock::now();
         let state = operator.status.borrow().clone();
         if is_backup_due(&state, plan.at, now) {
             back_up(&operator, &plan).await;
@@ -104,19 +106,20 @@ fn last_scheduled(at: TimeOfDay, now: Timestamp) -> i64 {
     now.as_second() - passed
 }
 
-fn seconds(text: Option<&String>) -> Option<i64> {
-    time(text).map(Timestamp::as_second)
+/// A moment that was noted, in seconds since 1970, if it can be one of the past.
+fn seconds(text: Option<&String>, now: Timestamp) -> Option<i64> {
+    time(text).filter(|noted| clock::is_credible(*noted, now)).map(Timestamp::as_second)
 }
 
 fn is_backup_due(state: &State, at: TimeOfDay, now: Timestamp) -> bool {
-    let covered = seconds(state.last_success.as_ref()).or(seconds(state.scheduled_since.as_ref()));
-    let may_retry = seconds(state.last_failure.as_ref())
+    let covered = seconds(state.last_success.as_ref(), now).or(seconds(state.scheduled_since.as_ref(), now));
+    let may_retry = seconds(state.last_failure.as_ref(), now)
         .is_none_or(|failed| !(0..RETRY_SECONDS).contains(&(now.as_second() - failed)));
     covered.is_none_or(|covered| covered < last_scheduled(at, now)) && may_retry
 }
 
 fn is_verification_due(state: &State, now: Timestamp) -> bool {
-    let older = |text: Option<&String>, limit| seconds(text).is_none_or(|at| now.as_second() - at >= limit);
+    let older = |text: Option<&String>, limit| seconds(text, now).is_none_or(|at| now.as_second() - at >= limit);
     state.last_success.is_some()
         && older(state.last_verified.as_ref(), VERIFY_SECONDS)
         && older(state.last_verify_failure.as_ref(), VERIFY_RETRY_SECONDS)
@@ -124,7 +127,8 @@ fn is_verification_due(state: &State, now: Timestamp) -> bool {
 
 /// Since when no backup was made, if one is overdue.
 pub fn overdue_since(state: &State, now: Timestamp) -> Option<Timestamp> {
-    let last = time(state.last_success.as_ref()).or(time(state.scheduled_since.as_ref()))?;
+    let noted = |text: Option<&String>| time(text).filter(|noted| clock::is_credible(*noted, now));
+    let last = noted(state.last_success.as_ref()).or(noted(state.scheduled_since.as_ref()))?;
     (now.as_second() - last.as_second() > DAY_SECONDS + OVERDUE_GRACE_SECONDS).then_some(last)
 }
 
@@ -139,7 +143,7 @@ async fn back_up(operator: &Operator, plan: &Plan) {
         Err(error) => {
             tracing::error!(%error, "the scheduled backup failed");
             operator.record(|state| {
-                state.last_failure = Some(text(Timestamp::now()));
+                state.last_failure = Some(text(clock::now()));
                 state.reason = Some(error.to_string());
             })
         }
@@ -151,9 +155,10 @@ async fn back_up(operator: &Operator, plan: &Plan) {
 
 async fn attempt(operator: &Operator, plan: &Plan) -> Result<(), Error> {
     let before = operator.status.borrow().clone();
-    let created = operator
-        .create(&Target::Directory(plan.directory.clone()), Trigger::Schedule, None, plan.keys.encryption()?.as_ref())
-        .await?;
+    let keys = plan.keys.clone();
+    let encryption = operator.files.run(plan.keys.path(), move || keys.encryption()).await?;
+    let target = Target::Directory(plan.directory.clone());
+    let created = operator.create(&target, Trigger::Schedule, None, encryption.as_ref()).await?;
     if let Some(command) = &plan.copy_command {
         let copied = shell_command::run(command, &created.path, COPY_TIMEOUT).await;
         if let Err(error) = copied {
@@ -162,7 +167,10 @@ async fn attempt(operator: &Operator, plan: &Plan) -> Result<(), Error> {
             return Err(Error::Copy(error));
         }
     }
-    let removed = retention::prune(&plan.directory, &plan.keep)?;
+    let (directory, layout, keep) = (plan.directory.clone(), operator.layout.clone(), plan.keep.clone());
+    let prune = move || retention::prune(&directory, &Owner::read(&layout, &directory), &keep);
+    let removed = FileWorker::with_timeout(RETENTION_TIMEOUT).run(&plan.directory, prune).await?;
+    operator.record(|state| state.files.retain(|path| !removed.contains(path)))?;
     tracing::info!(
         file = %created.path.display(),
         bytes = created.bytes,
@@ -175,8 +183,8 @@ async fn attempt(operator: &Operator, plan: &Plan) -> Result<(), Error> {
 }
 
 async fn verify_newest(operator: &Operator, plan: &Plan) {
-    let outcome = match newest(plan) {
-        Ok(Some(backup)) => verify(operator, plan, &backup).await.map(|()| Some(backup.file)),
+    let outcome = match newest(operator, plan).await {
+        Ok(Some(file)) => verify(operator, plan, &file).await.map(|()| Some(file)),
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
@@ -184,19 +192,19 @@ async fn verify_newest(operator: &Operator, plan: &Plan) {
         Ok(Some(file)) => {
             tracing::info!(file = %file.display(), "the newest backup was restored for a test");
             operator.record(|state| {
-                state.last_verified = Some(text(Timestamp::now()));
+                state.last_verified = Some(text(clock::now()));
                 state.verify_reason = None;
             })
         }
         // Nothing is proven, and nothing is known to be wrong: the last backup may have gone into another directory.
         Ok(None) => {
             tracing::warn!(directory = %plan.directory.display(), "there is no backup that could be restored for a test");
-            operator.record(|state| state.last_verify_failure = Some(text(Timestamp::now())))
+            operator.record(|state| state.last_verify_failure = Some(text(clock::now())))
         }
         Err(error) => {
             tracing::error!(%error, "the newest backup could not be restored for a test");
             operator.record(|state| {
-                state.last_verify_failure = Some(text(Timestamp::now()));
+                state.last_verify_failure = Some(text(clock::now()));
                 state.verify_reason = Some(error.to_string());
             })
         }
@@ -206,12 +214,18 @@ async fn verify_newest(operator: &Operator, plan: &Plan) {
     }
 }
 
-async fn verify(operator: &Operator, plan: &Plan, backup: &ListedBackup) -> Result<(), Error> {
-    operator.verify(&CheckedBackup::open(&backup.file, plan.keys.decryption()?).await?).await
+async fn verify(operator: &Operator, plan: &Plan, path: &Path) -> Result<(), Error> {
+    let (keys, opened) = (plan.keys.clone(), path.to_owned());
+    let open = move || Ok((loader::open(&opened)?, keys.decryption()?));
+    let (file, key) = operator.files.run(path, open).await?;
+    operator.verify(&CheckedBackup::check(path, file, key).await?).await
 }
 
-fn newest(plan: &Plan) -> Result<Option<ListedBackup>, Error> {
-    Ok(list::list(&plan.directory, &DecryptionKey::default())?.pop())
+/// The newest backup of this data directory.
+async fn newest(operator: &Operator, plan: &Plan) -> Result<Option<PathBuf>, Error> {
+    let (directory, layout) = (plan.directory.clone(), operator.layout.clone());
+    let find = move || list::newest_own(&directory, &Owner::read(&layout, &directory));
+    Ok(operator.files.run(&plan.directory, find).await?.map(|newest| newest.file))
 }
 
 #[cfg(test)]
@@ -246,6 +260,10 @@ mod tests {
             // The clock was set back by an hour after the backup.
             (Some("2026-01-31T03:15:20Z"), "2026-01-31T02:15:30Z", false),
             (Some("2026-01-31T03:15:20Z"), "2026-01-31T03:15:05Z", false),
+            (Some("2026-01-31T03:15:20Z"), "2026-01-31T03:15:30Z", false),
+            // It was wrong by years, and corrected.
+            (Some("2036-01-31T03:15:20Z"), "2026-01-31T02:00:00Z", false),
+            (Some("2036-01-31T03:15:20Z"), "2026-01-31T03:15:00Z", true),
         ] {
             assert_eq!(is_backup_due(&state(success, None, since), AT, at(now)), expected, "{success:?} {now}");
         }
@@ -263,6 +281,28 @@ mod tests {
         let state = state(Some("2026-01-31T03:15:20Z"), None, "2026-01-01T12:00:00Z");
         assert_eq!(overdue_since(&state, at("2026-02-01T05:15:20Z")), None);
         assert_eq!(overdue_since(&state, at("2026-02-01T05:15:21Z")), Some(at("2026-01-31T03:15:20Z")));
+        // A time of a clock that was wrong does not hide it.
+        let wrong = State { last_success: Some("2036-01-31T03:15:20Z".to_owned()), ..state };
+        assert_eq!(overdue_since(&wrong, at("2026-02-01T05:15:21Z")), Some(at("2026-01-01T12:00:00Z")));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_repeats_a_backup_nor_stops_the_schedule() {
+        // The clock of each minute of two days, during which it is set back by an hour every six hours: how often a backup is made.
+        let mut state = state(None, None, "2026-01-30T00:00:00Z");
+        let mut made = Vec::new();
+        let (mut seconds, end) = (at("2026-01-30T00:00:00Z").as_second(), at("2026-02-02T00:00:00Z").as_second());
+        let mut minutes = 0;
+        while seconds < end {
+            let now = Timestamp::from_second(seconds).unwrap();
+            if is_backup_due(&state, AT, now) {
+                made.push(now.strftime("%d %H:%M").to_string());
+                state.last_success = Some(text(now));
+            }
+            minutes += 1;
+            seconds += if minutes % 360 == 0 { 60 - 3600 } else { 60 };
+        }
+        assert_eq!(made, ["30 03:15", "31 03:15", "01 03:15"]);
     }
 
     #[test]

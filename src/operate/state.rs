@@ -15,6 +15,10 @@ use crate::managed::secret_file;
 pub struct State {
     /// The configured directory of backups, for commands without a configuration.
     pub directory: Option<PathBuf>,
+    /// The identity of the data directory, for directories of backups that several appliances use.
+    pub id: Option<String>,
+    /// The backups that were made in directories of backups and not removed since.
+    pub files: Vec<PathBuf>,
     /// The version that has migrated the database last.
     pub version: Option<String>,
     /// The end of the last backup that succeeded.

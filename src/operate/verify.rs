@@ -4,6 +4,7 @@ use super::Error;
 use super::layout::Layout;
 use super::loader::{self, CheckedBackup};
 use super::scratch::ScratchDir;
+use super::space::Beside;
 use super::stream::limited;
 use crate::managed::client_programs::ClientPrograms;
 use crate::managed::scratch_cluster::ScratchTimeouts;
@@ -19,7 +20,7 @@ pub async fn verify(
     timeouts: ScratchTimeouts,
 ) -> Result<(), Error> {
     let scratch = ScratchDir::create(layout, "verify")?;
-    loader::check_space(layout, backup.manifest())?;
+    loader::check_space(layout, backup.manifest(), Beside::Serving)?;
     limited("the verification", async {
         let cluster = loader::load(backup, programs, &scratch, loader::Use::Verification, timeouts).await?;
         cluster.discard().await.map_err(Error::at(scratch.path()))

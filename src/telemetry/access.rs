@@ -61,7 +61,7 @@ impl AccessLog {
             line.clear();
             match self.format {
                 Format::Json | Format::Journal => {
-                    self.format.append_priority(Level::INFO, line);
+                    self.format.append_priority(Level::INFO, "access", line);
                     access.json(line);
                 }
                 Format::Text => access.text(line),

@@ -166,7 +166,7 @@ fn json_line(format: Format, event: &Event<'_>) -> Vec<u8> {
 /// `rest` has further members, each after a comma.
 fn json_object(format: Format, level: Level, message: &str, target: &str, rest: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(message.len() + rest.len() + 192);
-    format.append_priority(level, &mut line);
+    format.append_priority(level, target, &mut line);
     line.extend_from_slice(b"{\"timestamp\":\"");
     timestamp::append_now(&mut line);
     line.extend_from_slice(b"\",\"level\":\"");

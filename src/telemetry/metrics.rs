@@ -3,14 +3,11 @@
 //! Policy: metrics that the Python service exported keep their names, so that its dashboards work; all others begin
 //! with `attendance_api_`. Label values come from fixed sets, never from what a client sends, so that the number of series is bounded.
 
-use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::cached_collector::CachedCollector;
+use super::metric_registry::MetricRegistry;
 use super::text_format;
 
 /// The buckets of the Python service's exporter, in seconds.
@@ -27,7 +24,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    registry: MetricRegistry,
     /// Time from the arrival of a request's head to the end of its handling, by method, route and status.
     pub request_duration: HistogramVec,
     /// Requests answered, by method and status.
@@ -115,6 +112,10 @@ pub struct Metrics {
     pub backup_verification_failed: IntGaugeVec,
     /// WAL that is not copied yet; no series without `backup.wal`.
     pub archive_lag: IntGaugeVec,
+    /// The size of the archive of WAL; no series without `backup.wal`.
+    pub archive_bytes: IntGaugeVec,
+    /// The size that it may have: `backup.wal_max_size`, or what its file system has room for; no series without `backup.wal`.
+    pub archive_limit: IntGaugeVec,
     /// Whether something is wrong with the copy of the WAL or its base backups (1) or not (0); no series without `backup.wal`.
     pub archive_failed: IntGaugeVec,
     /// How often PostgreSQL removed WAL that was not copied; no series without `backup.wal`.
@@ -137,353 +138,222 @@ impl Metrics {
     /// # Errors
     /// When two metrics have the same name.
     pub fn new(version: &str, postgresql: &str) -> Result<Self, prometheus::Error> {
-        let r = Registry::new();
+        let registry = MetricRegistry::default();
         let metrics = Self {
-            request_duration: add(
-                &r,
-                HistogramVec::new(
-                    buckets(
-                        "flask_http_request_duration_seconds",
-                        "HTTP request duration in seconds",
-                        &REQUEST_BUCKETS,
-                    ),
-                    &["method", "path", "status"],
-                )?,
+            request_duration: registry.histogram_by(
+                "flask_http_request_duration_seconds",
+                "HTTP request duration in seconds",
+                &REQUEST_BUCKETS,
+                &["method", "path", "status"],
             )?,
-            requests: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new("flask_http_request_total", "HTTP requests answered"),
-                    &["method", "status"],
-                )?,
+            requests: registry.counter_by(
+                "flask_http_request_total",
+                "HTTP requests answered",
+                &["method", "status"],
             )?,
-            request_exceptions: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new("flask_http_request_exceptions_total", "HTTP requests that failed by a bug"),
-                    &["method", "status"],
-                )?,
+            request_exceptions: registry.counter_by(
+                "flask_http_request_exceptions_total",
+                "HTTP requests that failed by a bug",
+                &["method", "status"],
             )?,
-            requests_in_flight: add(
-                &r,
-                IntGauge::new("attendance_api_requests_in_flight", "Requests being handled now")?,
+            requests_in_flight: registry.gauge("attendance_api_requests_in_flight", "Requests being handled now")?,
+            connections_open: registry.gauge("attendance_api_connections_open", "Open client connections")?,
+            connections_closed: registry.counter_by(
+                "attendance_api_connections_closed_total",
+                "Client connections that the server closed or refused because of a limit",
+                &["reason"],
             )?,
-            connections_open: add(&r, IntGauge::new("attendance_api_connections_open", "Open client connections")?)?,
-            connections_closed: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new(
-                        "attendance_api_connections_closed_total",
-                        "Client connections that the server closed or refused because of a limit",
-                    ),
-                    &["reason"],
-                )?,
+            cache_hits: registry.counter("attendance_api_cache_hits_total", "Reads answered from the cache")?,
+            cache_local_hits: registry.counter(
+                "attendance_api_cache_local_hits_total",
+                "Reads answered from the cache that needed no body from Redis",
             )?,
-            cache_hits: add(&r, IntCounter::new("attendance_api_cache_hits_total", "Reads answered from the cache")?)?,
-            cache_local_hits: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_cache_local_hits_total",
-                    "Reads answered from the cache that needed no body from Redis",
-                )?,
+            cache_misses: registry
+                .counter("attendance_api_cache_misses_total", "Reads the cache had no valid entry for")?,
+            cache_errors: registry.counter(
+                "attendance_api_cache_errors_total",
+                "Cache commands that failed, timed out or answered nonsense",
             )?,
-            cache_misses: add(
-                &r,
-                IntCounter::new("attendance_api_cache_misses_total", "Reads the cache had no valid entry for")?,
+            foreign_changes: registry.counter(
+                "attendance_api_foreign_changes_total",
+                "Announcements of changes by other programs, each of which ended every cached answer",
             )?,
-            cache_errors: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_cache_errors_total",
-                    "Cache commands that failed, timed out or answered nonsense",
-                )?,
+            cache_duration: registry.histogram_by(
+                "attendance_api_cache_duration_seconds",
+                "Time of one round trip to the cache",
+                &FINE_BUCKETS,
+                &["operation"],
             )?,
-            foreign_changes: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_foreign_changes_total",
-                    "Announcements of changes by other programs, each of which ended every cached answer",
-                )?,
+            pool_size: registry
+                .gauge("attendance_api_pool_connections_max", "Database connections the pool may hold")?,
+            pool_in_use: registry.gauge("attendance_api_pool_connections_in_use", "Database connections in use")?,
+            pool_waiters: registry
+                .gauge("attendance_api_pool_waiters", "Requests waiting for a database connection")?,
+            pool_wait: registry.histogram(
+                "attendance_api_pool_wait_seconds",
+                "Time a request waited for a database connection",
+                &FINE_BUCKETS,
             )?,
-            cache_duration: add(
-                &r,
-                HistogramVec::new(
-                    buckets(
-                        "attendance_api_cache_duration_seconds",
-                        "Time of one round trip to the cache",
-                        &FINE_BUCKETS,
-                    ),
-                    &["operation"],
-                )?,
+            query_duration: registry.histogram_by(
+                "attendance_api_query_duration_seconds",
+                "Time of one database statement",
+                &FINE_BUCKETS,
+                &["operation"],
             )?,
-            pool_size: add(
-                &r,
-                IntGauge::new("attendance_api_pool_connections_max", "Database connections the pool may hold")?,
+            statement_rows: registry.histogram_by(
+                "attendance_api_statement_requests",
+                "Requests that shared one statement",
+                &BATCH_SIZE_BUCKETS,
+                &["operation"],
             )?,
-            pool_in_use: add(
-                &r,
-                IntGauge::new("attendance_api_pool_connections_in_use", "Database connections in use")?,
+            lists_in_progress: registry.gauge(
+                "attendance_api_lists_in_progress",
+                "Lists being read from the database or streamed to a client now",
             )?,
-            pool_waiters: add(
-                &r,
-                IntGauge::new("attendance_api_pool_waiters", "Requests waiting for a database connection")?,
+            lists_waiting: registry
+                .gauge("attendance_api_lists_waiting", "Lists that wait for others to end before they are read")?,
+            lists_refused: registry.counter(
+                "attendance_api_lists_refused_total",
+                "Lists answered with 503 because too many were being read",
             )?,
-            pool_wait: add(
-                &r,
-                Histogram::with_opts(buckets(
-                    "attendance_api_pool_wait_seconds",
-                    "Time a request waited for a database connection",
-                    &FINE_BUCKETS,
-                ))?,
+            records_created: registry.counter("attendance_api_records_created_total", "Records created")?,
+            records_corrected: registry.counter(
+                "attendance_api_records_corrected_total",
+                "Records corrected, without corrections that changed nothing",
             )?,
-            query_duration: add(
-                &r,
-                HistogramVec::new(
-                    buckets("attendance_api_query_duration_seconds", "Time of one database statement", &FINE_BUCKETS),
-                    &["operation"],
-                )?,
+            records_deleted: registry.counter("attendance_api_records_deleted_total", "Records deleted")?,
+            records_erased: registry
+                .counter("attendance_api_records_erased_total", "Records erased with the person they belong to")?,
+            record_conflicts: registry
+                .counter("attendance_api_record_conflicts_total", "Creates refused because the record exists")?,
+            logins: registry.counter_by(
+                "attendance_api_logins_total",
+                "Attempts to log in, by outcome",
+                &["outcome"],
             )?,
-            statement_rows: add(
-                &r,
-                HistogramVec::new(
-                    buckets(
-                        "attendance_api_statement_requests",
-                        "Requests that shared one statement",
-                        &BATCH_SIZE_BUCKETS,
-                    ),
-                    &["operation"],
-                )?,
+            sessions_active: registry.gauge_by(
+                "attendance_api_sessions_active",
+                "Sessions that have not ended, counted once a minute",
+                &[],
             )?,
-            lists_in_progress: add(
-                &r,
-                IntGauge::new(
-                    "attendance_api_lists_in_progress",
-                    "Lists being read from the database or streamed to a client now",
-                )?,
+            credential_lookups: registry.counter_by(
+                "attendance_api_credential_lookups_total",
+                "Look-ups of sessions and tokens, by where they were answered",
+                &["result"],
             )?,
-            lists_waiting: add(
-                &r,
-                IntGauge::new(
-                    "attendance_api_lists_waiting",
-                    "Lists that wait for others to end before they are read",
-                )?,
+            child_up: registry.gauge_by("attendance_api_child_up", "Whether a managed child runs", &["child"])?,
+            child_restarts: registry.counter_by(
+                "attendance_api_child_restarts_total",
+                "Restarts of a managed child",
+                &["child"],
             )?,
-            lists_refused: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_lists_refused_total",
-                    "Lists answered with 503 because too many were being read",
-                )?,
+            child_start: registry.float_gauge_by(
+                "attendance_api_child_start_seconds",
+                "How long the last start of a managed child took",
+                &["child"],
             )?,
-            records_created: add(&r, IntCounter::new("attendance_api_records_created_total", "Records created")?)?,
-            records_corrected: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_records_corrected_total",
-                    "Records corrected, without corrections that changed nothing",
-                )?,
+            data_bytes_free: registry.gauge_by(
+                "attendance_api_data_bytes_free",
+                "Bytes that the managed database may still use",
+                &[],
             )?,
-            records_deleted: add(&r, IntCounter::new("attendance_api_records_deleted_total", "Records deleted")?)?,
-            records_erased: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_records_erased_total",
-                    "Records erased with the person they belong to",
-                )?,
+            data_inodes_free: registry.gauge_by(
+                "attendance_api_data_inodes_free",
+                "Files that the managed database may still make",
+                &[],
             )?,
-            record_conflicts: add(
-                &r,
-                IntCounter::new("attendance_api_record_conflicts_total", "Creates refused because the record exists")?,
+            data_writable: registry.gauge_by(
+                "attendance_api_data_writable",
+                "Whether the disk of the managed database takes records",
+                &[],
             )?,
-            logins: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new("attendance_api_logins_total", "Attempts to log in, by outcome"),
-                    &["outcome"],
-                )?,
+            backup_last_success: registry.gauge_by(
+                "attendance_api_backup_last_success_timestamp_seconds",
+                "When the last scheduled or commanded backup succeeded",
+                &[],
             )?,
-            sessions_active: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new("attendance_api_sessions_active", "Sessions that have not ended, counted once a minute"),
-                    &[],
-                )?,
+            backup_failed: registry.gauge_by(
+                "attendance_api_backup_failed",
+                "Whether the last scheduled backup failed",
+                &[],
             )?,
-            credential_lookups: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new(
-                        "attendance_api_credential_lookups_total",
-                        "Look-ups of sessions and tokens, by where they were answered",
-                    ),
-                    &["result"],
-                )?,
+            backup_overdue: registry.gauge_by(
+                "attendance_api_backup_overdue",
+                "Whether the last backup is older than a day and two hours",
+                &[],
             )?,
-            child_up: add(
-                &r,
-                IntGaugeVec::new(Opts::new("attendance_api_child_up", "Whether a managed child runs"), &["child"])?,
+            backup_bytes: registry.gauge_by("attendance_api_backup_bytes", "Size of the last backup", &[])?,
+            backup_duration: registry.float_gauge_by(
+                "attendance_api_backup_duration_seconds",
+                "How long the last backup took",
+                &[],
             )?,
-            child_restarts: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new("attendance_api_child_restarts_total", "Restarts of a managed child"),
-                    &["child"],
-                )?,
+            backup_last_verified: registry.gauge_by(
+                "attendance_api_backup_last_verified_timestamp_seconds",
+                "When a backup was last restored for a test",
+                &[],
             )?,
-            child_start: add(
-                &r,
-                GaugeVec::new(
-                    Opts::new("attendance_api_child_start_seconds", "How long the last start of a managed child took"),
-                    &["child"],
-                )?,
+            backup_verification_failed: registry.gauge_by(
+                "attendance_api_backup_verification_failed",
+                "Whether the last test restore of a backup failed",
+                &[],
             )?,
-            data_bytes_free: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new("attendance_api_data_bytes_free", "Bytes that the managed database may still use"),
-                    &[],
-                )?,
+            archive_lag: registry.gauge_by(
+                "attendance_api_wal_archive_lag_bytes",
+                "WAL that is not copied yet",
+                &[],
             )?,
-            data_inodes_free: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new("attendance_api_data_inodes_free", "Files that the managed database may still make"),
-                    &[],
-                )?,
+            archive_bytes: registry.gauge_by("attendance_api_wal_archive_bytes", "Size of the archive of WAL", &[])?,
+            archive_limit: registry.gauge_by(
+                "attendance_api_wal_archive_limit_bytes",
+                "Size that the archive of WAL may have",
+                &[],
             )?,
-            data_writable: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new("attendance_api_data_writable", "Whether the disk of the managed database takes records"),
-                    &[],
-                )?,
+            archive_failed: registry.gauge_by(
+                "attendance_api_wal_archive_failed",
+                "Whether the copy of the WAL or its base backups fail",
+                &[],
             )?,
-            backup_last_success: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "attendance_api_backup_last_success_timestamp_seconds",
-                        "When the last scheduled or commanded backup succeeded",
-                    ),
-                    &[],
-                )?,
+            archive_slots_lost: registry.counter_by(
+                "attendance_api_wal_archive_slots_lost_total",
+                "How often WAL was removed before it was copied",
+                &[],
             )?,
-            backup_failed: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new("attendance_api_backup_failed", "Whether the last scheduled backup failed"),
-                    &[],
-                )?,
+            archive_earliest: registry.float_gauge_by(
+                "attendance_api_wal_archive_earliest_timestamp_seconds",
+                "The first moment that can be restored",
+                &[],
             )?,
-            backup_overdue: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "attendance_api_backup_overdue",
-                        "Whether the last backup is older than a day and two hours",
-                    ),
-                    &[],
-                )?,
+            archive_latest: registry.float_gauge_by(
+                "attendance_api_wal_archive_latest_timestamp_seconds",
+                "The last moment that can be restored",
+                &[],
             )?,
-            backup_bytes: add(
-                &r,
-                IntGaugeVec::new(Opts::new("attendance_api_backup_bytes", "Size of the last backup"), &[])?,
+            migrations_applied: registry
+                .gauge("attendance_api_migrations_applied", "Changesets and migrations applied by this start")?,
+            migration_duration: registry.float_gauge(
+                "attendance_api_migration_duration_seconds",
+                "How long the migrations of this start took",
             )?,
-            backup_duration: add(
-                &r,
-                GaugeVec::new(
-                    Opts::new("attendance_api_backup_duration_seconds", "How long the last backup took"),
-                    &[],
-                )?,
+            log_lines_dropped: registry.counter(
+                "attendance_api_log_lines_dropped_total",
+                "Log lines dropped because standard output could not take them",
             )?,
-            backup_last_verified: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "attendance_api_backup_last_verified_timestamp_seconds",
-                        "When a backup was last restored for a test",
-                    ),
-                    &[],
-                )?,
-            )?,
-            backup_verification_failed: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "attendance_api_backup_verification_failed",
-                        "Whether the last test restore of a backup failed",
-                    ),
-                    &[],
-                )?,
-            )?,
-            archive_lag: add(
-                &r,
-                IntGaugeVec::new(Opts::new("attendance_api_wal_archive_lag_bytes", "WAL that is not copied yet"), &[])?,
-            )?,
-            archive_failed: add(
-                &r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "attendance_api_wal_archive_failed",
-                        "Whether the copy of the WAL or its base backups fail",
-                    ),
-                    &[],
-                )?,
-            )?,
-            archive_slots_lost: add(
-                &r,
-                IntCounterVec::new(
-                    Opts::new(
-                        "attendance_api_wal_archive_slots_lost_total",
-                        "How often WAL was removed before it was copied",
-                    ),
-                    &[],
-                )?,
-            )?,
-            archive_earliest: add(
-                &r,
-                GaugeVec::new(
-                    Opts::new(
-                        "attendance_api_wal_archive_earliest_timestamp_seconds",
-                        "The first moment that can be restored",
-                    ),
-                    &[],
-                )?,
-            )?,
-            archive_latest: add(
-                &r,
-                GaugeVec::new(
-                    Opts::new(
-                        "attendance_api_wal_archive_latest_timestamp_seconds",
-                        "The last moment that can be restored",
-                    ),
-                    &[],
-                )?,
-            )?,
-            migrations_applied: add(
-                &r,
-                IntGauge::new("attendance_api_migrations_applied", "Changesets and migrations applied by this start")?,
-            )?,
-            migration_duration: add(
-                &r,
-                Gauge::new("attendance_api_migration_duration_seconds", "How long the migrations of this start took")?,
-            )?,
-            log_lines_dropped: add(
-                &r,
-                IntCounter::new(
-                    "attendance_api_log_lines_dropped_total",
-                    "Log lines dropped because standard output could not take them",
-                )?,
-            )?,
-            registry: r.clone(),
+            registry,
         };
-        let reference = IntGaugeVec::new(Opts::new("attendance_api", "Attendance API version"), &["version"])?;
-        add(&r, reference)?.with_label_values(&[version]).set(1);
-        let build = Opts::new("attendance_api_build_info", "What runs, as labels");
-        let build = add(&r, IntGaugeVec::new(build, &["version", "embedded_postgresql"])?)?;
-        build.with_label_values(&[version, postgresql]).set(1);
-        r.register(Box::new(CachedCollector::new(ProcessCollector::for_self())))?;
+        metrics.describe_build(version, postgresql)?;
+        metrics.registry.add(CachedCollector::new(ProcessCollector::for_self()))?;
         Ok(metrics)
+    }
+
+    /// Registers what runs, as labels of constant metrics.
+    fn describe_build(&self, version: &str, postgresql: &str) -> Result<(), prometheus::Error> {
+        let reference = self.registry.gauge_by("attendance_api", "Attendance API version", &["version"])?;
+        reference.with_label_values(&[version]).set(1);
+        let labels = ["version", "embedded_postgresql"];
+        let build = self.registry.gauge_by("attendance_api_build_info", "What runs, as labels", &labels)?;
+        build.with_label_values(&[version, postgresql]).set(1);
+        Ok(())
     }
 
     /// All metrics in Prometheus's text format.
@@ -495,13 +365,4 @@ impl Metrics {
         text_format::encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
-}
-
-fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn buckets(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(buckets.to_vec())
 }

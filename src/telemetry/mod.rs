@@ -10,12 +10,13 @@
 //! - [`mod@format`] has the formats of a line: JSON, JSON for the journal, or text.
 //!
 //! Lines go through `nonblocking_writer`, so that a slow reader of the log never delays a request; `timestamp` formats their time, and
-//! `cached_collector` limits how often an expensive metric is read. `text_format` writes the metrics as Prometheus reads them.
+//! `cached_collector` limits how often an expensive metric is read. `metric_registry` has all metrics, and `text_format` writes the metrics as Prometheus reads them.
 
 pub mod access;
 mod cached_collector;
 pub mod format;
 pub mod log;
+mod metric_registry;
 pub mod metrics;
 mod nonblocking_writer;
 mod text_format;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::accounts::{PASSWORD, Protected, add_account, bearing, log_in, make_token};
+use crate::support::accounts::{PASSWORD, Protected, add_account, bearing, begin_session, log_in, make_token};
 use crate::support::{API, Appliance, CompletedRun, Request, eventually, shared_postgres, within};
 
 /// Less than the life of a cached credential, so that what ends it is the announcement.
@@ -28,10 +28,6 @@ fn status(appliance: &Appliance, credential: &str) -> u16 {
     appliance.send(&bearing(Request::get(&format!("{API}/calendar?from=2023-01-01&to=2023-01-02")), credential)).status
 }
 
-fn session(appliance: &Appliance, name: &str, password: &str) -> String {
-    log_in(appliance, name, password).expect(200).json()["token"].as_str().expect("a token is text").to_owned()
-}
-
 #[test]
 fn accounts_are_managed_while_the_appliance_serves() {
     let protected = Protected::start("");
@@ -44,13 +40,13 @@ fn accounts_are_managed_while_the_appliance_serves() {
     assert_eq!((&bob["role"], &bob["employee_id"], &bob["disabled"]), (&"writer".into(), &"7".into(), &false.into()));
     assert!(run(appliance, &["account", "list"]).expect(0).stdout.contains("bob  writer of employee 7"));
 
-    let first = session(appliance, "bob", PASSWORD);
+    let first = begin_session(appliance, "bob", PASSWORD);
     assert_eq!(status(appliance, &first), 200);
     let file = password_file(appliance.settings().scratch(), "the second passphrase of bob\n");
     run(appliance, &["account", "passwd", "bob", "--password-file", file.to_str().unwrap()]).expect(0);
     within(ANNOUNCED_WITHIN, "the session ends with the password", || (status(appliance, &first) == 401).then_some(()));
     log_in(appliance, "bob", PASSWORD).expect(401);
-    let second = session(appliance, "BOB", "the second passphrase of bob");
+    let second = begin_session(appliance, "BOB", "the second passphrase of bob");
     assert_eq!(status(appliance, &second), 200);
 
     run(appliance, &["account", "disable", "bob"]).expect(0);
@@ -58,7 +54,7 @@ fn accounts_are_managed_while_the_appliance_serves() {
     log_in(appliance, "bob", "the second passphrase of bob").expect(401);
     run(appliance, &["account", "enable", "bob"]).expect(0);
     assert_eq!(status(appliance, &second), 401, "no session comes back");
-    let third = session(appliance, "bob", "the second passphrase of bob");
+    let third = begin_session(appliance, "bob", "the second passphrase of bob");
     run(appliance, &["account", "remove", "bob"]).expect(0);
     within(ANNOUNCED_WITHIN, "the session ends with the account", || (status(appliance, &third) == 401).then_some(()));
     let gone = run(appliance, &["account", "remove", "bob"]).expect(1);
@@ -140,7 +136,7 @@ fn a_revocation_by_a_command_holds_when_the_command_returns() {
     let appliance = &protected.appliance;
     for round in 0..3 {
         let name = protected.account("reader", None);
-        let own = session(appliance, &name, PASSWORD);
+        let own = begin_session(appliance, &name, PASSWORD);
         let token = make_token(appliance, &own, "reader");
         assert_eq!([&own, &token].map(|credential| status(appliance, credential)), [200, 200]);
         let listed: Value =
@@ -180,11 +176,11 @@ fn the_first_account_is_made_before_the_first_start_of_a_managed_database() {
         builder.existing_cluster().start()
     };
     assert!(appliance.logged("there is no account yet").is_empty());
-    let admin = session(&appliance, "root", PASSWORD);
+    let admin = begin_session(&appliance, "root", PASSWORD);
     assert_eq!(status(&appliance, &admin), 200);
     // While it runs, a command uses its PostgreSQL.
     add_account(&appliance, "bob", "reader", None);
-    let bob = session(&appliance, "bob", PASSWORD);
+    let bob = begin_session(&appliance, "bob", PASSWORD);
     run(&appliance, &["account", "remove", "bob"]).expect(0);
     within(ANNOUNCED_WITHIN, "the command is announced", || (status(&appliance, &bob) == 401).then_some(()));
     assert_eq!(status(&appliance, &admin), 200);

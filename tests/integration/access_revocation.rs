@@ -1,5 +1,5 @@
-//! A revoked credential is served no more: under load, on instances with one Redis and with none in common, while Redis ends and while the connection
-//! that listens is cut.
+//! A revoked credential is served no more: under load, on instances with one Redis, with none in common and with none at all, while Redis ends and while the
+//! connection that listens is cut, ended or stalls.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -273,31 +273,110 @@ fn a_revocation_holds_while_redis_ends_and_when_it_comes_back() {
     }
 }
 
+/// Without a Redis in common: each instance has its own, or none has one.
+const NOTHING_IN_COMMON: [&str; 2] = ["", "redis: { mode: off }\n"];
+
+/// Look-ups of credentials that an instance answered from its memory.
+fn memory_hits(instance: &Appliance) -> u64 {
+    let text = instance.get("/metrics").expect(200).text();
+    let series = r#"attendance_api_credential_lookups_total{result="memory"} "#;
+    text.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).expect("the series exists")
+}
+
 #[test]
-fn an_instance_without_a_common_redis_refuses_within_two_seconds_also_when_its_connection_is_cut() {
+fn an_instance_without_a_common_redis_refuses_within_two_seconds_also_when_its_connections_are_cut() {
     if std::env::var_os("INTEGRATION_POOLER").is_some() {
         // The announcements need a connection of their own then.
         return;
     }
-    let proxy = TcpProxy::start(shared_postgres().port);
-    let (protected, other, _) = pair("", |database| {
-        let direct = shared_postgres().direct_config(database);
-        direct.replace(&format!("port: {}", shared_postgres().port), &format!("port: {}", proxy.port))
-    });
-    for round in 0..4 {
-        let subject = Subject::new(&protected, Revocation::Token);
-        let (answer, _) =
-            revoke_under_load(&subject, &[&protected.appliance, &other], OTHER_INSTANCES, || match round {
-                1 => proxy.cut(),
-                2 => proxy.stall(),
-                _ => {}
-            });
-        answer.expect(204);
-        proxy.resume();
-        eventually("the other instance is well", || {
-            (other.send(&subject.tried).status == subject.refused).then_some(())
+    for redis in NOTHING_IN_COMMON {
+        let proxy = TcpProxy::start(shared_postgres().port);
+        let (protected, other, _) = pair(&format!("|{redis}"), |database| {
+            let direct = shared_postgres().direct_config(database);
+            direct.replace(&format!("port: {}", shared_postgres().port), &format!("port: {}", proxy.port)) + redis
         });
+        for round in 0..4 {
+            let subject = Subject::new(&protected, Revocation::Token);
+            let (answer, _) =
+                revoke_under_load(&subject, &[&protected.appliance, &other], OTHER_INSTANCES, || match round {
+                    1 => proxy.cut(),
+                    2 => proxy.stall(),
+                    _ => {}
+                });
+            answer.expect(204);
+            proxy.resume();
+            eventually("the other instance is well", || {
+                (other.send(&subject.tried).status == subject.refused).then_some(())
+            });
+        }
     }
+}
+
+#[test]
+fn an_instance_without_a_common_redis_refuses_within_two_seconds_also_when_only_its_connection_that_listens_fails() {
+    for redis in NOTHING_IN_COMMON {
+        let proxy = TcpProxy::start(shared_postgres().port);
+        let (protected, other, database) = pair(&format!("|{redis}"), |database| {
+            let direct = shared_postgres().direct_config(database);
+            format!("{direct}  listen_url: postgres://127.0.0.1:{}\n{redis}", proxy.port)
+        });
+        let sql = shared_postgres().sql(&database);
+        for (round, way) in
+            [Revocation::Token, Revocation::Logout, Revocation::Disable, Revocation::Demote].into_iter().enumerate()
+        {
+            let subject = Subject::new(&protected, way);
+            // What memory does not answer proves nothing.
+            let hits = memory_hits(&other);
+            eventually("the other instance has the credential in memory", || {
+                (other.send(&subject.tried).status == 200 && memory_hits(&other) > hits).then_some(())
+            });
+            let (answer, _) = revoke_under_load(&subject, &[&protected.appliance, &other], OTHER_INSTANCES, || {
+                match round {
+                    1 => proxy.cut(),
+                    2 => proxy.stall(),
+                    3 => {
+                        let ended = sql.rows(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                             AND query LIKE '%pg_listening_channels%attendance_api_access%' AND pid <> pg_backend_pid()",
+                        );
+                        assert!(!ended.is_empty(), "a session listens");
+                    }
+                    _ => {}
+                }
+            });
+            assert!(answer.status < 300, "{answer:?}");
+            // Requests are served from PostgreSQL meanwhile.
+            assert_eq!(other.send(&subject.tried).status, subject.refused);
+            proxy.resume();
+        }
+    }
+}
+
+#[test]
+fn without_redis_a_credential_is_in_memory_and_its_end_by_a_command_is_seen() {
+    let protected = Protected::start("|redis: { mode: off }\n");
+    let name = protected.account("reader", None);
+    let session =
+        log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+    let hits = memory_hits(&protected.appliance);
+    eventually("memory answers", || {
+        protected.appliance.send(&read(&session)).expect(200);
+        (memory_hits(&protected.appliance) > hits).then_some(())
+    });
+    let data = protected.appliance.data();
+    let words = ["account", "disable", &name, "--data-dir", data.to_str().expect("a path in UTF-8")];
+    protected.appliance.settings().command(&words).finish().expect(0);
+    let ended_at = Instant::now();
+    eventually("the session is refused", || (protected.appliance.send(&read(&session)).status == 401).then_some(()));
+    while ended_at.elapsed() < OTHER_INSTANCES {
+        thread::sleep(Duration::from_millis(50));
+    }
+    protected.appliance.send(&read(&session)).expect(401);
+    // With no memory either, nothing is kept.
+    let without = Protected::start("|redis: { mode: off, local_memory: 0 }\n");
+    let token = without.token("reader", "");
+    (0..5).for_each(|_| drop(without.appliance.send(&read(&token)).expect(200)));
+    assert_eq!(memory_hits(&without.appliance), 0);
 }
 
 #[test]

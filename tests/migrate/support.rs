@@ -11,7 +11,7 @@ use crate::private_postgres::PrivatePostgres;
 
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
-    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.x86.zst");
     SERVER.get_or_init(|| PrivatePostgres::start("migrate-tests", Path::new(packed)))
 }
 

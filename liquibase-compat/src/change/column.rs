@@ -236,8 +236,8 @@ impl<'a> Column<'a> {
         };
         let is_identity = data_type.is_auto_increment() || self.fields.is("autoIncrement");
         let identity = if is_identity { self.identity() } else { String::new() };
-        let not_null = self.is_primary_key() || self.is_not_null();
-        self.definition_of(&data_type, &format!("{default}{identity}"), not_null, dialect)
+        let not_null = if self.is_primary_key() || self.is_not_null() { " NOT NULL" } else { "" };
+        Ok(format!("{} {}{default}{identity}{not_null}", dialect.name(self.name()), data_type.sql()?))
     }
 
     /// As [`definition`](Self::definition), for a table with rows. Without NOT NULL if the rows first need a value. A serial type alone
@@ -252,19 +252,9 @@ impl<'a> Column<'a> {
             None => String::new(),
         };
         let identity = if self.fields.is("autoIncrement") { self.identity() } else { String::new() };
-        let not_null = self.is_primary_key() || (self.is_not_null() && !self.has_value());
-        self.definition_of(&data_type, &format!("{default}{identity}"), not_null, dialect)
-    }
-
-    fn definition_of(
-        &self,
-        data_type: &DataType,
-        clauses: &str,
-        not_null: bool,
-        dialect: &Dialect,
-    ) -> Result<String, DataTypeError> {
-        let mut sql = format!("{} {}{clauses}", dialect.name(self.name()), data_type.sql()?);
-        if not_null {
+        let mut sql = format!("{} {}{default}{identity}", dialect.name(self.name()), data_type.sql()?);
+        if self.is_primary_key() || (self.is_not_null() && !self.has_value()) {
+            // As in Liquibase, only a column that is added has a name for this constraint.
             if let Some(name) = self.constraint_text("notNullConstraintName") {
                 sql.push_str(&format!(" CONSTRAINT {}", dialect.name(name)));
             }

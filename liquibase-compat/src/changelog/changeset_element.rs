@@ -40,11 +40,15 @@ const ATTRIBUTES: &[&str] = &[
 pub(super) struct Inherited {
     /// The path that the history stores, unless the changeset has its own.
     pub(super) file: String,
+    /// The path that the history stores for changesets of the changelog that includes all others.
+    pub(super) main_file: String,
     /// Innermost first.
     pub(super) contexts: Vec<String>,
     /// Outermost first.
     pub(super) labels: Vec<String>,
     pub(super) ignore: bool,
+    /// Whether the file is formatted SQL.
+    pub(super) is_formatted_sql: bool,
     pub(super) quoting: Quoting,
     /// The `runWith` of a `modifyChangeSets` around the include.
     pub(super) run_with: Option<String>,
@@ -74,6 +78,7 @@ pub(super) fn read(
         contexts: inherited.contexts.iter().cloned().chain(context(node)).collect(),
         labels: inherited.labels.iter().cloned().chain(labels(node)).collect(),
         dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
+        is_formatted_sql: inherited.is_formatted_sql,
         ignore: inherited.ignore || boolean(node, "ignore", false, at)?,
         run_always: boolean(node, "runAlways", false, at)?,
         run_on_change: boolean(node, "runOnChange", false, at)?,
@@ -125,8 +130,9 @@ fn read_child(
         "comment" => set.comments.push_str(&format!("\n{text}")),
         "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
         "preConditions" => {
-            // Without a changeLogFile, changeSetExecuted means the changelog, also if the changeset has a path of its own.
-            set.preconditions = Some(Preconditions::read(child, at, &inherited.file, &|name| properties.get(name))?);
+            // Without a changeLogFile, changeSetExecuted means the changelog that includes all others, whatever file it stands in.
+            set.preconditions =
+                Some(Preconditions::read(child, at, &inherited.main_file, &|name| properties.get(name))?);
         }
         "rollback" => {
             let parts = rollback(child, at, &set.id.file)?;

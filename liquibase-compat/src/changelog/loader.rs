@@ -34,8 +34,8 @@ const MAX_INCLUDED_FILES: usize = 10_000;
 pub(super) struct LoadedParts {
     /// In the order in which they run.
     pub(super) changesets: Vec<ChangeSet>,
-    /// The preconditions of each file, with the path of the file.
-    pub(super) preconditions: Vec<(String, Preconditions)>,
+    /// The preconditions of each file.
+    pub(super) preconditions: Vec<Preconditions>,
     /// A property must be read from the database and was not.
     pub(super) needs_database: bool,
 }
@@ -68,7 +68,7 @@ struct Loader<'a> {
     seen: HashSet<ChangeSetKey>,
     /// The limit of depth does not stop files that include each other twice, because their number doubles with each level.
     included_files: usize,
-    preconditions: Vec<(String, Preconditions)>,
+    preconditions: Vec<Preconditions>,
 }
 
 /// The file that is read.
@@ -121,7 +121,11 @@ impl Loader<'_> {
         )?;
         let logical = root.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(physical);
         inherited.file = path::normalise(&properties.expand(logical, physical, root.line)?);
+        if depth == 0 {
+            inherited.main_file.clone_from(&inherited.file);
+        }
         inherited.quoting = quoting(&root, inherited.quoting, &at_root)?;
+        inherited.is_formatted_sql = format::is_formatted_sql(physical);
         if let Some(own) = context(&root) {
             inherited.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
@@ -159,9 +163,8 @@ impl Loader<'_> {
         match node.name.as_str() {
             "property" => self.property(node, &at, properties),
             "preConditions" => {
-                let file = &current.inherited.file;
-                let read = Preconditions::read(node, &at, file, &|name| properties.get(name))?;
-                self.preconditions.push((file.clone(), read));
+                let read = Preconditions::read(node, &at, &current.inherited.main_file, &|name| properties.get(name))?;
+                self.preconditions.push(read);
                 Ok(())
             }
             "changeSet" => {

@@ -16,7 +16,9 @@ use crate::node::Node;
 
 /// The syntaxes with the suffixes of their files.
 const SYNTAXES: &[(Parse, &[&str])] =
-    &[(xml::parse, &[".xml"]), (yaml::parse, &[".yaml", ".yml", ".json"]), (formatted_sql::parse, &[".sql"])];
+    &[(xml::parse, &[".xml"]), (yaml::parse, &[".yaml", ".yml", ".json"]), (formatted_sql::parse, &[SQL_SUFFIX])];
+
+const SQL_SUFFIX: &str = ".sql";
 
 type Parse = fn(&str, &str) -> Result<Node, LoadError>;
 
@@ -28,6 +30,11 @@ fn syntax(file: &str) -> Option<Parse> {
 /// Whether the file has the suffix of a changelog, so that `includeAll` includes it.
 pub(crate) fn is_changelog(file: &str) -> bool {
     syntax(file).is_some()
+}
+
+/// Whether the file is read as formatted SQL.
+pub(crate) fn is_formatted_sql(file: &str) -> bool {
+    file.to_lowercase().ends_with(SQL_SUFFIX)
 }
 
 /// Parses one changelog file.

@@ -68,9 +68,9 @@ pub(super) fn word(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// Removes quotes around a text.
+/// Removes quotes of either kind around a text.
 pub(super) fn unquoted(text: &str) -> &str {
-    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let inner = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
     inner.unwrap_or(text)
 }
 

@@ -1,8 +1,7 @@
 //! Checks an XML changelog by the rules of Liquibase's schema.
 //!
 //! A file that violates the schema is refused as a whole, before anything runs: for elements in the wrong order, missing attributes and
-//! columns, and invalid booleans. Unknown names are refused later, when an element is read. Other values are not checked, because they may
-//! contain `${}`.
+//! columns, and values that are no boolean, no number or not one of some words. Unknown names are refused later, when an element is read.
 
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
@@ -112,27 +111,105 @@ const TABLE_NAME_REQUIRED: &[&str] = &[
 /// Elements that require a `<column>`.
 const COLUMN_REQUIRED: &[&str] = &["addColumn", "insert"];
 
-/// Attributes whose value must be a boolean or contain a property.
-const BOOLEANS: &[&str] = &[
-    "autoIncrement",
-    "cascadeConstraints",
-    "deferrable",
-    "deleteCascade",
-    "descending",
-    "failOnError",
-    "fullDefinition",
-    "initiallyDeferred",
-    "nullable",
-    "primaryKey",
-    "relativeToChangelogFile",
-    "replaceIfExists",
-    "runAlways",
-    "runInTransaction",
-    "runOnChange",
-    "splitStatements",
-    "stripComments",
-    "unique",
+/// What the values of an attribute must be.
+enum Values {
+    Boolean,
+    Integer,
+    /// A whole number, also where a property is not allowed.
+    Number,
+    Words(&'static [&'static str]),
+}
+
+/// What happens to the rows that refer to one that is deleted or updated.
+const CASCADE_ACTIONS: Values = Values::Words(&["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]);
+
+/// The attributes whose values are checked, and the elements in which they may have any value.
+const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
+    (
+        &[
+            "allowUpdate",
+            "applyToRollback",
+            "autoIncrement",
+            "cascadeConstraints",
+            "clustered",
+            "computed",
+            "cycle",
+            "defaultOnNull",
+            "deferrable",
+            "deleteCascade",
+            "descending",
+            "disabled",
+            "dropIndex",
+            "errorIfMissing",
+            "errorIfMissingOrEmpty",
+            "failOnError",
+            "fullDefinition",
+            "global",
+            "ifExists",
+            "ifNotExists",
+            "initiallyDeferred",
+            "nullable",
+            "onlyUpdate",
+            "ordered",
+            "referencesUniqueColumn",
+            "relativeToChangelogFile",
+            "replaceIfExists",
+            "runAlways",
+            "runInTransaction",
+            "runOnChange",
+            "splitStatements",
+            "stripComments",
+            "unique",
+            "usePreparedStatements",
+            "validate",
+            "validateForeignKey",
+            "validateNullable",
+            "validatePrimaryKey",
+            "validateUnique",
+        ],
+        Values::Boolean,
+        &[],
+    ),
+    (&["defaultValueBoolean"], Values::Boolean, &["addDefaultValue"]),
+    (&["ignore"], Values::Boolean, &["include", "includeAll"]),
+    (&["primaryKey"], Values::Boolean, &["loadUpdateData"]),
+    (&["index", "minDepth", "maxDepth"], Values::Integer, &[]),
+    (&["expectedRows", "position"], Values::Number, &[]),
+    (&["startWith", "incrementBy"], Values::Number, &["createSequence", "alterSequence"]),
+    (&["onDelete", "onUpdate"], CASCADE_ACTIONS, &[]),
 ];
+
+impl Values {
+    fn contain(&self, value: &str) -> bool {
+        let trimmed = value.trim();
+        let is_integer = || {
+            let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        match self {
+            Self::Boolean => matches!(trimmed, "true" | "false" | "1" | "0") || is_property(value),
+            Self::Integer => is_integer() || is_property(value),
+            Self::Number => is_integer(),
+            Self::Words(words) => {
+                words.contains(&trimmed.split_ascii_whitespace().collect::<Vec<_>>().join(" ").as_str())
+            }
+        }
+    }
+
+    fn description(&self) -> String {
+        match self {
+            Self::Boolean => "true, false".to_owned(),
+            Self::Integer | Self::Number => "a whole number".to_owned(),
+            Self::Words(words) => words.join(", "),
+        }
+    }
+}
+
+/// Whether a value is one property, `${name}`.
+fn is_property(value: &str) -> bool {
+    let name = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')))
+}
 
 /// Checks a changelog file.
 ///
@@ -196,19 +273,21 @@ fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadE
         let (element, name) = (node.name.clone(), (*name).to_owned());
         return Err(LoadError::Missing { at: at(node.line).into(), element, name });
     }
-    let is_boolean = |value: &str| matches!(value, "true" | "false" | "1" | "0") || value.contains("${");
-    // In loadUpdateData `primaryKey` is a list of columns.
-    let boolean = |name: &str| BOOLEANS.contains(&name) && !(name == "primaryKey" && node.name == "loadUpdateData");
-    match node.attributes.iter().find(|(name, value)| boolean(name) && !is_boolean(value.trim())) {
-        None => Ok(()),
-        Some((name, value)) => Err(LoadError::BadValue {
-            at: at(node.line).into(),
-            element: node.name.clone(),
-            name: name.clone(),
-            value: value.clone(),
-            allowed: "true, false".to_owned(),
-        }),
-    }
+    node.attributes.iter().try_for_each(|(name, value)| {
+        let is_checked = |(names, _, exceptions): &&(&[&str], Values, &[&str])| {
+            names.contains(&name.as_str()) && !exceptions.contains(&node.name.as_str())
+        };
+        match CHECKED_VALUES.iter().find(is_checked) {
+            Some((_, values, _)) if !values.contain(value) => Err(LoadError::BadValue {
+                at: at(node.line).into(),
+                element: node.name.clone(),
+                name: name.clone(),
+                value: value.clone(),
+                allowed: values.description(),
+            }),
+            _ => Ok(()),
+        }
+    })
 }
 
 /// The preconditions of a changelog cannot skip it or mark it as run.

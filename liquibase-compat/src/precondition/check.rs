@@ -3,25 +3,26 @@
 //! Names are compared as Liquibase compares them, with every quoting strategy: case does not matter, except in names of sequences, which must
 //! be equal, and of indexes, which PostgreSQL's folding changes first. SQL of the changelog and queries of its tables run inside a transaction
 //! that the caller rolls back, so that a check has no side effects; what is only looked up in the catalogs needs none. A query is one round
-//! trip, without a prepared statement.
+//! trip.
 
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::lookup::{Lookup, PreparedLookups};
 use super::{Condition, Consequence, ConstraintKind, Preconditions, RelationKind};
 use crate::expression;
 use crate::history::History;
 use crate::precondition_error::{ConditionError, PreconditionError};
-use crate::sql::{Dialect, Quoting, folded, jdbc, texts};
+use crate::sql::{Dialect, Quoting, folded, jdbc};
 
 /// What a check can query.
+#[derive(Clone, Copy)]
 pub(crate) struct CheckContext<'a> {
     pub(crate) client: &'a Client,
+    /// What lookups in the catalogs prepare, if the session keeps it and an error in a lookup does no harm.
+    pub(crate) prepared: Option<&'a PreparedLookups>,
     pub(crate) history: &'a History,
     pub(crate) schema: &'a str,
     pub(crate) quoting: Quoting,
-    /// The changelog, for messages.
-    pub(crate) file: &'a str,
 }
 
 /// The result of a check.
@@ -47,7 +48,7 @@ impl Preconditions {
             condition if condition.is_not_met() => (self.on_fail, &self.on_fail_message),
             _ => (self.on_error, &self.on_error_message),
         };
-        let error = PreconditionError { file: context.file.to_owned(), message: message.clone(), condition };
+        let error = PreconditionError { file: self.file.clone(), message: message.clone(), condition };
         Verdict::Fails(consequence, error)
     }
 }
@@ -71,7 +72,7 @@ impl CheckContext<'_> {
                 Err(error) => return Err(error),
             }
         }
-        if conditions.is_empty() { Ok(()) } else { Err(ConditionError::NoneMet(not_met)) }
+        Err(ConditionError::NoneMet(not_met))
     }
 
     async fn none(&self, conditions: &[Condition]) -> Checked {
@@ -134,11 +135,7 @@ impl CheckContext<'_> {
             Condition::Property { holds: true, .. } => Ok(()),
             Condition::Property { message, .. } => not_met(message.clone()),
             Condition::Custom(class) => {
-                tracing::warn!(
-                    file = self.file,
-                    class,
-                    "a custom precondition is Java and does not hold here; write it as sqlCheck"
-                );
+                tracing::warn!(class, "a custom precondition is Java and does not hold here; write it as sqlCheck");
                 not_met(format!("Could not open custom precondition class {class}"))
             }
             Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
@@ -187,9 +184,8 @@ impl CheckContext<'_> {
             .ok_or_else(|| ConditionError::NotMet("No rows returned from SQL Precondition".to_owned()))
     }
 
-    async fn exists(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)], missing: String) -> Checked {
-        let row = self.client.query_typed_opt(sql, &texts(parameters)).await?;
-        if row.is_some() { Ok(()) } else { not_met(missing) }
+    async fn exists(&self, lookup: Lookup<'_>, missing: String) -> Checked {
+        if lookup.finds_row(self.client, self.prepared).await? { Ok(()) } else { not_met(missing) }
     }
 
     async fn relation(&self, kind: RelationKind, schema: Option<&str>, name: &str) -> Checked {
@@ -199,25 +195,28 @@ impl CheckContext<'_> {
             RelationKind::View => ("View", "'v'"),
             RelationKind::Sequence => ("Sequence", "'S'"),
         };
-        let names = match kind {
-            RelationKind::Sequence => "n.nspname = $1 AND c.relname = $2",
-            RelationKind::Table | RelationKind::View => "lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2)",
-        };
         let sql = format!(
-            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE {names} AND c.relkind IN ({kinds}) LIMIT 1"
+            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ({kinds}) AND"
         );
-        self.exists(&sql, &[&schema, &name], format!("{word} {schema}.{name} does not exist")).await
+        let lookup = Lookup::new(sql);
+        let lookup = match kind {
+            RelationKind::Sequence => lookup.with("n.nspname = ?", schema).with("c.relname = ?", name),
+            RelationKind::Table | RelationKind::View => {
+                lookup.with("lower(n.nspname) = lower(?)", schema).with("lower(c.relname) = lower(?)", name)
+            }
+        };
+        self.exists(lookup, format!("{word} {schema}.{name} does not exist")).await
     }
 
     async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
         let schema = self.schema(schema);
         let sql = "SELECT 1 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
-                   JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE lower(n.nspname) = lower($1) AND lower(c.relname) = lower($2) \
-                   AND lower(a.attname) = lower($3) AND a.attnum > 0 AND NOT a.attisdropped LIMIT 1";
-        let missing = format!("Column {schema}.{table}.{column} does not exist");
-        self.exists(sql, &[&schema, &table, &column], missing).await
+                   JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped AND";
+        let lookup = Lookup::new(sql.to_owned())
+            .with("lower(n.nspname) = lower(?)", schema)
+            .with("lower(c.relname) = lower(?)", table)
+            .with("lower(a.attname) = lower(?)", column);
+        self.exists(lookup, format!("Column {schema}.{table}.{column} does not exist")).await
     }
 
     async fn index(
@@ -232,19 +231,22 @@ impl CheckContext<'_> {
         let columns = columns.filter(|_| index.is_none()).map(normalised_list);
         let index = index.map(folded);
         let sql = "SELECT 1 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
-                   JOIN pg_namespace n ON n.oid = t.relnamespace \
-                   WHERE lower(n.nspname) = lower($1) AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
-                   AND ($3::text IS NULL OR i.relname = $3) \
-                   AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(COALESCE(a.attname::text, \
-                       pg_get_indexdef(x.indexrelid, k.ord::int, true))), ',' ORDER BY k.ord) \
-                     FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
-                     LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num AND k.num > 0 \
-                     WHERE k.ord <= x.indnkeyatts)) LIMIT 1";
+                   JOIN pg_namespace n ON n.oid = t.relnamespace WHERE";
+        let own_columns = "? = (SELECT string_agg(lower(COALESCE(a.attname::text, \
+                             pg_get_indexdef(x.indexrelid, k.ord::int, true))), ',' ORDER BY k.ord) \
+                           FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(num, ord) \
+                           LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num AND k.num > 0 \
+                           WHERE k.ord <= x.indnkeyatts)";
+        let lookup = Lookup::new(sql.to_owned())
+            .with("lower(n.nspname) = lower(?)", schema)
+            .with_optional("lower(t.relname) = lower(?)", table)
+            .with_optional("i.relname = ?", index.as_deref())
+            .with_optional(own_columns, columns.as_deref());
         let on = table.map(|table| format!(" on {table}")).unwrap_or_default();
         let of = columns.as_ref().filter(|_| table.is_some()).map(|list| format!(" columns {list}"));
         let missing =
             format!("Index {}{on}{} does not exist", index.as_deref().unwrap_or_default(), of.unwrap_or_default());
-        self.exists(sql, &[&schema, &table, &index, &columns], missing).await
+        self.exists(lookup, missing).await
     }
 
     async fn constraint(
@@ -266,20 +268,22 @@ impl CheckContext<'_> {
         let columns = columns.map(normalised_list);
         let sql = format!(
             "SELECT 1 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
-             JOIN pg_namespace n ON n.oid = t.relnamespace \
-             WHERE lower(n.nspname) = lower($1) AND k.contype IN ({kinds}) \
-             AND ($2::text IS NULL OR lower(t.relname) = lower($2)) \
-             AND ($3::text IS NULL OR lower(k.conname) = lower($3)) \
-             AND ($4::text IS NULL OR $4 = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
-               FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
-               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)) LIMIT 1"
+             JOIN pg_namespace n ON n.oid = t.relnamespace WHERE k.contype IN ({kinds}) AND"
         );
+        let own_columns = "? = (SELECT string_agg(lower(a.attname), ',' ORDER BY c.ord) \
+                           FROM unnest(k.conkey) WITH ORDINALITY AS c(num, ord) \
+                           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.num)";
+        let lookup = Lookup::new(sql)
+            .with("lower(n.nspname) = lower(?)", schema)
+            .with_optional("lower(t.relname) = lower(?)", table)
+            .with_optional("lower(k.conname) = lower(?)", name)
+            .with_optional(own_columns, columns.as_deref());
         let missing = match (kind, table) {
             (ConstraintKind::PrimaryKey, Some(table)) => format!("{word} does not exist on {table}"),
             (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
             _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
         };
-        self.exists(&sql, &[&schema, &table, &name, &columns], missing).await
+        self.exists(lookup, missing).await
     }
 }
 

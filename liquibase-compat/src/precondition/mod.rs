@@ -3,6 +3,7 @@
 //! This file reads them into a tree; `check.rs` checks them on a database.
 
 pub(crate) mod check;
+pub(crate) mod lookup;
 
 use std::borrow::Cow;
 
@@ -57,6 +58,8 @@ pub(crate) struct Preconditions {
     pub(crate) on_fail_message: Option<String>,
     pub(crate) on_error_message: Option<String>,
     pub(crate) sql_output: SqlOutput,
+    /// The changelog that includes all others: messages name it, and it is the one that `changeSetExecuted` means without a file.
+    pub(crate) file: String,
     /// All must hold.
     pub(crate) conditions: Vec<Condition>,
 }
@@ -186,6 +189,7 @@ impl Preconditions {
             node.check_attributes(at, OUTCOMES)?;
         }
         Ok(Self {
+            file: file.to_owned(),
             sql_output: reader.sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,

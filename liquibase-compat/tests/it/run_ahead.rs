@@ -166,3 +166,15 @@ async fn what_a_changeset_needs_of_the_one_before_it_is_there() {
     assert_eq!(database.update(&log(&changesets(20, &special))).await.unwrap().run_count(), 40);
     assert_eq!(state(&database).await, (40, numbered(1..=40)));
 }
+
+#[tokio::test]
+async fn checks_go_on_behind_a_changeset_that_removes_the_prepared_statements_of_the_session() {
+    for statement in ["DEALLOCATE ALL", "CREATE SCHEMA other; DEALLOCATE ALL"] {
+        let database = Database::new().await;
+        let catalogs = CONDITIONS[1].1;
+        let special = format!("<changeSet id='20' author='a'>{}<sql>{statement}</sql></changeSet>", catalogs(20));
+        let report = database.update(&log(&changesets_with(catalogs, 20, &special))).await.unwrap();
+        assert_eq!(report.run_count(), 40, "{statement}");
+        assert_eq!(state(&database).await, (39, numbered(1..=40)), "{statement}");
+    }
+}

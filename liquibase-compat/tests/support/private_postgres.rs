@@ -101,9 +101,10 @@ fn find_programs(packed: &Path, directory: &Path) -> PathBuf {
         return PathBuf::from(named);
     }
     if let Ok(packed) = std::fs::read(packed) {
-        let tar = zstd::decode_all(packed.as_slice()).unwrap();
+        let filtered = zstd::stream::read::Decoder::new(packed.as_slice()).unwrap();
+        let tar = lzma_rust2::filter::bcj::BcjReader::new_x86(filtered, 0);
         let target = directory.join("programs");
-        tar::Archive::new(tar.as_slice()).unpack(&target).unwrap();
+        tar::Archive::new(tar).unpack(&target).unwrap();
         return directory_with_initdb(&target).expect("the packed distribution holds bin/initdb");
     }
     let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")

@@ -4,16 +4,14 @@ use hyper::StatusCode;
 
 use crate::access::{AccountChange, AccountPage, Actor, NewAccount, Principal};
 use crate::http::access_reply;
-use crate::http::access_schema::{Account, AccountBody, AccountPatch, AccountsParameters};
+use crate::http::access_schema::{Account, AccountBody, AccountPatch, AccountsCursor};
 use crate::http::error::HttpError;
+use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::response_schema::BodyErrors;
 use crate::http::schema::ErrorBody;
-
-/// The most accounts of a page, and those of one without `limit`.
-const MAX_ACCOUNTS: u32 = 1000;
-const DEFAULT_ACCOUNTS: u32 = 500;
 
 /// List accounts
 ///
@@ -22,7 +20,7 @@ const DEFAULT_ACCOUNTS: u32 = 500;
     get,
     path = "",
     operation_id = "listAccounts",
-    params(AccountsParameters),
+    params(PageSize, AccountsCursor),
     responses(
         (status = 200, description = "The accounts", body = Vec<Account>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
         (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "limit", "problem": "`0` is not a number from 1 to 1000"}]})),
@@ -30,7 +28,7 @@ const DEFAULT_ACCOUNTS: u32 = 500;
 )]
 pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, HttpError> {
     let mut parameters = QueryParameters::parse(context.query(), &["limit", "after"]);
-    let limit = parameters.limit(MAX_ACCOUNTS, DEFAULT_ACCOUNTS) as usize;
+    let limit = parameters.page_size() as usize;
     let after = parameters.text("after");
     parameters.check()?;
     let (accounts, has_more) = context.access()?.accounts(AccountPage { after, limit }).await?;
@@ -51,6 +49,7 @@ pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, Http
         (status = 201, description = "Made", body = Account, headers(("Location" = String, description = "Its path"))),
         (status = 400, description = "Not JSON, or not a valid account; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "password", "problem": "must have at least 12 characters"}]})),
         (status = 409, description = "There is an account of this name", body = ErrorBody, example = json!({"error": "Conflict", "message": "There is an account `ada` already."})),
+        BodyErrors,
     )
 )]
 pub async fn create(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -78,6 +77,7 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
         (status = 400, description = "Not JSON, or not a valid change; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "role", "problem": "must be one of employee, reader, writer, manager, admin, metrics"}]})),
         (status = 404, description = "There is no such account", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no account `ada`."})),
         (status = 409, description = "It is the last admin", body = ErrorBody, example = json!({"error": "Conflict", "message": "`ada` is the last admin that is not disabled: make another account an admin first."})),
+        BodyErrors,
     )
 )]
 pub async fn change(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -109,5 +109,5 @@ pub async fn remove(context: &RequestContext, principal: &Principal) -> Result<R
     query_parameters::none(context.query())?;
     let actor = Actor::of(principal, context.client.address);
     context.access()?.remove_account(actor, context.parameters.text("username")?).await?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }

@@ -6,14 +6,12 @@ use crate::access::{AuditAction, AuditQuery, Principal};
 use crate::http::access_reply;
 use crate::http::access_schema::{AuditEntry, AuditParameters};
 use crate::http::error::HttpError;
+use crate::http::parameter_schema::{PageCursor, PageSize};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
 use crate::http::schema::ErrorBody;
 
-/// The most entries of a page, and those of one without `limit`.
-const MAX_ENTRIES: u32 = 1000;
-const DEFAULT_ENTRIES: u32 = 500;
 const KNOWN: [&str; 6] = ["from", "to", "by", "action", "limit", "after"];
 
 /// List the audit
@@ -24,7 +22,7 @@ const KNOWN: [&str; 6] = ["from", "to", "by", "action", "limit", "after"];
     get,
     path = "",
     operation_id = "listAudit",
-    params(AuditParameters),
+    params(AuditParameters, PageSize, PageCursor),
     responses(
         (status = 200, description = "The entries", body = Vec<AuditEntry>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
         (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "user", "problem": "is not a parameter of this resource, which has from, to, by, action, limit, after"}]})),
@@ -48,7 +46,7 @@ fn query(parameters: &mut QueryParameters) -> AuditQuery {
         to: parameters.parsed("to", time, |text| text.parse::<Timestamp>().ok()),
         by: parameters.text("by"),
         action: parameters.choice("action", &actions),
-        limit: parameters.limit(MAX_ENTRIES, DEFAULT_ENTRIES) as usize,
+        limit: parameters.page_size() as usize,
         after: parameters.after(|text| text.parse().ok()),
     }
 }

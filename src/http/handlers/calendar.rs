@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use crate::attendance::{self, CalendarQuery, CalendarRequest, ViewCursor, ViewQuery};
 use crate::http::error::{ErrorStatus, HttpError};
-use crate::http::parameter_schema::{CalendarDayKey, IfNoneMatch};
+use crate::http::parameter_schema::{CalendarDayKey, Days, IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::{self, RequestContext};
 use crate::http::response::Reply;
@@ -12,11 +12,8 @@ use crate::http::response_schema::{BodyErrors, ListsBusy, NotModified};
 use crate::http::schema::ErrorBody;
 use crate::http::stored;
 use crate::http::view_read::{ViewRead, view_read};
-use crate::http::view_schema::{CalendarDay, CalendarParameters, NewCalendarDay};
+use crate::http::view_schema::{CalendarDay, NewCalendarDay};
 
-/// The most days of a page, and those of one without `limit`.
-const MAX_DAYS: u32 = 1000;
-const DEFAULT_DAYS: u32 = 500;
 const KNOWN: [&str; 4] = ["from", "to", "limit", "after"];
 
 /// A list of days whose query has been parsed.
@@ -28,7 +25,7 @@ view_read!(Calendar, parse, list);
 fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     let mut parameters = QueryParameters::parse(query, &KNOWN);
     let (from, to) = parameters.dates();
-    let limit = parameters.limit(MAX_DAYS, DEFAULT_DAYS);
+    let limit = parameters.page_size();
     let after = parameters.after(ViewCursor::decode_day);
     (parameters, Some(ViewQuery::Calendar(CalendarQuery { from, to, limit, after })))
 }
@@ -41,7 +38,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     get,
     path = "",
     operation_id = "listCalendar",
-    params(CalendarParameters, IfNoneMatch),
+    params(Days, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The days; `[]` if there are none", body = Vec<CalendarDay>),
         NotModified,

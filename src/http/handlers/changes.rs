@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::attendance::{ChangePosition, ChangesQuery, Date, ViewQuery};
 use crate::http::error::HttpError;
-use crate::http::parameter_schema::{ChangesParameters, IfNoneMatch};
+use crate::http::parameter_schema::{ChangesParameters, IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
@@ -12,9 +12,6 @@ use crate::http::response_schema::{ListsBusy, NotModified};
 use crate::http::schema::{ChangeEntry, ErrorBody};
 use crate::http::view_read::{ViewRead, view_read};
 
-/// The most changes of a page, and those of one without `limit`.
-const MAX_CHANGES: u32 = 1000;
-const DEFAULT_CHANGES: u32 = 500;
 const KNOWN: [&str; 6] = ["from", "to", "id", "by", "limit", "after"];
 
 /// A list of changes whose query has been parsed.
@@ -40,7 +37,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
         to: to.map(shown),
         id: parameters.text("id"),
         by: parameters.text("by"),
-        limit: parameters.limit(MAX_CHANGES, DEFAULT_CHANGES),
+        limit: parameters.page_size(),
         after: parameters.after(ChangePosition::decode),
     };
     (parameters, Some(ViewQuery::Changes(query)))
@@ -61,7 +58,7 @@ fn moment(text: &str, time_of_day: &str) -> Option<Timestamp> {
     get,
     path = "",
     operation_id = "listChanges",
-    params(ChangesParameters, IfNoneMatch),
+    params(ChangesParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The changes; `[]` if there are none", body = Vec<ChangeEntry>),
         NotModified,

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use crate::attendance::{self, EmployeeRequest, EmployeesQuery, ViewCursor, ViewQuery};
 use crate::http::conditional;
 use crate::http::error::{EMPLOYEE_HAS_RECORDS, ErrorStatus, HttpError};
-use crate::http::parameter_schema::IfNoneMatch;
+use crate::http::parameter_schema::{IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::{self, RequestContext};
 use crate::http::response::Reply;
@@ -15,9 +15,6 @@ use crate::http::stored;
 use crate::http::view_read::{ViewRead, view_read};
 use crate::http::view_schema::{Employee, EmployeesParameters, NewEmployee};
 
-/// The most employees of a page, and those of one without `limit`.
-const MAX_EMPLOYEES: u32 = 1000;
-const DEFAULT_EMPLOYEES: u32 = 500;
 const KNOWN: [&str; 5] = ["q", "department", "active_on", "limit", "after"];
 
 /// A list of employees whose query has been parsed.
@@ -30,7 +27,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     let mut parameters = QueryParameters::parse(query, &KNOWN);
     let (q, department) = (parameters.text("q"), parameters.text("department"));
     let active_on = parameters.date("active_on");
-    let limit = parameters.limit(MAX_EMPLOYEES, DEFAULT_EMPLOYEES);
+    let limit = parameters.page_size();
     let after = parameters.after(ViewCursor::decode_text);
     (parameters, Some(ViewQuery::Employees(EmployeesQuery { q, department, active_on, limit, after })))
 }
@@ -42,7 +39,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     get,
     path = "",
     operation_id = "listEmployees",
-    params(EmployeesParameters, IfNoneMatch),
+    params(EmployeesParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The employees; `[]` if there are none", body = Vec<Employee>),
         NotModified,

@@ -53,9 +53,9 @@ pub async fn health(context: &RequestContext) -> Result<Reply, HttpError> {
     )
 )]
 pub async fn detail(context: &RequestContext) -> Result<Reply, HttpError> {
-    let board = &context.app.health;
-    let (postgresql, redis) = tokio::join!(board.postgresql.check(), async {
-        match &board.redis {
+    let dependencies = &context.app.health;
+    let (postgresql, redis) = tokio::join!(dependencies.postgresql.check(), async {
+        match &dependencies.redis {
             Some(redis) => Some((redis.managed, redis.check().await)),
             None => None,
         }
@@ -74,11 +74,11 @@ pub async fn detail(context: &RequestContext) -> Result<Reply, HttpError> {
         status: word(postgresql.up),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: context.app.started.elapsed().as_secs(),
-        backup: board.backup.as_ref().map(|backup| BackupDetail::new(backup.report())),
+        backup: dependencies.backup.as_ref().map(|backup| BackupDetail::new(backup.report())),
         details: Details {
-            postgresql: DependencyDetail::new(board.postgresql.managed, postgresql),
+            postgresql: DependencyDetail::new(dependencies.postgresql.managed, postgresql),
             redis: redis.map(|(managed, health)| DependencyDetail::new(managed, health)),
-            disk: board.storage.health().map(DiskDetail::new),
+            disk: dependencies.storage.health().map(DiskDetail::new),
         },
     };
     Ok(Reply::uncacheable_json(status, json::line(&body, context.app.charset()).into()))

@@ -2,9 +2,6 @@
 //!
 //! Policy: each operation has two forms: by path, and by query for ids that do not survive in a path (`.` and `..`).
 
-use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
-
 use crate::attendance::{self, Deletion, PreparedFind};
 use crate::http::conditional;
 use crate::http::error::HttpError;
@@ -14,7 +11,8 @@ use crate::http::record_key::{RecordKey, reason};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
 use crate::http::response_schema::{
-    BodyErrors, InvalidDeletion, InvalidRecordPath, NoRecordToCorrect, NoSuchRecord, NotModified, RecordChangeErrors,
+    BodyErrors, CorrectedRecord, InvalidDeletion, InvalidRecordPath, NoRecordToCorrect, NoSuchRecord, NotModified,
+    RecordChangeErrors,
 };
 use crate::http::schema::{Correction, ErrorBody, HistoryEntry, Record};
 
@@ -58,8 +56,7 @@ pub(super) async fn read_prepared(context: &RequestContext, find: &PreparedFind)
     params(RecordKeyParameters, IfMatch),
     request_body(content = Correction, description = "The new content, and the reason for it"),
     responses(
-        (status = 200, description = "Corrected: the record as it is now", body = Record,
-            headers(("ETag" = String, description = "Entity tag of the record as it is now"))),
+        CorrectedRecord,
         (status = 400, description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The correction is not valid: see details.", "details": [{"field": "reason", "problem": "is required"}]})),
         NoRecordToCorrect,
         BodyErrors,
@@ -117,9 +114,7 @@ pub(super) async fn delete_record(
     let precondition = conditional::precondition(&context.head.headers)?;
     let deletion = Deletion { id, date, reason };
     context.app.attendance.delete(&deletion, precondition.as_ref(), &context.origin()).await?;
-    let mut reply = Reply::empty(StatusCode::NO_CONTENT);
-    reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(reply)
+    Ok(Reply::no_content())
 }
 
 /// Read the history of a record

@@ -9,22 +9,22 @@ use crate::attendance::{PreparedFind, RecordOrder, RecordPosition, RecordsQuery,
 use crate::http::cached_read::CachedRead;
 use crate::http::conditional;
 use crate::http::error::HttpError;
-use crate::http::parameter_schema::{DeletionReason, IfMatch, IfNoneMatch, RecordKeyQuery, RecordsParameters};
+use crate::http::parameter_schema::{
+    Days, DeletionReason, IfMatch, IfNoneMatch, PageCursor, PageSize, RecordKeyQuery, RecordsParameters,
+};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::record_key::{RecordKey, reason};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
 use crate::http::response_schema::{
-    BodyErrors, InvalidDeletion, ListsBusy, NoRecordToCorrect, NoSuchRecord, NotModified, RecordChangeErrors,
+    BodyErrors, CorrectedRecord, InvalidDeletion, ListsBusy, NoRecordToCorrect, NoSuchRecord, NotModified,
+    RecordChangeErrors,
 };
 use crate::http::route_path::RoutePath;
-use crate::http::schema::{Correction, ErrorBody, Record, RecordsAnswer};
+use crate::http::schema::{Correction, ErrorBody, RecordsAnswer};
 use crate::http::state::AppState;
 use crate::http::view_read::ViewRead;
 
-/// The most records of a page, and those of one without `limit`.
-const MAX_RECORDS: u32 = 1000;
-const DEFAULT_RECORDS: u32 = 500;
 /// The parameters that name one record.
 const KEY: [&str; 2] = ["id", "date"];
 const KNOWN: [&str; 10] = ["from", "to", "id", "date", "name", "status", "department", "order", "limit", "after"];
@@ -78,7 +78,7 @@ fn list_query(parameters: &mut QueryParameters) -> RecordsQuery {
         status: parameters.text("status"),
         department: parameters.text("department"),
         order,
-        limit: parameters.limit(MAX_RECORDS, DEFAULT_RECORDS),
+        limit: parameters.page_size(),
         after: parameters.after(|text| RecordPosition::decode(text, order)),
     }
 }
@@ -92,7 +92,7 @@ fn list_query(parameters: &mut QueryParameters) -> RecordsQuery {
     get,
     path = "",
     operation_id = "listRecordsWithCreation",
-    params(RecordsParameters, IfNoneMatch),
+    params(Days, RecordsParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The records; `[]` if there are none. With `date`, one record", body = RecordsAnswer,
             example = json!([{"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31", "created_at": "2026-01-31T08:30:00.123456Z", "created_by": null}])),
@@ -119,8 +119,7 @@ async fn list(context: &RequestContext, read: &Records) -> Result<Reply, HttpErr
     params(RecordKeyQuery, IfMatch),
     request_body(content = Correction, description = "The new content, and the reason for it"),
     responses(
-        (status = 200, description = "Corrected: the record as it is now", body = Record,
-            headers(("ETag" = String, description = "Entity tag of the record as it is now"))),
+        CorrectedRecord,
         (status = 400, description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "date", "problem": "is required"}]})),
         NoRecordToCorrect,
         BodyErrors,

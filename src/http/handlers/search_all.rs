@@ -72,7 +72,7 @@ impl SearchAll {
     /// The link to the next page.
     fn link(&self, next: &NextPage) -> Bytes {
         let link = |path: &dyn Display, after: &str| -> Bytes {
-            format!("<{path}?{}>; rel=\"next\"", query::next_page(self.list.query(), after)).into()
+            listing::next_link(path, &query::next_page(self.list.query(), after)).into()
         };
         // The form that is made once for all readers must be the same for all of them.
         match self.path.base_path {

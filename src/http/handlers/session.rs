@@ -11,6 +11,7 @@ use crate::http::error::HttpError;
 use crate::http::query_parameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::response_schema::BodyErrors;
 use crate::http::same_origin;
 use crate::http::schema::ErrorBody;
 use crate::http::session_cookie;
@@ -29,9 +30,7 @@ use crate::http::session_cookie;
         (status = 400, description = "Not JSON, or not a name and a password", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The body is not JSON that can be read: missing field `password` at line 1 column 18.", "details": [{"field": "body", "problem": "is not JSON that can be read: missing field `password` at line 1 column 18"}]})),
         (status = 401, description = "No account has this name and password, or it is disabled", body = ErrorBody, headers(("WWW-Authenticate" = String, description = "`Bearer`")), example = json!({"error": "Unauthorized", "message": "The username or the password is wrong, or the account is disabled."})),
         (status = 403, description = "A page of another site made the request", body = ErrorBody, example = json!({"error": "Forbidden", "message": "A request with the cookie of a session must come from a page of this server, or of an origin in server.cors.origins with credentials: true. A program sends the session as `Authorization: Bearer` instead."})),
-        (status = 408, description = "The body was not complete in time", body = ErrorBody, example = json!({"error": "Request Timeout", "message": "The body was not complete after 30 s."})),
-        (status = 413, description = "The body is too large", body = ErrorBody, example = json!({"error": "Payload Too Large", "message": "The body is larger than 1048576 bytes, the most that is read."})),
-        (status = 415, description = "The content type is not `application/json` or `application/*+json`", body = ErrorBody, example = json!({"error": "Unsupported Media Type", "message": "The body must be JSON and say so: send it with `Content-Type: application/json`."})),
+        BodyErrors,
         (status = 429, description = "Too many logins have failed", body = ErrorBody, headers(("Retry-After" = i32, description = "Seconds after which the request can be sent again")), example = json!({"error": "Too Many Requests", "message": "Too many logins have failed; try again in 4 s."})),
     )
 )]
@@ -42,7 +41,7 @@ pub async fn log_in(context: &mut RequestContext) -> Result<Reply, HttpError> {
     let LoginBody { username, password } = context.document().await?;
     let user_agent = context.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let login = access.login(LoginRequest { username: &username, password: &password, address, user_agent }).await?;
-    // The browser removes the session of its cookie now, so it must not live on.
+    // The new cookie replaces that of the previous session, which nothing could end afterwards.
     if let (Caller::Account(previous), false) = (&context.caller, context.head.headers.contains_key(AUTHORIZATION)) {
         match access.logout(previous, address).await {
             Ok(()) | Err(access::Error::UnknownSession) => {}
@@ -78,7 +77,7 @@ pub async fn show(context: &RequestContext, principal: &Principal) -> Result<Rep
 pub async fn log_out(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
     context.access()?.logout(principal, context.client.address).await?;
-    Ok(with_cookie(access_reply::nothing(), session_cookie::clear(context.client.is_https)))
+    Ok(with_cookie(Reply::no_content(), session_cookie::clear(context.client.is_https)))
 }
 
 /// Change the own password
@@ -94,6 +93,7 @@ pub async fn log_out(context: &RequestContext, principal: &Principal) -> Result<
         (status = 400, description = "Not JSON, or the new password is not allowed; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "new", "problem": "must have at least 12 characters"}]})),
         (status = 403, description = "The current password is another one", body = ErrorBody, example = json!({"error": "Forbidden", "message": "The current password is another one."})),
         (status = 429, description = "Too many attempts have failed", body = ErrorBody, headers(("Retry-After" = i32, description = "Seconds after which the request can be sent again")), example = json!({"error": "Too Many Requests", "message": "Too many logins have failed; try again in 4 s."})),
+        BodyErrors,
     )
 )]
 pub async fn change_password(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -104,7 +104,7 @@ pub async fn change_password(context: &mut RequestContext, principal: &Principal
         access::Error::Password(problem) => HttpError::invalid_field("new", &problem),
         error => error.into(),
     })?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }
 
 fn with_cookie(mut reply: Reply, cookie: Option<HeaderValue>) -> Reply {

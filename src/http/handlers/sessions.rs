@@ -37,8 +37,8 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
 )]
 pub async fn end(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
-    // What is no number is the number of no session.
+    // A text that is not a number names no session.
     let id = context.parameters.text("id")?.parse().map_err(|_| access::Error::UnknownSession)?;
     context.access()?.end_session(principal, id, context.client.address).await?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }

@@ -2,7 +2,7 @@
 
 use crate::attendance::{DayRange, RangeError, SheetQuery, ViewCursor, ViewQuery};
 use crate::http::error::HttpError;
-use crate::http::parameter_schema::IfNoneMatch;
+use crate::http::parameter_schema::{IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
@@ -11,9 +11,6 @@ use crate::http::schema::ErrorBody;
 use crate::http::view_read::{ViewRead, view_read};
 use crate::http::view_schema::{self, SheetParameters};
 
-/// The most employees of a page, and those of one without `limit`.
-const MAX_EMPLOYEES: u32 = 1000;
-const DEFAULT_EMPLOYEES: u32 = 500;
 const KNOWN: [&str; 7] = ["from", "to", "id", "status", "department", "limit", "after"];
 
 /// A sheet whose query has been parsed.
@@ -38,7 +35,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     });
     let (id, status) = (parameters.text("id"), parameters.text("status"));
     let department = parameters.text("department");
-    let limit = parameters.limit(MAX_EMPLOYEES, DEFAULT_EMPLOYEES);
+    let limit = parameters.page_size();
     let after = parameters.after(ViewCursor::decode_text);
     let query = range.map(|range| ViewQuery::Sheet(SheetQuery { range, id, status, department, limit, after }));
     (parameters, query)
@@ -54,7 +51,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     get,
     path = "",
     operation_id = "showSheet",
-    params(SheetParameters, IfNoneMatch),
+    params(SheetParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The sheet", body = view_schema::Sheet),
         NotModified,

@@ -2,7 +2,7 @@
 
 use crate::attendance::{SummaryKey, SummaryQuery, ViewCursor, ViewQuery};
 use crate::http::error::HttpError;
-use crate::http::parameter_schema::IfNoneMatch;
+use crate::http::parameter_schema::{Days, IfNoneMatch, PageCursor};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
@@ -46,7 +46,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     get,
     path = "",
     operation_id = "countRecords",
-    params(SummaryParameters, IfNoneMatch),
+    params(SummaryParameters, Days, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The groups", body = view_schema::Summary),
         NotModified,

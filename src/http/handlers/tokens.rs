@@ -6,14 +6,12 @@ use crate::access::{self, NewToken, Permission, Principal, TokenPage, TokenScope
 use crate::http::access_reply;
 use crate::http::access_schema::{IssuedToken, Token, TokenBody, TokensParameters};
 use crate::http::error::HttpError;
+use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
+use crate::http::response_schema::BodyErrors;
 use crate::http::schema::ErrorBody;
-
-/// The most tokens of a page, and those of one without `limit`.
-const MAX_TOKENS: u32 = 1000;
-const DEFAULT_TOKENS: u32 = 500;
 
 /// List tokens
 ///
@@ -23,7 +21,7 @@ const DEFAULT_TOKENS: u32 = 500;
     get,
     path = "",
     operation_id = "listTokens",
-    params(TokensParameters),
+    params(TokensParameters, PageSize),
     responses(
         (status = 200, description = "The tokens, without their secrets", body = Vec<Token>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
         (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "scope", "problem": "`mine` is not one of own, all"}]})),
@@ -33,7 +31,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
     let mut parameters = QueryParameters::parse(context.query(), &["scope", "limit", "after"]);
     let scopes = [("own", TokenScope::Own), ("all", TokenScope::All)];
     let scope = parameters.choice("scope", &scopes).unwrap_or(TokenScope::Own);
-    let limit = parameters.limit(MAX_TOKENS, DEFAULT_TOKENS) as usize;
+    let limit = parameters.page_size() as usize;
     let after = parameters.after(|text| text.parse().ok());
     parameters.check()?;
     if scope == TokenScope::All {
@@ -47,7 +45,8 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
 
 /// Make a token
 ///
-/// A token never may more than its owner does, and ends with the account. One that is made with another token ends with that. It is shown in this answer only.
+/// A token never permits more than the role of its owner, and ends with the account. One that is made with another token ends with that. It is shown in this
+/// answer only.
 #[utoipa::path(
     post,
     path = "",
@@ -58,6 +57,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
         (status = 400, description = "Not JSON, or not a valid token; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "expires_at", "problem": "is not in the future"}]})),
         (status = 403, description = "The account may do less than the token would", body = ErrorBody, example = json!({"error": "Forbidden", "message": "An account with the role `reader` cannot have a token with the role `writer`."})),
         (status = 409, description = "The account has as many tokens as it may have, or the token that asks was made with a token, that one with another, and so on", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
+        BodyErrors,
     )
 )]
 pub async fn create(context: &mut RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -88,10 +88,10 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
 )]
 pub async fn revoke(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
-    // What is no number is the number of no token.
+    // A text that is not a number names no token.
     let id = context.parameters.text("id")?.parse().map_err(|_| access::Error::UnknownToken)?;
     context.access()?.revoke_token(principal, id, context.client.address).await?;
-    Ok(access_reply::nothing())
+    Ok(Reply::no_content())
 }
 
 fn moment(text: &str) -> Result<Timestamp, HttpError> {

@@ -51,7 +51,7 @@ pub struct Exchange {
     route: RouteLabel,
     status: u16,
     cache: CacheStatus,
-    /// Whether the answer depends on who asks.
+    /// Whether the answer depends on the credentials of the request.
     is_private: bool,
     /// Whether the log must not have the target.
     hides_target: bool,
@@ -120,7 +120,7 @@ impl Exchange {
         self.connection.leave_input_unread();
     }
 
-    /// Lets the request end if the client goes.
+    /// Lets the request be cancelled when the client disconnects.
     pub fn allow_cancellation(&self) {
         self.connection.allow_cancellation();
     }
@@ -278,10 +278,10 @@ pub fn record_rejected_head(app: &AppState, peer: SocketAddr, status: u16, reque
 }
 
 fn log<R: Display>(app: &AppState, access: &Access<'_, R>) {
-    match app.access() {
-        config::Access::Off => {}
-        config::Access::Errors if access.status < 400 => {}
-        config::Access::Errors | config::Access::All => app.access_log.write(access),
+    match app.logged_requests() {
+        config::LoggedRequests::Off => {}
+        config::LoggedRequests::Errors if access.status < 400 => {}
+        config::LoggedRequests::Errors | config::LoggedRequests::All => app.access_log.write(access),
     }
 }
 

@@ -33,7 +33,7 @@ use crate::http::error::{Cause, HttpError};
 use crate::http::forwarded::Peer;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::route;
+use crate::http::route_table;
 use crate::http::router::{self, RouteMatch};
 use crate::http::state::AppState;
 
@@ -69,7 +69,7 @@ impl Service<Request<Incoming>> for RequestService {
         let client = self.peer.client(request.headers(), &self.limits.trusted_proxies);
         let cors = CorsRequest::of(&self.limits.cors, request.method(), request.headers());
         let mut exchange = Exchange::begin(&self.app, &self.connection, client, cors, &request);
-        let routes = route::served(self.app.access_control.is_some());
+        let routes = route_table::served(self.app.access_control.is_some());
         let route = router::find(routes, request.method(), request.uri().path(), self.app.base_path.as_ref());
         exchange.set_route(route.label());
         // Also of a request that is refused for another reason.

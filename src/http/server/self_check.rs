@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::connection::{self, Shutdown};
 use super::connection_state::ConnectionState;
-use crate::http::route::LIVEZ;
+use crate::http::route_table::LIVEZ;
 use crate::http::state::AppState;
 
 const HEADERS: &str = "host: localhost\r\nuser-agent: attendance-api-watchdog\r\nconnection: close\r\n\r\n";

@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
 use serde_json::Value;
 
-use super::schedule::{backup_detail, metric, with_missed_backup};
+use super::schedule::{backup_detail, metric, wait_for_failure, with_missed_backup};
 use super::{all, appliance_with, assert_nothing_is_left, path_of, run};
-use crate::support::{Appliance, Scratch};
+use crate::support::{Appliance, Scratch, unprivileged_user};
 
 /// Files of keys.
 struct Keys {
@@ -32,8 +32,18 @@ impl Keys {
         keys
     }
 
+    /// Writes a file that only the user of the appliance can read.
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.scratch.path().join(name), text).unwrap();
+        let path = self.scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some(user) = unprivileged_user() {
+            chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.scratch.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn path(&self, name: &str) -> String {
@@ -201,4 +211,65 @@ fn that_no_backup_is_verified_without_a_private_key_is_said_once() {
     let words = "backups are encrypted to keys, and backup.identity names no private key";
     let is_said = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with(words));
     assert_eq!(appliance.log().iter().filter(|line| is_said(line)).count(), 1);
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused_with_the_remedy() {
+    let appliance = appliance_with(1);
+    let (data, keys) = (appliance.data(), Keys::new());
+    let word = keys.path("own.word");
+    let file = encrypted_backup(&["--passphrase-file", &word], &data);
+    for mode in [0o644, 0o640, 0o604, 0o602] {
+        keys.set_mode("own.word", mode);
+        keys.set_mode("own.key", mode);
+        for words in [
+            vec!["create", "--label", "x", "--passphrase-file", &word],
+            vec!["verify", file.to_str().unwrap(), "--passphrase-file", &word],
+            vec!["list", "--identity", &keys.path("own.key")],
+        ] {
+            let refused = message(&words, &data);
+            assert!(refused.contains("let other users read it") && refused.contains("chmod 6"), "{mode:o}: {refused}");
+        }
+    }
+    // Public keys are no secret.
+    keys.set_mode("own.pub", 0o644);
+    run(&["create", "--label", "y", "--encrypt-to", &keys.path("own.pub")], &data).expect(0);
+}
+
+#[test]
+fn an_exposed_passphrase_is_a_failed_backup() {
+    let keys = Keys::new();
+    keys.set_mode("own.word", 0o644);
+    let settings = format!("backup:\n  schedule: \"03:15\"\n  passphrase_file: {}\n", keys.path("own.word"));
+    let appliance = with_missed_backup(&settings);
+    let detail = wait_for_failure(&appliance);
+    let reason = detail["reason"].as_str().unwrap();
+    assert!(reason.contains("own.word") && reason.contains("chmod 600"), "{reason}");
+    assert!(!appliance.data().join("backups").exists() || super::files(&appliance.data().join("backups")).is_empty());
+}
+
+#[test]
+fn a_list_of_many_encrypted_backups_opens_none_of_them_by_a_configured_passphrase() {
+    let appliance = appliance_with(1);
+    let (data, keys) = (appliance.data(), Keys::new());
+    let word = keys.path("own.word");
+    let first = encrypted_backup(&["--passphrase-file", &word], &data);
+    for day in 10..18 {
+        fs::copy(&first, first.with_file_name(format!("attendance-api-2026-01-{day}T031500Z.tar.age"))).unwrap();
+    }
+    // A pipe, which would be waited for if it was opened.
+    let pipe = first.with_file_name("attendance-api-2026-01-05T031500Z.tar");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let count = |words: &[&str]| {
+        let listed: Value = serde_json::from_str(&super::command(words, &data).finish().expect(0).stdout).unwrap();
+        let backups = listed["backups"].as_array().unwrap().clone();
+        assert_eq!(backups.len(), 10);
+        assert!(backups[0]["problem"].as_str().unwrap().contains("not an ordinary file"), "{}", backups[0]);
+        assert!(backups[1..].iter().all(|backup| backup["encrypted"] == true && backup.get("problem").is_none()));
+        assert_eq!(backups[1]["created"], "2026-01-10T03:15:00Z");
+        backups.iter().filter(|backup| backup["records"] == 1).count()
+    };
+    let configured = format!("--set=backup.passphrase_file={word}");
+    assert_eq!(count(&["list", "--json", &configured]), 0);
+    assert_eq!(count(&["list", "--json", "--passphrase-file", &word]), 5);
 }

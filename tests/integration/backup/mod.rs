@@ -1,5 +1,7 @@
-//! Backups: made while the appliance serves, verified, restored, refused, interrupted.
+//! Backups: made while the appliance serves, verified, restored, refused, interrupted, and what is kept of them.
 
+mod archive;
+mod archive_limit;
 mod bad_input;
 mod create;
 mod encryption;
@@ -9,6 +11,8 @@ mod point_in_time;
 mod point_in_time_faults;
 mod restore;
 mod schedule;
+mod shared_directory;
+mod upgrade;
 
 use std::fs;
 use std::path::{Path, PathBuf};

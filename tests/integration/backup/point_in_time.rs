@@ -186,8 +186,16 @@ fn a_moment_outside_of_the_archive_gets_one_message_with_what_can_be_restored() 
     for message in [&early, &refused("2999-01-01T00:00:00Z", &data)] {
         assert!(message.contains(&format!("{} to {}", window.0, window.1)), "{message}");
     }
-    let late = refused("2999-01-01T00:00:00Z", &data);
+    let future = refused("2999-01-01T00:00:00Z", &data);
+    assert!(future.contains("it is in the future"), "{future}");
+    let late = refused(&Timestamp::now().to_string(), &data);
     assert!(late.contains("after the end of the archive"), "{late}");
+    // The clock was set back: the end of the archive is in the future.
+    let offset = appliance.settings().scratch().join("offset");
+    fs::write(&offset, "-3600").unwrap();
+    let early = super::command(&["restore", "--to", &window.1.to_string()], &data);
+    let early = early.env("ATTENDANCE_CLOCK_OFFSET", offset.to_str().unwrap()).finish().expect(1);
+    assert!(early.stderr.contains("it is in the future"), "{}", early.stderr);
     for words in [&["restore", "--to", "yesterday"][..], &["restore", "--to", "2026-01-31 12:00"], &["restore"]] {
         run(words, &data).expect(64);
     }

@@ -21,7 +21,7 @@ pub(super) fn with_missed_backup(settings: &str) -> Appliance {
 }
 
 /// Writes a file that belongs to the user of the appliance.
-fn write(path: &Path, text: &str) {
+pub(super) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
     if let Some(user) = unprivileged_user() {
@@ -36,7 +36,7 @@ pub(super) fn backup_detail(appliance: &Appliance) -> Value {
 }
 
 /// The report, when a backup has failed.
-fn wait_for_failure(appliance: &Appliance) -> Value {
+pub(super) fn wait_for_failure(appliance: &Appliance) -> Value {
     eventually("the failure is reported", || {
         Some(backup_detail(appliance)).filter(|detail| detail["last_failure"].is_string())
     })
@@ -47,7 +47,7 @@ pub(super) fn metric(appliance: &Appliance, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
@@ -143,4 +143,64 @@ fn a_command_without_a_configuration_finds_the_configured_directory() {
     assert_eq!(path.parent(), Some(directory.path()));
     let listed = super::run(&["list"], &appliance.data()).expect(0);
     assert!(listed.stdout.contains(path.to_str().unwrap()), "{}", listed.stdout);
+}
+
+#[test]
+fn a_file_of_keys_that_does_not_answer_is_a_failed_backup_and_requests_are_served() {
+    let scratch = Scratch::new("hanging-keys");
+    let keys = scratch.path().join("keys");
+    // As on a network file system that is away: who opens it waits.
+    nix::unistd::mkfifo(&keys, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let settings = format!("backup:\n  schedule: \"03:15\"\n  encrypt_to: {}\n  verify: off\n", keys.display());
+    let mut appliance = with_missed_backup(&settings);
+    let detail = wait_for_failure(&appliance);
+    let reason = detail["reason"].as_str().unwrap();
+    assert!(reason.contains("does not answer within") && reason.contains("keys"), "{reason}");
+    appliance.get(&format!("{API}/search/all")).expect(200);
+    // It also stops.
+    appliance.stop();
+}
+
+#[test]
+fn a_clock_that_is_set_back_neither_repeats_a_backup_nor_stops_the_schedule() {
+    let scratch = Scratch::new("clock");
+    let clock = scratch.path().join("offset");
+    let set = |offset: i64| {
+        fs::write(&clock, offset.to_string()).unwrap();
+        fs::set_permissions(&clock, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    };
+    // A quarter past three, just after the time of the schedule.
+    let now = jiff::Timestamp::now().as_second();
+    let quarter_past_three = (3 * 3600 + 15 * 60 + 30 - now % 86_400).rem_euclid(86_400);
+    set(quarter_past_three);
+    let mut appliance = appliance_with(2);
+    let data = appliance.data();
+    appliance.stop();
+    let since = jiff::Timestamp::from_second(now + quarter_past_three - 7200).unwrap();
+    write(&data.join("operate/state.json"), &format!("{{\"scheduled_since\":\"{since}\"}}"));
+    let settings = appliance.settings().env("ATTENDANCE_CLOCK_OFFSET", clock.to_str().unwrap());
+    let appliance = settings.config("backup: { schedule: \"03:15\", verify: off }\n").start();
+    let complete = || appliance.logged("the scheduled backup is complete").len();
+    eventually("the backup of the first day", || (complete() == 1).then_some(()));
+
+    set(quarter_past_three - 3600);
+    // The task has looked at the clock again when it reports what a command has changed.
+    let size = "attendance_api_backup_bytes";
+    let written = fs::read_to_string(data.join("operate/state.json")).unwrap();
+    let mut state: Value = serde_json::from_str(&written).unwrap();
+    for bytes in [1, 2] {
+        state["bytes"] = bytes.into();
+        write(&data.join("operate/state.json"), &state.to_string());
+        eventually("the state is read again", || (metric(&appliance, size) == Some(f64::from(bytes))).then_some(()));
+    }
+    assert_eq!(complete(), 1, "not again in the hour that is repeated");
+    set(quarter_past_three + 86_400 - 3600);
+    state["bytes"] = 3.into();
+    write(&data.join("operate/state.json"), &state.to_string());
+    eventually("the state is read again", || (metric(&appliance, size) == Some(3.0)).then_some(()));
+    assert_eq!(complete(), 1, "not before its time");
+    set(quarter_past_three + 86_400);
+    eventually("the backup of the second day", || (complete() == 2).then_some(()));
+    assert!(backup_detail(&appliance)["reason"].is_null());
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{API, Appliance, Builder, Connection, Request, Response, shared_postgres, unique};
+use super::{API, Appliance, Builder, Connection, Request, Response, eventually, shared_postgres, unique};
 
 /// The password of every account that the harness makes.
 pub(crate) const PASSWORD: &str = "a passphrase that no list has";
@@ -49,14 +49,15 @@ impl Protected {
     pub(crate) fn account(&self, role: &str, employee: Option<&str>) -> String {
         let name = unique(role);
         let body = json!({"username": name, "password": PASSWORD, "role": role, "employee_id": employee});
-        self.as_admin(Request::post_json(&format!("{API}/accounts"), body.to_string())).expect(201);
+        let request = || Request::post_json(&format!("{API}/accounts"), body.to_string());
+        unless_busy(|| self.as_admin(request())).expect(201);
         name
     }
 
     /// Makes an account, and returns a session of it.
     pub(crate) fn session(&self, role: &str, employee: Option<&str>) -> String {
         let name = self.account(role, employee);
-        log_in(&self.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned()
+        begin_session(&self.appliance, &name, PASSWORD)
     }
 
     /// A token with a role; for `employee`, of this employee.
@@ -108,6 +109,22 @@ pub(crate) fn login(username: &str, password: &str) -> Request {
 /// Logs in, and returns the answer, whatever its status.
 pub(crate) fn log_in(appliance: &Appliance, username: &str, password: &str) -> Response {
     appliance.send(&login(username, password))
+}
+
+/// Logs in, and returns the token of the session.
+pub(crate) fn begin_session(appliance: &Appliance, username: &str, password: &str) -> String {
+    let begun = unless_busy(|| log_in(appliance, username, password)).expect(200);
+    begun.json()["token"].as_str().expect("a token is text").to_owned()
+}
+
+/// Sends a request that hashes a password again for as long as too many others do, as `Retry-After` tells clients: tests that run at the same time share
+/// an address, and with it one share of the hashing.
+fn unless_busy(send: impl Fn() -> Response) -> Response {
+    eventually("there is a place for a password", || {
+        let response = send();
+        let is_busy = response.status == 503 && response.header("retry-after").is_some();
+        (!is_busy).then_some(response)
+    })
 }
 
 /// Tries to log in from an address that no other attempt has, so that failures slow down no other test.

@@ -7,6 +7,7 @@
 pub(crate) mod accounts;
 mod appliance;
 mod browser;
+mod builder;
 mod cgroup;
 pub(crate) mod choice;
 mod creates;
@@ -27,8 +28,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use appliance::{Appliance, Builder, CompletedRun};
+pub(crate) use appliance::{Appliance, CompletedRun};
 pub(crate) use browser::{Browser, page_of_another_origin};
+pub(crate) use builder::Builder;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use creates::Creates;
 pub(crate) use freshness::{Change, FreshnessChecker};

@@ -18,7 +18,7 @@ use super::{
     PgBouncer, Scratch, Sql, eventually, free_port, reaper, scratch, signal, try_signal, unique, unprivileged_user,
 };
 
-const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.zst");
+const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/postgres/postgres.tar.x86.zst");
 
 /// A comment of a `postgres:` section that names the server behind a pooler. It becomes a setting if the test has none.
 const LISTEN_URL_DEFAULT: &str = "  #listen_url: ";
@@ -37,8 +37,9 @@ pub(crate) fn bin_dir() -> &'static Path {
     UNPACKED.get_or_init(|| {
         let packed = fs::read(ARCHIVE).unwrap_or_else(|error| panic!("run `make postgres`: {ARCHIVE}: {error}"));
         let target = scratch::base().join("postgres-programs");
-        let tar = zstd::decode_all(packed.as_slice()).expect("the archive is zstd");
-        tar::Archive::new(tar.as_slice()).unpack(&target).expect("the archive is a tar");
+        let filtered = zstd::stream::read::Decoder::new(packed.as_slice()).expect("the archive is zstd");
+        let tar = lzma_rust2::filter::bcj::BcjReader::new_x86(filtered, 0);
+        tar::Archive::new(tar).unpack(&target).expect("the archive is a tar");
         find_programs(&target).expect("the archive holds bin/initdb")
     })
 }

@@ -41,6 +41,6 @@ pub(crate) fn pg_dump(database: &str) -> String {
 
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
-    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres/postgres.tar.zst");
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres/postgres.tar.x86.zst");
     SERVER.get_or_init(|| PrivatePostgres::start("liquibase-compat", Path::new(packed)))
 }
