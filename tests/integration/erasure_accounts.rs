@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::erasure::{ID, NAME, REASON, dump, expires, names_person};
-use crate::support::accounts::{PASSWORD, Protected, bearing, log_in, make_token, message};
+use crate::support::accounts::{PASSWORD, Protected, bearing, begin_session, log_in, make_token, message};
 use crate::support::{API, Appliance, RedisServer, Request, Response, record, shared_postgres, wait_for_cache};
 
 fn patch(protected: &Protected, name: &str, body: &Value) -> Response {
@@ -12,8 +12,7 @@ fn patch(protected: &Protected, name: &str, body: &Value) -> Response {
 }
 
 fn session(protected: &Protected, name: &str) -> String {
-    let answer = log_in(&protected.appliance, name, PASSWORD).expect(200).json();
-    answer["token"].as_str().expect("the answer has the session").to_owned()
+    begin_session(&protected.appliance, name, PASSWORD)
 }
 
 /// A token whose name is that of the person.
