@@ -17,9 +17,8 @@ const OWN_FILES: &str = "assets/swagger";
 /// The reviewed OpenAPI documents, without access control and with it. A test compares them with the code.
 const DOCUMENTS: [&str; 2] = ["openapi.golden.json", "openapi.access.golden.json"];
 const DIRECTORY_OF_DOCUMENTS: &str = "src/http";
-/// Files of Swagger UI that the page does not load: forms of the bundle for bundlers, and the layout with a field for the URL of the document.
-const NOT_SERVED: [&str; 4] =
-    ["swagger-ui-es-bundle-core.js", "swagger-ui-es-bundle.js", "swagger-ui-standalone-preset.js", "swagger-ui.js"];
+/// Files of Swagger UI for other programs than browsers: forms of the bundle for bundlers.
+const NOT_SERVED: [&str; 3] = ["swagger-ui-es-bundle-core.js", "swagger-ui-es-bundle.js", "swagger-ui.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo takes a watched path that is missing for one that changed, and would rebuild every time.
