@@ -213,7 +213,6 @@ async fn serve(
     let watchdog = Watchdog::start(Arc::clone(&server.app));
     let _control = control_server(config, &operator, end_credentials);
     let _schedule = plan.map(|plan| Schedule::start(Arc::clone(&operator), plan));
-    let _archiver = archiver;
     (options.on_ready)(&ready);
 
     let signal = loop {
@@ -229,6 +228,9 @@ async fn serve(
     systemd::stopping();
     tracing::info!(signal, "stopping: requests in flight are finished");
     let stop_mode = server.drain(config.server.drain_timeout + DRAIN_GRACE, signals).await;
+    if let (Some(archiver), StopMode::Graceful) = (&archiver, &stop_mode) {
+        archiver.prepare_stop().await;
+    }
     store.close();
     Ok(stop_mode)
 }

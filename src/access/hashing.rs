@@ -18,8 +18,8 @@ use super::password;
 use super::system_error::SystemError;
 use crate::peer_counts::{Peer, PeerCount, PeerCounts};
 
-/// The `nice` value of a thread that hashes: beside threads that are always busy, it gets about a thirtieth of what one of them gets.
-const NICENESS: i32 = 15;
+/// The `nice` value of a thread that hashes: beside threads that are always busy, it gets about a third of what one of them gets.
+const NICENESS: i32 = 5;
 /// Requests that may wait for a thread or use one.
 const MAX_WAITING: u64 = 64;
 

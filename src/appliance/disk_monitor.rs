@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
-use crate::attendance::{DiskProblem, Storage, StorageReport};
+use crate::attendance::{Storage, StorageReport};
+use crate::database::DiskProblem;
 use crate::managed::data_disk::DataDisk;
 use crate::telemetry::metrics::Metrics;
 

@@ -81,5 +81,3 @@ pub use summary::{SummaryKey, SummaryQuery};
 pub use view::{PreparedView, ViewQuery};
 pub use view_cursor::ViewCursor;
 pub use visibility::{EmployeeId, Visibility};
-
-pub use crate::database::{DiskProblem, UnavailableError};

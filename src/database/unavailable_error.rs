@@ -25,6 +25,24 @@ pub enum UnavailableError {
     ReadOnly(#[source] QueryError),
 }
 
+impl UnavailableError {
+    /// What a client is told: the state, and whether to try again.
+    pub fn explanation(&self) -> &'static str {
+        match self {
+            Self::Disk(DiskProblem::Full) => {
+                "The disk of the database is full: nothing can be stored until there is space again. Reads are answered."
+            }
+            Self::Disk(DiskProblem::ReadOnly) => {
+                "The disk of the database is read-only: nothing can be stored until its operator has repaired it. Reads are answered."
+            }
+            Self::ReadOnly(_) => {
+                "The database accepts no changes at the moment. Reads are answered. Try again shortly."
+            }
+            Self::Query(_) | Self::Batch(_) => "The database cannot be used at the moment. Try again shortly.",
+        }
+    }
+}
+
 /// Why the disk takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskProblem {
@@ -34,12 +52,19 @@ pub enum DiskProblem {
     ReadOnly,
 }
 
-impl fmt::Display for DiskProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl DiskProblem {
+    /// The state of the disk in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Full => "full",
             Self::ReadOnly => "read-only",
-        })
+        }
+    }
+}
+
+impl fmt::Display for DiskProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -14,7 +14,7 @@ use super::response::{Body, Reply};
 use super::schema::ErrorBody;
 use crate::access::{self, Permission, Principal, Role};
 use crate::attendance::json::{self, Charset};
-use crate::attendance::{self, DiskProblem, Problem, UnavailableError};
+use crate::attendance::{self, Problem};
 
 /// The title of every error in the content of a record.
 pub const VALIDATION_ERROR: &str = "Validation Error";
@@ -309,9 +309,7 @@ impl From<attendance::Error> for HttpError {
                 ErrorStatus::LOCKED,
                 format!("Records before {first_open} are closed to changes (attendance.locked_before)."),
             ),
-            attendance::Error::Unavailable(ref reason) => {
-                Self::unavailable(unavailable_message(reason)).with_cause(error)
-            }
+            attendance::Error::Unavailable(ref reason) => Self::unavailable(reason.explanation()).with_cause(error),
             attendance::Error::ListsBusy => Self::unavailable(LISTS_BUSY),
             attendance::Error::UnknownEmployee => Self::new(ErrorStatus::BAD_REQUEST, UNKNOWN_EMPLOYEE)
                 .with_title(VALIDATION_ERROR)
@@ -356,7 +354,7 @@ impl From<access::Error> for HttpError {
             Error::OutlivesToken => return Self::invalid_field("expires_at", &error),
         };
         if let Error::Unavailable(reason) = &error {
-            return Self::unavailable(unavailable_message(reason)).with_cause(error);
+            return Self::unavailable(reason.explanation()).with_cause(error);
         }
         let retry_after = match &error {
             Error::Throttled(wait) => Some(wait.as_secs_f64().ceil() as u32),
@@ -372,21 +370,6 @@ fn sentence(error: &access::Error) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string());
     format!("{}{}.", first.unwrap_or_default(), characters.as_str())
-}
-
-fn unavailable_message(reason: &UnavailableError) -> &'static str {
-    match reason {
-        UnavailableError::Disk(DiskProblem::Full) => {
-            "The disk of the database is full: nothing can be stored until there is space again. Reads are answered."
-        }
-        UnavailableError::Disk(DiskProblem::ReadOnly) => {
-            "The disk of the database is read-only: nothing can be stored until its operator has repaired it. Reads are answered."
-        }
-        UnavailableError::ReadOnly(_) => {
-            "The database accepts no changes at the moment. Reads are answered. Try again shortly."
-        }
-        _ => "The database cannot be used at the moment. Try again shortly.",
-    }
 }
 
 #[cfg(test)]

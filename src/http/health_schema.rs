@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attendance::{BackupReport, DiskProblem, Health, StorageHealth};
+use crate::attendance::{BackupReport, Health, StorageHealth};
 
 /// The state without reasons, for clients without credentials if there is access control.
 #[derive(Debug, Serialize)]
@@ -111,11 +111,7 @@ impl DiskDetail {
     pub fn new(StorageHealth { report, since }: StorageHealth) -> Self {
         let (problem, reason) = report.problem.unzip();
         Self {
-            state: match problem {
-                None => "ok",
-                Some(DiskProblem::Full) => "full",
-                Some(DiskProblem::ReadOnly) => "read-only",
-            },
+            state: problem.map_or("ok", |problem| problem.as_str()),
             since: format!("{since:.6}"),
             free_bytes: report.free_bytes,
             free_inodes: report.free_inodes,

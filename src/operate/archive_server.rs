@@ -18,7 +18,8 @@ pub(super) const SLOT: &str = "attendance_api";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const STATE: &str = "SELECT system_identifier::text, timeline_id, pg_current_wal_flush_lsn()::text, \
-    greatest(restart_lsn, write_lsn)::text, wal_status, slot_name IS NOT NULL, restart_lsn::text \
+    greatest(restart_lsn, write_lsn)::text, wal_status, slot_name IS NOT NULL, restart_lsn::text, \
+    active_pid IS NOT NULL \
     FROM pg_control_system() CROSS JOIN pg_control_checkpoint() LEFT JOIN pg_replication_slots ON slot_name = 'attendance_api' \
     LEFT JOIN pg_stat_replication ON pid = active_pid";
 
@@ -33,6 +34,8 @@ pub(super) struct ServerState {
     /// The position up to which its WAL is on disk.
     pub(super) flushed: Lsn,
     pub(super) flushed_text: String,
+    /// Whether the receiver is connected, so that a server which stops sends it its last WAL.
+    pub(super) has_receiver: bool,
     slot: Option<Slot>,
 }
 
@@ -59,6 +62,7 @@ impl ServerState {
             timeline: u32::try_from(row.get::<_, i32>(1)).unwrap_or_default(),
             flushed: position(Some(&flushed_text)).unwrap_or(Lsn(0)),
             flushed_text,
+            has_receiver: row.get(7),
             slot: row.get::<_, bool>(5).then_some(slot),
         })
     }
@@ -148,6 +152,7 @@ mod tests {
             timeline: 1,
             flushed: Lsn(9 * SEGMENT_BYTES),
             flushed_text: "0/9000000".to_owned(),
+            has_receiver: true,
             slot: Some(Slot { kept_from: Some(Lsn(segment * SEGMENT_BYTES)), copied: Some(Lsn(9 * SEGMENT_BYTES)) }),
         };
         let continues = |segment| server(segment).continues(&lineage).unwrap();

@@ -86,6 +86,8 @@ pub struct ArchiveStatus {
     pub latest: Option<Timestamp>,
     /// How often the slot was lost since the start.
     pub slots_lost: u64,
+    /// Whether the receiver is connected to the server.
+    pub has_receiver: bool,
     /// What is wrong.
     pub problem: Option<String>,
 }
@@ -171,6 +173,9 @@ impl Work {
 
     async fn step(&mut self) -> Result<(), Error> {
         let server = self.server_state().await?;
+        self.status.send_if_modified(|status| {
+            std::mem::replace(&mut status.has_receiver, server.has_receiver) != server.has_receiver
+        });
         let room = self.room().await?;
         self.measure_rate(server.flushed);
         self.keep_up(&server);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 pub use super::archive_work::{ArchiveStatus, ArchiverOptions};
 use super::archive_work::{CONNECT_TIMEOUT, Work};
@@ -13,6 +13,9 @@ use super::{Error, archive_server};
 
 /// Time between two steps.
 const STEP_INTERVAL: Duration = Duration::from_millis(400);
+
+/// How long a stop waits for the receiver.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The task; it ends when this is dropped, and a base that is being made is given up. The receiver goes on until it is stopped.
 #[derive(Debug)]
@@ -31,6 +34,18 @@ impl Archiver {
     /// What is known, now and whenever it changes.
     pub fn status(&self) -> watch::Receiver<ArchiveStatus> {
         self.status.clone()
+    }
+
+    /// Waits until the receiver is connected, for a limited time and unless something is wrong: a server that was started a moment ago would otherwise stop
+    /// before it, and its last WAL would not be copied.
+    pub async fn prepare_stop(&self) {
+        let mut status = self.status();
+        let is_settled = |status: &ArchiveStatus| status.has_receiver || status.problem.is_some();
+        if !matches!(timeout(ATTACH_TIMEOUT, status.wait_for(is_settled)).await, Ok(Ok(_))) {
+            tracing::warn!(
+                "the last WAL is copied after the next start only, because the program that copies it is not connected"
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::accounts::{PASSWORD, Protected, bearing, log_in, make_token};
+use crate::support::accounts::{PASSWORD, Protected, bearing, begin_session, make_token};
 use crate::support::{
     API, Appliance, Connection, RedisServer, Request, Response, TcpProxy, eventually, shared_postgres, unique,
 };
@@ -56,8 +56,7 @@ struct Subject {
 impl Subject {
     fn new(protected: &Protected, way: Revocation) -> Self {
         let name = protected.account("manager", None);
-        let session =
-            || log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+        let session = || begin_session(&protected.appliance, &name, PASSWORD);
         let own = session();
         let json = |method: &str, target: String, body: &str| {
             Request::new(method, &target).header("Content-Type", "application/json").body(body)
@@ -356,8 +355,7 @@ fn an_instance_without_a_common_redis_refuses_within_two_seconds_also_when_only_
 fn without_redis_a_credential_is_in_memory_and_its_end_by_a_command_is_seen() {
     let protected = Protected::start("|redis: { mode: off }\n");
     let name = protected.account("reader", None);
-    let session =
-        log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+    let session = begin_session(&protected.appliance, &name, PASSWORD);
     let hits = memory_hits(&protected.appliance);
     eventually("memory answers", || {
         protected.appliance.send(&read(&session)).expect(200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::accounts::{PASSWORD, Protected, bearing, log_in, login};
+use crate::support::accounts::{PASSWORD, Protected, bearing, begin_session, login};
 use crate::support::{API, Appliance, Connection, Request, Response, Sql, eventually, shared_postgres, within};
 
 /// Less than the life of a cached credential, so that what ends it is the announcement.
@@ -98,8 +98,7 @@ fn a_session_that_another_program_deletes_ends() {
         "DELETE FROM attendance_api.accounts WHERE id = $",
     ] {
         let name = protected.account("reader", None);
-        let session =
-            log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+        let session = begin_session(&protected.appliance, &name, PASSWORD);
         assert_eq!(calendar(&session), 200);
         sql.run(&statement.replace('$', &id_of(&sql, &name)));
         within(ANNOUNCED_WITHIN, statement, || (calendar(&session) == 401).then_some(()));
@@ -128,15 +127,13 @@ fn a_session_ends_when_it_is_idle_and_at_its_latest_end() {
     let (protected, sql) = protected();
     for change in ["last_seen = now() - interval '31 minutes'", "created_at = now() - interval '12 hours 1 second'"] {
         let name = protected.account("reader", None);
-        let session =
-            log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+        let session = begin_session(&protected.appliance, &name, PASSWORD);
         let read = || protected.appliance.send(&bearing(Request::get(&format!("{API}/session")), &session)).status;
         sql.run(&format!("UPDATE attendance_api.sessions SET {change} WHERE account = {}", id_of(&sql, &name)));
         // The change of `last_seen` alone is announced by no trigger, because uses are not: a cached entry ends by itself.
         sql.run("NOTIFY attendance_api_access, '*'");
         within(ANNOUNCED_WITHIN, change, || (read() == 401).then_some(()));
-        let other =
-            log_in(&protected.appliance, &name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned();
+        let other = begin_session(&protected.appliance, &name, PASSWORD);
         let listed = protected.appliance.send(&bearing(Request::get(&format!("{API}/sessions")), &other)).expect(200);
         assert_eq!(listed.json().as_array().unwrap().len(), 1, "{change}: {}", listed.text());
     }
@@ -283,12 +280,8 @@ fn two_admins_who_demote_each_other_at_once_leave_one() {
         .expect(200);
     for round in 0..10 {
         sql.run(&format!("UPDATE attendance_api.accounts SET role = 'admin' WHERE username IN ('{one}', '{other}')"));
-        let sessions: Vec<String> = [&one, &other]
-            .into_iter()
-            .map(|name| {
-                log_in(&protected.appliance, name, PASSWORD).expect(200).json()["token"].as_str().unwrap().to_owned()
-            })
-            .collect();
+        let sessions: Vec<String> =
+            [&one, &other].into_iter().map(|name| begin_session(&protected.appliance, name, PASSWORD)).collect();
         let demote = |session: &String, name: &String| {
             let request =
                 Request::new("PATCH", &format!("{API}/accounts/{name}")).header("Content-Type", "application/json");

@@ -1,5 +1,6 @@
 //! The interface to systemd: status, readiness, the watchdog, socket activation.
 
+use std::iter;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::{
-    API, Appliance, Builder, Connection, HANG_TIMEOUT, Request, begin_create, create, eventually, record,
-    shared_postgres, signal, within,
+    API, Appliance, Builder, Connection, HANG_TIMEOUT, Request, begin_create, children_of, create, eventually,
+    is_alive, record, shared_postgres, signal, within,
 };
 
 /// Half a second, so that the watchdog must be fed every quarter of a second.
@@ -100,13 +101,15 @@ fn the_watchdog_is_fed_while_postgresql_hangs() {
     notify.read_until("READY=1");
     notify.read_until("WATCHDOG=1");
     let server = appliance.postgres_child().expect("it manages PostgreSQL").pid;
-    signal(server, Signal::SIGSTOP);
+    let processes: Vec<u32> = iter::once(server).chain(children_of(server).iter().map(|process| process.pid)).collect();
+    processes.iter().for_each(|process| signal(*process, Signal::SIGSTOP));
     eventually("readiness is off", || (appliance.get("/readyz").status == 503).then_some(()));
     notify.discard_pending();
     for _ in 0..3 {
         notify.read_until("WATCHDOG=1");
     }
-    signal(server, Signal::SIGCONT);
+    // One of them may have ended.
+    processes.iter().filter(|process| is_alive(**process)).for_each(|process| signal(*process, Signal::SIGCONT));
     eventually("readiness is back", || (appliance.get("/readyz").status == 200).then_some(()));
 }
 

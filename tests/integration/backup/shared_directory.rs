@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use super::archive::lineages;
 use super::point_in_time::wait_for_base;
@@ -55,7 +57,7 @@ fn each_appliance_restores_its_own_moments() {
     }
     other.stop();
     // Removing what is too old concerns its own only.
-    let age = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 86_400);
+    let age = std::time::SystemTime::now() - Duration::from_secs(30 * 86_400);
     for (path, _) in found.iter().flat_map(|lineage| super::files(lineage)) {
         fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(age)).unwrap();
     }
@@ -125,10 +127,14 @@ fn keep_removes_only_what_the_appliance_has_made() {
     for path in [&first, &second] {
         assert!(recorded.contains(path.to_str().unwrap()), "{recorded}");
     }
+    // Names have seconds: each backup has one of its own.
+    let next_second = || thread::sleep(Duration::from_millis(1100));
+    next_second();
     // The newest one is of another appliance, and cannot be restored.
     let newest =
         directory.path().join(format!("attendance-api-{}.tar", jiff::Timestamp::now().strftime("%Y-%m-%dT%H%M%SZ")));
     write(&newest, "a backup of another appliance");
+    next_second();
     let mut state: serde_json::Value = serde_json::from_str(&recorded).unwrap();
     state["last_success"] = serde_json::Value::Null;
     state["scheduled_since"] = "2026-01-01T00:00:00Z".into();

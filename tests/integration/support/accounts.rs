@@ -119,7 +119,7 @@ pub(crate) fn begin_session(appliance: &Appliance, username: &str, password: &st
 
 /// Sends a request that hashes a password again for as long as too many others do, as `Retry-After` tells clients: tests that run at the same time share
 /// an address, and with it one share of the hashing.
-fn unless_busy(send: impl Fn() -> Response) -> Response {
+pub(crate) fn unless_busy(send: impl Fn() -> Response) -> Response {
     eventually("there is a place for a password", || {
         let response = send();
         let is_busy = response.status == 503 && response.header("retry-after").is_some();
