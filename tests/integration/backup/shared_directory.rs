@@ -127,14 +127,14 @@ fn keep_removes_only_what_the_appliance_has_made() {
     for path in [&first, &second] {
         assert!(recorded.contains(path.to_str().unwrap()), "{recorded}");
     }
-    // Names have seconds: each backup has one of its own.
-    let next_second = || thread::sleep(Duration::from_millis(1100));
-    next_second();
+    // Names have seconds, and a second backup in one second has the name of the next: the following have names of their own.
+    let pause = || thread::sleep(Duration::from_millis(2100));
+    pause();
     // The newest one is of another appliance, and cannot be restored.
     let newest =
         directory.path().join(format!("attendance-api-{}.tar", jiff::Timestamp::now().strftime("%Y-%m-%dT%H%M%SZ")));
     write(&newest, "a backup of another appliance");
-    next_second();
+    pause();
     let mut state: serde_json::Value = serde_json::from_str(&recorded).unwrap();
     state["last_success"] = serde_json::Value::Null;
     state["scheduled_since"] = "2026-01-01T00:00:00Z".into();
@@ -150,6 +150,6 @@ fn keep_removes_only_what_the_appliance_has_made() {
         appliance.wait_log("its verification", |line| line["message"] == "the newest backup was restored for a test");
     assert_eq!(verified["file"], line["file"]);
     let left = names(directory.path());
-    assert!(theirs.iter().chain([&newest]).all(|path| path.exists()), "{left:?}");
+    assert!(theirs.iter().chain([&newest]).all(|path| path.exists()), "{left:?} without {}; {line}", newest.display());
     assert!(!first.exists() && !second.exists(), "{left:?}");
 }
