@@ -97,7 +97,13 @@ impl Operator {
             Ok(manifest) => manifest,
             Err(error) => {
                 // What is left of it is removed on that thread, too. The error that came first is the one that counts.
-                let _ = self.files.run(target.path(), move || Ok(drop(file))).await;
+                let _ = self
+                    .files
+                    .run(target.path(), move || {
+                        drop(file);
+                        Ok(())
+                    })
+                    .await;
                 return Err(error);
             }
         };
