@@ -1,4 +1,4 @@
-//! The task that keeps the archive of point-in-time recovery: a step of [`Work`] after the other, until it is dropped.
+//! The task that keeps the archive of point-in-time recovery: a step of `Work` after the other, until it is dropped.
 
 use std::time::Duration;
 
