@@ -9,5 +9,5 @@ cd "$(dirname "$0")/.."
 fail() { printf '%s\n' "FAILED $*" "0 passed, 1 failed"; exit 1; }
 
 scripts/install-deps.sh monitoring || fail "a program is missing, see above"
-[ -x target/release/attendance-api ] || fail "target/release/attendance-api is missing; `make build` builds it"
+[ -x target/release/attendance-api ] || fail "target/release/attendance-api is missing: make build builds it"
 exec python3 -B tests/monitoring/run.py "$@"

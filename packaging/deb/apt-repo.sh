@@ -10,10 +10,10 @@ cd "$(dirname "$0")/../.."
 
 fail() { echo "apt-repo: $*" >&2; exit 1; }
 for tool in apt-ftparchive gpg; do
-  command -v $tool >/dev/null || fail "the program '$tool' is missing; `scripts/install-deps.sh deb` installs it"
+  command -v $tool >/dev/null || fail "the program '$tool' is missing: scripts/install-deps.sh deb installs it"
 done
 if [ $# -eq 0 ]; then set -- target/deb/attendance-api_*_amd64.deb; fi
-[ -f "$1" ] || fail "there is no package $1; `make deb` builds it"
+[ -f "$1" ] || fail "there is no package $1: make deb builds it"
 
 out=target/apt
 work=$(mktemp -d)
