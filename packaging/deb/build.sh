@@ -36,12 +36,12 @@ MAX_BINARY_BYTES=28000000
 MAX_PACKAGE_BYTES=12000000
 binary=target/release/attendance-api
 maintainer=${DEB_MAINTAINER:-attendance-api maintainers <maintainers@attendance-api.invalid>}
-[ -x $binary ] || fail "$binary is missing; `make deb` builds it"
+[ -x $binary ] || fail "$binary is missing: make deb builds it"
 binary_bytes=$(stat -c %s $binary)
 at_most $binary "$binary_bytes" $MAX_BINARY_BYTES
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the package exists for amd64 only, this is $(dpkg --print-architecture)"
 for tool in dpkg-deb objdump xz zstd gzip python3 cargo; do
-  command -v $tool >/dev/null || fail "the program '$tool' is missing; `scripts/install-deps.sh deb` installs it"
+  command -v $tool >/dev/null || fail "the program '$tool' is missing: scripts/install-deps.sh deb installs it"
 done
 # The time stamp of every file in the package is that of the sources.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
