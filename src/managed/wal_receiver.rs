@@ -1,8 +1,7 @@
 //! The program that copies the WAL of the managed PostgreSQL as it is written, `pg_receivewal`, as a supervised child.
 //!
-//! Policy: the receiver writes each record when it comes, and brings a file to the disk when it is complete; what is in the file that is not complete is brought there
-//! by its user, a few times a second, because a sync for each commit (`--synchronous`) costs the requests more. The server keeps what is not on disk yet for a
-//! replication slot. A stop waits for the end of the server: it sends the receiver its last WAL, and ends it, before it has shut down. A receiver
+//! Policy: each record is on disk in the copy before it is confirmed to the server (`--synchronous`), and the server keeps what is not copied yet for a replication
+//! slot. A stop waits for the end of the server: it sends the receiver its last WAL, and ends it, before it has shut down. A receiver
 //! that was ended first would delay that shutdown.
 
 use std::fs;
@@ -58,7 +57,8 @@ impl WalReceiverHandle {
         if let Some(receiver) = running.take() {
             receiver.supervised.abandon().await;
         }
-        let command = programs.command(PROGRAM, login).arg("-w").arg("--no-loop").arg(STATUS_INTERVAL);
+        let command =
+            programs.command(PROGRAM, login).arg("-w").arg("--no-loop").arg("--synchronous").arg(STATUS_INTERVAL);
         let command = command.arg("--slot").arg(slot).arg("-D").arg(directory);
         let policy = Policy {
             // The first signal has no effect: within its time the server ends the receiver.
