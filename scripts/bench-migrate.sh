@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 root=$PWD
 ours=${ATTENDANCE_API:-$root/target/release/attendance-api}
-theirs=${LIQUIBASE:-$(find target/interop/node_modules/liquibase -name liquibase -type f -perm -u+x 2>/dev/null | head -1)}
+theirs=${LIQUIBASE:-$(find target/interop/node_modules/liquibase -name liquibase -type f -perm -u+x 2>/dev/null | head -1 || true)}
 [ -x "$ours" ] || { echo "bench-migrate: $ours is missing; run make build, or name another in ATTENDANCE_API" >&2; exit 1; }
 [ -n "$theirs" ] || echo "bench-migrate: Liquibase is not installed (scripts/interop.sh does it); ours alone" >&2
 
