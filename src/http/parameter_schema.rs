@@ -138,7 +138,7 @@ pub struct IfMatch {
 #[expect(dead_code, reason = "describes the query, which `record_key.rs` reads without OpenAPI")]
 pub struct DeletionReason {
     /// Why: 1 to 500 characters. It is not in the access log
-    #[param(min_length = 1, max_length = 500, example = "entered twice")]
+    #[param(min_length = 1, max_length = 500, pattern = "text", example = "entered twice")]
     reason: String,
 }
 

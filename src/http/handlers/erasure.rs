@@ -23,7 +23,7 @@ use crate::http::schema::{ErasedPerson, ErrorBody};
     operation_id = "erasePerson",
     params(
         ("id" = String, Path, description = "Employee; a slash in it is written as `%2F`", min_length = 1, example = "1"),
-        ("reason" = String, Query, description = "Why: 1 to 500 characters. It is neither stored nor logged", min_length = 1, max_length = 500, example = "asked for by the person"),
+        ("reason" = String, Query, description = "Why: 1 to 500 characters. It is neither stored nor logged", min_length = 1, max_length = 500, pattern = "text", example = "asked for by the person"),
     ),
     responses(
         (status = 200, description = "Erased", body = ErasedPerson),
