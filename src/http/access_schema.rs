@@ -267,10 +267,10 @@ impl ToSchema for Role {}
 #[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
 pub struct TokensParameters {
     /// `own`, or `all` for those of all accounts, which needs the role `admin`.
-    #[param(value_type = Option<String>, example = "own", nullable = false)]
+    #[param(value_type = Option<String>, pattern = "^(own|all)$", example = "own", nullable = false)]
     scope: Option<String>,
     /// Where the page begins, from the `Link` header of the previous page.
-    #[param(nullable = false)]
+    #[param(pattern = "^[0-9]{1,18}$", nullable = false)]
     after: Option<String>,
 }
 
