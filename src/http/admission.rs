@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request};
 
 use super::caller::Caller;
-use super::credentials::{self, PresentedCredential};
+use super::credentials::PresentedCredential;
 use super::error::HttpError;
 use super::forwarded::Client;
 use super::requirement::Requirement;
@@ -40,9 +40,6 @@ pub fn try_admit(
     now: Instant,
 ) -> Admission {
     let Some(control) = &app.access_control else { return Admission::Granted(Caller::Anyone) };
-    if credentials::is_in_url(request.uri()) {
-        return Admission::Denied(Box::new(credentials::in_url()));
-    }
     let Some(requirement) = requirement.filter(|requirement| control.needs_credential(*requirement)) else {
         return Admission::Granted(Caller::Anyone);
     };

@@ -53,8 +53,8 @@ pub struct Exchange {
     cache: CacheStatus,
     /// Whether the answer depends on the credentials of the request.
     is_private: bool,
-    /// Whether the log must not have the target.
-    hides_target: bool,
+    /// Whether the target contains a credential, so that the log must not have it.
+    has_credential_in_url: bool,
 }
 
 impl Exchange {
@@ -81,7 +81,7 @@ impl Exchange {
             status: CONNECTION_ENDED,
             cache: CacheStatus::Bypass,
             is_private: false,
-            hides_target: false,
+            has_credential_in_url: false,
         })
     }
 
@@ -110,9 +110,14 @@ impl Exchange {
         self.is_private = true;
     }
 
-    /// Keeps the target of the request out of the log.
-    pub fn hide_target(&mut self) {
-        self.hides_target = true;
+    /// Keeps the target of the request out of the log, because it contains a credential.
+    pub fn mark_credential_in_url(&mut self) {
+        self.has_credential_in_url = true;
+    }
+
+    /// Whether the target contains a credential.
+    pub fn has_credential_in_url(&self) -> bool {
+        self.has_credential_in_url
     }
 
     /// Records that a part of the client's body will not be read.
@@ -226,7 +231,7 @@ impl Display for RequestLine<'_> {
         f.write_str(method.as_str())?;
         f.write_str(" ")?;
         match uri.path_and_query() {
-            _ if self.0.route.hides_target() || self.0.hides_target => f.write_str(self.0.route.path())?,
+            _ if self.0.route.hides_target() || self.0.has_credential_in_url => f.write_str(self.0.route.path())?,
             Some(target) if uri.authority().is_none() => write_target(f, target)?,
             _ => write_absolute(f, uri)?,
         }

@@ -74,7 +74,7 @@ impl Service<Request<Incoming>> for RequestService {
         exchange.set_route(route.label());
         // Also of a request that is refused for another reason.
         if self.app.access_control.is_some() && credentials::is_in_url(request.uri()) {
-            exchange.hide_target();
+            exchange.mark_credential_in_url();
         }
         if let Err(error) = protocol::check(&request, &self.connection) {
             return ResponseFuture::Ready(Some(refuse(exchange, &request, error)));
@@ -118,6 +118,9 @@ impl RequestService {
         let requirement = route.requirement();
         if requirement.is_some_and(|requirement| control.needs_credential(requirement)) {
             exchange.mark_private();
+        }
+        if exchange.has_credential_in_url() {
+            return Admission::Denied(Box::new(credentials::in_url()));
         }
         admission::try_admit(&self.app, requirement, request, exchange.client(), exchange.started())
     }
