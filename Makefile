@@ -3,7 +3,7 @@ CARGO ?= cargo
 PG    := target/postgres/postgres.tar.x86.zst
 
 .DEFAULT_GOAL := run
-.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-monitoring bench bench-start bench-migrate instructions conformance hostile chaos lighthouse interop run-migrations postgres clean
+.PHONY: help run build test lint doc deny unused lean fuzz deb apt-repo lint-deb test-deb test-deb-roots test-monitoring bench bench-start bench-migrate instructions conformance hostile chaos lighthouse interop run-migrations postgres clean
 
 help:                           ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ lint-deb: deb                   ## run lintian on the package and shellcheck on 
 test-deb: build                 ## test the life cycle of the package in a booted Debian 12, or 13 with SUITE=trixie (root; STEP=WORD selects steps)
 	scripts/install-deps.sh deb
 	SUITE=$(SUITE) python3 -B tests/deb/run.py $(STEP)
+
+test-deb-roots:                 ## make the root directories of the machines of test-deb only, if this computer can boot machines (root)
+	scripts/install-deps.sh deb
+	SUITE=$(SUITE) python3 -B tests/deb/run.py --roots || [ $$? -eq 77 ]
 
 test-monitoring: build          ## test rules, dashboard, Postman and load balancers on running appliances (STEP=WORD selects steps)
 	scripts/test-monitoring.sh $(STEP)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Tests the life cycle of the package in a booted Debian (12; SUITE=trixie: 13): install, use, kill, reload, reboot, upgrade, downgrade, remove, purge, and the commands of the README.
 
-Usage: tests/deb/run.py [WORD...]: with words, only the steps whose name contains one of them, after the installation. Needs root and the
-programs of `scripts/install-deps.sh deb`. Exit status: 0 all steps passed, 1 a step failed, 77 this computer cannot boot a machine.
+Usage: tests/deb/run.py [WORD...]: with words, only the steps whose name contains one of them, after the installation. With `--roots`, it makes only the
+root directories of the machines, for a later run; that needs no package. Needs root and the programs of `scripts/install-deps.sh deb`. Exit status: 0 all
+steps passed, 1 a step failed, 77 this computer cannot boot a machine.
 """
 
 import os
@@ -27,6 +28,7 @@ import edge_cases  # noqa: E402,F401
 import readme  # noqa: E402,F401
 
 CANNOT_BOOT = 77
+ROOTS = "--roots"
 
 
 def stop(number, _):
@@ -35,7 +37,7 @@ def stop(number, _):
 
 
 def main():
-    only = sys.argv[1:]
+    only = [word for word in sys.argv[1:] if word != ROOTS]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     if os.geteuid() != 0:
@@ -48,6 +50,8 @@ def main():
     begun = time.monotonic()
     try:
         machine.make_roots()
+        if ROOTS in sys.argv[1:]:
+            return 0
         packages.make()
         print(f"root directories and packages: {time.monotonic() - begun:.1f} s", flush=True)
         with machine.Machine() as booted:
