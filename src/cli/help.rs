@@ -140,8 +140,8 @@ Examples:
   attendance-api backup list --json | jq -r '.backups[-1].file'
 
 Only the description of each file is read; `backup verify` reads the rest.
-That of an encrypted file is shown if its key is given; --passphrase-file opens
-those of the five newest, because each takes a second.",
+That of an encrypted file is shown if its key is given. --passphrase-file
+opens those of the five newest only, because each takes a second.",
     common!()
 );
 
