@@ -43,10 +43,10 @@ struct Add {
     /// The name: letters a to z, digits, and . _ - @ +
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it may do: employee, reader, writer, manager or admin
+    /// The role: employee, reader, writer, manager or admin
     #[arg(long, value_name = "ROLE", value_parser = account_role)]
     role: Role,
-    /// The id of the employee to whom it belongs; the role `employee` needs one
+    /// The id of the employee that the account is linked to; the role `employee` needs one
     #[arg(long, value_name = "ID")]
     employee: Option<String>,
     #[command(flatten)]
@@ -84,7 +84,7 @@ struct Named {
     config: ConfigFlags,
 }
 
-/// Enable an account. Sessions and tokens have to be made anew
+/// Enable an account; its former sessions and tokens stay invalid
 #[derive(Debug, Args)]
 struct Enable {
     #[command(flatten)]
@@ -101,14 +101,14 @@ struct Remove {
 /// Where a password comes from.
 #[derive(Debug, Args)]
 struct PasswordSource {
-    /// Read the password from this file; one newline at its end is not a part of it
+    /// Read the password from this file; a final newline is ignored
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 fn account_role(word: &str) -> Result<Role, String> {
     match Role::parse(word) {
-        Some(Role::Metrics) | None => Err("one of employee, reader, writer, manager, admin".to_owned()),
+        Some(Role::Metrics) | None => Err("expected one of employee, reader, writer, manager, admin".to_owned()),
         Some(role) => Ok(role),
     }
 }
@@ -169,7 +169,7 @@ fn set_disabled(Named { name, config }: &Named, disabled: bool) -> Result<(), Er
     access_work::run(&config, async |access| access.update_account(Actor::COMMAND, name, change).await)?;
     output::print(&match disabled {
         true => format!("The account {name} is disabled, and its sessions and tokens have ended.\n"),
-        false => format!("The account {name} is enabled. It has no sessions and tokens.\n"),
+        false => format!("The account {name} is enabled. Its former sessions and tokens stay invalid.\n"),
     })
 }
 

@@ -123,7 +123,7 @@ fn moment(text: &str) -> Result<Moment, String> {
 
 /// Remove the database clusters that restores have replaced
 ///
-/// What was copied (backup.wal: true) and is older than `backup.wal_days` is removed as well, also if nothing is copied any more.
+/// Also removes base backups and WAL (backup.wal: true) that are older than `backup.wal_days`, even if `backup.wal` is off.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::BACKUP_FORGET)]
 struct Forget {
@@ -250,7 +250,7 @@ fn restore(arguments: &Restore) -> Result<(), Error> {
     };
     if let Some(kept) = kept {
         text.push_str(&format!(
-            "The database before is kept in {}; `attendance-api backup forget` removes it.\n",
+            "The replaced database is kept in {}; `attendance-api backup forget` removes it.\n",
             kept.display()
         ));
     }
@@ -260,7 +260,7 @@ fn restore(arguments: &Restore) -> Result<(), Error> {
     output::print(&text)
 }
 
-/// Restores a backup. Returns what was restored in words, and where the database before is kept.
+/// Restores a backup. Returns what was restored in words, and where the replaced database is kept.
 fn restore_file(config: &Config, file: &Path, key: &KeyFlags) -> Result<(String, Option<PathBuf>), Error> {
     let path = absolute(file)?;
     let mut file = work::open_backup(&path)?;
@@ -287,7 +287,7 @@ fn forget(arguments: &Forget) -> Result<(), Error> {
     let config = arguments.config.load()?.config;
     let removed = multi_threaded(work::forget(&config))?;
     match removed.is_empty() {
-        true => output::print("There is no database of before a restore, and nothing copied that is too old.\n"),
+        true => output::print("There is no replaced database, and nothing in the archive is too old.\n"),
         false => output::print(&removed.iter().map(|path| format!("removed {}\n", path.display())).collect::<String>()),
     }
 }

@@ -114,7 +114,7 @@ Files:
   DATA/backups
       The directory of backups, unless backup.directory names another one.
   DATA/backups/wal
-      Base backups and every change since (backup.wal: true).",
+      Base backups and the copied WAL (backup.wal: true).",
     common!()
 );
 
@@ -140,8 +140,8 @@ Examples:
   attendance-api backup list --json | jq -r '.backups[-1].file'
 
 Only the description of each file is read; `backup verify` reads the rest.
-That of an encrypted file is shown if its key is given; --passphrase-file opens
-those of the five newest, because each takes a second.",
+That of an encrypted file is shown if its key is given. --passphrase-file
+opens those of the five newest only, because each takes a second.",
     common!()
 );
 
@@ -167,13 +167,13 @@ Examples:
   attendance-api backup restore --data-dir ./copy backup.tar
       Restores into another data directory, which may be new.
   attendance-api backup restore --to 2026-01-31T12:00:00Z
-      Restores what was there at that moment (backup.wal: true). `backup
-      list` shows which moments can be restored.
+      Restores the state of that moment (backup.wal: true). `backup list`
+      shows which moments can be restored.
   attendance-api backup restore --to latest
-      Restores everything that was copied.
+      Restores everything that was copied to the archive.
 
-If the command is interrupted at any moment, the next start uses the
-database of before or the restored one, complete.",
+If the command is interrupted at any moment, the next start uses the former
+database or the restored one, either of them complete.",
     common!()
 );
 

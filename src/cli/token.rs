@@ -34,16 +34,16 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::TOKEN_CREATE)]
 struct Create {
-    /// What it is for
+    /// A name that says what the token is for
     #[arg(value_name = "NAME")]
     name: String,
     /// The account that owns it
     #[arg(long, value_name = "NAME")]
     account: String,
-    /// What it may do: employee, reader, writer, manager, admin or metrics
+    /// The role: employee, reader, writer, manager, admin or metrics
     #[arg(long, value_name = "ROLE", value_parser = token_role)]
     role: Role,
-    /// How long it is valid, like 90d or 12h [default: until it is revoked]
+    /// How long it is valid, such as 90d or 12h [default: until it is revoked]
     #[arg(long, value_name = "TIME", value_parser = end_after)]
     expires: Option<Timestamp>,
     #[command(flatten)]
@@ -68,15 +68,15 @@ struct Revoke {
 }
 
 fn token_role(word: &str) -> Result<Role, String> {
-    Role::parse(word).ok_or_else(|| "one of employee, reader, writer, manager, admin, metrics".to_owned())
+    Role::parse(word).ok_or_else(|| "expected one of employee, reader, writer, manager, admin, metrics".to_owned())
 }
 
 /// The moment that is so long from now.
 fn end_after(time: &str) -> Result<Timestamp, String> {
-    let span: Span = time.parse().map_err(|_| "a time like 90d or 12h".to_owned())?;
+    let span: Span = time.parse().map_err(|_| "expected a duration such as 90d or 12h".to_owned())?;
     let end = Timestamp::now().to_zoned(TimeZone::UTC).checked_add(span);
-    let end = end.map_err(|_| "a time that is not so long".to_owned())?.timestamp();
-    if end <= Timestamp::now() { Err("a time that is not over yet".to_owned()) } else { Ok(end) }
+    let end = end.map_err(|_| "the duration is too long".to_owned())?.timestamp();
+    if end <= Timestamp::now() { Err("the end must be in the future".to_owned()) } else { Ok(end) }
 }
 
 /// Runs the command.
@@ -94,7 +94,7 @@ fn create(arguments: &Create) -> Result<(), Error> {
     let owner = &arguments.account;
     let created = access_work::run(&config, async |access| access.create_token_of(owner, token).await)?;
     output::print(&format!("{}\n", created.token.expose()))?;
-    output::print_message("This is the only time that the token is shown.");
+    output::print_message("The token is not shown again.");
     Ok(())
 }
 

@@ -21,20 +21,20 @@ section! {
             }
             /// The time of day of a daily backup, in UTC, 00:00 to 23:59. Example: "03:15"
             schedule: Option<TimeOfDay> => Kind::TimeOfDay;
-            /// Whether every change is also copied as it is made, true or false, so that the database of any moment of the last days can be
-            /// restored (`backup restore --to`). For the managed PostgreSQL only.
+            /// Whether every change is also copied as it is made (the WAL of PostgreSQL), true or false, so that the database of any moment of the
+            /// last days can be restored (`backup restore --to`). For the managed PostgreSQL only.
             wal: bool = "false" => Kind::Boolean;
-            /// How many days back a moment can be restored with `wal: true`, 1 to 365. A new base is made each seventh of them, but
+            /// How many days back a moment can be restored with `wal: true`, 1 to 365. A new base backup is made each seventh of that time, but
             /// not more often than once a day.
             wal_days: i64 = "7" => Kind::Integer(1, 365);
-            /// How much of what is not copied yet PostgreSQL keeps, 32MiB to 1TiB. Beyond that the copy begins anew, so that the disk does
-            /// not become full.
+            /// Maximum size of the WAL that PostgreSQL keeps because it is not copied yet, 32MiB to 1TiB. Beyond that, copying begins anew with a new
+            /// base backup, so that the disk does not become full.
             wal_max_lag: u64 = "1GiB" => Kind::Size(32 * MIB, 1024 * GIB);
-            /// The largest size of what is copied, base backups included, 64MiB to 1024TiB. Beyond that nothing is copied until old copies are
-            /// removed, which is reported. When not set: what the file system has room for; on that of the database, a tenth of it stays free,
+            /// Maximum size of the base backups and the copied WAL, 64MiB to 1024TiB. At that size, copying pauses until older ones are
+            /// removed, and this is reported. When not set: what the file system has room for; on that of the database, a tenth of it stays free,
             /// from 64 MiB to 512 MiB.
             wal_max_size: Option<u64> => Kind::Size(64 * MIB, 1024 * 1024 * GIB);
-            /// The directory of backups, an absolute path. Several appliances may have one; each removes only what it has made. When not set: backups
+            /// The directory of backups, an absolute path. Several appliances may share one; each removes only what it has made. When not set: backups
             /// in the data directory.
             directory: Option<PathBuf> => Kind::AbsolutePath;
             /// A shell command that copies each scheduled backup to another machine; "$1" is the file. Its failure is a failure of the

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Database;
@@ -190,10 +191,16 @@ async fn execute(
 ) -> Result<Vec<SimpleQueryMessage>, ListenError> {
     let address = || database.address().to_owned();
     match timeout(PROOF_TIMEOUT, client.simple_query(statement)).await {
-        Ok(Err(source)) if source.is_closed() => Err(ListenError::Connect { address: address(), source }),
+        Ok(Err(source)) if is_session_end(&source) => Err(ListenError::Connect { address: address(), source }),
         Ok(answer) => answer.map_err(|source| ListenError::Statement { address: address(), source }),
         Err(_) => Err(ListenError::Timeout { address: address() }),
     }
+}
+
+/// Whether the session has ended, as by a restart of the server, which may answer a running statement before it closes the connection.
+fn is_session_end(error: &tokio_postgres::Error) -> bool {
+    let ends = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN];
+    error.is_closed() || error.code().is_some_and(|state| ends.contains(state))
 }
 
 struct Session {

@@ -18,6 +18,9 @@ def replace(text, changes, times=1):
 
 
 class Balancer(Child):
+    # How many requests the clients of a step may have to repeat: nginx sends every read to another instance itself.
+    max_repeats = 0
+
     def start(self):
         super().start()
         self.until(30, self.name, lambda: not socket.create_connection(("127.0.0.1", self.port), 1).close())
@@ -44,6 +47,9 @@ class Nginx(Balancer):
 
 
 class HaProxy(Balancer):
+    # Eight clients while instances stop four times.
+    max_repeats = 32
+
     def __init__(self, work, one, two, name=""):
         self.port = free_port()
         instances = [(r"10\.0\.0\.11:8080", f"127.0.0.1:{one}"), (r"10\.0\.0\.12:8080", f"127.0.0.1:{two}")]

@@ -33,7 +33,8 @@ class World:
     def __enter__(self):
         try:
             self.postgres, redis = self.child(Postgres(self.work)), self.child(Redis(self.work))
-            self.single = self.child(Appliance(self.work, "single"))
+            # The metrics of backups and of the archive exist only where these are configured.
+            self.single = self.child(Appliance(self.work, "single", settings=["backup.schedule=03:15", "backup.wal=true"]))
             self.one = self.child(Appliance(self.work, "one", self.postgres, redis))
             self.two = self.child(Appliance(self.work, "two", self.postgres, redis))
             self.prometheus = self.child(Prometheus(self.work, [self.single.port, self.one.port, self.two.port]))

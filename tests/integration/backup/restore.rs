@@ -74,7 +74,7 @@ fn the_cluster_before_a_restore_is_kept_until_it_is_forgotten() {
     assert_eq!(forgotten.stdout.lines().count(), 2, "{}", forgotten.stdout);
     assert!(kept_clusters(&data).is_empty());
     let nothing = run(&["forget"], &data).expect(0);
-    assert!(nothing.stdout.contains("no database of before"), "{}", nothing.stdout);
+    assert!(nothing.stdout.contains("no replaced database"), "{}", nothing.stdout);
     create(&appliance, &record("new", "n", "s", "2023-08-01")).expect(200);
 }
 
