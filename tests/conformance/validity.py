@@ -7,6 +7,7 @@ the future. What a schema says about a value is kept: an invalid one stays as it
 import datetime
 import re
 import secrets
+import urllib.parse
 
 import schemathesis
 
@@ -42,4 +43,6 @@ def before_call(context, case, kwargs):
         return
     replace_secrets_and_ends(case.body)
     if case.method.upper() == "PUT":
-        repeat_key(case.body, {**(case.query or {}), **(case.path_parameters or {})})
+        # What is in the path is percent-encoded.
+        in_path = {name: urllib.parse.unquote(str(value)) for name, value in (case.path_parameters or {}).items()}
+        repeat_key(case.body, {**(case.query or {}), **in_path})
