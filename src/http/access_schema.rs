@@ -208,6 +208,7 @@ impl ToSchema for NewAccount {}
 #[schema(example = json!({"role": "manager"}))]
 pub struct AccountPatch {
     /// The new role; `employee` needs an account that is linked to an employee.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<AccountRole>, nullable = false)]
     pub role: Option<String>,
     /// The employee that it is linked to from now on; `null` for none.
@@ -215,9 +216,11 @@ pub struct AccountPatch {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255, pattern = "id")]
     pub employee_id: Option<Option<String>>,
     /// Whether it can be used. Disabling it ends its sessions and tokens, and enabling it restores none.
+    #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     pub disabled: Option<bool>,
     /// The new password, which ends its sessions: 12 to 256 characters, and not one of those that are guessed first.
+    #[serde(default, deserialize_with = "present")]
     #[schema(format = Password, min_length = 12, max_length = 256, nullable = false)]
     pub password: Option<String>,
 }
@@ -362,9 +365,9 @@ fn time(moment: Timestamp) -> String {
     format!("{moment:.6}")
 }
 
-/// A member that is present, whose value may be `null`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A member that is present. Only a type that has it accepts `null`, which otherwise would count as absent.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl<'a> From<&'a access::Principal> for OwnAccount<'a> {
@@ -442,6 +445,25 @@ impl From<access::AuditEntry> for AuditEntry {
             address: entry.address,
             // The database has an object, so this cannot fail.
             details: serde_json::from_str(&entry.details).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_an_account_can_only_take_its_employee_away() {
+        let read = |text: &str| serde_json::from_str::<AccountPatch>(text).map(|patch| patch.employee_id);
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"employee_id":null}"#).unwrap(), Some(None));
+        assert_eq!(
+            read(r#"{"employee_id":"7","role":"reader","disabled":false}"#).unwrap(),
+            Some(Some("7".to_owned()))
+        );
+        for text in [r#"{"role":null}"#, r#"{"disabled":null}"#, r#"{"password":null}"#] {
+            assert!(read(text).unwrap_err().to_string().contains("null"), "{text}");
         }
     }
 }
