@@ -103,7 +103,8 @@ impl Access {
     /// Changes an account.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`], [`Error::LastAdmin`], what is wrong with the change, [`Error::Unconfirmed`], or when the database fails.
+    /// [`Error::UnknownAccount`], [`Error::LastAdmin`], [`Error::EmployeeUnlinked`], what is wrong with the change, [`Error::Unconfirmed`], or when the
+    /// database fails.
     pub async fn update_account(
         &self,
         actor: Actor,
@@ -143,7 +144,7 @@ impl Access {
     }
 }
 
-/// The stored form of a name that a caller looks for. What is no name is unknown.
+/// The stored form of a name that a caller looks for. A text that is no username names no account.
 fn name_of(username: &str) -> Result<String, Error> {
     username::canonical(username).map_err(|_| Error::UnknownAccount(username.to_owned()))
 }
@@ -188,8 +189,7 @@ struct Locked {
     is_disabled: bool,
 }
 
-/// Locks all admins and then the account; returns also whether there is another admin. A change of an account that is none waits for changes of admins, which
-/// are rare.
+/// Locks all admins and then the account; returns also whether there is another admin. So a change of any account waits for changes of admins, which are rare.
 async fn lock(lease: &Lease<'_>, username: &str) -> Result<(Locked, bool), Abort> {
     let admins = lease.query(LOCK_ADMINS, &[]).await?;
     let locked = lease.query(LOCK, &[text(&username)]).await?;
@@ -211,16 +211,19 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Returns the keys of the credentials that end or permit something else.
+    /// Returns the keys of the credentials that end, or whose permissions change.
     async fn run(&self, lease: &mut Lease<'_>) -> Result<Vec<String>, Abort> {
         lease.begin().await?;
         let (before, has_other_admin) = lock(lease, self.username).await?;
         let role = self.change.role.unwrap_or(before.role);
         let employee = self.change.employee.clone().unwrap_or_else(|| before.employee.clone());
         let is_disabled = self.change.disabled.unwrap_or(before.is_disabled);
-        // An account whose person was erased is disabled and has no employee; what does not concern that can be changed.
+        // An account whose person was erased is disabled and has no employee. Its other members can be changed.
         let stays_erased = is_disabled && role == before.role && employee.is_none() && before.employee.is_none();
         if !stays_erased {
+            if role == Role::Employee && employee.is_none() {
+                return Err(Error::EmployeeUnlinked.into());
+            }
             check_role(role, employee.as_deref())?;
         }
         let was_admin = before.role == Role::Admin && !before.is_disabled;

@@ -1,8 +1,8 @@
-//! What PostgreSQL announces of changes of accounts, sessions and tokens.
+//! Announcements by PostgreSQL of changes of accounts, sessions and tokens.
 //!
-//! Policy: triggers announce each credential that ends or permits something else, in the transaction of the change, whichever program makes it
-//! (`migrations/appliance/V2__access.sql`). So the changes of a command on the machine, and of an instance with a Redis of its own, are received as well. As for records,
-//! cached credentials are used only while it is proven that announcements arrive.
+//! Policy: triggers announce each credential that ends, or whose permissions change, in the transaction of the change, whichever program makes it
+//! (`migrations/appliance/V2__access.sql`). So the changes of a command on the machine, and those of an instance with a Redis of its own, are received as well.
+//! As for records, cached credentials are used only while it is proven that announcements arrive.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const EVERYTHING: &str = "*";
 /// The triggers that announce.
 const TRIGGERS: i64 = 7;
 
-/// What is listened to.
+/// The channel on which changes are announced, and how to find out whether they are.
 pub fn subscription() -> Subscription {
     let is_announced_sql = format!(
         "(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) {TRIGGERS} FROM pg_catalog.pg_trigger WHERE tgenabled OPERATOR(pg_catalog.=) 'A' \

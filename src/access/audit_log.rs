@@ -115,7 +115,7 @@ impl Access {
     pub async fn audit(&self, query: AuditQuery) -> Result<AuditPage, Error> {
         let limit = query.limit.clamp(1, MAX_PAGE);
         let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        // No entry is older than 1970, and PostgreSQL has no moment for each one before that.
+        // No entry is older than 1970, and PostgreSQL cannot represent each moment before that.
         let micros = |moment: Option<jiff::Timestamp>| moment.map(|moment| moment.as_microsecond().max(0));
         let (from, to) = (micros(query.from), micros(query.to));
         let by = query.by.as_deref().map(|name| username::canonical(name).unwrap_or_default());

@@ -49,10 +49,10 @@ pub(super) struct CredentialChange<'a> {
 }
 
 impl CredentialChange<'_> {
-    /// Ends the change with the outcome of its transaction. `keys` has the keys of the credentials that have ended or permit something else.
+    /// Ends the change with the outcome of its transaction. `keys` returns the keys of the credentials that have ended, or whose permissions have changed.
     ///
     /// # Errors
-    /// That of the transaction, or [`Error::Unconfirmed`].
+    /// The error of the transaction, or [`Error::Unconfirmed`].
     pub(super) async fn finish<T>(
         self,
         outcome: Result<Result<T, Abort>, Elapsed>,
@@ -65,7 +65,7 @@ impl CredentialChange<'_> {
     /// As [`CredentialChange::finish`], for a change whose client does not need to know whether Redis has confirmed it.
     ///
     /// # Errors
-    /// That of the transaction.
+    /// The error of the transaction.
     pub(super) async fn finish_unconfirmed<T>(
         self,
         outcome: Result<Result<T, Abort>, Elapsed>,
@@ -88,7 +88,7 @@ impl CredentialChange<'_> {
             // Dropped, the change ends every generation.
             Err(error) if error.has_unknown_effect() => Err(error),
             Err(error) => {
-                revocation.in_progress.is_without_effect();
+                revocation.in_progress.disarm();
                 Err(error)
             }
         }

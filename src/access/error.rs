@@ -20,10 +20,10 @@ pub enum Error {
     /// Too many logins have failed.
     #[error("too many logins have failed; try again in {} s", .0.as_millis().div_ceil(1000))]
     Throttled(Duration),
-    /// As many passwords are being checked as may be; a later attempt may succeed.
+    /// The limit of passwords that are checked at the same time is reached; a later attempt may succeed.
     #[error("too many passwords are being checked at the moment")]
     Busy,
-    /// The current password, which a change of the password has to name, is another one.
+    /// A change of the password names another current password than the account has.
     #[error("the current password is another one")]
     WrongPassword,
     /// The password is not allowed.
@@ -58,13 +58,13 @@ pub enum Error {
     /// An account cannot have this role.
     #[error("the role `{0}` is for tokens only")]
     TokenRole(Role),
-    /// The role `employee` needs an employee.
+    /// A new account with the role `employee` names no employee.
     #[error("the role `employee` needs the id of an employee (employee_id)")]
     EmployeeMissing,
-    /// A token with the role `employee` would read nothing.
-    #[error("a token with the role `employee` needs an account that is linked to an employee")]
+    /// The account is linked to no employee, and it or its token would have the role `employee`, which reads the records of one.
+    #[error("the role `employee` needs an account that is linked to an employee: set its employee_id")]
     EmployeeUnlinked,
-    /// The token that asks for another one has as many above it as may be.
+    /// The token that asks for another one was made with a token, that one with another, and so on, up to the limit.
     #[error(
         "the token that asks was made with a token, that one with another, and so on: ask with one of the first, or with a session"
     )]

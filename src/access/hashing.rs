@@ -1,8 +1,8 @@
 //! The threads that hash passwords.
 //!
-//! Policy: a hash takes a processor for tens of milliseconds and 19 MiB, by design. So at most [`Hasher::threads`] are computed at the same time, a
-//! quarter of the processors, each by a thread of lower priority, and a flood of logins cannot take the processors from reads. A request waits for its turn in a bounded queue, in which a client
-//! has at most its fair share; beyond it, it is refused at once. A hash that has begun is finished even if its client has gone.
+//! Policy: a hash takes a processor for tens of milliseconds and 19 MiB, by design. So at most [`Hasher::threads`] hashes are computed at the same time, on a
+//! quarter of the processors and at a lower priority: a flood of logins cannot take the processors from reads. A request waits for its turn in a bounded queue,
+//! in which a client has at most its fair share; beyond that, the request is refused at once. A hash that has begun is finished even if its client has gone.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -74,8 +74,8 @@ impl Turn {
         hash
     }
 
-    /// Whether a password is the one of a hash. Takes as long for each one. The caller keeps the turn until it has counted a failure: the next attempt
-    /// looks at the counts when it has its turn.
+    /// Whether a password is the one of a hash; takes as long for every password. The caller keeps the turn until it has counted a failure, because the next
+    /// attempt reads the counts when it has its turn.
     pub(super) async fn verify(self, password: String, hash: String) -> Result<(bool, Self), Error> {
         let (is_right, turn) = self.run(move || password::is_of(&password, &hash)).await?;
         Ok((is_right?, turn))

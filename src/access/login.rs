@@ -1,8 +1,8 @@
 //! Logging in and out.
 //!
-//! Policy: an unknown account, a wrong password and a disabled account take the same steps: one look at the counts, one hash, one count of the failure. The counts
-//! are looked at when the request has its turn to hash, so that no more attempts are in flight than there are threads. A session
-//! is begun in a transaction that locks the account, so that nothing begins under an account that was changed meanwhile.
+//! Policy: an unknown account, a wrong password and a disabled account take the same steps: the counts are read, one hash is computed, the failure is counted. The
+//! counts are read when the request has its turn to hash, so that no more attempts are in flight than there are threads. A session begins in a transaction
+//! that locks the account, so that none begins under an account that was changed meanwhile.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ const FIND: &str = "SELECT id, password_hash, disabled FROM attendance_api.accou
 /// Locks the account, if it still is what the password was compared with.
 const LOCK: &str = "SELECT username, role, employee FROM attendance_api.accounts \
     WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR UPDATE";
-/// Ends the oldest sessions but so many.
+/// Ends all sessions of an account but the newest ones.
 const END_OLDEST: &str = "DELETE FROM attendance_api.sessions WHERE id IN (\
     SELECT id FROM attendance_api.sessions WHERE account = $1 ORDER BY id DESC OFFSET $2) RETURNING key";
 const NOTE_LOGIN: &str = "UPDATE attendance_api.accounts SET last_login = clock_timestamp() WHERE id = $1";
@@ -77,7 +77,7 @@ impl Access {
         let hash = candidate.as_ref().map_or(NO_PASSWORD, |candidate| &candidate.hash);
         let (is_right, turn) = self.try_password(&attempt, turn, request.password, hash).await?;
         let account = candidate.filter(|candidate| is_right && !candidate.is_disabled);
-        // What follows a failure is counted before the next attempt has its turn.
+        // A failure is counted before the next attempt has its turn.
         let turn = account.is_none().then_some(turn);
         let begun = match account {
             Some(account) => self.begin_session(&account, &attempt, request.user_agent).await?,
@@ -154,7 +154,7 @@ impl Access {
 
     async fn refuse(&self, network: &Network, address: IpAddr, wait: Duration) -> Error {
         self.metrics.logins_throttled.inc();
-        if self.refused.is_to_be_noted(network, Instant::now())
+        if self.refused.claim_note(network, Instant::now())
             && let Err(error) = self.store.note_refusal(address).await
         {
             tracing::warn!(%error, "the audit has no entry about logins that were refused");
@@ -224,19 +224,8 @@ impl NewSession<'_> {
         lease.execute(throttle::REMEMBER, &[number(&account), text(network)]).await?;
         lease.execute(throttle::FORGET, &[number(&account), number(&throttle::MAX_NETWORKS)]).await?;
         let kept = MAX_SESSIONS - 1;
-        let ended = lease.query(END_OLDEST, &[number(&account), number(&kept)]).await?;
-        let ended = keys(&ended)?;
-        let insert = format!(
-            "INSERT INTO attendance_api.sessions (key, account, expires_at, address, user_agent) \
-             VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4, $5) RETURNING id, {}",
-            millis_sql("expires_at")
-        );
-        let address = self.attempt.address.to_canonical().to_string();
-        let parameters =
-            [text(&self.key), number(&account), seconds(&self.max_seconds), text(&address), text(&self.user_agent)];
-        let inserted = lease.query(&insert, &parameters).await?;
-        let session = inserted.first().ok_or(Error::UnknownSession)?;
-        let (id, expires_at): (i64, i64) = (session.try_get(0)?, session.try_get(1)?);
+        let ended = keys(&lease.query(END_OLDEST, &[number(&account), number(&kept)]).await?)?;
+        let (id, expires_at) = self.insert(lease).await?;
         lease.execute(NOTE_LOGIN, &[number(&account)]).await?;
         let entry = Entry {
             actor: Some(account),
@@ -255,5 +244,25 @@ impl NewSession<'_> {
         };
         lease.commit().await?;
         Ok(Some(Begun { principal, expires_at, ended }))
+    }
+
+    /// Returns the number of the session and the moment of its end.
+    async fn insert(&self, lease: &Lease<'_>) -> Result<(i64, i64), Abort> {
+        let sql = format!(
+            "INSERT INTO attendance_api.sessions (key, account, expires_at, address, user_agent) \
+             VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4, $5) RETURNING id, {}",
+            millis_sql("expires_at")
+        );
+        let address = self.attempt.address.to_canonical().to_string();
+        let parameters = [
+            text(&self.key),
+            number(&self.account.id),
+            seconds(&self.max_seconds),
+            text(&address),
+            text(&self.user_agent),
+        ];
+        let inserted = lease.query(&sql, &parameters).await?;
+        let session = inserted.first().ok_or(Error::UnknownSession)?;
+        Ok((session.try_get(0)?, session.try_get(1)?))
     }
 }

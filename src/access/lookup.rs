@@ -1,9 +1,9 @@
 //! From a credential to what it stands for.
 //!
-//! Policy: memory, then Redis if there is one, then PostgreSQL, under a scope that few credentials share, so that a change ends hardly more than the credentials that it concerns. Only what exists
-//! is cached: a credential that is not found may be made a moment later, and a flood of invented ones must not displace others. For the same reason the
-//! number of scopes is bounded: a shared Redis holds a generation for each scope that was asked for. Look-ups in
-//! PostgreSQL that arrive together are one statement, so that such a flood takes no more than a connection.
+//! Policy: a look-up asks memory, then Redis if there is one, then PostgreSQL. Each credential has a scope, which few others share, so that a change invalidates
+//! hardly any credential that it does not concern. Only credentials that exist are cached: an unknown one may be made a moment later, and a flood of invented
+//! ones must not displace others. For the same reason the number of scopes is bounded: a shared Redis holds a generation for each scope that was asked for.
+//! Look-ups in PostgreSQL that arrive together are one statement, so that such a flood needs one connection only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -135,8 +135,8 @@ impl Credentials {
         self.batcher.submit(credential.key().to_owned(), self.store.deadline()).await
     }
 
-    /// A change that may end credentials, which become known with it. To be begun with the connection in hand: without one nothing is sent, and to drop the
-    /// change would end every generation, which a client could have done as often as it likes while the connections are busy.
+    /// Begins a change that may end credentials; which ones is known at its end. The caller already has a connection: a change that waits for one in vain is
+    /// dropped, which ends every generation, and a client could cause that again and again while the connections are busy.
     pub(super) fn begin_change(&self) -> ChangeInProgress<'_, Arc<VerifiedCredential>> {
         ChangeInProgress::begin(self.cache.as_deref(), Concern::Everything)
     }
@@ -148,7 +148,7 @@ impl Credentials {
         keys: &[String],
     ) -> Confirmation {
         if keys.is_empty() {
-            change.is_without_effect();
+            change.disarm();
             return Confirmation::Confirmed;
         }
         let scopes: Vec<Scope<'_>> = keys.iter().map(|key| scope(key)).collect();

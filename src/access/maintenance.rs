@@ -1,7 +1,7 @@
-//! What is done in intervals: rows that have ended and old entries of the audit are removed, and sessions are counted.
+//! Periodic maintenance: removes expired sessions and tokens, old counts of failed logins and old entries of the audit, and counts sessions.
 //!
-//! Policy: a row that has ended is refused by every look-up at once; its removal only frees space, so that it may come late. Each round removes a bounded number,
-//! and skips what another instance is removing. An error is logged, and the next round tries again.
+//! Policy: a look-up refuses an expired row from the moment at which it expires; its removal only frees space, and may come later. Each round removes a bounded
+//! number of rows, and skips those that another instance is removing. An error is logged, and the next round tries again.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Accounts, sessions, tokens and roles: who may do what.
 //!
-//! Policy: PostgreSQL is the source of truth. A request shows a credential; what it stands for is looked up in this process's memory, then in Redis if there is one, then in
-//! PostgreSQL (`lookup.rs`), under generations as for records (`crate::cache`). Every change ends the generations of the credentials that it concerns after
+//! Policy: PostgreSQL is the source of truth. The credential of a request is looked up in this process's memory, then in Redis if there is one, then in PostgreSQL
+//! (`lookup.rs`), under generations as for records (`crate::cache`). Every change ends the generations of the credentials that it concerns after
 //! its commit and before its acknowledgement, and announces itself by triggers, so that processes which share no Redis with this one receive it
 //! (`announcements.rs`). Passwords are hashed on a bounded number of threads (`hashing.rs`), and failed logins are counted in PostgreSQL
 //! (`throttle.rs`). Each change leaves an entry of the audit in its own transaction.
 //!
-//! This module is independent of HTTP: who the client is and what its request needs is decided there, with [`Principal`] and [`Permission`].
+//! This module is independent of HTTP: `crate::http` decides what a request needs, and compares a [`Permission`] with the [`Principal`] that it gets from here.
 
 mod account;
 mod accounts;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 const READ_INTERVAL: i64 = 1000;
 /// A step back is followed after this time, in milliseconds: more than the life of a credential in memory and of an answer of Redis on its way.
 const HOLD: i64 = 60_000;
-/// What a reading may be late, in milliseconds: the thread may have been interrupted.
+/// How late a reading may be, in milliseconds: the thread may have been interrupted.
 const TOLERANCE: i64 = 250;
 /// [`Clock::behind_since`] if the system's clock is not behind.
 const NEVER: i64 = i64::MAX;

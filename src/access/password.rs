@@ -1,10 +1,9 @@
 //! What a password may be, and its hash.
 //!
-//! Policy: 12 to 256 characters, counted after Unicode normalization (NFC), so that a password which is typed on another keyboard is the same one;
-//! no character is forbidden and no kind of character is required. Passwords that are guessed first are refused: zxcvbn estimates how many guesses are needed, by lists of common
-//! passwords, words and names, and by repetitions, sequences, dates, rows of the keyboard and the username. What is stored is the PHC text of
-//! argon2id with 19 MiB, two passes and one lane (the OWASP recommendation), which names its parameters, so that a later version may
-//! use others.
+//! Policy: a password has 12 to 256 characters, counted after Unicode normalization (NFC), so that it is the same one on every keyboard. No character is
+//! forbidden, and no kind of character is required. Passwords that are guessed first are refused: zxcvbn estimates the number of guesses from lists of common
+//! passwords, words and names, and from repetitions, sequences, dates, rows of the keyboard and the username. The database stores the PHC text of argon2id
+//! with 19 MiB, two passes and one lane (the OWASP recommendation). It names these parameters, so that a later version may use others.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version};
 use unicode_normalization::UnicodeNormalization as _;
@@ -26,7 +25,8 @@ const LANES: u32 = 1;
 /// Random bytes of a salt.
 const SALT_LEN: usize = 16;
 
-/// The hash to compare with if there is no account: it has the parameters of every other one, so that the comparison takes as long. It is the hash of no known password.
+/// The hash to compare with if there is no account. It has the parameters of every other hash, so that the comparison takes as long, and is that of no known
+/// password.
 pub(super) const NO_PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$YXR0ZW5kYW5jZS1hcGkxMg$T6aCQNZAC/NqVY5Jq1YFnSgqIr1F9xtKrsFEwJYh6kY";
 

@@ -46,6 +46,9 @@ impl Role {
     /// All roles, the least powerful first, `metrics` last.
     pub const ALL: [Self; 6] = [Self::Employee, Self::Reader, Self::Writer, Self::Manager, Self::Admin, Self::Metrics];
 
+    /// The roles that an account can have, the least powerful first. `metrics` is for tokens only.
+    pub const OF_ACCOUNTS: [Self; 5] = [Self::Employee, Self::Reader, Self::Writer, Self::Manager, Self::Admin];
+
     /// The word that stands for the role in requests, answers, the database and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {

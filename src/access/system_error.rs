@@ -1,6 +1,6 @@
-//! What a secret cannot be made without.
+//! Errors of the operating system and of the hash function, without which no secret can be made.
 
-/// What the operating system or the hash function refused.
+/// Why a secret cannot be made.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SystemError {
     /// No random numbers.

@@ -159,8 +159,8 @@ impl Refused {
         self.update(network, now, |refusal| refusal.until = Some(until));
     }
 
-    /// Whether the audit is due an entry about the network; then it is not for a minute.
-    pub(super) fn is_to_be_noted(&self, network: &Network, now: Instant) -> bool {
+    /// Claims the entry of the audit about a network: true for the first caller, and again after a minute.
+    pub(super) fn claim_note(&self, network: &Network, now: Instant) -> bool {
         let mut is_due = false;
         self.update(network, now, |refusal| {
             is_due = refusal.noted_at.is_none_or(|noted_at| now.saturating_duration_since(noted_at) >= NOTE_INTERVAL);
@@ -301,9 +301,9 @@ mod tests {
     fn a_network_is_noted_once_a_minute() {
         let (refused, now) = (Refused::default(), Instant::now());
         let noted =
-            (0..300).filter(|second| refused.is_to_be_noted(&network(1), now + Duration::from_secs(*second))).count();
+            (0..300).filter(|second| refused.claim_note(&network(1), now + Duration::from_secs(*second))).count();
         assert_eq!(noted, 5);
-        assert!(refused.is_to_be_noted(&network(2), now));
+        assert!(refused.claim_note(&network(2), now));
     }
 
     #[test]

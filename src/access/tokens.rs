@@ -199,24 +199,8 @@ impl Insert<'_> {
     /// Returns its number.
     async fn run(&self, lease: &mut Lease<'_>) -> Result<i64, Abort> {
         lease.begin().await?;
-        let locked = lease.query(LOCK, &[number(&self.owner)]).await?;
-        // The account was removed or disabled meanwhile.
-        let Some(row) = locked.first() else { return Err(Error::UnknownToken.into()) };
-        let owner = Role::parse(row.try_get(0)?).unwrap_or(Role::Metrics);
-        if owner == Role::Metrics || !owner.may_issue(self.new.role) {
-            return Err(Error::RoleExceeded { owner, token: self.new.role }.into());
-        }
-        if self.new.role == Role::Employee && row.try_get::<_, Option<&str>>(1)?.is_none() {
-            return Err(Error::EmployeeUnlinked.into());
-        }
-        let count: i64 = match lease.query(COUNT, &[number(&self.owner)]).await?.first() {
-            Some(row) => row.try_get(0)?,
-            None => 0,
-        };
-        if count >= MAX_TOKENS {
-            return Err(Error::TooManyTokens(count).into());
-        }
-        // What is before 1970 has expired as well, and PostgreSQL has no moment for each of those.
+        self.lock_owner(lease).await?;
+        // A moment before 1970 has passed as well, and PostgreSQL cannot represent each of those.
         let expires_at = self.new.expires_at.map(|moment| moment.as_millisecond().max(0));
         let depth = match self.parent {
             Some(parent) => i64::from(depth_below(lease, parent, expires_at).await?),
@@ -239,6 +223,26 @@ impl Insert<'_> {
         write(lease, &Entry::by(self.actor, AuditAction::TokenCreated, self.owner, details)).await?;
         lease.commit().await?;
         Ok(id)
+    }
+
+    /// Locks the account, which may have the token.
+    async fn lock_owner(&self, lease: &Lease<'_>) -> Result<(), Abort> {
+        let locked = lease.query(LOCK, &[number(&self.owner)]).await?;
+        // The account was removed or disabled meanwhile.
+        let Some(row) = locked.first() else { return Err(Error::UnknownToken.into()) };
+        let owner = Role::parse(row.try_get(0)?).unwrap_or(Role::Metrics);
+        if owner == Role::Metrics || !owner.may_issue(self.new.role) {
+            return Err(Error::RoleExceeded { owner, token: self.new.role }.into());
+        }
+        if self.new.role == Role::Employee && row.try_get::<_, Option<&str>>(1)?.is_none() {
+            return Err(Error::EmployeeUnlinked.into());
+        }
+        let counted = lease.query(COUNT, &[number(&self.owner)]).await?;
+        let count: i64 = counted.first().map_or(Ok(0), |row| row.try_get(0))?;
+        if count >= MAX_TOKENS {
+            return Err(Error::TooManyTokens(count).into());
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn acknowledge<T>(
         Effect::Known => {
             let _ = in_progress.acknowledge(scopes).await;
         }
-        Effect::None => in_progress.is_without_effect(),
+        Effect::None => in_progress.disarm(),
         // The client has waited long enough.
         Effect::Unknown => drop(in_progress),
     }

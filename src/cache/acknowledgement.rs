@@ -48,12 +48,12 @@ impl<'a, V: CacheValue> ChangeInProgress<'a, V> {
             Some(cache) => cache.invalidate(scopes).await,
             None => Confirmation::Confirmed,
         };
-        self.is_without_effect();
+        self.disarm();
         confirmation
     }
 
-    /// Nothing was changed.
-    pub fn is_without_effect(mut self) {
+    /// Ends a change after which nothing is left to be invalidated, for example because it has changed nothing.
+    pub fn disarm(mut self) {
         self.cache = None;
     }
 }

@@ -8,22 +8,17 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::engine::{Engine, Lookup};
-use super::fakes::{FakeRedis, Server, Text, yield_once};
-use super::metrics::CacheMetrics;
-use super::options::CacheOptions;
+use super::engine::Lookup;
+use super::fakes::{Server, Text, yield_once};
 use super::scope::Scope;
-use super::single_flight::{Participant, SingleFlight};
+use super::simulation::{Instance, Tasks};
 
-const TTL: Duration = Duration::from_secs(20);
 /// As `appliance/foreign_writes.rs` has it.
 const PROOF_TTL: Duration = Duration::from_secs(1);
 const MEMBERS: [&str; 2] = ["1", "2"];
@@ -55,11 +50,6 @@ struct Listener {
     is_proof_under_way: bool,
 }
 
-struct Instance {
-    engine: Engine<Text, FakeRedis>,
-    loads: SingleFlight<Text>,
-}
-
 struct World {
     instances: Vec<Instance>,
     state: Mutex<State>,
@@ -85,23 +75,8 @@ struct Acknowledgement {
 
 impl World {
     fn new() -> Arc<Self> {
-        let instance = |number: usize| {
-            let options = CacheOptions {
-                name: "credentials",
-                prefix: "p:".to_owned(),
-                is_private: true,
-                needs_proof: true,
-                timeout: Duration::from_secs(1),
-                ttl: TTL,
-                max_value: 1024,
-                local_memory: 1 << 20,
-                authentication: None,
-            };
-            // Never connected.
-            let redis = FakeRedis { server: Server::shared(INSTANCES), instance: number };
-            let engine = Engine::new(options, redis, number as u64, CacheMetrics::unregistered());
-            Instance { engine, loads: SingleFlight::default() }
-        };
+        // No instance is ever connected to it.
+        let redis = Server::shared(INSTANCES);
         let state = State {
             now: Instant::now(),
             data: [0; MEMBERS.len()],
@@ -110,7 +85,8 @@ impl World {
             unfinished: 0,
             memory_hits: 0,
         };
-        Arc::new(Self { instances: (0..INSTANCES).map(instance).collect(), state: Mutex::new(state) })
+        let instances = (0..INSTANCES).map(|number| Instance::new(&redis, number, true, true)).collect();
+        Arc::new(Self { instances, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -135,33 +111,21 @@ impl World {
 
     async fn read(self: Arc<Self>, instance: usize, member: usize) {
         let (floor, now) = (self.floor(instance, member), self.state().now);
-        let Instance { engine, loads } = &self.instances[instance];
+        let instance_of = &self.instances[instance];
         let scopes = [Scope::member("e", MEMBERS[member])];
         let key = MEMBERS[member];
-        let lookup = match engine.try_cached(&scopes, key, now) {
+        let lookup = match instance_of.engine.try_cached(&scopes, key, now) {
             Some(value) => {
                 self.state().memory_hits += 1;
                 Lookup::Hit(value)
             }
-            None => engine.lookup(&scopes, key, now).await,
+            None => instance_of.engine.lookup(&scopes, key, now).await,
         };
-        let value = match lookup {
-            Lookup::Hit(value) => value,
-            Lookup::Bypass => self.load(member).await,
-            Lookup::Miss(token) => match loads.join(&token) {
-                Participant::Leader(leader) => {
-                    let value = self.load(member).await;
-                    let now = self.state().now;
-                    engine.store(token, &value, now, false);
-                    leader.complete(&value);
-                    value
-                }
-                Participant::Follower(result) => match result.await {
-                    Ok(value) => value,
-                    Err(_) => self.load(member).await,
-                },
-            },
+        let store = |token, value: &Text| {
+            let now = self.state().now;
+            instance_of.engine.store(token, value, now, false);
         };
+        let value = instance_of.resolve(lookup, async || self.load(member).await, store).await;
         let seen: u64 = value.as_str().parse().unwrap();
         assert!(seen >= floor, "instance {instance}, member {member}: {seen} after {floor}");
         self.state().unfinished -= 1;
@@ -291,59 +255,46 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-type Task = Pin<Box<dyn Future<Output = ()>>>;
-
 /// Runs events, then everything that they began. Returns whether every read and change came to its end, and how many reads memory answered.
 fn run(events: Vec<Event>) -> (bool, usize) {
     let world = World::new();
-    let mut tasks: Vec<Task> = Vec::new();
-    let begin = |tasks: &mut Vec<Task>, task: Task| {
-        world.state().unfinished += 1;
-        tasks.push(task);
-    };
-    let resume = |tasks: &mut Vec<Task>, task: usize, polls: usize| {
-        for _ in 0..polls {
-            if tasks[task].as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                drop(tasks.swap_remove(task));
-                break;
-            }
-        }
-    };
-    let settle = |tasks: &mut Vec<Task>| {
-        for _ in 0..20 {
-            (0..tasks.len()).rev().for_each(|task| resume(tasks, task, 1));
-        }
-    };
+    let mut tasks = Tasks::default();
     for event in events {
-        let of = Arc::clone(&world);
-        match event {
-            Event::Read { instance, member } => begin(&mut tasks, Box::pin(of.read(instance, member))),
-            Event::Change { instance, member } => begin(&mut tasks, Box::pin(of.change(instance, member))),
-            Event::Reconnect { instance } => of.reconnect(instance),
-            Event::Execute { instance } => of.execute(instance),
-            Event::BeginProof { instance } => of.begin_proof(instance),
-            Event::Deliver { instance, count } => of.deliver(instance, count),
-            Event::Prove { instance } => {
-                for _ in 0..2 {
-                    of.execute(instance);
-                    of.deliver(instance, usize::MAX);
-                    of.begin_proof(instance);
-                }
-                of.execute(instance);
-                of.deliver(instance, usize::MAX);
-            }
-            Event::Resume { task, polls } if !tasks.is_empty() => {
-                let task = task % tasks.len();
-                resume(&mut tasks, task, polls);
-            }
-            Event::Resume { .. } => {}
-            Event::Settle => settle(&mut tasks),
-            Event::Advance { millis } => of.state().now += Duration::from_millis(millis),
-        }
+        execute(event, &world, &mut tasks);
     }
-    settle(&mut tasks);
+    tasks.settle();
     let state = world.state();
     (state.unfinished == 0, state.memory_hits)
+}
+
+fn execute(event: Event, world: &Arc<World>, tasks: &mut Tasks) {
+    let of = Arc::clone(world);
+    match event {
+        Event::Read { instance, member } => begin(world, tasks, of.read(instance, member)),
+        Event::Change { instance, member } => begin(world, tasks, of.change(instance, member)),
+        Event::Reconnect { instance } => of.reconnect(instance),
+        Event::Execute { instance } => of.execute(instance),
+        Event::BeginProof { instance } => of.begin_proof(instance),
+        Event::Deliver { instance, count } => of.deliver(instance, count),
+        Event::Prove { instance } => {
+            for _ in 0..2 {
+                of.execute(instance);
+                of.deliver(instance, usize::MAX);
+                of.begin_proof(instance);
+            }
+            of.execute(instance);
+            of.deliver(instance, usize::MAX);
+        }
+        Event::Resume { task, polls } => tasks.resume(task, polls),
+        Event::Settle => tasks.settle(),
+        Event::Advance { millis } => of.state().now += Duration::from_millis(millis),
+    }
+}
+
+/// Adds a task whose end the test expects.
+fn begin(world: &World, tasks: &mut Tasks, task: impl Future<Output = ()> + 'static) {
+    world.state().unfinished += 1;
+    tasks.add(task);
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! The commands that the cache sends to Redis.
 //!
-//! Policy: only GET, MGET and SET are needed, each in one round trip with a time limit; DEL replaces a SET for which a shared Redis has no memory. An error is counted and logged; for the caller it
-//! is the lack of an answer, never an error of its own.
+//! Policy: the cache needs GET, MGET and SET only, each in one round trip with a time limit; DEL replaces a SET for which a shared Redis has no memory. An error is
+//! counted and logged; for the caller it is the lack of an answer, never an error of its own.
 
 use std::future::Future;
 use std::time::{Duration, Instant};

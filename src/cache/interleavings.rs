@@ -5,22 +5,17 @@
 //! proptest chooses; every wait of a real cache is a point at which another future may go on.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::engine::{Engine, Lookup, Protocol};
-use super::fakes::{FakeRedis, Fate, Server, Text, yield_once};
-use super::metrics::CacheMetrics;
-use super::options::CacheOptions;
+use super::engine::Protocol;
+use super::fakes::{Fate, Server, Text, yield_once};
 use super::scope::Scope;
-use super::single_flight::{Participant, SingleFlight};
+use super::simulation::{Instance, Tasks};
 
-const TTL: Duration = Duration::from_secs(20);
 const MEMBERS: [&str; 2] = ["1", "2"];
 /// The views that are read: each member, all of them together, and one that depends on two scopes.
 const VIEWS: usize = 4;
@@ -41,11 +36,6 @@ fn shows(view: usize, member: usize) -> bool {
     view >= MEMBERS.len() || view == member
 }
 
-struct Instance {
-    engine: Engine<Text, FakeRedis>,
-    loads: SingleFlight<Text>,
-}
-
 struct World {
     server: Arc<Mutex<Server>>,
     instances: Vec<Instance>,
@@ -62,24 +52,7 @@ struct State {
 impl World {
     fn new(private: bool, instances: usize) -> Arc<Self> {
         let server = Server::shared(instances);
-        let instance = |number: usize| {
-            let options = CacheOptions {
-                name: "answers",
-                prefix: "p:".to_owned(),
-                is_private: private,
-                needs_proof: false,
-                // Never ends by itself, because the timers of the tests' runtime are not driven.
-                timeout: Duration::from_secs(1),
-                ttl: TTL,
-                max_value: 1024,
-                local_memory: 1 << 20,
-                authentication: None,
-            };
-            let redis = FakeRedis { server: Arc::clone(&server), instance: number };
-            let engine = Engine::new(options, redis, number as u64, CacheMetrics::unregistered());
-            Instance { engine, loads: SingleFlight::default() }
-        };
-        let instances: Vec<Instance> = (0..instances).map(instance).collect();
+        let instances: Vec<_> = (0..instances).map(|number| Instance::new(&server, number, private, false)).collect();
         let floors = vec![[0; MEMBERS.len()]; instances.len()];
         Arc::new(Self {
             server,
@@ -117,26 +90,13 @@ impl World {
 
     async fn read(self: Arc<Self>, instance: usize, view: usize) {
         let floor = self.state().floors[instance];
-        let Instance { engine, loads } = &self.instances[instance];
-        let key = format!("view {view}");
-        let now = self.now();
-        let value = match engine.lookup(&scopes(view), &key, now).await {
-            Lookup::Hit(value) => value,
-            Lookup::Bypass => self.load().await,
-            Lookup::Miss(token) => match loads.join(&token) {
-                Participant::Leader(leader) => {
-                    let value = self.load().await;
-                    let is_connected = self.server().is_connected(instance);
-                    engine.store(token, &value, self.now(), is_connected);
-                    leader.complete(&value);
-                    value
-                }
-                Participant::Follower(result) => match result.await {
-                    Ok(value) => value,
-                    Err(_) => self.load().await,
-                },
-            },
+        let (instance_of, now) = (&self.instances[instance], self.now());
+        let lookup = instance_of.engine.lookup(&scopes(view), &format!("view {view}"), now).await;
+        let store = |token, value: &Text| {
+            let is_connected = self.server().is_connected(instance);
+            instance_of.engine.store(token, value, self.now(), is_connected);
         };
+        let value = instance_of.resolve(lookup, async || self.load().await, store).await;
         for (member, seen) in value.as_str().split(' ').map(|count| count.parse::<u64>().unwrap()).enumerate() {
             let least = floor[member];
             assert!(!shows(view, member) || seen >= least, "instance {instance}, view {view}: {seen} after {least}");
@@ -292,69 +252,62 @@ fn event(instances: usize) -> impl Strategy<Value = Event> {
     ]
 }
 
-type Task = Pin<Box<dyn Future<Output = ()>>>;
-
 /// Runs events, then everything that they began, and reports whether every read and change came to its end.
 fn run(private: bool, instances: usize, events: Vec<Event>) -> bool {
     // The fetcher of generations has a time limit, which needs a runtime with timers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _guard = runtime.enter();
     let world = World::new(private, instances);
-    let mut tasks: Vec<Task> = Vec::new();
+    let mut tasks = Tasks::default();
     for instance in 0..instances {
         world.connect(instance);
-        tasks.push(Box::pin(Arc::clone(&world).write(instance)));
+        tasks.add(Arc::clone(&world).write(instance));
         if !private {
-            tasks.push(Box::pin(Arc::clone(&world).fetch_generations(instance)));
-            tasks.push(Box::pin(Arc::clone(&world).rotate_epochs(instance)));
+            tasks.add(Arc::clone(&world).fetch_generations(instance));
+            tasks.add(Arc::clone(&world).rotate_epochs(instance));
         }
     }
-    let begin = |tasks: &mut Vec<Task>, task: Task| {
-        world.state().unfinished += 1;
-        tasks.push(task);
-    };
-    let resume = |tasks: &mut Vec<Task>, task: usize, polls: usize, fate: Fate| {
-        world.server().fate = fate;
-        for _ in 0..polls {
-            if tasks[task].as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                drop(tasks.swap_remove(task));
-                break;
-            }
-        }
-    };
-    let settle = |tasks: &mut Vec<Task>| {
-        for _ in 0..20 {
-            (0..tasks.len()).rev().for_each(|task| resume(tasks, task, 1, Fate::Executed));
-        }
-    };
     for event in events {
-        let of = Arc::clone(&world);
-        match event {
-            Event::Read { instance, view } => begin(&mut tasks, Box::pin(of.read(instance, view))),
-            Event::Change { instance, member } => begin(&mut tasks, Box::pin(of.change(instance, member))),
-            Event::UncertainChange { instance, member } => {
-                begin(&mut tasks, Box::pin(of.uncertain_change(instance, member)));
-            }
-            Event::ForeignChange { member } => of.foreign_change(member),
-            Event::Announce { instance } => of.announce(instance),
-            Event::Maintain { instance } => tasks.push(Box::pin(of.maintain(instance))),
-            Event::Connect { instance } => of.connect(instance),
-            Event::Resume { task, polls, fate } => {
-                let task = task % tasks.len();
-                resume(&mut tasks, task, polls, fate);
-            }
-            Event::Settle => settle(&mut tasks),
-            Event::Advance { seconds } => of.server().now += Duration::from_secs(seconds),
-            Event::Snapshot => of.server().take_snapshot(),
-            Event::Restart => of.server().restart(),
-            Event::Evict { number } => of.server().evict(number),
-            Event::ExecuteDelayed => of.server().execute_delayed(),
-        }
+        execute(event, &world, &mut tasks);
     }
     (0..instances).for_each(|instance| world.connect(instance));
-    (0..5).for_each(|_| settle(&mut tasks));
+    (0..5).for_each(|_| settle(&world, &mut tasks));
     let unfinished = world.state().unfinished;
     unfinished == 0
+}
+
+fn execute(event: Event, world: &Arc<World>, tasks: &mut Tasks) {
+    let of = Arc::clone(world);
+    match event {
+        Event::Read { instance, view } => begin(world, tasks, of.read(instance, view)),
+        Event::Change { instance, member } => begin(world, tasks, of.change(instance, member)),
+        Event::UncertainChange { instance, member } => begin(world, tasks, of.uncertain_change(instance, member)),
+        Event::ForeignChange { member } => of.foreign_change(member),
+        Event::Announce { instance } => of.announce(instance),
+        Event::Maintain { instance } => tasks.add(of.maintain(instance)),
+        Event::Connect { instance } => of.connect(instance),
+        Event::Resume { task, polls, fate } => {
+            of.server().fate = fate;
+            tasks.resume(task, polls);
+        }
+        Event::Settle => settle(world, tasks),
+        Event::Advance { seconds } => of.server().now += Duration::from_secs(seconds),
+        Event::Snapshot => of.server().take_snapshot(),
+        Event::Restart => of.server().restart(),
+        Event::Evict { number } => of.server().evict(number),
+        Event::ExecuteDelayed => of.server().execute_delayed(),
+    }
+}
+
+/// Adds a task whose end the test expects.
+fn begin(world: &World, tasks: &mut Tasks, task: impl Future<Output = ()> + 'static) {
+    world.state().unfinished += 1;
+    tasks.add(task);
+}
+
+fn settle(world: &World, tasks: &mut Tasks) {
+    world.server().fate = Fate::Executed;
+    tasks.settle();
 }
 
 proptest! {

@@ -45,6 +45,8 @@ mod pending_invalidations;
 mod private;
 mod scope;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod single_flight;
 mod value;
 mod write_queue;

@@ -6,8 +6,8 @@
 //! such a read stores afterwards, in memory or in Redis, is not used. Redis holds no generations: nothing that happens to it (a lost
 //! message, a restart from an old snapshot) can make a value valid, and neither a change nor a hit in memory waits for it.
 //!
-//! Several scopes: the generation is the sum of their counters and of one that belongs to every generation. Counters only grow, so that equal sums mean that none of them was
-//! incremented between the two times at which it was read. Members share a fixed number of counters; two that meet in one cost
+//! Several scopes: the generation is the sum of their counters and of one that belongs to every generation. Counters only grow, so equal sums mean that none of
+//! them was incremented between the two readings. Members share a fixed number of counters; two that meet in one cost
 //! each other a miss, never a stale value.
 //!
 //! Without Redis, values are in memory only. Nothing else differs: a read that finds no connection is a miss that may fill memory.

@@ -107,10 +107,8 @@ struct PasswordSource {
 }
 
 fn account_role(word: &str) -> Result<Role, String> {
-    match Role::parse(word) {
-        Some(Role::Metrics) | None => Err("expected one of employee, reader, writer, manager, admin".to_owned()),
-        Some(role) => Ok(role),
-    }
+    let role = Role::parse(word).filter(|role| Role::OF_ACCOUNTS.contains(role));
+    role.ok_or_else(|| format!("expected one of {}", Role::OF_ACCOUNTS.map(Role::as_str).join(", ")))
 }
 
 /// Runs the command.

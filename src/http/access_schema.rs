@@ -4,8 +4,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use serde_json::json;
+use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::access;
@@ -22,10 +23,12 @@ use crate::access;
     Token,
     IssuedToken,
     AccountBody,
+    NewAccount,
     AccountPatch,
     Account,
     AuditEntry,
-    Role
+    Role,
+    AccountRole
 )))]
 pub struct AccessSchemas;
 
@@ -101,8 +104,8 @@ pub struct PasswordBody {
     /// The current password.
     #[schema(format = Password)]
     pub old: String,
-    /// The new one: 12 to 256 characters, and not one of the most common passwords.
-    #[schema(format = Password, min_length = 12)]
+    /// The new one: 12 to 256 characters, and not one of those that are guessed first.
+    #[schema(format = Password, min_length = 12, max_length = 256)]
     pub new: String,
 }
 
@@ -111,13 +114,13 @@ pub struct PasswordBody {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "nightly export", "role": "reader", "expires_at": "2027-01-31T00:00:00Z"}))]
 pub struct TokenBody {
-    /// What its owner calls it: 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    /// What its owner calls it: 1 to 100 characters, none of them a control character.
+    #[schema(min_length = 1, max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
     pub name: String,
-    /// What it may do, never more than its owner. Only managers and admins make tokens for `metrics`.
+    /// What it may do, never more than its owner. Only managers and admins make tokens for `metrics`, and `employee` needs an account that is linked to one.
     #[schema(value_type = Role)]
     pub role: String,
-    /// When it ends (RFC 3339); without, it does not.
+    /// When it ends (RFC 3339), which is in the future; without, it does not.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }
@@ -159,41 +162,66 @@ pub struct IssuedToken<'a> {
     pub info: Token,
 }
 
-/// An account to be made.
+/// The members of an account to be made; `NewAccount` says which of them need each other.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"username": "ada", "password": "a long passphrase of ada", "role": "employee", "employee_id": "1"}))]
 pub struct AccountBody {
     /// Its name: 1 to 64 of the letters a to z, digits, and `. _ - @ +`. Capital letters mean the small ones.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
     pub username: String,
-    /// Its password: 12 to 256 characters, and not one of the most common passwords.
-    #[schema(format = Password, min_length = 12)]
+    /// Its password: 12 to 256 characters, and not one of those that are guessed first.
+    #[schema(format = Password, min_length = 12, max_length = 256)]
     pub password: String,
-    /// Its role, which is not `metrics`.
-    #[schema(value_type = Role)]
+    /// Its role.
+    #[schema(value_type = AccountRole)]
     pub role: String,
     /// The employee that it is linked to, which the role `employee` needs.
+    #[schema(min_length = 1, max_length = 255, pattern = "id")]
     pub employee_id: Option<String>,
 }
+
+/// An account to be made: [`AccountBody`], and the rule that the role `employee` needs an employee.
+#[derive(Debug)]
+pub struct NewAccount;
+
+impl utoipa::PartialSchema for NewAccount {
+    fn schema() -> RefOr<Schema> {
+        let property = |name: &str, values: ObjectBuilder| ObjectBuilder::new().property(name, values);
+        let others = access::Role::OF_ACCOUNTS.into_iter().filter(|role| *role != access::Role::Employee);
+        let has_other_role = property("role", words(others));
+        let has_employee =
+            property("employee_id", ObjectBuilder::new().schema_type(Type::String)).required("employee_id");
+        AllOfBuilder::new()
+            .item(Ref::from_schema_name("AccountBody"))
+            .item(AnyOfBuilder::new().item(has_other_role).item(has_employee))
+            .description(Some("An account to be made. The role `employee` needs an employee."))
+            .examples([json!({"username": "ada", "password": "a long passphrase of ada", "role": "employee", "employee_id": "1"})])
+            .into()
+    }
+}
+
+impl ToSchema for NewAccount {}
 
 /// What is changed of an account. What is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"role": "manager"}))]
 pub struct AccountPatch {
-    /// The new role, which is not `metrics`.
-    #[schema(value_type = Option<Role>, nullable = false)]
+    /// The new role; `employee` needs an account that is linked to an employee.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<AccountRole>, nullable = false)]
     pub role: Option<String>,
     /// The employee that it is linked to from now on; `null` for none.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, pattern = "id")]
     pub employee_id: Option<Option<String>>,
     /// Whether it can be used. Disabling it ends its sessions and tokens, and enabling it restores none.
+    #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     pub disabled: Option<bool>,
-    /// The new password, which ends its sessions.
-    #[schema(format = Password, min_length = 12, nullable = false)]
+    /// The new password, which ends its sessions: 12 to 256 characters, and not one of those that are guessed first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(format = Password, min_length = 12, max_length = 256, nullable = false)]
     pub password: Option<String>,
 }
 
@@ -204,7 +232,7 @@ pub struct Account {
     #[schema(example = "ada")]
     username: String,
     /// Its role.
-    #[schema(value_type = Role)]
+    #[schema(value_type = AccountRole)]
     role: &'static str,
     /// The employee that it is linked to.
     #[schema(example = "1")]
@@ -253,13 +281,29 @@ pub struct Role;
 
 impl utoipa::PartialSchema for Role {
     fn schema() -> RefOr<Schema> {
-        let words = access::Role::ALL.map(access::Role::as_str);
         let description = "What an account or a token may do; each role of people may do what the one before it may.";
-        ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(words)).into()
+        words(access::Role::ALL).description(Some(description)).into()
     }
 }
 
 impl ToSchema for Role {}
+
+/// The words of the roles that an account can have.
+#[derive(Debug)]
+pub struct AccountRole;
+
+impl utoipa::PartialSchema for AccountRole {
+    fn schema() -> RefOr<Schema> {
+        let description = "What an account may do; each role may do what the one before it may.";
+        words(access::Role::OF_ACCOUNTS).description(Some(description)).into()
+    }
+}
+
+impl ToSchema for AccountRole {}
+
+fn words(roles: impl IntoIterator<Item = access::Role>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(roles.into_iter().map(access::Role::as_str)))
+}
 
 /// The query of the list of tokens.
 #[derive(IntoParams)]
@@ -267,10 +311,17 @@ impl ToSchema for Role {}
 #[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
 pub struct TokensParameters {
     /// `own`, or `all` for those of all accounts, which needs the role `admin`.
-    #[param(value_type = Option<String>, pattern = "^(own|all)$", example = "own", nullable = false)]
+    #[param(pattern = "^(own|all)?$", example = "own", nullable = false)]
     scope: Option<String>,
-    /// Where the page begins, from the `Link` header of the previous page.
-    #[param(pattern = "^[0-9]{1,18}$", nullable = false)]
+}
+
+/// Where a page of a list of numbered entries begins.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters that `query_parameters.rs` reads")]
+pub struct NumberCursor {
+    /// The number after which the page begins, from the `Link` header of the previous page.
+    #[param(pattern = "^([0-9]{1,18})?$", nullable = false)]
     after: Option<String>,
 }
 
@@ -280,7 +331,7 @@ pub struct TokensParameters {
 #[expect(dead_code, reason = "describes the parameters that the handler reads itself")]
 pub struct AccountsCursor {
     /// The name after which the page begins, from the `Link` header of the previous page.
-    #[param(nullable = false)]
+    #[param(pattern = "filter", nullable = false)]
     after: Option<String>,
 }
 
@@ -296,20 +347,27 @@ pub struct AuditParameters {
     #[param(format = DateTime, nullable = false)]
     to: Option<String>,
     /// Only by the account of this name.
-    #[param(nullable = false)]
+    #[param(pattern = "filter", nullable = false)]
     by: Option<String>,
-    /// Only of this kind, like `login_failed`.
-    #[param(nullable = false)]
+    #[param(schema_with = action_or_empty)]
     action: Option<String>,
+}
+
+fn action_or_empty() -> ObjectBuilder {
+    let actions = access::AuditAction::ALL.map(access::AuditAction::as_str);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(actions.into_iter().chain([""])))
+        .description(Some("Only of this kind. Empty counts as absent."))
 }
 
 fn time(moment: Timestamp) -> String {
     format!("{moment:.6}")
 }
 
-/// A member that is present, whose value may be `null`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A member that is present. Only a type that has it accepts `null`, which otherwise would count as absent.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl<'a> From<&'a access::Principal> for OwnAccount<'a> {
@@ -387,6 +445,25 @@ impl From<access::AuditEntry> for AuditEntry {
             address: entry.address,
             // The database has an object, so this cannot fail.
             details: serde_json::from_str(&entry.details).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_an_account_can_only_take_its_employee_away() {
+        let read = |text: &str| serde_json::from_str::<AccountPatch>(text).map(|patch| patch.employee_id);
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"employee_id":null}"#).unwrap(), Some(None));
+        assert_eq!(
+            read(r#"{"employee_id":"7","role":"reader","disabled":false}"#).unwrap(),
+            Some(Some("7".to_owned()))
+        );
+        for text in [r#"{"role":null}"#, r#"{"disabled":null}"#, r#"{"password":null}"#] {
+            assert!(read(text).unwrap_err().to_string().contains("null"), "{text}");
         }
     }
 }

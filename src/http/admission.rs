@@ -1,8 +1,8 @@
 //! Whether a request may use its route.
 //!
 //! Policy: without access control every request may. With it, a request to an endpoint needs a credential whose role has the endpoint's permission. This
-//! is decided once, before the body is read: at once if memory has the credential, otherwise in the future that answers the request. What leads
-//! to no endpoint (OPTIONS, 404, 405, a redirect) needs no credential. At an open endpoint that shows more to an account, an
+//! is decided once, before the body is read: at once if memory has the credential, otherwise in the future that answers the request. A request
+//! that leads to no endpoint (OPTIONS, 404, 405, a redirect) needs no credential. At an open endpoint that shows more to an account, an
 //! invalid credential counts as none.
 
 use std::sync::Arc;

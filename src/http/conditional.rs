@@ -66,11 +66,12 @@ pub fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>, HttpErr
     if lists.is_empty() {
         return Ok(None);
     }
-    let list = lists.join(&b","[..]);
-    let parsed = std::str::from_utf8(&list).ok().and_then(|list| match list.trim() {
+    // A tag may contain bytes beyond ASCII, which have no coding: each is one character here.
+    let list: String = lists.join(&b","[..]).into_iter().map(char::from).collect();
+    let parsed = match list.trim_matches([' ', '\t']) {
         "*" => Some(Precondition::Exists),
         list => strong_tags(list).map(Precondition::Tags),
-    });
+    };
     parsed.map(Some).ok_or_else(|| {
         let problem = "must be `*` or entity tags in double quotes, separated by commas, as the header `ETag` has them";
         HttpError::new(ErrorStatus::BAD_REQUEST, "The header `If-Match` cannot be used: see details.")
@@ -78,7 +79,8 @@ pub fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>, HttpErr
     })
 }
 
-/// The strong tags of a list, which has at least one tag; `None` if it is not a list of tags.
+/// The strong tags of a list (RFC 9110, sections 5.6.1 and 8.8.3), which has at least one tag and may have empty elements; `None` if it is no such list.
+/// `parameter_schema::ENTITY_TAGS` describes the same lists.
 fn strong_tags(mut list: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
     loop {
@@ -86,7 +88,7 @@ fn strong_tags(mut list: &str) -> Option<Vec<String>> {
         let is_weak = list.starts_with("W/");
         let opaque = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"')?;
         let (tag, rest) = opaque.split_once('"')?;
-        if tag.chars().any(|c| c.is_control() || c == ' ') {
+        if !tag.chars().all(|c| matches!(c, '!' | '#'..='~' | '\u{80}'..='\u{ff}')) {
             return None;
         }
         if !is_weak {
@@ -139,7 +141,11 @@ fn lists(list: &str, tag: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
     use super::*;
+    use crate::http::parameter_schema::ENTITY_TAGS;
 
     #[test]
     fn a_tag_matches_alone_in_a_list_as_a_weak_tag_and_by_a_star() {
@@ -166,8 +172,31 @@ mod tests {
         assert_eq!(parse(&["\"a\""]), tags(&["a"]));
         assert_eq!(parse(&["\"a\" ,W/\"w\",, \"b,c\"", "\"d\","]), tags(&["a", "b,c", "d"]));
         assert_eq!(parse(&["W/\"w\""]), tags(&[]));
-        for wrong in ["", "a", "\"a", "\"a\" \"b\"", "*, \"a\"", "w/\"a\"", "\"a b\"", ","] {
+        for wrong in ["", "0", "a", "\"a", "\"a\" \"b\"", "*, \"a\"", "w/\"a\"", "\"a b\"", ","] {
             assert_eq!(parse(&[wrong]), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tag_with_bytes_beyond_ascii_is_one_that_no_record_has() {
+        for bytes in [b"\"\xfc\"".as_slice(), b"\"\xc3\xbc\"", b"\"\x80\xff\""] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_bytes(bytes).unwrap())]);
+            let Ok(Some(Precondition::Tags(tags))) = precondition(&headers) else { panic!("{bytes:?} is refused") };
+            assert!(!tags[0].is_ascii());
+        }
+    }
+
+    /// Lists of entity tags, as the OpenAPI document describes them.
+    fn described_lists() -> impl Strategy<Value = String> {
+        string_regex(ENTITY_TAGS.trim_start_matches('^').trim_end_matches('$')).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn every_list_that_the_openapi_document_describes_is_read(list in described_lists()) {
+            let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(c).unwrap()).collect();
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_bytes(&bytes).unwrap())]);
+            prop_assert!(matches!(precondition(&headers), Ok(Some(Precondition::Tags(_)))));
         }
     }
 }

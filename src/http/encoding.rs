@@ -29,6 +29,9 @@ enum Order {
 }
 
 /// The body as text, without its byte order mark.
+///
+/// # Errors
+/// When it is not valid in its encoding.
 pub fn text(body: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
     let (encoding, mark) = detect(body);
     let content = &body[mark..];

@@ -341,6 +341,7 @@ impl From<access::Error> for HttpError {
             | Error::LastAdmin(_)
             | Error::TooManyTokens(_)
             | Error::TokenTooDeep
+            | Error::EmployeeUnlinked
             | Error::AccountDisabled(_) => ErrorStatus::CONFLICT,
             Error::UnknownAccount(_) | Error::UnknownSession | Error::UnknownToken => ErrorStatus::NOT_FOUND,
             Error::Busy | Error::Unconfirmed | Error::Unavailable(_) => ErrorStatus::UNAVAILABLE,
@@ -348,7 +349,7 @@ impl From<access::Error> for HttpError {
             Error::Password(problem) => return Self::invalid_field("password", problem),
             Error::Username(problem) => return Self::invalid_field("username", problem),
             Error::Field { field, problem } => return Self::invalid_field(field, problem),
-            Error::TokenRole(_) | Error::EmployeeUnlinked => return Self::invalid_field("role", &error),
+            Error::TokenRole(_) => return Self::invalid_field("role", &error),
             Error::EmployeeMissing => return Self::invalid_field("employee_id", &error),
             Error::Expired => return Self::invalid_field("expires_at", &"is not in the future"),
             Error::OutlivesToken => return Self::invalid_field("expires_at", &error),

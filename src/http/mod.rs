@@ -32,7 +32,11 @@ mod named_pattern;
 mod negotiation;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod openapi_access;
 mod openapi_document;
+#[cfg(test)]
+mod openapi_response;
 #[cfg_attr(not(test), allow(dead_code, reason = "the OpenAPI document is made in tests only"))]
 mod parameter_schema;
 mod percent;

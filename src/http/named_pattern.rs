@@ -9,7 +9,7 @@ use utoipa::openapi::{OpenApi, RefOr, Schema};
 /// A day, `YYYY-MM-DD`.
 pub const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 
-const NAMED_PATTERNS: [(&str, &str); 8] = [
+const NAMED_PATTERNS: [(&str, &str); 7] = [
     // Not empty, without control characters, and without white space at its ends.
     (
         "text",
@@ -26,8 +26,6 @@ const NAMED_PATTERNS: [(&str, &str); 8] = [
         "optional moment",
         "^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)?$",
     ),
-    // `*`, or a list of entity tags.
-    ("entity tags", "^(\\*|(W/)?\"[!#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[!#-~]*\")*)$"),
 ];
 
 /// Replaces the names of patterns in the schemas of a document.

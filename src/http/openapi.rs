@@ -1,30 +1,21 @@
 //! The OpenAPI 3.1 document.
 //!
 //! Policy: the document is made from the route table, with the description above each handler, so it cannot disagree with the
-//! routes. What every operation can answer (a rejected head, 500, 503), what every answer has (`X-Request-Id`) and what every page has (`Link`) is added
-//! here once; so is what an endpoint's permission means: its security requirement, 401 and 403. With access control the document has more operations.
+//! routes. What every operation can answer (a rejected head, 500, 503), what every answer has (`X-Request-Id`) and what reads and pages have (`ETag`, `Link`) is added
+//! once (`openapi_response.rs`); so is what an endpoint's permission means: its security requirement, 401 and 403 (`openapi_access.rs`). With access control the
+//! document has more operations.
 //! `openapi.golden.json` and `openapi.access.golden.json` are the reviewed documents, which are served (`openapi_document.rs`). This code runs in the tests only, which
 //! compare.
 
 use utoipa::OpenApi;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::link::Link;
-use utoipa::openapi::path::{Operation, Parameter, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
-};
 use utoipa::openapi::server::{Server, ServerBuilder};
-use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder};
 
-use super::access_schema::AccessSchemas;
-use super::requirement::Requirement;
-use super::route_table;
+use super::openapi_access::{add_access_control, require_credentials};
+use super::openapi_response::{add_common_responses, add_read_headers, operations};
 use super::schema::Schemas;
-use super::session_cookie;
-use super::{named_pattern, parameter_schema};
-use crate::access::{Permission, Role};
+use super::{named_pattern, parameter_schema, route_table};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -48,65 +39,6 @@ use crate::access::{Permission, Role};
     ),
 )]
 struct Document;
-
-/// An answer that every operation can have.
-struct CommonResponse {
-    status: &'static str,
-    name: &'static str,
-    meaning: &'static str,
-    /// The two members of an example.
-    error: &'static str,
-    message: &'static str,
-}
-
-const COMMON_RESPONSES: [CommonResponse; 5] = [
-    CommonResponse {
-        status: "400",
-        name: "BadRequest",
-        meaning: "The request line or a header is not valid HTTP",
-        error: "Bad Request",
-        message: "The request has no `Host` header.",
-    },
-    CommonResponse {
-        status: "414",
-        name: "UriTooLong",
-        meaning: "The path or the query is longer than 8192 bytes",
-        error: "URI Too Long",
-        message: "The path and the query may each have at most 8192 bytes.",
-    },
-    CommonResponse {
-        status: "431",
-        name: "HeadTooLarge",
-        meaning: "The request line and headers are larger than `server.max_head`",
-        error: "Request Header Fields Too Large",
-        message: "The request line and headers are too large.",
-    },
-    CommonResponse {
-        status: "500",
-        name: "ServerFault",
-        meaning: "A bug: the log has the reason under the request id that the message names",
-        error: "Internal Server Error",
-        message: "The server made a mistake. Its log has the reason under the request id 6a1c0f2e9b7d4835.",
-    },
-    CommonResponse {
-        status: "503",
-        name: "Unavailable",
-        meaning: "The database cannot be used at the moment, or the server is stopping",
-        error: "Service Unavailable",
-        message: "The database cannot be used at the moment. Try again shortly.",
-    },
-];
-
-/// The headers of every page; an operation may describe its own in another way.
-const PAGE_HEADERS: [(&str, &str); 4] = [
-    ("ETag", "Entity tag of this answer in this content coding"),
-    (
-        "Vary",
-        "`Accept-Encoding`, unless the answer is small: it is compressed with zstd, br or gzip if the client accepts that",
-    ),
-    ("Cache-Control", "`no-cache`"),
-    ("Link", "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"),
-];
 
 /// The document as it is served at the root: indented JSON with a newline at its end. It also names the base path, if there is one.
 pub fn json_at_root(base_path: Option<&str>, has_access_control: bool) -> String {
@@ -137,15 +69,14 @@ fn rendered(document: &utoipa::openapi::OpenApi) -> String {
 fn document(has_access_control: bool) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.components = Schemas::openapi().components;
-    named_pattern::resolve_in_schemas(&mut document);
     for route in route_table::served(has_access_control) {
         for endpoint in route.endpoints {
             if let Some(description) = &endpoint.description {
                 let mut operation = (description.operation)();
                 operation.tags = Some(vec![description.tag.to_owned()]);
                 named_pattern::resolve_in_parameters(&mut operation);
-                parameter_schema::let_numbers_be_empty(&mut operation);
-                add_page_headers(&mut operation);
+                parameter_schema::let_values_be_empty(&mut operation);
+                add_read_headers(&mut operation);
                 if has_access_control {
                     require_credentials(&mut operation, endpoint.requirement);
                 }
@@ -159,198 +90,76 @@ fn document(has_access_control: bool) -> utoipa::openapi::OpenApi {
         // No operation needs credentials.
         document.security = Some(Vec::new());
     }
+    named_pattern::resolve_in_schemas(&mut document);
     add_common_responses(&mut document);
     add_links(&mut document);
     document
 }
 
-/// Adds to an operation what its permission means.
-fn require_credentials(operation: &mut Operation, Requirement { permission, knows_accounts }: Requirement) {
-    let any = [
-        SecurityRequirement::new::<_, [&str; 0], _>("bearer", []),
-        SecurityRequirement::new::<_, [&str; 0], _>("cookie", []),
-    ];
-    let is_optional = knows_accounts || permission == Permission::Metrics;
-    let Some(role) = permission.least_role() else {
-        operation.security = Some(if is_optional {
-            [SecurityRequirement::default()].into_iter().chain(any).collect()
-        } else {
-            Vec::new()
-        });
-        return;
-    };
-    let none = is_optional.then(SecurityRequirement::default);
-    operation.security = Some(none.into_iter().chain(any).collect());
-    let responses = &mut operation.responses.responses;
-    let unauthorized = || RefOr::Ref(Ref::from_response_name("Unauthorized"));
-    responses.entry("401".to_owned()).or_insert_with(unauthorized);
-    match responses.get_mut("403") {
-        // The handler has another reason as well.
-        Some(RefOr::T(response)) => response.description += &format!(". Or {}", lacks(role)),
-        _ => drop(responses.insert("403".to_owned(), RefOr::T(forbidden(role)))),
-    }
-    // The first sentences of a description are its summary in some pages, so this comes last.
-    let description = operation.description.take().unwrap_or_default();
-    let needs = match permission {
-        Permission::OwnAccount => "Needs an account.".to_owned(),
-        Permission::Metrics => "Needs a token with the role `metrics` if `auth.metrics` is `token`.".to_owned(),
-        _ => format!("Needs the role `{role}`."),
-    };
-    operation.description = Some(format!("{description}\n\n{needs}"));
+/// What a client can ask next with the values of a request and its answer.
+struct NextRequest {
+    /// The operation that was answered, and the one that can be asked.
+    from: &'static str,
+    to: &'static str,
+    name: &'static str,
+    description: &'static str,
+    parameters: Vec<(&'static str, String)>,
 }
 
-/// The answer to credentials whose role is not enough.
-fn forbidden(role: Role) -> Response {
-    let meaning = format!("A page of another site made the request, or {}", lacks(role));
-    let message = format!("This needs the role `{role}`; the role of these credentials is `{}`.", other_than(role));
-    error_response(&meaning, "Forbidden", &message)
+fn next_requests() -> [NextRequest; 4] {
+    let id = |of: &str| ("id", format!("{of}/id"));
+    let record = |of: &str| vec![id(of), ("date", format!("{of}/date"))];
+    let cursor = "$response.header.Link#regex:[?&]after=([A-Za-z0-9_-]+)".to_owned();
+    [
+        NextRequest {
+            from: "createRecord",
+            to: "searchRecord",
+            name: "FindRecord",
+            description: "The record that was stored",
+            parameters: record("$request.body#"),
+        },
+        NextRequest {
+            from: "createRecord",
+            to: "listRecords",
+            name: "ListRecords",
+            description: "All records of its employee",
+            parameters: vec![id("$request.body#")],
+        },
+        NextRequest {
+            from: "listRecords",
+            to: "searchRecord",
+            name: "FindFirst",
+            description: "The first record of the list",
+            parameters: record("$response.body#/0"),
+        },
+        NextRequest {
+            from: "listRecords",
+            to: "listRecords",
+            name: "NextPage",
+            description: "The next page; its URL is in the header `Link`",
+            parameters: vec![("limit", "$request.query.limit".to_owned()), ("after", cursor)],
+        },
+    ]
 }
 
-fn lacks(role: Role) -> String {
-    format!("the role of the credentials is not enough: this needs `{role}`")
-}
-
-/// A role that has not the permissions of another one, for an example.
-fn other_than(role: Role) -> Role {
-    if role == Role::Employee { Role::Metrics } else { Role::Employee }
-}
-
-/// Adds the schemes of credentials, and the types of accounts.
-fn add_access_control(document: &mut utoipa::openapi::OpenApi) {
-    let tag = TagBuilder::new().name("access").description(Some("Sessions, tokens, accounts and the audit")).build();
-    document.tags.get_or_insert_default().push(tag);
-    let components = document.components.get_or_insert_default();
-    components.schemas.extend(AccessSchemas::openapi().components.unwrap_or_default().schemas);
-    // Without credentials, the rest is absent.
-    if let Some(RefOr::T(Schema::Object(health))) = components.schemas.get_mut("HealthDetail") {
-        health.required.retain(|member| ["message", "postgresql", "redis", "status"].contains(&member.as_str()));
-    }
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A session (`token` of the answer to a login) or a token"))
-        .build();
-    let cookie = ApiKeyValue::with_description(
-        session_cookie::NAME,
-        "The session of a browser. Behind TLS the name has the prefix `__Host-`",
-    );
-    components.security_schemes.insert("bearer".to_owned(), RefOr::T(SecurityScheme::Http(bearer)));
-    components.security_schemes.insert("cookie".to_owned(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Cookie(cookie))));
-    let mut unauthorized = error_response(
-        "There are no valid credentials",
-        "Unauthorized",
-        "This needs credentials: send a session or a token as `Authorization: Bearer`.",
-    );
-    unauthorized.headers.insert("WWW-Authenticate".to_owned(), header(Type::String, "`Bearer`"));
-    components.responses.insert("Unauthorized".to_owned(), RefOr::T(unauthorized));
-}
-
-/// Adds what a client can ask next with the values of a request and its answer.
+/// Adds the links between operations.
 fn add_links(document: &mut utoipa::openapi::OpenApi) {
-    let record = |from: &str| [("id", format!("{from}/id")), ("date", format!("{from}/date"))];
-    let next = [
-        ("limit", "$request.query.limit".to_owned()),
-        ("after", "$response.header.Link#regex:[?&]after=([A-Za-z0-9_-]+)".to_owned()),
-    ];
-    let links = [
-        ("createRecord", "FindRecord", "searchRecord", "The record that was stored", record("$request.body#").to_vec()),
-        (
-            "createRecord",
-            "ListRecords",
-            "listRecords",
-            "All records of its employee",
-            record("$request.body#")[..1].to_vec(),
-        ),
-        (
-            "listRecords",
-            "FindFirst",
-            "searchRecord",
-            "The first record of the list",
-            record("$response.body#/0").to_vec(),
-        ),
-        ("listRecords", "NextPage", "listRecords", "The next page; its URL is in the header `Link`", next.to_vec()),
-    ];
-    for (from, name, to, description, parameters) in links {
-        let link = parameters
-            .into_iter()
-            .fold(Link::builder().operation_id(to).description(description), |link, (name, value)| {
-                link.parameter(name, value)
-            });
-        let operation = document
-            .paths
-            .paths
-            .values_mut()
-            .flat_map(operations)
-            .find(|operation| operation.operation_id.as_deref() == Some(from));
+    for NextRequest { from, to, name, description, parameters } in next_requests() {
+        let link = Link::builder().operation_id(to).description(description);
+        let link = parameters.into_iter().fold(link, |link, (name, value)| link.parameter(name, value));
+        let mut all = document.paths.paths.values_mut().flat_map(operations);
+        let operation = all.find(|operation| operation.operation_id.as_deref() == Some(from));
         if let Some(RefOr::T(response)) = operation.and_then(|operation| operation.responses.responses.get_mut("200")) {
             response.links.insert(name.to_owned(), RefOr::T(link.build()));
         }
     }
 }
 
-fn add_common_responses(document: &mut utoipa::openapi::OpenApi) {
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        for common in COMMON_RESPONSES {
-            let response = || RefOr::Ref(Ref::from_response_name(common.name));
-            operation.responses.responses.entry(common.status.to_owned()).or_insert_with(response);
-        }
-        for response in operation.responses.responses.values_mut() {
-            if let RefOr::T(response) = response {
-                add_request_id(response);
-            }
-        }
-    }
-    let components = document.components.get_or_insert_default();
-    for common in COMMON_RESPONSES {
-        components.responses.insert(common.name.to_owned(), RefOr::T(common_response(&common)));
-    }
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
-}
-
-/// Adds the headers of a page to the operations that read pages: those with the parameter `after`.
-fn add_page_headers(operation: &mut Operation) {
-    let is_cursor =
-        |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "after");
-    let is_page = operation.parameters.iter().flatten().any(is_cursor);
-    let Some(RefOr::T(page)) = operation.responses.responses.get_mut("200").filter(|_| is_page) else { return };
-    for (name, description) in PAGE_HEADERS {
-        page.headers.entry(name.to_owned()).or_insert_with(|| header(Type::String, description));
-    }
-}
-
-fn add_request_id(response: &mut Response) {
-    let description = "The client's own id if it sent a valid one (1 to 128 of `A-Z a-z 0-9 . _ -`), otherwise a new one; also in the log";
-    response.headers.insert("X-Request-Id".to_owned(), header(Type::String, description));
-}
-
-fn header(value: Type, description: &str) -> RefOr<Header> {
-    let schema = ObjectBuilder::new().schema_type(value).build();
-    RefOr::T(HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build())
-}
-
-fn common_response(common: &CommonResponse) -> Response {
-    let mut response = error_response(common.meaning, common.error, common.message);
-    if common.name == "Unavailable" {
-        let description = "Seconds after which the request can be sent again";
-        response.headers.insert("Retry-After".to_owned(), header(Type::Integer, description));
-    }
-    response
-}
-
-/// An answer that is an error.
-fn error_response(meaning: &str, error: &str, message: &str) -> Response {
-    let example = serde_json::json!({ "error": error, "message": message });
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).example(Some(example)).build();
-    let mut response = ResponseBuilder::new().description(meaning).content("application/json", content).build();
-    add_request_id(&mut response);
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Permission;
+    use crate::http::requirement::Requirement;
     use crate::http::route_table::ROUTES;
 
     /// The document with access control, which has all that the other one has.

@@ -4,7 +4,7 @@
 
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Required, Schema};
 
 use super::named_pattern;
@@ -127,9 +127,22 @@ pub struct IfNoneMatch {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes a header, which `conditional.rs` reads without OpenAPI")]
 pub struct IfMatch {
-    /// Entity tags of which the record must have one, or `*`. A weak tag never matches
-    #[param(rename = "If-Match", nullable = false, pattern = "entity tags")]
+    #[param(rename = "If-Match", schema_with = star_or_entity_tags)]
     if_match: Option<String>,
+}
+
+/// A list of entity tags (RFC 9110, sections 5.6.1 and 8.8.3), as `conditional.rs` reads it: it may have empty elements.
+pub const ENTITY_TAGS: &str =
+    "^[ \\t,]*(W/)?\"[!#-~\\u0080-\\u00ff]*\"([ \\t]*,[ \\t,]*(W/)?\"[!#-~\\u0080-\\u00ff]*\")*[ \\t,]*$";
+
+/// `*`, or a list of entity tags. The star is an alternative of its own, because some programs that make values from schemas find none for the list.
+fn star_or_entity_tags() -> AnyOfBuilder {
+    let star = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["*"]));
+    let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ENTITY_TAGS));
+    AnyOfBuilder::new()
+        .item(star)
+        .item(tags)
+        .description(Some("Entity tags of which the record must have one, or `*`. A weak tag never matches"))
 }
 
 /// Why a record is deleted.
@@ -163,17 +176,21 @@ fn optional_day() -> AnyOfBuilder {
     ))
 }
 
-/// Lets the optional numbers in the query of an operation be empty, which counts as absent. Texts have patterns that allow it.
-pub fn let_numbers_be_empty(operation: &mut Operation) {
+/// Lets the optional numbers and moments in the query of an operation be empty, which counts as absent. Other texts have patterns that allow it.
+pub fn let_values_be_empty(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter
             && (parameter.parameter_in == ParameterIn::Query && parameter.required == Required::False)
             && let Some(RefOr::T(Schema::Object(value))) = &parameter.schema
-            && value.schema_type == SchemaType::Type(Type::Integer)
+            && (value.schema_type == SchemaType::Type(Type::Integer) || is_moment(value))
         {
             parameter.schema = Some(RefOr::T(Schema::AnyOf(or_empty(value.clone().into()).build())));
         }
     }
+}
+
+fn is_moment(value: &Object) -> bool {
+    matches!(value.format, Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
 }
 
 /// A number of records, or nothing.

@@ -129,6 +129,9 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
 }
 
 /// Parses the query of `search`.
+///
+/// # Errors
+/// A 400 with all problems, if there are any.
 pub fn search(query: &str) -> Result<SearchQuery, HttpError> {
     let [id, date] = parameters(query, ["id", "date"]);
     let mut problems = Vec::new();
@@ -146,6 +149,9 @@ pub fn search(query: &str) -> Result<SearchQuery, HttpError> {
 }
 
 /// Parses the query of `search/all`.
+///
+/// # Errors
+/// A 400 with all problems, if there are any.
 pub fn search_all(query: &str) -> Result<ListQuery, HttpError> {
     let [id, status, name, from, to, limit, after] =
         parameters(query, ["id", "status", "name", "from", "to", "limit", "after"]);

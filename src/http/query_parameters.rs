@@ -148,6 +148,12 @@ impl QueryParameters {
         self.parsed("after", "a cursor of ours: take it from the Link header of the page before", decode)
     }
 
+    /// The number after which a page begins: 1 to 18 digits, so that it fits.
+    pub fn after_number(&mut self) -> Option<i64> {
+        let is_number = |text: &&str| text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+        self.after(|text| Some(text).filter(is_number)?.parse().ok())
+    }
+
     /// Reports a parameter that must be there and is not.
     pub fn require(&mut self, name: &str) {
         if !self.has(name) {
@@ -170,6 +176,16 @@ impl QueryParameters {
     pub fn check(&mut self) -> Result<(), HttpError> {
         let problems = std::mem::take(&mut self.problems);
         if problems.is_empty() { Ok(()) } else { Err(HttpError::bad_query(problems)) }
+    }
+
+    /// Ends the reading of the query with a value that was read from it; without a value, there is a problem.
+    ///
+    /// # Errors
+    /// All problems, if there are any.
+    pub fn checked<T>(&mut self, value: Option<T>) -> Result<T, HttpError> {
+        self.check()?;
+        // The problem of an absent value is among those that were reported.
+        value.ok_or_else(|| HttpError::bad_query(Vec::new()))
     }
 
     /// This query for the page that begins after `cursor`.
@@ -251,6 +267,18 @@ mod tests {
             assert_eq!(parameters.required_text("id"), "");
             assert_eq!(parameters.problems.len(), 1);
             assert!(parameters.problems[0].problem.contains(problem), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_cursor_has_digits_only() {
+        for (query, expected) in [("after=42", Some(42)), ("after=", None), ("after=0", Some(0))] {
+            let mut parameters = QueryParameters::parse(query, &KNOWN);
+            assert_eq!((parameters.after_number(), parameters.check().is_ok()), (expected, true), "{query}");
+        }
+        for query in ["after=%2B7", "after=-7", "after=7x", "after=%207", "after=1234567890123456789"] {
+            let mut parameters = QueryParameters::parse(query, &KNOWN);
+            assert_eq!((parameters.after_number(), parameters.check().is_ok()), (None, false), "{query}");
         }
     }
 

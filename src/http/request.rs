@@ -147,6 +147,9 @@ impl RequestContext {
     }
 
     /// Reads the body as a JSON document.
+    ///
+    /// # Errors
+    /// When the body is not JSON, not complete in time, or too large, or is not such a document.
     pub async fn document<T: DeserializeOwned>(&mut self) -> Result<T, HttpError> {
         let app = Arc::clone(&self.app);
         let mut body = self.json_body(&app).await?;
@@ -188,6 +191,9 @@ impl RequestContext {
     }
 
     /// Reads the body as a valid record.
+    ///
+    /// # Errors
+    /// When the body is not JSON, not complete in time, or too large, or has problems, which are all in the answer.
     pub async fn record(&mut self) -> Result<NewRecord, HttpError> {
         let app = Arc::clone(&self.app);
         let is_lenient = app.api.lenient_create;
@@ -209,6 +215,9 @@ impl RequestContext {
     }
 
     /// Reads the body as a valid correction of the record of an employee and day.
+    ///
+    /// # Errors
+    /// When the body is not JSON, not complete in time, or too large, or has problems, which are all in the answer.
     pub async fn correction(&mut self, id: String, date: Date) -> Result<Correction, HttpError> {
         let app = Arc::clone(&self.app);
         let mut body = self.json_body(&app).await?;
@@ -295,6 +304,9 @@ fn too_large(limit: usize) -> HttpError {
 }
 
 /// Reads a whole body as a valid record.
+///
+/// # Errors
+/// When it is not one.
 #[cfg(any(test, fuzzing))]
 pub fn parse_record(body: &[u8]) -> Result<NewRecord, HttpError> {
     parse_json::<CreateRequest>(body, false)?.check().map_err(invalid)
@@ -302,7 +314,7 @@ pub fn parse_record(body: &[u8]) -> Result<NewRecord, HttpError> {
 
 /// The record of a request without a name, with that of the directory.
 async fn named_by_directory(app: &AppState, request: CreateRequest) -> Result<NewRecord, HttpError> {
-    // What is wrong beside the name is reported with it.
+    // If there are further problems, the missing name is reported with them.
     let Ok(unnamed) = request.clone().check_lenient() else { return request.check().map_err(invalid) };
     let UnnamedRecord { id, name, status, date } = app.attendance.with_directory_name(unnamed).await?;
     match name {

@@ -1,9 +1,12 @@
 //! Answers that several operations have, for the OpenAPI document.
 //!
 //! Policy: an answer that is the same for several operations is described here once, and named in `responses(…)` of each. What every operation can
-//! answer is added by `openapi.rs`, and so are the headers of pages.
+//! answer is added by `openapi_response.rs`, and so are the headers of reads and pages.
+
+use std::collections::BTreeMap;
 
 use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response};
 
 use super::error::LISTS_BUSY;
 use super::schema::{ErrorBody, Record};
@@ -68,6 +71,27 @@ pub struct NoRecordToCorrect(ErrorBody<'static>);
 #[expect(dead_code, reason = "describes an error that `error.rs` writes")]
 pub struct NoSuchEmployee(ErrorBody<'static>);
 
+/// The answer if there is no account of a name.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 404,
+    description = "There is no such account",
+    example = json!({"error": "Not Found", "message": "There is no account `ada`."})
+)]
+#[expect(dead_code, reason = "describes an error that `error.rs` writes")]
+pub struct NoSuchAccount(ErrorBody<'static>);
+
+/// The answer to a password, right or wrong, after too many wrong ones.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 429,
+    description = "Too many logins have failed",
+    headers(("Retry-After" = i32, description = "Seconds after which the request can be sent again")),
+    example = json!({"error": "Too Many Requests", "message": "Too many logins have failed; try again in 4 s."})
+)]
+#[expect(dead_code, reason = "describes an error that `error.rs` writes")]
+pub struct TooManyFailures(ErrorBody<'static>);
+
 /// The answer if the key in the path of a record is not valid.
 #[derive(Debug, IntoResponses)]
 #[response(
@@ -87,6 +111,26 @@ pub struct InvalidRecordPath(ErrorBody<'static>);
 )]
 #[expect(dead_code, reason = "describes an error that `error.rs` writes")]
 pub struct InvalidEmployeePath(ErrorBody<'static>);
+
+/// The answer if the query of a list or a view is not valid.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 400,
+    description = "A parameter is missing, unknown or not valid; `details` lists every problem",
+    example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "limit", "problem": "`0` is not a number from 1 to 1000"}]})
+)]
+#[expect(dead_code, reason = "describes an error that `error.rs` writes")]
+pub struct InvalidQuery(ErrorBody<'static>);
+
+/// The answer if a correction or its key is not valid.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 400,
+    description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem",
+    example = json!({"error": "Validation Error", "message": "The correction is not valid: see details.", "details": [{"field": "reason", "problem": "is required"}]})
+)]
+#[expect(dead_code, reason = "describes an error that `error.rs` writes")]
+pub struct InvalidCorrection(ErrorBody<'static>);
 
 /// The answer if a deletion has no valid reason or key.
 #[derive(Debug, IntoResponses)]
@@ -144,4 +188,54 @@ pub enum RecordChangeErrors {
         example = json!({"error": "Locked", "message": "Records before 2026-01-01 are closed to changes (attendance.locked_before)."})
     )]
     Locked(ErrorBody<'static>),
+}
+
+/// The answers to a read of a list or a view, other than the list or the view.
+#[derive(Debug)]
+pub struct ViewAnswers;
+
+impl IntoResponses for ViewAnswers {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        union([NotModified::responses(), InvalidQuery::responses(), ListsBusy::responses()])
+    }
+}
+
+/// The answers to a correction.
+#[derive(Debug)]
+pub struct CorrectionAnswers;
+
+impl IntoResponses for CorrectionAnswers {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        union([
+            CorrectedRecord::responses(),
+            InvalidCorrection::responses(),
+            NoRecordToCorrect::responses(),
+            BodyErrors::responses(),
+            RecordChangeErrors::responses(),
+        ])
+    }
+}
+
+/// The answer to a deletion.
+#[derive(Debug, IntoResponses)]
+#[response(status = 204, description = "Deleted")]
+pub struct DeletedRecord;
+
+/// The answers to a deletion.
+#[derive(Debug)]
+pub struct DeletionAnswers;
+
+impl IntoResponses for DeletionAnswers {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        union([
+            DeletedRecord::responses(),
+            InvalidDeletion::responses(),
+            NoSuchRecord::responses(),
+            RecordChangeErrors::responses(),
+        ])
+    }
+}
+
+fn union<const N: usize>(answers: [BTreeMap<String, RefOr<Response>>; N]) -> BTreeMap<String, RefOr<Response>> {
+    answers.into_iter().flatten().collect()
 }

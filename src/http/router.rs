@@ -244,6 +244,9 @@ impl RouteMatch {
     }
 
     /// Answers the request. `read` is what the fast path has parsed.
+    ///
+    /// # Errors
+    /// Those of the handler, or of a path, query or method that no route has.
     pub async fn answer(
         self,
         context: &mut RequestContext,

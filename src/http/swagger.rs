@@ -94,7 +94,7 @@ impl StaticFile {
     }
 }
 
-/// What the cell has, or else what `make` returns, which takes milliseconds.
+/// The content of the cell; `make` fills an empty one, which takes milliseconds.
 async fn make_once(
     cell: &OnceCell<Bytes>,
     make: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static,

@@ -25,7 +25,10 @@ pub struct ViewRead {
 }
 
 impl ViewRead {
-    /// The view as it is now, unless the parameters have problems, which are the answer then.
+    /// The view as it is now.
+    ///
+    /// # Errors
+    /// All problems of the parameters, if there are any.
     pub fn new(
         app: &AppState,
         path: RoutePath,
@@ -33,9 +36,7 @@ impl ViewRead {
         query: Option<ViewQuery>,
         visibility: Visibility,
     ) -> Result<Self, HttpError> {
-        parameters.check()?;
-        // What is missing is among the problems.
-        let query = query.ok_or_else(|| HttpError::bad_query(Vec::new()))?;
+        let query = parameters.checked(query)?;
         Ok(Self { view: app.attendance.prepare_view(query, visibility, Timestamp::now()), parameters, path })
     }
 
@@ -45,7 +46,10 @@ impl ViewRead {
         Some(listing::page(headers, &answer, |next| self.link(next)))
     }
 
-    /// The answer from wherever it is.
+    /// The answer, from memory, Redis or the database.
+    ///
+    /// # Errors
+    /// When there is no slot for the read, or the database fails.
     pub async fn read(&self, context: &RequestContext) -> Result<Reply, HttpError> {
         let page = context.app.attendance.view(&self.view, &listing::client(context)).await?;
         Ok(listing::reply(&context.head.headers, page, |next| self.link(next)))

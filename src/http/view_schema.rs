@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
+
+use crate::attendance::SummaryKey;
 
 /// A row for each employee, a column for each day.
 #[derive(Debug, ToSchema)]
@@ -235,24 +239,19 @@ pub struct SummaryParameters {
     limit: Option<u32>,
 }
 
-/// What the groups of a summary have in common.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the query, which the handler reads without OpenAPI")]
-pub enum SummaryBy {
-    /// The day.
-    Day,
-    /// The week of ISO 8601.
-    Week,
-    /// The month.
-    Month,
-    /// The employee.
-    Employee,
-    /// The department in the directory.
-    Department,
-    /// The status.
-    Status,
+/// The words of the domain's keys of summaries, which know nothing of OpenAPI.
+#[derive(Debug)]
+pub struct SummaryBy;
+
+impl utoipa::PartialSchema for SummaryBy {
+    fn schema() -> RefOr<Schema> {
+        let words = SummaryKey::WORDS.map(|(word, _)| word);
+        let description = "What the groups of a summary have in common.";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(words)).into()
+    }
 }
+
+impl ToSchema for SummaryBy {}
 
 /// The query parameters of the list of employees.
 #[derive(Debug, IntoParams)]

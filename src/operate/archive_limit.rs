@@ -1,8 +1,8 @@
 //! How large the archive of WAL may become.
 //!
-//! Policy: the archive does not take the space of the database. On its file system so much stays free that requests are served; and the archive has at most
-//! `backup.wal_max_size`, if that is set. Beyond that no WAL is copied or kept for the copy, which is reported, until there is clearly more room: nothing that
-//! restores a moment of the last days is removed for it. What the archive can become is a metric, so an alert comes before that.
+//! Policy: the archive does not take the space of the database. On a common file system, enough stays free to serve requests; and the archive has at most
+//! `backup.wal_max_size`, if that is set. Beyond that, no WAL is copied or kept for the copy, which is reported, until there is clearly more room: no file that
+//! restores a moment of the last days is removed to make room. The size that the archive can reach is a metric, so an alert comes before the limit.
 
 use std::path::Path;
 
@@ -11,6 +11,12 @@ use super::layout::Layout;
 use super::lineage::Lineage;
 use super::ownership::Owner;
 use super::space::FileSystem;
+use super::wal_rate::WalRate;
+
+/// The space that stays free beside a base, in bytes.
+const FREE_BESIDE_BASE: u64 = 64 << 20;
+/// How fast a base is made at least, in bytes of the database a second: for an estimate of the WAL that is written meanwhile.
+const BASE_BYTES_PER_SECOND: u64 = 25 << 20;
 
 /// The room for an archive, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +38,7 @@ impl Room {
     }
 
     /// What may be written besides what stays free.
-    pub(super) fn available(&self) -> u64 {
+    fn available(&self) -> u64 {
         self.free.saturating_sub(self.reserve)
     }
 
@@ -55,6 +61,17 @@ impl Room {
             return Err(Error::ArchiveFull { path, size: bytes >> 20, max: max >> 20 });
         }
         Ok(())
+    }
+
+    /// Refuses a base of a database of this size for which there is no room beside the WAL that is written meanwhile. A compressed base has at most about half
+    /// the size.
+    pub(super) fn require_for_base(&self, database_bytes: u64, rate: WalRate, directory: &Path) -> Result<(), Error> {
+        let wal = rate.bytes_per_second.saturating_mul(database_bytes / BASE_BYTES_PER_SECOND + 1);
+        let (free, needed) = (self.available(), database_bytes / 2 + FREE_BESIDE_BASE + wal);
+        if free >= needed {
+            return Ok(());
+        }
+        Err(Error::NoSpaceForBase { path: directory.to_owned(), free: free >> 20, needed: needed >> 20 })
     }
 }
 
@@ -96,5 +113,14 @@ mod tests {
         assert!(matches!(room.require(101 * MB, false, path), Err(Error::ArchiveFull { .. })));
         assert!(room.require(91 * MB, true, path).is_err());
         room.require(90 * MB, true, path).unwrap();
+    }
+
+    #[test]
+    fn a_base_needs_room_beside_the_wal_that_is_written_meanwhile() {
+        let room = Room { free: 300 * MB, reserve: 64 * MB, max: u64::MAX };
+        let path = Path::new("/srv");
+        room.require_for_base(300 * MB, WalRate::default(), path).unwrap();
+        let refused = room.require_for_base(400 * MB, WalRate::default(), path);
+        assert!(matches!(refused, Err(Error::NoSpaceForBase { free: 236, needed: 264, .. })));
     }
 }

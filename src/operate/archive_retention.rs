@@ -1,4 +1,4 @@
-//! What of the archive is removed.
+//! Removes the parts of the archive that are not needed any more.
 //!
 //! Policy: a base is needed until the next one is old enough to restore every moment that is kept. WAL before the oldest base is of no use. A lineage that has
 //! ended, of this or an earlier cluster of the data directory, is removed when all of it is too old; the last one that can be restored stays until the

@@ -1,6 +1,6 @@
-//! What is done about the archive from time to time: what is too old is removed, and what is there is looked at.
+//! Periodic upkeep of the archive: removes files that are too old, measures the rest, and looks for damaged descriptions.
 //!
-//! Policy: it runs beside the copy of the WAL and does not delay it, because removing thousands of files may take long.
+//! Policy: a round runs beside the copy of the WAL and does not delay it, because removing thousands of files may take long.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use super::{Error, archive_limit, archive_retention, clock};
 
 /// Time between two rounds.
 const INTERVAL: Duration = Duration::from_secs(20);
-/// The time that one may take: a lineage has thousands of files.
+/// The time that a round may take: a lineage has thousands of files.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The bases of a lineage, in short.
@@ -37,7 +37,7 @@ pub(super) struct BaseSpan {
 }
 
 impl BaseSpan {
-    /// That of these bases, which are in order; none if there are none.
+    /// The span of these bases, which are in order; `None` without a base.
     pub(super) fn of(bases: &[Base]) -> Result<Option<Self>, Error> {
         let (Some(first), Some(newest)) = (bases.first(), bases.last()) else { return Ok(None) };
         let newest_bytes = newest.file.metadata().map_or(0, |found| found.len());
@@ -53,7 +53,7 @@ struct Found {
     bytes: u64,
     /// The bases of the current lineage.
     bases: Option<BaseSpan>,
-    /// What cannot be used.
+    /// The files that cannot be used.
     damaged: Vec<DamagedFile>,
 }
 

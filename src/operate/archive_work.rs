@@ -2,10 +2,11 @@
 //!
 //! Policy: the slot exists before the first base, so the WAL from every base on is kept until it is copied. PostgreSQL keeps no more than
 //! `backup.wal_max_lag`; when that does not suffice the slot is lost, which is reported, and a new lineage with a new base begins. An archive that would take
-//! the space of the database, or has its largest size, is paused without a slot. What was copied counts when it is on disk, which is seen to at every step.
+//! the space of the database, or has its largest size, is paused without a slot. Copied WAL counts when it is on disk: every step
+//! syncs it.
 //! A receiver that has stalled (its disk may hang) is ended, because a server whose message it does not read would wait for it at its next checkpoint, without a
-//! limit. File operations run on other threads, because a hanging disk must not block requests. Every second attempt at something is the same step again, so an
-//! interruption at any moment needs no other repair. Nothing here affects requests.
+//! limit. File operations run on other threads, because a hanging disk must not block requests. A step may be interrupted at any moment and repeated; no other
+//! repair is needed. Nothing here affects requests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_postgres::Client;
 
 use super::archive_limit::Room;
 use super::archive_server::{self, ServerState};
+use super::archive_status::ArchiveStatus;
 use super::archive_upkeep::{BaseSpan, Upkeep};
 use super::base_backup;
 use super::base_description::Base;
@@ -27,22 +29,17 @@ use super::lineage::{self, Lineage};
 use super::operator::{Operator, Server};
 use super::ownership::{self, Owner};
 use super::stream::limited;
+use super::wal_rate::WalRate;
 use super::wal_segment::Lsn;
 use super::{Error, FileLock, clock, directory};
 use crate::managed::Endpoint;
 use crate::managed::client_programs::{ClientPrograms, Login};
 use crate::managed::wal_receiver::WalReceiverHandle;
 
-/// The time over which it is measured how much WAL is written.
-const RATE_INTERVAL: Duration = Duration::from_secs(20);
 /// After a base that failed.
 const BASE_RETRY: Duration = Duration::from_secs(300);
 /// The copy is behind when no commit was confirmed for so long.
 const BEHIND_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// What stays free beside a base, in bytes.
-const FREE_BESIDE_BASE: u64 = 64 << 20;
-/// How fast a base is made at least, in bytes of the database a second: for an estimate of the WAL that is written meanwhile.
-const BASE_BYTES_PER_SECOND: u64 = 25 << 20;
 /// The limit of the connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A receiver that copies nothing for so long, although there is WAL for it, is ended and started again.
@@ -73,25 +70,6 @@ pub struct ArchiverOptions {
     pub server_stop_timeout: Duration,
 }
 
-/// What is known about the archive, for reports.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ArchiveStatus {
-    /// How much WAL is not copied yet, in bytes.
-    pub lag_bytes: u64,
-    /// The size of the archive and the one that it may have, in bytes; none before it was measured.
-    pub size: Option<(u64, u64)>,
-    /// The first moment that can be restored without a gap up to now.
-    pub earliest: Option<Timestamp>,
-    /// The last moment.
-    pub latest: Option<Timestamp>,
-    /// How often the slot was lost since the start.
-    pub slots_lost: u64,
-    /// Whether the receiver is connected to the server.
-    pub has_receiver: bool,
-    /// What is wrong.
-    pub problem: Option<String>,
-}
-
 /// The lineage into which the receiver writes, and the right to do so.
 struct Current {
     lineage: Lineage,
@@ -113,8 +91,7 @@ pub(super) struct Work {
     synced: Lsn,
     /// How far the copy was when it last advanced or had nothing to copy, and when.
     progress: Option<(Lsn, Instant)>,
-    /// How far the WAL was a while ago, when, and how many bytes a second are written since an earlier such moment.
-    rate: Option<(Lsn, Instant, u64)>,
+    rate: WalRate,
     /// The base that is being made.
     base: JoinSet<Result<Base, Error>>,
     /// A base that was taken. It needs the WAL up to a position that is known after it was taken, and restores every moment from then on.
@@ -143,7 +120,7 @@ impl Work {
             sample: None,
             synced: Lsn(0),
             progress: None,
-            rate: None,
+            rate: WalRate::default(),
             base: JoinSet::new(),
             taken: None,
             bases: None,
@@ -177,7 +154,7 @@ impl Work {
             std::mem::replace(&mut status.has_receiver, server.has_receiver) != server.has_receiver
         });
         let room = self.room().await?;
-        self.measure_rate(server.flushed);
+        self.rate.measure(server.flushed, std::time::Instant::now());
         self.keep_up(&server);
         if !self.has_room(room, &server).await? {
             return Ok(());
@@ -231,14 +208,6 @@ impl Work {
             Room::of(&directory, &layout, max)
         };
         self.files.run(&self.options.directory, measure).await
-    }
-
-    fn measure_rate(&mut self, flushed: Lsn) {
-        let (position, since, _) = *self.rate.get_or_insert((flushed, Instant::now(), 0));
-        let seconds = since.elapsed().as_secs();
-        if seconds >= RATE_INTERVAL.as_secs() {
-            self.rate = Some((flushed, Instant::now(), flushed.0.saturating_sub(position.0) / seconds));
-        }
     }
 
     /// Removes what is too old, and looks at what there is, in the background.
@@ -406,36 +375,55 @@ impl Work {
                 Ok(base) => self.taken = Some((base, None)),
                 Err(error) => self.note_failed_base(&error),
             }
-            // Its position is that of the next step, which is after its end in any case.
+            // The next step reads the position up to which it needs WAL: that is after its end in any case.
             return Ok(());
         }
         if let Some((base, end)) = self.taken.take() {
-            let (position, moment) = end.unwrap_or((server.flushed, server.moment));
-            if self.synced < position {
-                self.taken = Some((base, Some((position, moment))));
-                return Ok(());
-            }
-            let (of, last_moment) = (lineage.clone(), moment.max(self.last_confirmed));
-            let completed = self.files.run(&self.options.directory, move || complete(&of, &base, moment, last_moment));
-            match completed.await {
-                Ok(()) => self.base_failure = None,
-                Err(error) => self.note_failed_base(&error),
-            }
-            self.bases = self.span(lineage).await?;
-            self.upkeep.renew();
-        } else if self.base.is_empty() && self.is_base_due(server.flushed) {
-            let client = self.client.as_ref().ok_or(Error::NoArchive)?;
-            let database_bytes = archive_server::size(client).await?;
-            if let Err(error) = self.require_space_for_base(database_bytes, room) {
-                self.note_failed_base(&error);
-                return Ok(());
-            }
-            let (programs, login) = self.programs().await?;
-            let (lineage, start) = (lineage.clone(), server.flushed_text.clone());
-            self.base.spawn(async move {
-                limited("a base backup", Box::pin(base_backup::take(&lineage, &programs, &login, start))).await
-            });
+            return self.complete_base(lineage, server, base, end).await;
         }
+        if self.base.is_empty() && self.is_base_due(server.flushed) {
+            self.start_base(lineage, server, room).await?;
+        }
+        Ok(())
+    }
+
+    /// Completes a base that was taken, when the WAL up to its end is on the disk; `end` is known from the step after it was taken on.
+    async fn complete_base(
+        &mut self,
+        lineage: &Lineage,
+        server: &ServerState,
+        base: Base,
+        end: Option<(Lsn, Timestamp)>,
+    ) -> Result<(), Error> {
+        let (position, moment) = end.unwrap_or((server.flushed, server.moment));
+        if self.synced < position {
+            self.taken = Some((base, Some((position, moment))));
+            return Ok(());
+        }
+        let (of, last_moment) = (lineage.clone(), moment.max(self.last_confirmed));
+        let completed = self.files.run(&self.options.directory, move || complete(&of, &base, moment, last_moment));
+        match completed.await {
+            Ok(()) => self.base_failure = None,
+            Err(error) => self.note_failed_base(&error),
+        }
+        self.bases = self.span(lineage).await?;
+        self.upkeep.renew();
+        Ok(())
+    }
+
+    /// Begins to take a base, if there is room for it.
+    async fn start_base(&mut self, lineage: &Lineage, server: &ServerState, room: Room) -> Result<(), Error> {
+        let client = self.client.as_ref().ok_or(Error::NoArchive)?;
+        let database_bytes = archive_server::size(client).await?;
+        if let Err(error) = room.require_for_base(database_bytes, self.rate, &self.options.directory) {
+            self.note_failed_base(&error);
+            return Ok(());
+        }
+        let (programs, login) = self.programs().await?;
+        let (lineage, start) = (lineage.clone(), server.flushed_text.clone());
+        self.base.spawn(async move {
+            limited("a base backup", Box::pin(base_backup::take(&lineage, &programs, &login, start))).await
+        });
         Ok(())
     }
 
@@ -451,18 +439,6 @@ impl Work {
         let wal = flushed.0.saturating_sub(bases.newest_start.0);
         let has_much_wal = wal >= (limit / WAL_FRACTION).max(bases.newest_bytes * 2).max(MIN_WAL_BETWEEN_BASES);
         is_old || !clock::is_credible(newest, now) || has_much_wal
-    }
-
-    /// Refuses a base for which there is no room beside the WAL that is written meanwhile. A compressed base has at most about half the size.
-    fn require_space_for_base(&self, database_bytes: u64, room: Room) -> Result<(), Error> {
-        let rate = self.rate.map_or(0, |(_, _, rate)| rate);
-        let wal = rate.saturating_mul(database_bytes / BASE_BYTES_PER_SECOND + 1);
-        let (free, needed) = (room.available(), database_bytes / 2 + FREE_BESIDE_BASE + wal);
-        if free >= needed {
-            return Ok(());
-        }
-        let path = self.options.directory.clone();
-        Err(Error::NoSpaceForBase { path, free: free >> 20, needed: needed >> 20 })
     }
 
     fn note_failed_base(&mut self, error: &Error) {

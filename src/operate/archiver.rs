@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-pub use super::archive_work::{ArchiveStatus, ArchiverOptions};
+pub use super::archive_status::ArchiveStatus;
+pub use super::archive_work::ArchiverOptions;
 use super::archive_work::{CONNECT_TIMEOUT, Work};
 use super::operator::{Operator, Server};
 use super::{Error, archive_server};

@@ -199,7 +199,8 @@ fn remove_partial_files(directory: &Path, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-struct FileSink(BufWriter<File>);
+/// A file that is complete when it is on disk.
+pub(super) struct FileSink(pub(super) BufWriter<File>);
 
 impl Write for FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

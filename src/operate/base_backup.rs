@@ -10,6 +10,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 use zstd::stream::{read::Decoder, write::Encoder};
 
 use super::archive::hex;
@@ -36,12 +37,35 @@ pub(super) async fn take(
     start: String,
 ) -> Result<Base, Error> {
     let (file, _) = lineage.base_files(whole_seconds(clock::now()));
+    let partial = lineage.path.join(format!("base{PARTIAL_MARK}{}", std::process::id()));
+    let copied = copy(programs, login, &partial).await;
+    let named = file.clone();
+    // The file system may hang, which must not block requests.
+    let finishing = spawn_blocking(move || match copied {
+        Ok(copied) => {
+            fs::rename(&partial, &named).and_then(|()| secret_file::sync_parent(&named)).map_err(Error::at(&named))?;
+            Ok(copied)
+        }
+        Err(error) => {
+            if let Err(error) = fs::remove_file(&partial) {
+                tracing::debug!("cannot remove {}: {error}", partial.display());
+            }
+            Err(error)
+        }
+    });
+    let (unpacked_bytes, sha256) = finishing.await??;
+    let appliance = env!("CARGO_PKG_VERSION").to_owned();
+    let postgres = programs.version().major;
+    Ok(Base { from: String::new(), start, postgres, appliance, unpacked_bytes, sha256, file })
+}
+
+/// Copies the files of the cluster into a compressed file; returns their size and the checksum of the file.
+async fn copy(programs: &ClientPrograms, login: &Login, target: &Path) -> Result<(u64, String), Error> {
     let arguments = ["-D", "-", "-Ft", "-X", "none", "--checkpoint=fast", "-w", "--label=attendance-api"];
     let mut program = programs.start(PROGRAM, login, arguments, false).await?;
     let output = program.take_output().map_err(|source| Error::Stream { program: PROGRAM, source })?;
     program.follow();
-    let partial = lineage.path.join(format!("base{PARTIAL_MARK}{}", std::process::id()));
-    let target = partial.clone();
+    let target = target.to_owned();
     let stored = consume(PROGRAM, output, move |blocks| {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&target)?;
         let hashing = HashingWriter { target: BufWriter::with_capacity(BUFFER_BYTES, file), hash: Sha256::new() };
@@ -58,25 +82,11 @@ pub(super) async fn take(
     })
     .await;
     let finished = program.finish(PROGRAM_TIMEOUT).await;
-    let outcome = match (stored, finished) {
+    match (stored, finished) {
         // A full disk ends the program, too; the first error is the reason.
         (Err(error), _) => Err(error),
         (_, Err(error)) => Err(error.into()),
         (Ok(stored), Ok(())) => Ok(stored),
-    };
-    match outcome {
-        Ok((unpacked_bytes, sha256)) => {
-            fs::rename(&partial, &file).and_then(|()| secret_file::sync_parent(&file)).map_err(Error::at(&file))?;
-            let appliance = env!("CARGO_PKG_VERSION").to_owned();
-            let postgres = programs.version().major;
-            Ok(Base { from: String::new(), start, postgres, appliance, unpacked_bytes, sha256, file })
-        }
-        Err(error) => {
-            if let Err(error) = fs::remove_file(&partial) {
-                tracing::debug!("cannot remove {}: {error}", partial.display());
-            }
-            Err(error)
-        }
     }
 }
 

@@ -140,21 +140,25 @@ async fn answer(mut stream: UnixStream, operator: Arc<Operator>, end_credentials
                 Ok(()) => (Kind::Done, &b""[..]),
                 Err(message) => (Kind::Error, message.as_bytes()),
             };
-            let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, kind, message)).await;
-            return;
+            return send_last(&mut stream, kind, message).await;
         }
         None => {
             let message = b"this appliance does not know the command; use the program of its version";
-            // A client that has gone needs no answer.
-            let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, Kind::Error, message)).await;
-            return;
+            return send_last(&mut stream, Kind::Error, message).await;
         }
     };
     let time = time.parse().unwrap_or_else(|_| whole_seconds(clock::now()));
     // In a box, because it is large.
     if let Err(error) = Box::pin(send_backup(&mut stream, &operator, time, trigger, label)).await {
         tracing::warn!(%error, "a backup for a command was not completed");
-        let _ = timeout(REQUEST_TIMEOUT, frames::send(&mut stream, Kind::Error, error.to_string().as_bytes())).await;
+        send_last(&mut stream, Kind::Error, error.to_string().as_bytes()).await;
+    }
+}
+
+/// Sends the last message on a connection. A client that has gone, or does not read, needs none.
+async fn send_last(stream: &mut UnixStream, kind: Kind, message: &[u8]) {
+    if !matches!(timeout(REQUEST_TIMEOUT, frames::send(stream, kind, message)).await, Ok(Ok(()))) {
+        tracing::debug!("a command has gone before the end of its answer");
     }
 }
 
@@ -179,7 +183,7 @@ async fn send_backup(
         }
         Ok::<(), Error>(())
     };
-    // A command says nothing until it has the whole backup: whatever is read before means that it has ended.
+    // A command sends nothing until it has the whole backup: input, or its end, before that means that the command has ended.
     let ended = from_client.read_u8();
     let manifest = tokio::select! {
         // If the other branch is the first, this one is dropped, which ends its programs.

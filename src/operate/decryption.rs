@@ -185,33 +185,15 @@ impl Seek for Content {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::BufWriter;
     use std::os::unix::fs::PermissionsExt;
 
     use age::secrecy::ExposeSecret;
 
-    use super::super::archive_writer::Sink;
+    use super::super::backup_file::FileSink;
     use super::super::encryption::Encryption;
     use super::*;
     use crate::managed::testing::scratch;
-
-    struct FileSink(File);
-
-    impl Write for FileSink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.0.flush()
-        }
-    }
-
-    impl Sink for FileSink {
-        fn complete(&mut self) -> io::Result<()> {
-            self.0.flush()
-        }
-    }
 
     #[test]
     fn what_is_encrypted_is_read_with_its_key_only() {
@@ -227,7 +209,7 @@ mod tests {
         let identity = file("identity", own.to_string().expose_secret());
         let another = file("another", other.to_string().expose_secret());
         let path = directory.join("encrypted");
-        let target = Box::new(FileSink(File::create(&path).unwrap()));
+        let target = Box::new(FileSink(BufWriter::new(File::create(&path).unwrap())));
         let mut sink = Encryption::to_recipients_of(&recipients).unwrap().sink(target).unwrap();
         let text = b"content".repeat(30_000);
         sink.write_all(&text).unwrap();

@@ -10,6 +10,7 @@ mod archive_limit;
 mod archive_reader;
 mod archive_retention;
 mod archive_server;
+mod archive_status;
 mod archive_upkeep;
 mod archive_work;
 mod archive_writer;
@@ -51,6 +52,7 @@ mod space;
 pub mod state;
 mod stream;
 pub mod verify;
+mod wal_rate;
 mod wal_segment;
 
 pub use archive_writer::{ArchiveWriter, Sink};

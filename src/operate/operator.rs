@@ -96,7 +96,7 @@ impl Operator {
         let manifest = match self.write(sink, time, trigger, label).await {
             Ok(manifest) => manifest,
             Err(error) => {
-                // What is left of it is removed on that thread, too. The error that came first is the one that counts.
+                // Dropping the file removes it, which may block as well. An error of that is not reported, because the first error is the reason.
                 let _ = self
                     .files
                     .run(target.path(), move || {

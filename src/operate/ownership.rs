@@ -2,8 +2,8 @@
 //!
 //! Policy: several appliances may have one `backup.directory`. Each removes, continues and verifies only what it has made itself: a lineage of WAL
 //! has the identity of its data directory in the file `owner`, which is locked while WAL is copied into it, and the names of backups are recorded in the
-//! data directory. In a directory below the data directory, everything belongs to it. What belongs to nobody any more, because its data directory was
-//! lost, stays until an administrator removes it.
+//! data directory. In a directory below the data directory, everything belongs to it. A lineage whose data directory was lost stays until an
+//! administrator removes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Space of file systems.
 //!
-//! Policy: what is made beside a database that serves leaves room for it. So much of the file system stays free: the database goes on writing meanwhile, and
-//! refuses creates when it is full.
+//! Policy: a backup or a cluster that is made beside a database that serves leaves a part of the file system free: the database goes on writing meanwhile, and
+//! creates are refused when the file system is full.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -20,12 +20,12 @@ const MAX_RESERVE_BYTES: u64 = 512 << 20;
 pub(super) struct FileSystem {
     device: u64,
     total: u64,
-    /// What is free for this process.
+    /// The free space that this process may use.
     pub(super) free: u64,
 }
 
 impl FileSystem {
-    /// That of this directory, which exists.
+    /// The file system of this directory, which exists.
     ///
     /// # Errors
     /// When the file system does not answer.
@@ -41,7 +41,7 @@ impl FileSystem {
         fs::metadata(path).is_ok_and(|found| found.dev() == self.device)
     }
 
-    /// What stays free of it for a database that serves.
+    /// The part that stays free for a database that serves.
     pub(super) fn reserve(&self) -> u64 {
         (self.total / 10).clamp(MIN_RESERVE_BYTES, MAX_RESERVE_BYTES)
     }

@@ -7,8 +7,12 @@ number of its token (CONFORMANCE_TOKEN_ID).
 
 import os
 import re
+import sys
 
 import schemathesis
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import validity  # noqa: E402, F401  (registers its hook)
 
 ROLE = os.environ["CONFORMANCE_ROLE"]
 CREDENTIAL = f"Bearer {os.environ['CONFORMANCE_TOKEN']}"

@@ -272,9 +272,11 @@ fn an_employee_account_without_an_employee_sees_nothing() {
         let session = session.expect(200).json()["token"].as_str().unwrap().to_owned();
         let demote =
             Request::new("PATCH", &format!("{API}/accounts/{account}")).header("Content-Type", "application/json");
-        // An employee needs an employee id.
-        protected.as_admin(demote.clone().body(r#"{"role":"employee"}"#)).expect(400);
-        protected.as_admin(demote.body(r#"{"role":"employee","employee_id":"2"}"#)).expect(200);
+        for unlinked in [r#"{"role":"employee"}"#, r#"{"role":"employee","employee_id":null}"#] {
+            protected.as_admin(demote.clone().body(unlinked)).expect(409);
+        }
+        protected.as_admin(demote.clone().body(r#"{"role":"employee","employee_id":"2"}"#)).expect(200);
+        protected.as_admin(demote.body(r#"{"employee_id":null}"#)).expect(409);
         let found = pages(protected, &session, "search/all");
         assert!(!found.is_empty() && found.iter().all(|record| record["id"] == "2"), "{found:?}");
     });

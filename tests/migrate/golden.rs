@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Database, copy, scratch, text, without_times};
+use crate::recording::copy;
+use crate::support::{Database, scratch, text, without_times};
 
 /// How the messages of Liquibase begin for a changelog that it cannot read.
 const READ_ERROR_PREFIXES: &[&str] =

@@ -11,6 +11,8 @@ mod crash_recovery;
 mod golden;
 #[path = "../../liquibase-compat/tests/support/private_postgres.rs"]
 mod private_postgres;
+#[path = "../../liquibase-compat/tests/support/recording.rs"]
+mod recording;
 mod scripts;
 mod settings;
 mod support;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::private_postgres::PrivatePostgres;
+use crate::recording;
 
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
@@ -104,27 +105,7 @@ impl Database {
 
     /// The schema in the form of the recordings.
     pub(crate) fn schema(&self) -> String {
-        let mut dump = server().client("pg_dump");
-        dump.args([
-            "--schema-only",
-            "--no-owner",
-            "--no-privileges",
-            "-T",
-            "databasechangelog",
-            "-T",
-            "databasechangeloglock",
-        ]);
-        let output = dump.arg(&self.name).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        // Only lines of pg_dump itself: a comment inside a function is indented.
-        let noise = |line: &&str| {
-            line.trim().is_empty()
-                || line.starts_with("--")
-                || line.starts_with("SET ")
-                || line.contains("set_config")
-                || line.starts_with('\\')
-        };
-        text(&output.stdout).lines().filter(|line| !noise(line)).map(str::trim_end).collect::<Vec<_>>().join("\n")
+        recording::schema(server(), &self.name)
     }
 
     /// The rows of every table except the two of Liquibase, by table, sorted by their text.
@@ -175,18 +156,4 @@ fn try_psql(database: &str, sql: &str) -> Result<String, String> {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().ok();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-}
-
-/// Copies a directory with its content.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

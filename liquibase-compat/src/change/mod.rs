@@ -45,6 +45,7 @@ mod load_update_data;
 mod merge_columns;
 mod modify_data_type;
 mod output;
+mod rename;
 mod rename_column;
 mod rename_sequence;
 mod rename_table;

@@ -1,6 +1,7 @@
 //! renameSequence.
 
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_problems};
+use super::rename::rename;
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
@@ -20,15 +21,10 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-fn renamed(fields: &Fields, dialect: &Dialect, from: &str, to: &str) -> String {
-    let object = dialect.qualified_name(fields.text("schemaName"), fields.required(from));
-    format!("ALTER SEQUENCE {object} RENAME TO {}", dialect.name(fields.required(to)))
-}
-
 fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
-    vec![renamed(fields, dialect, "oldSequenceName", "newSequenceName")]
+    vec![rename("SEQUENCE", fields, dialect, "oldSequenceName", "newSequenceName")]
 }
 
 fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
-    Some(vec![renamed(fields, dialect, "newSequenceName", "oldSequenceName")])
+    Some(vec![rename("SEQUENCE", fields, dialect, "newSequenceName", "oldSequenceName")])
 }

@@ -12,6 +12,8 @@ mod modify_sql;
 #[path = "../support/private_postgres.rs"]
 mod private_postgres;
 mod properties;
+#[path = "../support/recording.rs"]
+mod recording;
 mod run_ahead;
 mod support;
 mod updates;

@@ -4,13 +4,13 @@ use hyper::StatusCode;
 
 use crate::access::{AccountChange, AccountPage, Actor, NewAccount, Principal};
 use crate::http::access_reply;
-use crate::http::access_schema::{Account, AccountBody, AccountPatch, AccountsCursor};
+use crate::http::access_schema::{self, Account, AccountBody, AccountPatch, AccountsCursor};
 use crate::http::error::HttpError;
 use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::BodyErrors;
+use crate::http::response_schema::{BodyErrors, InvalidQuery, NoSuchAccount};
 use crate::http::schema::ErrorBody;
 
 /// List accounts
@@ -22,8 +22,8 @@ use crate::http::schema::ErrorBody;
     operation_id = "listAccounts",
     params(PageSize, AccountsCursor),
     responses(
-        (status = 200, description = "The accounts", body = Vec<Account>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "limit", "problem": "`0` is not a number from 1 to 1000"}]})),
+        (status = 200, description = "The accounts", body = Vec<Account>),
+        InvalidQuery,
     )
 )]
 pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, HttpError> {
@@ -44,7 +44,7 @@ pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, Http
     post,
     path = "",
     operation_id = "createAccount",
-    request_body(content = AccountBody, description = "The account. No other field is accepted"),
+    request_body(content = access_schema::NewAccount, description = "The account. No other field is accepted"),
     responses(
         (status = 201, description = "Made", body = Account, headers(("Location" = String, description = "Its path"))),
         (status = 400, description = "Not JSON, or not a valid account; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "password", "problem": "must have at least 12 characters"}]})),
@@ -75,8 +75,8 @@ pub async fn create(context: &mut RequestContext, principal: &Principal) -> Resu
     responses(
         (status = 200, description = "Changed: the account as it is now", body = Account),
         (status = 400, description = "Not JSON, or not a valid change; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "role", "problem": "must be one of employee, reader, writer, manager, admin, metrics"}]})),
-        (status = 404, description = "There is no such account", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no account `ada`."})),
-        (status = 409, description = "It is the last admin", body = ErrorBody, example = json!({"error": "Conflict", "message": "`ada` is the last admin that is not disabled: make another account an admin first."})),
+        NoSuchAccount,
+        (status = 409, description = "It is the last admin, or it would have the role `employee` without an employee", body = ErrorBody, example = json!({"error": "Conflict", "message": "`ada` is the last admin that is not disabled: make another account an admin first."})),
         BodyErrors,
     )
 )]
@@ -101,7 +101,7 @@ pub async fn change(context: &mut RequestContext, principal: &Principal) -> Resu
     params(("username" = String, Path, description = "The name of the account", example = "ada")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 404, description = "There is no such account", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no account `ada`."})),
+        NoSuchAccount,
         (status = 409, description = "It is the last admin", body = ErrorBody, example = json!({"error": "Conflict", "message": "`ada` is the last admin that is not disabled: make another account an admin first."})),
     )
 )]

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::access::{AuditAction, AuditQuery, Principal};
 use crate::http::access_reply;
-use crate::http::access_schema::{AuditEntry, AuditParameters};
+use crate::http::access_schema::{AuditEntry, AuditParameters, NumberCursor};
 use crate::http::error::HttpError;
-use crate::http::parameter_schema::{PageCursor, PageSize};
+use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::schema::ErrorBody;
+use crate::http::response_schema::InvalidQuery;
 
 const KNOWN: [&str; 6] = ["from", "to", "by", "action", "limit", "after"];
 
@@ -22,10 +22,10 @@ const KNOWN: [&str; 6] = ["from", "to", "by", "action", "limit", "after"];
     get,
     path = "",
     operation_id = "listAudit",
-    params(AuditParameters, PageSize, PageCursor),
+    params(AuditParameters, PageSize, NumberCursor),
     responses(
-        (status = 200, description = "The entries", body = Vec<AuditEntry>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "user", "problem": "is not a parameter of this resource, which has from, to, by, action, limit, after"}]})),
+        (status = 200, description = "The entries", body = Vec<AuditEntry>),
+        InvalidQuery,
     )
 )]
 pub async fn list(context: &RequestContext, _: &Principal) -> Result<Reply, HttpError> {
@@ -47,6 +47,6 @@ fn query(parameters: &mut QueryParameters) -> AuditQuery {
         by: parameters.text("by"),
         action: parameters.choice("action", &actions),
         limit: parameters.page_size() as usize,
-        after: parameters.after(|text| text.parse().ok()),
+        after: parameters.after_number(),
     }
 }

@@ -8,7 +8,7 @@ use crate::http::parameter_schema::{CalendarDayKey, Days, IfNoneMatch, PageCurso
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::{self, RequestContext};
 use crate::http::response::Reply;
-use crate::http::response_schema::{BodyErrors, ListsBusy, NotModified};
+use crate::http::response_schema::{BodyErrors, ViewAnswers};
 use crate::http::schema::ErrorBody;
 use crate::http::stored;
 use crate::http::view_read::{ViewRead, view_read};
@@ -41,9 +41,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     params(Days, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The days; `[]` if there are none", body = Vec<CalendarDay>),
-        NotModified,
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "form", "problem": "is not a parameter of this resource; did you mean `from`?"}]})),
-        ListsBusy,
+        ViewAnswers,
     )
 )]
 async fn list(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpError> {

@@ -8,8 +8,8 @@ use crate::http::parameter_schema::{ChangesParameters, IfNoneMatch, PageCursor, 
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::{ListsBusy, NotModified};
-use crate::http::schema::{ChangeEntry, ErrorBody};
+use crate::http::response_schema::ViewAnswers;
+use crate::http::schema::ChangeEntry;
 use crate::http::view_read::{ViewRead, view_read};
 
 const KNOWN: [&str; 6] = ["from", "to", "id", "by", "limit", "after"];
@@ -61,9 +61,7 @@ fn moment(text: &str, time_of_day: &str) -> Option<Timestamp> {
     params(ChangesParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The changes; `[]` if there are none", body = Vec<ChangeEntry>),
-        NotModified,
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "user", "problem": "is not a parameter of this resource, which has from, to, id, by, limit, after"}]})),
-        ListsBusy,
+        ViewAnswers,
     )
 )]
 async fn list(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpError> {

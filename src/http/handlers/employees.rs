@@ -9,7 +9,7 @@ use crate::http::parameter_schema::{IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::{self, RequestContext};
 use crate::http::response::Reply;
-use crate::http::response_schema::{BodyErrors, InvalidEmployeePath, ListsBusy, NoSuchEmployee, NotModified};
+use crate::http::response_schema::{BodyErrors, InvalidEmployeePath, NoSuchEmployee, NotModified, ViewAnswers};
 use crate::http::schema::ErrorBody;
 use crate::http::stored;
 use crate::http::view_read::{ViewRead, view_read};
@@ -42,9 +42,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     params(EmployeesParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The employees; `[]` if there are none", body = Vec<Employee>),
-        NotModified,
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "dept", "problem": "is not a parameter of this resource, which has q, department, active_on, limit, after"}]})),
-        ListsBusy,
+        ViewAnswers,
     )
 )]
 async fn list(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpError> {
@@ -63,8 +61,7 @@ async fn list(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpEr
         IfNoneMatch,
     ),
     responses(
-        (status = 200, description = "The employee", body = Employee,
-            headers(("ETag" = String, description = "Entity tag of this answer"), ("Cache-Control" = String, description = "`no-cache`"))),
+        (status = 200, description = "The employee", body = Employee),
         NotModified,
         InvalidEmployeePath,
         NoSuchEmployee,

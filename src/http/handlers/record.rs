@@ -10,10 +10,7 @@ use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::record_key::{RecordKey, reason};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::{
-    BodyErrors, CorrectedRecord, InvalidDeletion, InvalidRecordPath, NoRecordToCorrect, NoSuchRecord, NotModified,
-    RecordChangeErrors,
-};
+use crate::http::response_schema::{CorrectionAnswers, DeletionAnswers, InvalidRecordPath, NoSuchRecord, NotModified};
 use crate::http::schema::{Correction, ErrorBody, HistoryEntry, Record};
 
 /// Read a record
@@ -25,8 +22,7 @@ use crate::http::schema::{Correction, ErrorBody, HistoryEntry, Record};
     operation_id = "readRecord",
     params(RecordKeyParameters, IfNoneMatch),
     responses(
-        (status = 200, description = "The record", body = Record,
-            headers(("ETag" = String, description = "Entity tag of the record, for `If-Match`"), ("Cache-Control" = String, description = "`no-cache`"))),
+        (status = 200, description = "The record", body = Record, headers(("ETag" = String, description = "Entity tag of the record, for `If-Match`"))),
         NotModified,
         InvalidRecordPath,
         NoSuchRecord,
@@ -55,13 +51,7 @@ pub(super) async fn read_prepared(context: &RequestContext, find: &PreparedFind)
     operation_id = "correctRecord",
     params(RecordKeyParameters, IfMatch),
     request_body(content = Correction, description = "The new content, and the reason for it"),
-    responses(
-        CorrectedRecord,
-        (status = 400, description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The correction is not valid: see details.", "details": [{"field": "reason", "problem": "is required"}]})),
-        NoRecordToCorrect,
-        BodyErrors,
-        RecordChangeErrors,
-    )
+    responses(CorrectionAnswers)
 )]
 pub async fn correct(context: &mut RequestContext) -> Result<Reply, HttpError> {
     query_parameters::none(context.query())?;
@@ -85,17 +75,8 @@ pub(super) async fn correct_record(context: &mut RequestContext, key: RecordKey)
     delete,
     path = "",
     operation_id = "deleteRecord",
-    params(
-        RecordKeyParameters,
-        DeletionReason,
-        IfMatch,
-    ),
-    responses(
-        (status = 204, description = "Deleted"),
-        InvalidDeletion,
-        NoSuchRecord,
-        RecordChangeErrors,
-    )
+    params(RecordKeyParameters, DeletionReason, IfMatch,),
+    responses(DeletionAnswers)
 )]
 pub async fn delete(context: &RequestContext) -> Result<Reply, HttpError> {
     let mut parameters = QueryParameters::parse(context.query(), &["reason"]);
@@ -127,8 +108,7 @@ pub(super) async fn delete_record(
     operation_id = "readHistory",
     params(RecordKeyParameters, IfNoneMatch),
     responses(
-        (status = 200, description = "The entries", body = Vec<HistoryEntry>,
-            headers(("ETag" = String, description = "Entity tag of this answer"), ("Cache-Control" = String, description = "`no-cache`"))),
+        (status = 200, description = "The entries", body = Vec<HistoryEntry>),
         NotModified,
         InvalidRecordPath,
         (status = 404, description = "There never was such a record, or its person was erased", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such record."})),

@@ -16,10 +16,7 @@ use crate::http::query_parameters::QueryParameters;
 use crate::http::record_key::{RecordKey, reason};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::{
-    BodyErrors, CorrectedRecord, InvalidDeletion, ListsBusy, NoRecordToCorrect, NoSuchRecord, NotModified,
-    RecordChangeErrors,
-};
+use crate::http::response_schema::{CorrectionAnswers, DeletionAnswers, ViewAnswers};
 use crate::http::route_path::RoutePath;
 use crate::http::schema::{Correction, ErrorBody, RecordsAnswer};
 use crate::http::state::AppState;
@@ -44,9 +41,7 @@ impl CachedRead for Records {
         if parameters.has("date") {
             let mut parameters = QueryParameters::parse(query, &KEY);
             let key = RecordKey::in_query(&mut parameters);
-            parameters.check()?;
-            // What is missing is among the problems.
-            let RecordKey { id, date } = key.ok_or_else(|| HttpError::bad_query(Vec::new()))?;
+            let RecordKey { id, date } = parameters.checked(key)?;
             return Ok(Self::One(app.attendance.prepare_find(id, Some(date), visibility)));
         }
         let query = list_query(&mut parameters);
@@ -96,10 +91,8 @@ fn list_query(parameters: &mut QueryParameters) -> RecordsQuery {
     responses(
         (status = 200, description = "The records; `[]` if there are none. With `date`, one record", body = RecordsAnswer,
             example = json!([{"id": "1", "name": "Asha", "status": "Present", "date": "2026-01-31", "created_at": "2026-01-31T08:30:00.123456Z", "created_by": null}])),
-        NotModified,
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "form", "problem": "is not a parameter of this resource; did you mean `from`?"}]})),
+        ViewAnswers,
         (status = 404, description = "With `date`: there is no such record", body = ErrorBody, example = json!({"error": "Not Found", "message": "There is no such record."})),
-        ListsBusy,
     )
 )]
 async fn list(context: &RequestContext, read: &Records) -> Result<Reply, HttpError> {
@@ -118,23 +111,12 @@ async fn list(context: &RequestContext, read: &Records) -> Result<Reply, HttpErr
     operation_id = "correctRecordByQuery",
     params(RecordKeyQuery, IfMatch),
     request_body(content = Correction, description = "The new content, and the reason for it"),
-    responses(
-        CorrectedRecord,
-        (status = 400, description = "Not JSON, or not a valid correction, or a key that is not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "date", "problem": "is required"}]})),
-        NoRecordToCorrect,
-        BodyErrors,
-        RecordChangeErrors,
-    )
+    responses(CorrectionAnswers)
 )]
 pub async fn correct(context: &mut RequestContext) -> Result<Reply, HttpError> {
     let mut parameters = QueryParameters::parse(context.query(), &KEY);
     let key = RecordKey::in_query(&mut parameters);
-    parameters.check()?;
-    match key {
-        Some(key) => record::correct_record(context, key).await,
-        // What is missing is among the problems.
-        None => Err(HttpError::bad_query(Vec::new())),
-    }
+    record::correct_record(context, parameters.checked(key)?).await
 }
 
 /// Delete a record that is named by the query
@@ -144,26 +126,12 @@ pub async fn correct(context: &mut RequestContext) -> Result<Reply, HttpError> {
     delete,
     path = "",
     operation_id = "deleteRecordByQuery",
-    params(
-        RecordKeyQuery,
-        DeletionReason,
-        IfMatch,
-    ),
-    responses(
-        (status = 204, description = "Deleted"),
-        InvalidDeletion,
-        NoSuchRecord,
-        RecordChangeErrors,
-    )
+    params(RecordKeyQuery, DeletionReason, IfMatch,),
+    responses(DeletionAnswers)
 )]
 pub async fn delete(context: &RequestContext) -> Result<Reply, HttpError> {
     let mut parameters = QueryParameters::parse(context.query(), &["id", "date", "reason"]);
     let key = RecordKey::in_query(&mut parameters);
     let reason = reason(&mut parameters);
-    parameters.check()?;
-    match key {
-        Some(key) => record::delete_record(context, key, reason).await,
-        // What is missing is among the problems.
-        None => Err(HttpError::bad_query(Vec::new())),
-    }
+    record::delete_record(context, parameters.checked(key)?, reason).await
 }

@@ -46,8 +46,7 @@ impl CachedRead for Search {
     operation_id = "searchRecord",
     params(SearchParameters, IfNoneMatch),
     responses(
-        (status = 200, description = "The record", body = Record,
-            headers(("ETag" = String, description = "Entity tag of this answer"), ("Cache-Control" = String, description = "`no-cache`"))),
+        (status = 200, description = "The record", body = Record),
         NotModified,
         (status = 400, description = "There is no valid `id`, or `date` is not a date", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Unable to process request, please check query params ", "details": [{"field": "id", "problem": "is required"}]})),
         NoSuchRecord,

@@ -11,7 +11,7 @@ use crate::http::error::HttpError;
 use crate::http::query_parameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::BodyErrors;
+use crate::http::response_schema::{BodyErrors, TooManyFailures};
 use crate::http::same_origin;
 use crate::http::schema::ErrorBody;
 use crate::http::session_cookie;
@@ -31,7 +31,7 @@ use crate::http::session_cookie;
         (status = 401, description = "No account has this name and password, or it is disabled", body = ErrorBody, headers(("WWW-Authenticate" = String, description = "`Bearer`")), example = json!({"error": "Unauthorized", "message": "The username or the password is wrong, or the account is disabled."})),
         (status = 403, description = "A page of another site made the request", body = ErrorBody, example = json!({"error": "Forbidden", "message": "A request with the cookie of a session must come from a page of this server, or of an origin in server.cors.origins with credentials: true. A program sends the session as `Authorization: Bearer` instead."})),
         BodyErrors,
-        (status = 429, description = "Too many logins have failed", body = ErrorBody, headers(("Retry-After" = i32, description = "Seconds after which the request can be sent again")), example = json!({"error": "Too Many Requests", "message": "Too many logins have failed; try again in 4 s."})),
+        TooManyFailures,
     )
 )]
 pub async fn log_in(context: &mut RequestContext) -> Result<Reply, HttpError> {
@@ -92,7 +92,7 @@ pub async fn log_out(context: &RequestContext, principal: &Principal) -> Result<
         (status = 204, description = "Changed"),
         (status = 400, description = "Not JSON, or the new password is not allowed; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "new", "problem": "must have at least 12 characters"}]})),
         (status = 403, description = "The current password is another one", body = ErrorBody, example = json!({"error": "Forbidden", "message": "The current password is another one."})),
-        (status = 429, description = "Too many attempts have failed", body = ErrorBody, headers(("Retry-After" = i32, description = "Seconds after which the request can be sent again")), example = json!({"error": "Too Many Requests", "message": "Too many logins have failed; try again in 4 s."})),
+        TooManyFailures,
         BodyErrors,
     )
 )]

@@ -6,8 +6,7 @@ use crate::http::parameter_schema::{IfNoneMatch, PageCursor, PageSize};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::{ListsBusy, NotModified};
-use crate::http::schema::ErrorBody;
+use crate::http::response_schema::ViewAnswers;
 use crate::http::view_read::{ViewRead, view_read};
 use crate::http::view_schema::{self, SheetParameters};
 
@@ -54,9 +53,7 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     params(SheetParameters, PageSize, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The sheet", body = view_schema::Sheet),
-        NotModified,
-        (status = 400, description = "A parameter is missing, unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "to", "problem": "is required"}]})),
-        ListsBusy,
+        ViewAnswers,
     )
 )]
 async fn sheet(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpError> {

@@ -6,7 +6,7 @@ use crate::http::parameter_schema::{Days, IfNoneMatch, PageCursor};
 use crate::http::query_parameters::QueryParameters;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::{ListsBusy, NotModified};
+use crate::http::response_schema::ViewAnswers;
 use crate::http::schema::ErrorBody;
 use crate::http::view_read::{ViewRead, view_read};
 use crate::http::view_schema::{self, SummaryParameters};
@@ -49,9 +49,8 @@ fn parse(query: &str) -> (QueryParameters, Option<ViewQuery>) {
     params(SummaryParameters, Days, PageCursor, IfNoneMatch),
     responses(
         (status = 200, description = "The groups", body = view_schema::Summary),
-        NotModified,
+        ViewAnswers,
         (status = 400, description = "A parameter is missing, unknown or not valid (`details` lists every problem), or a group has more different statuses than fit into memory", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "by", "problem": "`year` is not one of day, week, month, employee, department, status"}]})),
-        ListsBusy,
     )
 )]
 async fn summary(context: &RequestContext, read: &ViewRead) -> Result<Reply, HttpError> {

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::access::{self, NewToken, Permission, Principal, TokenPage, TokenScope};
 use crate::http::access_reply;
-use crate::http::access_schema::{IssuedToken, Token, TokenBody, TokensParameters};
+use crate::http::access_schema::{IssuedToken, NumberCursor, Token, TokenBody, TokensParameters};
 use crate::http::error::HttpError;
 use crate::http::parameter_schema::PageSize;
 use crate::http::query_parameters::{self, QueryParameters};
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
-use crate::http::response_schema::BodyErrors;
+use crate::http::response_schema::{BodyErrors, InvalidQuery};
 use crate::http::schema::ErrorBody;
 
 /// List tokens
@@ -21,10 +21,10 @@ use crate::http::schema::ErrorBody;
     get,
     path = "",
     operation_id = "listTokens",
-    params(TokensParameters, PageSize),
+    params(TokensParameters, PageSize, NumberCursor),
     responses(
-        (status = 200, description = "The tokens, without their secrets", body = Vec<Token>, headers(("Link" = String, description = "`<URL>; rel=\"next\"`: the next page, relative to this server; absent on the last page"))),
-        (status = 400, description = "A parameter is unknown or not valid; `details` lists every problem", body = ErrorBody, example = json!({"error": "Bad Request", "message": "Some query parameters cannot be used: see details.", "details": [{"field": "scope", "problem": "`mine` is not one of own, all"}]})),
+        (status = 200, description = "The tokens, without their secrets", body = Vec<Token>),
+        InvalidQuery,
     )
 )]
 pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Reply, HttpError> {
@@ -32,7 +32,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
     let scopes = [("own", TokenScope::Own), ("all", TokenScope::All)];
     let scope = parameters.choice("scope", &scopes).unwrap_or(TokenScope::Own);
     let limit = parameters.page_size() as usize;
-    let after = parameters.after(|text| text.parse().ok());
+    let after = parameters.after_number();
     parameters.check()?;
     if scope == TokenScope::All {
         HttpError::unless_permitted(principal, Permission::Administer)?;
@@ -56,7 +56,7 @@ pub async fn list(context: &RequestContext, principal: &Principal) -> Result<Rep
         (status = 201, description = "Made", body = IssuedToken, headers(("Location" = String, description = "The path with which it is revoked"))),
         (status = 400, description = "Not JSON, or not a valid token; `details` lists every problem", body = ErrorBody, example = json!({"error": "Validation Error", "message": "The request is not valid: see details.", "details": [{"field": "expires_at", "problem": "is not in the future"}]})),
         (status = 403, description = "The account may do less than the token would", body = ErrorBody, example = json!({"error": "Forbidden", "message": "An account with the role `reader` cannot have a token with the role `writer`."})),
-        (status = 409, description = "The account has as many tokens as it may have, or the token that asks was made with a token, that one with another, and so on", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
+        (status = 409, description = "The account has as many tokens as it may have, or is linked to no employee, whose records a token with the role `employee` would read, or the token that asks was made with a token, that one with another, and so on", body = ErrorBody, example = json!({"error": "Conflict", "message": "The account has 1000 tokens, and may not have more: revoke one first."})),
         BodyErrors,
     )
 )]

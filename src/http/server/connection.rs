@@ -100,24 +100,26 @@ pub async fn run(
     };
     Box::pin(async {
         // Closing may take a second, during which the parser's buffers are not needed.
-        let tcp = {
-            let parts = conn.into_parts();
-            let SocketParts { mut tcp, framing, parser_answer } = parts.io.into_inner().into_parts();
-            if let End::Protocol(Err(error)) = &end
-                && let Some(answer) =
-                    rejection::answer(&app, peer, error, parser_answer.as_deref(), &parts.read_buf, &framing)
-            {
-                // If the client does not read it, the connection is closed as it is.
-                let _ = tokio::time::timeout(LINGER_TIMEOUT, tcp.write_all(&answer)).await;
-            }
-            tcp
-        };
+        let tcp = reject(conn, &end, &app, peer).await;
         if let End::Overdue(overdue) = &end {
             app.metrics.connections_closed.with_label_values(&[overdue.as_str()]).inc();
         }
         close(tcp, &state, end).await;
     })
     .await;
+}
+
+/// Gives back the connection for closing. A client whose request the parser has rejected gets an answer before.
+async fn reject(conn: HttpConnection, end: &End, app: &AppState, peer: SocketAddr) -> TcpStream {
+    let parts = conn.into_parts();
+    let SocketParts { mut tcp, framing, parser_answer } = parts.io.into_inner().into_parts();
+    if let End::Protocol(Err(error)) = end
+        && let Some(answer) = rejection::answer(app, peer, error, parser_answer.as_deref(), &parts.read_buf, &framing)
+    {
+        // If the client does not read it, the connection is closed as it is.
+        let _ = tokio::time::timeout(LINGER_TIMEOUT, tcp.write_all(&answer)).await;
+    }
+    tcp
 }
 
 /// Serves until the protocol ends the connection or the client is overdue.

@@ -84,30 +84,17 @@ impl Service<Request<Incoming>> for RequestService {
             Admission::Granted(caller) => try_answer_cached(&self.app, &route, &request, caller, &exchange),
             Admission::Pending(_) | Admission::Denied(_) => FastPath::Skipped,
         };
-        match found {
-            FastPath::Hit(reply) => ResponseFuture::Ready(Some(exchange.respond(reply))),
+        let parsed = match found {
+            FastPath::Hit(reply) => return ResponseFuture::Ready(Some(exchange.respond(reply))),
             FastPath::Invalid(error) => {
                 let reply = exchange.fail(error);
-                ResponseFuture::Ready(Some(exchange.respond(reply)))
+                return ResponseFuture::Ready(Some(exchange.respond(reply)));
             }
-            FastPath::Miss(read) => {
-                let parsed = Some(read);
-                ResponseFuture::Boxed(Box::pin(answer(
-                    Arc::clone(&self.app),
-                    exchange,
-                    (route, admission),
-                    request,
-                    parsed,
-                )))
-            }
-            FastPath::Skipped => ResponseFuture::Boxed(Box::pin(answer(
-                Arc::clone(&self.app),
-                exchange,
-                (route, admission),
-                request,
-                None,
-            ))),
-        }
+            FastPath::Miss(read) => Some(read),
+            FastPath::Skipped => None,
+        };
+        let app = Arc::clone(&self.app);
+        ResponseFuture::Boxed(Box::pin(answer(app, exchange, (route, admission), request, parsed)))
     }
 }
 

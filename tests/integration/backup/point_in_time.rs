@@ -41,6 +41,15 @@ pub(super) fn restore_to(moment: &str, data: &Path) -> String {
     run(&["restore", "--to", moment], data).expect(0).stdout
 }
 
+/// The end of the archive of an appliance has every record that the appliance has.
+pub(super) fn assert_archive_is_complete(appliance: &mut Appliance) {
+    let before = all(appliance);
+    appliance.stop();
+    restore_to("latest", &appliance.data());
+    appliance.start_again();
+    assert_eq!(all(appliance), before);
+}
+
 /// Restores the end of the archive of one data directory into another one.
 pub(super) fn restore_elsewhere(data: &Path, target: &Path) -> String {
     let directory = format!("--set=backup.directory={}", data.join("backups").display());
@@ -292,11 +301,7 @@ fn a_restored_backup_begins_an_archive_of_its_own() {
     appliance.start_again();
     wait_for_base(&appliance);
     assert_eq!(windows(&data).len(), 2);
-    let before = all(&appliance);
-    appliance.stop();
-    restore_to("latest", &data);
-    appliance.start_again();
-    assert_eq!(all(&appliance), before);
+    assert_archive_is_complete(&mut appliance);
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use case::Case;
 
+use crate::recording::copy;
+
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
@@ -40,20 +42,6 @@ async fn differences(prefixes: &[&str]) -> Vec<String> {
     }
     std::fs::remove_dir_all(work).unwrap();
     found
-}
-
-/// Copies the content of a directory into another.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[tokio::test]
