@@ -192,6 +192,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn every_list_that_the_openapi_document_describes_is_read(list in described_lists()) {
             let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(c).unwrap()).collect();
