@@ -8,8 +8,9 @@ use crate::postgres_error::PostgresError;
 
 /// Preconditions that are not met, or could not be checked.
 ///
-/// The text is the message that the changelog gives (`onFailMessage`, `onErrorMessage`), or that of the condition. Because the message
-/// of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it.
+/// The text is the message that the changelog gives for conditions that do not hold (`onFailMessage`), or that of the condition. Because the
+/// message of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it. What the
+/// changelog says of conditions that could not be checked (`onErrorMessage`) is the [`summary`](PreconditionError::summary).
 #[derive(Debug)]
 pub struct PreconditionError {
     /// The changelog that contains them.
@@ -33,10 +34,19 @@ impl PreconditionError {
     /// The message of the changelog, or that of each condition.
     pub(crate) fn messages(&self) -> Vec<String> {
         let text = |message: &dyn fmt::Display| format!("{} : {message}", self.file);
-        match (&self.message, &self.condition) {
+        match (self.message.as_ref().filter(|_| !self.is_unchecked()), &self.condition) {
             (Some(message), _) => vec![text(message)],
             (None, ConditionError::NoneMet(conditions)) => conditions.iter().map(|one| text(one)).collect(),
             (None, condition) => vec![text(condition)],
+        }
+    }
+
+    /// What happened, without the conditions.
+    pub(crate) fn summary(&self) -> &str {
+        match (self.is_unchecked(), &self.message) {
+            (false, _) => "Preconditions Failed",
+            (true, None) => "Precondition Error",
+            (true, Some(message)) => message,
         }
     }
 

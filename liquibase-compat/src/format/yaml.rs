@@ -295,6 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn only_a_changeset_has_changes() {
+        let root = parse("a.yaml", "databaseChangeLog:\n- modifyChangeSets:\n    changes:\n    - include: {file: b}\n")
+            .unwrap();
+        assert_eq!(root.children[0].children[0].name, "changes");
+        let set =
+            changeset("    changes:\n    - changes:\n      - empty: {}\n    rollback:\n    - changes: [{empty: {}}]\n");
+        assert_eq!((set.children[0].name.as_str(), set.children[1].children[0].name.as_str()), ("empty", "changes"));
+    }
+
+    #[test]
+    fn a_list_of_columns_without_entries_is_one_column() {
+        for empty in ["[]", "{}", ""] {
+            let set = changeset(&format!("    changes:\n    - createTable:\n        columns: {empty}\n"));
+            let columns = &set.children[0].children;
+            assert!(columns.len() == 1 && columns[0].name == "column" && columns[0].attributes.is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
     fn json_follows_the_rules_of_yaml() {
         let text = "{\"databaseChangeLog\":[{\"changeSet\":{\"id\":2.0,\"author\":\"0010\",\t\"x\":\"a\\u00e9\\/\"}}]}";
         let root = parse("a.json", text).unwrap();

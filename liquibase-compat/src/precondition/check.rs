@@ -109,9 +109,7 @@ impl CheckContext<'_> {
             Condition::RowCount { schema, table, expected } => {
                 let sql = format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table));
                 match self.value(&sql).await? {
-                    count if expected.trim().parse::<u64>().is_ok_and(|expected| count == expected.to_string()) => {
-                        Ok(())
-                    }
+                    count if count == *expected => Ok(()),
                     count => not_met(format!(
                         "Table {table} does not have the expected row count of {expected}. It contains {count} rows"
                     )),
