@@ -10,7 +10,7 @@ use crate::postgres_error::PostgresError;
 ///
 /// The text is the message that the changelog gives for conditions that do not hold (`onFailMessage`), or that of the condition. Because the
 /// message of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it. What the
-/// changelog says of conditions that could not be checked (`onErrorMessage`) is the [`summary`](PreconditionError::summary).
+/// changelog says of conditions that could not be checked (`onErrorMessage`) stands beside it.
 #[derive(Debug)]
 pub struct PreconditionError {
     /// The changelog that contains them.
@@ -50,10 +50,21 @@ impl PreconditionError {
         }
     }
 
+    /// The summary and what has caused it, for the message about a changeset.
+    pub(crate) fn causes(&self) -> String {
+        let summary = self.summary();
+        match (&self.message, &self.condition) {
+            (None, ConditionError::Sql { sql, source }) => {
+                format!("{summary}\n  - Caused by: Error executing SQL {sql}: {source}")
+            }
+            _ => summary.to_owned(),
+        }
+    }
+
     /// The SQLSTATE of PostgreSQL's error, if that is the cause.
     pub fn sql_state(&self) -> Option<&SqlState> {
         match &self.condition {
-            ConditionError::Postgres(error) => error.sql_state(),
+            ConditionError::Postgres(error) | ConditionError::Sql { source: error, .. } => error.sql_state(),
             _ => None,
         }
     }
@@ -77,9 +88,17 @@ pub enum ConditionError {
     /// Of several conditions, none holds.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NoneMet(Vec<ConditionError>),
-    /// PostgreSQL refused its query.
+    /// PostgreSQL refused to look it up.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// PostgreSQL refused its query.
+    #[error("{source}")]
+    Sql {
+        /// The query.
+        sql: String,
+        /// What PostgreSQL said.
+        source: PostgresError,
+    },
     /// Its query returned no row.
     #[error("Empty result set, expected one row")]
     NoRow,

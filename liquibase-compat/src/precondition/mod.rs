@@ -259,13 +259,13 @@ impl Reader<'_, '_> {
     }
 
     /// The value of an attribute that allows only the `known` ones. In formatted SQL case does not matter; the schema checks that of XML. In
-    /// YAML and JSON it matters if the name of the attribute is written exactly.
+    /// YAML and JSON it matters for `onFail` alone, whose setter in Java takes no text, if its name is written exactly.
     fn one_of<T: Copy>(&self, node: &Node, name: &str, known: &[(&str, T)]) -> Result<Option<T>, LoadError> {
         let is_filled = |(key, value): &&(String, String)| node.is_called(key, name) && !value.is_empty();
         let Some((key, written)) = node.attributes.iter().find(is_filled) else {
             return Ok(None);
         };
-        let is_exact = node.lenient && key == name;
+        let is_exact = node.lenient && name == "onFail" && key == name;
         let is_same = |word: &str| word == written || (!is_exact && word.eq_ignore_ascii_case(written));
         match known.iter().find(|(word, _)| is_same(word)) {
             Some((_, value)) => Ok(Some(*value)),
