@@ -306,8 +306,12 @@ fn means_nothing(sql: &str) -> bool {
 
 /// The SQL of a change that stands in a rollback.
 fn rollback_change(change: &Change, dialect: &Dialect) -> Result<Vec<String>, SqlGenerationError> {
-    if change.sql_text().is_some_and(means_nothing) {
+    if change.sql_text().is_some_and(means_nothing) || !change.applies() {
         return Ok(Vec::new());
+    }
+    let problems = change.problems();
+    if !problems.is_empty() {
+        return Err(SqlGenerationError::InvalidRollback { problems });
     }
     change.statements(dialect).map_err(SqlGenerationError::Change)
 }

@@ -7,6 +7,7 @@ use crate::changeset_id::ChangeSetId;
 use crate::modify_sql::ModifySqlError;
 use crate::postgres_error::{PostgresError, StatementError};
 use crate::precondition_error::PreconditionError;
+use crate::validation_problem::ValidationProblem;
 
 /// Why no SQL can be generated for a changeset or for its rollback.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum SqlGenerationError {
          to ignore rolling back this change?)"
     )]
     NoSqlRollback,
+    /// A change of its rollback is invalid.
+    #[error(
+        "Rollback statement failed validation: {}",
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    InvalidRollback {
+        /// What validation found.
+        problems: Vec<ValidationProblem>,
+    },
     /// Its rollback refers to a changeset that does not exist.
     #[error("its rollback refers to {reference}, which is not in the changelog")]
     UnknownReference {

@@ -121,7 +121,7 @@ pub async fn check_up_to_date(
     }
     let tables = Tables::locate(client, &options.locations).await?;
     let Some(columns) = tables.current_columns(client).await? else { return Ok(None) };
-    let (history, is_free) = try_join(tables.read_columns(client, &columns), is_row_free(client, &tables)).await?;
+    let (history, is_free) = try_join(tables.read_for_plan(client, &columns), is_row_free(client, &tables)).await?;
     if !is_free || history.rows().iter().any(|row| row.checksum.is_none()) {
         return Ok(None);
     }

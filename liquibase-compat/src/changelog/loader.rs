@@ -407,6 +407,15 @@ fn select_changelogs(
         }),
     };
     let (min, max) = (depth_bound("minDepth", 0)?, depth_bound("maxDepth", usize::MAX)?);
+    if max < min {
+        return Err(LoadError::BadValue {
+            at: at.clone().into(),
+            element: node.name.clone(),
+            name: "maxDepth".to_owned(),
+            value: max.to_string(),
+            allowed: format!("{min} or more, which is minDepth"),
+        });
+    }
     let ending = node.attribute("endsWithFilter").unwrap_or_default().to_lowercase();
     let mut selected: Vec<String> = Vec::new();
     for file in files {

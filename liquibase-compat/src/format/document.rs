@@ -38,8 +38,8 @@ pub(super) enum DocumentValue {
     Map(Vec<(String, DocumentNode)>),
 }
 
-/// Scalars of a changeset that are elements in XML.
-const ELEMENT_SCALARS: &[&str] = &["comment", "rollback", "validCheckSum", "validCheckSums"];
+/// Scalars that are elements in XML. Of an include, Liquibase then misses the file or the path.
+const ELEMENT_SCALARS: &[&str] = &["comment", "rollback", "validCheckSum", "validCheckSums", "include", "includeAll"];
 
 /// The keys in a rollback that refer to another changeset.
 const ROLLBACK_REFERENCE_KEYS: &[&str] = &["changeSetId", "changeSetAuthor", "changeSetPath"];

@@ -54,6 +54,9 @@ const READ_COLUMNS: &[&str] = &[
     "deployment_id",
 ];
 
+/// The columns that a plan depends on.
+const PLANNED_COLUMNS: &[&str] = &["id", "author", "filename", "orderexecuted", "md5sum", "tag"];
+
 /// The columns of DATABASECHANGELOG with their widths.
 #[derive(Debug)]
 pub(crate) struct Columns(Vec<(String, Option<i32>)>);
@@ -141,14 +144,25 @@ impl Tables {
         if columns.0.is_empty() {
             return Ok(History::default());
         }
-        self.read_columns(client, &columns).await
+        self.read_columns(client, &columns, READ_COLUMNS).await
     }
 
-    /// All rows of a table that has these columns.
-    pub(crate) async fn read_columns(&self, client: &impl GenericClient, columns: &Columns) -> Result<History, Error> {
+    /// All rows with what a plan depends on; the other fields are empty.
+    pub(crate) async fn read_for_plan(&self, client: &impl GenericClient, columns: &Columns) -> Result<History, Error> {
+        self.read_columns(client, columns, PLANNED_COLUMNS).await
+    }
+
+    /// All rows of a table that has these columns, as far as they are `wanted`.
+    async fn read_columns(
+        &self,
+        client: &impl GenericClient,
+        columns: &Columns,
+        wanted: &[&str],
+    ) -> Result<History, Error> {
         let expressions: Vec<String> = READ_COLUMNS
             .iter()
             .map(|name| match *name {
+                name if !wanted.contains(&name) => "NULL::text".to_owned(),
                 "dateexecuted" => "to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')".to_owned(),
                 "orderexecuted" if has_column(columns, name) => "orderexecuted::int".to_owned(),
                 "orderexecuted" => "-1".to_owned(),
