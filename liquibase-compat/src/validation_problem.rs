@@ -27,6 +27,9 @@ pub enum ValidationProblem {
         /// What it lacks.
         part: &'static str,
     },
+    /// A column of an index lacks its name.
+    #[error("column 'name' is required for all columns in an index")]
+    IndexColumn,
     /// A change with SQL text lacks that text, or the file with it.
     #[error("'{field}' is required")]
     MissingText {

@@ -115,9 +115,13 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, Loa
     let name = |(index, column): &(usize, &Fields)| column.filled("name").unwrap_or(header[*index].trim()).to_owned();
     let mut converted = Vec::with_capacity(rows.len());
     for row in &rows {
-        // Liquibase binds all values of a row with large objects to a prepared statement.
+        // Liquibase binds all values of a row with large objects to a prepared statement, and on request those of other rows.
         let is_lob = |(index, column): &(usize, &Fields)| is_lob(column) && !row[*index].eq_ignore_ascii_case("null");
-        let is_bound = !is_upsert(fields) && columns.iter().any(is_lob);
+        let needs_binding = !is_upsert(fields) && columns.iter().any(is_lob);
+        let is_bound = needs_binding || (!is_upsert(fields) && fields.is("usePreparedStatements"));
+        if needs_binding && fields.flag("usePreparedStatements") == Some(false) {
+            return Err(LoadDataError::NeedsPreparedStatements);
+        }
         let cell = Cells { file, fields, dialect, is_bound };
         let cells = columns.iter().map(|(index, column)| cell.sql(&row[*index], column));
         converted.push(cells.collect::<Result<_, LoadDataError>>()?);
@@ -313,7 +317,7 @@ fn load_type(type_: &str) -> &'static str {
         "bytea" | "oid" => "BLOB",
         "uuid" => "UUID",
         type_ if type_.starts_with("time") => "DATE",
-        _ => "OTHER",
+        _ => "UNKNOWN",
     }
 }
 

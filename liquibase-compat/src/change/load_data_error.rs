@@ -49,6 +49,11 @@ pub enum LoadDataError {
         "liquibase.exception.UnexpectedLiquibaseException: Must set a sequence name in the loadData column defaultValue attribute"
     )]
     NoSequence,
+    /// The values are large objects, and prepared statements are not allowed.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: loadData is requesting usePreparedStatements=false but prepared statements are required"
+    )]
+    NeedsPreparedStatements,
     /// A cell with `now` or `today` has an offset that is not possible.
     #[error(
         "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper value in '{cell}': \
@@ -79,6 +84,7 @@ impl LoadDataError {
             Self::Unreadable { .. }
                 | Self::Empty { .. }
                 | Self::CellCount { .. }
+                | Self::NeedsPreparedStatements
                 | Self::NoSequence
                 | Self::TimeOffset { .. }
         )
