@@ -24,7 +24,7 @@ pub(crate) async fn run_changes(
 ) -> Result<(), ChangeSetError> {
     let dialect = set.dialect(schema);
     for change in &set.changes {
-        let statements = statements(client, change, &dialect).await?;
+        let statements = statements(client, set, change, &dialect).await?;
         run_statements(client, &set.modified(statements)?).await.map_err(ChangeSetError::Statement)?;
     }
     Ok(())
@@ -83,21 +83,21 @@ pub(crate) async fn generate_statements(
     let dialect = set.dialect(schema);
     let mut out = Vec::new();
     for change in &set.changes {
-        out.extend(statements(client, change, &dialect).await?);
+        out.extend(statements(client, set, change, &dialect).await?);
     }
     Ok(set.modified(out)?)
 }
 
 async fn statements(
     client: &impl GenericClient,
+    set: &ChangeSet,
     change: &Change,
     dialect: &Dialect,
 ) -> Result<Vec<String>, ChangeSetError> {
-    let statements = match change.untyped_table(dialect) {
-        None => change.statements(dialect),
-        Some(table) => with_column_types(client, change, &table).await?.statements(dialect),
-    };
-    Ok(statements.map_err(SqlGenerationError::Change)?)
+    Ok(match change.untyped_table(dialect) {
+        None => set.change_statements(change, dialect)?,
+        Some(table) => set.change_statements(&with_column_types(client, change, &table).await?, dialect)?,
+    })
 }
 
 /// The change with the column types of its table. If the table does not exist, the change stays as it is.

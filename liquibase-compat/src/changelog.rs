@@ -82,7 +82,9 @@ impl Changelog {
 
     /// The changeset with this identity: of several the first that takes part in a run with these options.
     pub(crate) fn find(&self, key: &ChangeSetKey, options: &Options) -> Option<&ChangeSet> {
-        let all = || self.by_key.get(key).into_iter().flatten().map(|index| &self.changesets[*index]);
-        all().find(|set| set.filter_reasons(options).is_empty()).or_else(|| all().next())
+        let indices = self.by_key.get(key)?;
+        let all = || indices.iter().map(|index| &self.changesets[*index]);
+        let takes_part = |set: &&ChangeSet| indices.len() == 1 || set.filter_reasons(options).is_empty();
+        all().find(takes_part).or_else(|| all().next())
     }
 }

@@ -1,6 +1,6 @@
 //! A changeset: changes that run together, and that are recorded as one row of the history.
 
-use crate::change::Change;
+use crate::change::{Change, ChangeError};
 use crate::changeset_error::SqlGenerationError;
 use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
@@ -214,9 +214,27 @@ impl ChangeSet {
         let dialect = self.dialect(schema);
         let mut out = Vec::new();
         for change in &self.changes {
-            out.extend(change.statements(&dialect).map_err(SqlGenerationError::Change)?);
+            out.extend(self.change_statements(change, &dialect)?);
         }
         self.modified(out)
+    }
+
+    /// The SQL of one of its changes; empty for a data file that `failOnError` ignores.
+    ///
+    /// # Errors
+    /// When the change has no SQL.
+    pub(crate) fn change_statements(
+        &self,
+        change: &Change,
+        dialect: &Dialect,
+    ) -> Result<Vec<String>, SqlGenerationError> {
+        match change.statements(dialect) {
+            Err(ChangeError::LoadData(error)) if !self.fail_on_error && error.is_ignored_without_fail_on_error() => {
+                tracing::warn!(changeset = %self.id, %error, "a data file is not loaded; going on, as failOnError says");
+                Ok(Vec::new())
+            }
+            statements => statements.map_err(SqlGenerationError::Change),
+        }
     }
 
     /// The statements after the modifications of `modifySql`.
@@ -266,15 +284,36 @@ impl ChangeSet {
         match part {
             RollbackPart::Sql(text) => {
                 let statements = split(text, Splitting { split: true, strip_comments: true, delimiter: None });
-                Ok(statements.iter().map(|statement| jdbc::native(statement).into_owned()).collect())
+                let meant = statements.iter().filter(|statement| !means_nothing(statement));
+                Ok(meant.map(|statement| jdbc::native(statement).into_owned()).collect())
             }
-            RollbackPart::Change(change) => change.statements(dialect).map_err(SqlGenerationError::Change),
-            RollbackPart::Reference(id) => match others(&id.key()) {
-                Some(other) => other.statements(&dialect.schema),
-                None => Err(SqlGenerationError::UnknownReference { reference: Box::new(id.clone()) }),
-            },
+            RollbackPart::Change(change) => rollback_change(change, dialect),
+            RollbackPart::Reference(id) => {
+                let Some(other) = others(&id.key()) else {
+                    return Err(SqlGenerationError::UnknownReference { reference: Box::new(id.clone()) });
+                };
+                let statements = other.changes.iter().map(|change| rollback_change(change, dialect));
+                Ok(statements.collect::<Result<Vec<_>, _>>()?.concat())
+            }
         }
     }
+}
+
+/// Whether the text of a rollback is the word for one that does nothing.
+fn means_nothing(sql: &str) -> bool {
+    sql.trim().eq_ignore_ascii_case("empty")
+}
+
+/// The SQL of a change that stands in a rollback.
+fn rollback_change(change: &Change, dialect: &Dialect) -> Result<Vec<String>, SqlGenerationError> {
+    if change.sql_text().is_some_and(means_nothing) || !change.applies() {
+        return Ok(Vec::new());
+    }
+    let problems = change.problems();
+    if !problems.is_empty() {
+        return Err(SqlGenerationError::InvalidRollback { problems });
+    }
+    change.statements(dialect).map_err(SqlGenerationError::Change)
 }
 
 fn modify<'a>(

@@ -7,6 +7,7 @@ use crate::changeset_id::ChangeSetId;
 use crate::modify_sql::ModifySqlError;
 use crate::postgres_error::{PostgresError, StatementError};
 use crate::precondition_error::PreconditionError;
+use crate::validation_problem::ValidationProblem;
 
 /// Why no SQL can be generated for a changeset or for its rollback.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum SqlGenerationError {
          to ignore rolling back this change?)"
     )]
     NoSqlRollback,
+    /// A change of its rollback is invalid.
+    #[error(
+        "Rollback statement failed validation: {}",
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    InvalidRollback {
+        /// What validation found.
+        problems: Vec<ValidationProblem>,
+    },
     /// Its rollback refers to a changeset that does not exist.
     #[error("its rollback refers to {reference}, which is not in the changelog")]
     UnknownReference {
@@ -37,7 +47,7 @@ pub enum SqlGenerationError {
 #[non_exhaustive]
 pub enum ChangeSetError {
     /// Its preconditions are not met, and `onFail` or `onError` is HALT.
-    #[error("\n          {}\n  - Caused by: Preconditions Failed", .0.messages().join("\n          "))]
+    #[error("\n          {}\n  - Caused by: {}", .0.messages().join("\n          "), .0.causes())]
     Precondition(#[source] Box<PreconditionError>),
     /// No SQL can be generated for it.
     #[error(transparent)]

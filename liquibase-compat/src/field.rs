@@ -6,7 +6,7 @@
 use crate::fields::{FieldValue, Fields};
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
-use crate::scalar::{is_date, is_number, normalise_date};
+use crate::scalar::{is_date, is_number, normalise_date, whole_number};
 
 /// How a field is written in a changelog, and what it is read into.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub(crate) enum FieldKind {
     Flag,
     /// A number as written. Other text is an SQL expression and is stored in the field with this name.
     Number(&'static str),
+    /// A whole number of any size. Other text is refused.
+    Integer,
     /// A date, time or timestamp. Other text is an SQL expression and is stored in the field with this name.
     Date(&'static str),
     /// Child elements `column`, each with these fields.
@@ -67,6 +69,11 @@ impl Field {
     /// A number, or an expression for the field `computed`.
     pub(crate) const fn number(name: &'static str, computed: &'static str) -> Self {
         Self::of(name, FieldKind::Number(computed))
+    }
+
+    /// A whole number.
+    pub(crate) const fn integer(name: &'static str) -> Self {
+        Self::of(name, FieldKind::Integer)
     }
 
     /// A date, or an expression for the field `computed`.
@@ -121,11 +128,12 @@ impl Field {
 /// Reads the fields of `node` that are `declared`.
 ///
 /// # Errors
-/// When the node has an attribute or child element that is not declared. In YAML and JSON, which have no schema, such a one is ignored
-/// with a warning.
+/// When the node has an attribute or child element that is not declared, or a value that is not possible. In YAML and JSON, which have no
+/// schema, an attribute that is not declared is ignored with a warning.
 pub(crate) fn read(node: &Node, declared: &'static [Field], at: &Location) -> Result<Fields, LoadError> {
     let at = Location { line: node.line, ..at.clone() };
     let mut fields = Fields::default();
+    node.check_repeated(&at, declared.iter().map(|field| field.name))?;
     for (name, value) in &node.attributes {
         let Some(field) = scalar_field(node, declared, name) else {
             if node.lenient || node.allows_any_attribute {
@@ -139,7 +147,7 @@ pub(crate) fn read(node: &Node, declared: &'static [Field], at: &Location) -> Re
                 known: names(declared),
             });
         };
-        set_scalar(&mut fields, field, value);
+        set_scalar(&mut fields, field, value, node, &at)?;
     }
     for child in &node.children {
         read_child(&mut fields, node, child, declared, &at)?;
@@ -158,7 +166,7 @@ pub(crate) fn read(node: &Node, declared: &'static [Field], at: &Location) -> Re
     }
     for field in declared {
         if let (Some(initial), None) = (field.initial, fields.get(field.name)) {
-            set_scalar(&mut fields, field, initial);
+            set_scalar(&mut fields, field, initial, node, &at)?;
         }
     }
     Ok(fields)
@@ -197,10 +205,7 @@ fn read_child(
         }
     }
     match scalar_field(node, declared, &child.name) {
-        Some(field) => {
-            set_scalar(fields, field, child.text.as_deref().unwrap_or_default());
-            Ok(())
-        }
+        Some(field) => set_scalar(fields, field, child.text.as_deref().unwrap_or_default(), node, at),
         None if node.lenient => {
             warn_ignored(&child.name, node, at);
             Ok(())
@@ -217,6 +222,7 @@ fn check_column(column: &Node, declared: &[Field], at: &Location) -> Result<(), 
     let at = || Location { line: column.line, ..at.clone() };
     let children = column.children.iter().map(|child| &child.name);
     let mut seen: Vec<&String> = Vec::new();
+    let is_seen = |seen: &[&String], name: &str| seen.iter().any(|other| other.eq_ignore_ascii_case(name));
     for name in column.attributes.iter().map(|(name, _)| name).chain(children) {
         if !declared.iter().any(|field| is_property(name, field.name)) {
             return Err(LoadError::UnknownAttribute {
@@ -226,7 +232,7 @@ fn check_column(column: &Node, declared: &[Field], at: &Location) -> Result<(), 
                 known: names(declared),
             });
         }
-        if seen.contains(&name) {
+        if is_seen(&seen, name) {
             return Err(LoadError::Repeated { at: at().into(), name: name.clone(), element: column.name.clone() });
         }
         seen.push(name);
@@ -265,8 +271,18 @@ fn names(declared: &[Field]) -> String {
     declared.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
-fn set_scalar(fields: &mut Fields, field: &Field, text: &str) {
+fn set_scalar(fields: &mut Fields, field: &Field, text: &str, node: &Node, at: &Location) -> Result<(), LoadError> {
     match field.kind {
+        FieldKind::Integer => {
+            let number = whole_number(text).ok_or_else(|| LoadError::BadValue {
+                at: at.clone().into(),
+                element: node.name.clone(),
+                name: field.name.to_owned(),
+                value: text.to_owned(),
+                allowed: "a whole number".to_owned(),
+            })?;
+            fields.set(field.name, FieldValue::Text(number));
+        }
         FieldKind::Flag => fields.set(field.name, FieldValue::Flag(text.eq_ignore_ascii_case("true"))),
         FieldKind::Number(computed) => set_number(fields, field.name, computed, text),
         FieldKind::Date(computed) => {
@@ -275,6 +291,7 @@ fn set_scalar(fields: &mut Fields, field: &Field, text: &str) {
         }
         _ => fields.set(field.name, FieldValue::Text(text.to_owned())),
     }
+    Ok(())
 }
 
 /// Liquibase treats `null` as absent and `GENERATED_BY_DEFAULT` as an identity, and removes one pair of parentheses.

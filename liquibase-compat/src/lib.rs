@@ -123,7 +123,9 @@ pub use search_path::{DuplicateFiles, SearchPath};
 pub use source::{DirectorySource, EmbeddedSource, MAX_FILE_BYTES, Source, SourceError};
 pub use sql::DataTypeError;
 pub use target::{RollbackTarget, UpdateTarget};
-pub use update::{changelog_sync, mark_next_changeset_ran, update, update_testing_rollback, update_to};
+pub use update::{
+    changelog_sync, check_up_to_date, mark_next_changeset_ran, update, update_testing_rollback, update_to,
+};
 pub use validation_error::{ChecksumMismatch, ValidationError};
 pub use validation_problem::ValidationProblem;
 

@@ -189,7 +189,9 @@ pub enum LoadError {
         allowed: String,
     },
     /// A key of an element occurs more than once.
-    #[error("{at}: <{element}> has several '{name}'; write each column as an entry 'column' of its own")]
+    #[error(
+        "{at}: <{element}> has several '{name}', in any case of letters; keep one, and write each column as an entry 'column' of its own"
+    )]
     Repeated {
         /// Where it is.
         at: Box<Location>,

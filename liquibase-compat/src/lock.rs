@@ -296,6 +296,15 @@ impl Waiting {
     }
 }
 
+/// Whether the row of DATABASECHANGELOGLOCK exists, and no process of this crate has locked it.
+pub(crate) async fn is_row_free(client: &Client, tables: &Tables) -> Result<bool, Error> {
+    let sql =
+        format!("SELECT NOT (locked AND strpos(COALESCE(lockedby, ''), $1) > 0) FROM {} WHERE id = 1", tables.lock);
+    let parameters = texts(&[&OWNER_MARK]);
+    let row = bounded("reading databasechangeloglock", client.query_typed_opt(&sql, &parameters)).await?;
+    Ok(row.is_some_and(|row| row.get(0)))
+}
+
 /// The database session that holds the advisory lock.
 async fn session_holder(client: &Client) -> Result<Option<Holder>, Error> {
     let sql = "SELECT format('database session %s of %s%s from %s', a.pid, a.usename, \

@@ -45,11 +45,12 @@ impl Node {
         self.attributes.iter().find(|(key, _)| self.is_called(key, name)).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses unknown attributes. In a syntax without a schema they are ignored with a warning.
+    /// Refuses unknown attributes. In a syntax without a schema they are ignored with a warning, and known ones must not be repeated.
     ///
     /// # Errors
-    /// When an attribute is unknown.
+    /// When an attribute is unknown or repeated.
     pub(crate) fn check_attributes(&self, at: &Location, known: &[&str]) -> Result<(), LoadError> {
+        self.check_repeated(at, known.iter().copied())?;
         for (name, _) in
             self.attributes.iter().filter(|(name, _)| !known.iter().any(|known| self.is_called(name, known)))
         {
@@ -62,6 +63,30 @@ impl Node {
                 });
             }
             self.warn_of_unknown(name, at);
+        }
+        Ok(())
+    }
+
+    /// Refuses two spellings of one known name, such as `type` and `Type`, where names ignore case.
+    ///
+    /// # Errors
+    /// When a name is repeated.
+    pub(crate) fn check_repeated<'k>(
+        &self,
+        at: &Location,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Result<(), LoadError> {
+        if !self.lenient || self.attributes.len() < 2 {
+            return Ok(());
+        }
+        for name in known {
+            if self.attributes.iter().filter(|(written, _)| self.is_called(written, name)).count() > 1 {
+                return Err(LoadError::Repeated {
+                    at: at.clone().into(),
+                    name: name.to_owned(),
+                    element: self.name.clone(),
+                });
+            }
         }
         Ok(())
     }
@@ -100,25 +125,15 @@ impl Node {
     ///
     /// # Errors
     /// When a property refers to itself.
-    pub(crate) fn expanded(&self, properties: &Properties, file: &str) -> Result<Node, LoadError> {
+    pub(crate) fn expand(&mut self, properties: &Properties, file: &str) -> Result<(), LoadError> {
         if self.verbatim {
-            return Ok(self.clone());
+            return Ok(());
         }
-        let expand = |text: &str| properties.expand(text, file, self.line);
-        Ok(Node {
-            name: self.name.clone(),
-            attributes: self
-                .attributes
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), expand(value)?)))
-                .collect::<Result<_, LoadError>>()?,
-            children: self.children.iter().map(|child| child.expanded(properties, file)).collect::<Result<_, _>>()?,
-            text: self.text.as_deref().map(expand).transpose()?,
-            line: self.line,
-            lenient: self.lenient,
-            allows_any_attribute: self.allows_any_attribute,
-            verbatim: false,
-        })
+        let values = self.attributes.iter_mut().map(|(_, value)| value);
+        for text in values.chain(&mut self.text).filter(|text| text.contains("${")) {
+            *text = properties.expand(text, file, self.line)?;
+        }
+        self.children.iter_mut().try_for_each(|child| child.expand(properties, file))
     }
 }
 

@@ -7,6 +7,11 @@
 ///
 /// `..` at the start is kept, so that a source can refuse a path that leaves the search path.
 pub(crate) fn normalise(path: &str) -> String {
+    // Most paths are in this form already.
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    if !path.contains([':', '\\']) && path.split('/').all(is_plain) {
+        return path.to_owned();
+    }
     let path =
         path.strip_prefix("classpath:").or_else(|| path.strip_prefix("classpath*:")).unwrap_or(path).replace('\\', "/");
     let path = without_drive(&path);

@@ -313,8 +313,9 @@ enum Validity {
 fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> Validity {
     // A changeset that ran and will not run again does not have to be able to run here.
     let may_run = row.is_none() || set.run_always || set.run_on_change;
-    let invalid: Vec<ValidationProblem> = set.changes.iter().flat_map(Change::problems).collect();
-    if may_run && !invalid.is_empty() {
+    let checked = if may_run { set.changes.as_slice() } else { &[] };
+    let invalid: Vec<ValidationProblem> = checked.iter().flat_map(Change::problems).collect();
+    if !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return Validity::MarkRan;
         }

@@ -8,8 +8,9 @@ use crate::postgres_error::PostgresError;
 
 /// Preconditions that are not met, or could not be checked.
 ///
-/// The text is the message that the changelog gives (`onFailMessage`, `onErrorMessage`), or that of the condition. Because the message
-/// of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it.
+/// The text is the message that the changelog gives for conditions that do not hold (`onFailMessage`), or that of the condition. Because the
+/// message of the changelog replaces the other, the condition's error is not a `source`; [`PreconditionError::condition`] has it. What the
+/// changelog says of conditions that could not be checked (`onErrorMessage`) stands beside it.
 #[derive(Debug)]
 pub struct PreconditionError {
     /// The changelog that contains them.
@@ -33,17 +34,37 @@ impl PreconditionError {
     /// The message of the changelog, or that of each condition.
     pub(crate) fn messages(&self) -> Vec<String> {
         let text = |message: &dyn fmt::Display| format!("{} : {message}", self.file);
-        match (&self.message, &self.condition) {
+        match (self.message.as_ref().filter(|_| !self.is_unchecked()), &self.condition) {
             (Some(message), _) => vec![text(message)],
             (None, ConditionError::NoneMet(conditions)) => conditions.iter().map(|one| text(one)).collect(),
             (None, condition) => vec![text(condition)],
         }
     }
 
+    /// What happened, without the conditions.
+    pub(crate) fn summary(&self) -> &str {
+        match (self.is_unchecked(), &self.message) {
+            (false, _) => "Preconditions Failed",
+            (true, None) => "Precondition Error",
+            (true, Some(message)) => message,
+        }
+    }
+
+    /// The summary and what has caused it, for the message about a changeset.
+    pub(crate) fn causes(&self) -> String {
+        let summary = self.summary();
+        match (&self.message, &self.condition) {
+            (None, ConditionError::Sql { sql, source }) => {
+                format!("{summary}\n  - Caused by: Error executing SQL {sql}: {source}")
+            }
+            _ => summary.to_owned(),
+        }
+    }
+
     /// The SQLSTATE of PostgreSQL's error, if that is the cause.
     pub fn sql_state(&self) -> Option<&SqlState> {
         match &self.condition {
-            ConditionError::Postgres(error) => error.sql_state(),
+            ConditionError::Postgres(error) | ConditionError::Sql { source: error, .. } => error.sql_state(),
             _ => None,
         }
     }
@@ -67,9 +88,17 @@ pub enum ConditionError {
     /// Of several conditions, none holds.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NoneMet(Vec<ConditionError>),
-    /// PostgreSQL refused its query.
+    /// PostgreSQL refused to look it up.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// PostgreSQL refused its query.
+    #[error("{source}")]
+    Sql {
+        /// The query.
+        sql: String,
+        /// What PostgreSQL said.
+        source: PostgresError,
+    },
     /// Its query returned no row.
     #[error("Empty result set, expected one row")]
     NoRow,

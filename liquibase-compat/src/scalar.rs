@@ -6,8 +6,40 @@
 /// Whether the text begins with a number; Liquibase ignores what follows it.
 pub(crate) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_infinite = digits.starts_with('\u{221e}');
     let digits = digits.strip_prefix('.').unwrap_or(digits);
-    digits.starts_with(|c: char| c.is_ascii_digit())
+    is_infinite || digits.starts_with(|c: char| c.is_ascii_digit()) || text.starts_with("NaN")
+}
+
+/// The number with which the text begins; empty if there is none.
+pub(crate) fn number_at_start(text: &str) -> &str {
+    let digits = |from: usize| text.get(from..).unwrap_or_default().bytes().take_while(u8::is_ascii_digit).count();
+    let starts_with = |from: usize, c: char| text.get(from..).is_some_and(|rest| rest.starts_with(c));
+    let mut end = usize::from(starts_with(0, '-'));
+    end += digits(end);
+    if starts_with(end, '.') {
+        end += 1 + digits(end + 1);
+    }
+    let exponent = if starts_with(end, 'E') { end + 1 + usize::from(starts_with(end + 1, '-')) } else { end };
+    if digits(exponent) > 0 {
+        end = exponent + digits(exponent);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// A whole number of any size without leading zeros and without `+`, as Java writes it; `None` if the text is none.
+pub(crate) fn whole_number(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match digits.trim_start_matches('0') {
+        "" => Some("0".to_owned()),
+        digits => Some(format!("{sign}{digits}")),
+    }
 }
 
 /// Whether the text is `yyyy-MM-dd`, `HH:mm:ss`, or both with `T` or a blank between them and an optional fraction.
@@ -62,6 +94,18 @@ mod tests {
         for expression in ["now()", "2020-1-31", "2020-01-31T10:11", "2020-01-31 10:11:12."] {
             assert!(!is_date(expression), "{expression}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_written_as_java_writes_it() {
+        for (text, number) in [("5", "5"), ("+2", "2"), ("007", "7"), ("-010", "-10"), ("-0", "0"), ("00", "0")] {
+            assert_eq!(whole_number(text).as_deref(), Some(number), "{text}");
+        }
+        for text in ["", "-", "+-1", " 1", "1.0", "1e3", "x"] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+        let large = "9".repeat(40);
+        assert_eq!(whole_number(&large), Some(large.clone()));
     }
 
     #[test]

@@ -148,28 +148,27 @@ async fn forward_script(
             }
             Step::Run { index, mark_ran } => {
                 let set = &request.changelog.changesets[*index];
-                let failed = |source| Error::ChangeSet {
-                    changeset: set.id.clone(),
-                    source: Box::new(source),
-                    report: Box::new(Report::default()),
+                let written = match request.mode {
+                    _ if *mark_ran => Ok((Content::Row(ExecType::MarkRan), Vec::new())),
+                    Mode::Record => Ok((Content::Row(ExecType::Executed), Vec::new())),
+                    Mode::Run => changeset_content(client, &tables, &original, recorder.history(), set).await,
                 };
-                let content = match request.mode {
-                    _ if *mark_ran => Content::Row(ExecType::MarkRan),
-                    Mode::Record => Content::Row(ExecType::Executed),
-                    Mode::Run => {
-                        let content = content(client, &tables, &original, recorder.history(), set).await;
-                        content.map_err(failed)?
+                match written {
+                    Ok((Content::Nothing, _)) => {}
+                    Ok((content, statements)) => {
+                        script.write_changeset_comment(set);
+                        statements.iter().for_each(|statement| script.write_statement(statement));
+                        script.write_statement(&record_sql(&mut recorder, &tables, set, content));
                     }
-                };
-                if content == Content::Nothing {
-                    continue;
+                    Err(error) if !set.fail_on_error => {
+                        let reason = error.to_string();
+                        tracing::warn!(changeset = %set.id, reason, "no SQL for a changeset; it is left out, as failOnError says");
+                    }
+                    Err(source) => {
+                        let (changeset, report) = (set.id.clone(), Box::new(Report::default()));
+                        return Err(Error::ChangeSet { changeset, source: Box::new(source), report });
+                    }
                 }
-                script.write_changeset_comment(set);
-                if content == Content::ChangesAndRow {
-                    let statements = apply::generate_statements(&*client, set, &tables.schema).await.map_err(failed)?;
-                    statements.iter().for_each(|statement| script.write_statement(statement));
-                }
-                script.write_statement(&record_sql(&mut recorder, &tables, set, content));
             }
         }
     }
@@ -184,6 +183,22 @@ enum Content {
     /// Its row alone.
     Row(ExecType),
     Nothing,
+}
+
+/// What the script contains for a changeset that runs, and the SQL of its changes.
+async fn changeset_content(
+    client: &mut Client,
+    tables: &Tables,
+    search_path: &str,
+    history: &History,
+    set: &ChangeSet,
+) -> Result<(Content, Vec<String>), ChangeSetError> {
+    let content = content(client, tables, search_path, history, set).await?;
+    let statements = match content {
+        Content::ChangesAndRow => apply::generate_statements(&*client, set, &tables.schema).await?,
+        Content::Row(_) | Content::Nothing => Vec::new(),
+    };
+    Ok((content, statements))
 }
 
 /// What the script contains for a changeset that runs, according to `onSqlOutput` of its preconditions. They are checked on the

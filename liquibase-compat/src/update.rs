@@ -2,6 +2,7 @@
 //!
 //! This file prepares a run; `run.rs` does it.
 
+use futures_util::future::try_join;
 use tokio_postgres::Client;
 
 use crate::changelog::Changelog;
@@ -11,8 +12,9 @@ use crate::command_request::{CommandRequest, Mode};
 use crate::error::Error;
 use crate::history::History;
 use crate::history::tables::Tables;
-use crate::lock::Lock;
+use crate::lock::{Lock, is_row_free};
 use crate::options::Options;
+use crate::plan::{Plan, plan_to};
 use crate::report::{Outcome, Report};
 use crate::rollback::rollback;
 use crate::run::{report_of, run_locked};
@@ -98,6 +100,33 @@ pub async fn mark_next_changeset_ran(
     options: &Options,
 ) -> Result<Report, Error> {
     changelog_sync(lock, changelog, options, &UpdateTarget::Count(1)).await
+}
+
+/// The report of an update up to `target` that has nothing to do; `None` if it may have something to do, which [`update_to`] finds out.
+///
+/// It only reads and takes no lock, as in Liquibase. `None` also stands for everything that needs the lock: tables that are missing or
+/// older, checksums to fill in or to upgrade, preconditions of the changelog, a row that a process of this crate left locked, and a
+/// changelog that validation refuses.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn check_up_to_date(
+    client: &Client,
+    changelog: &Changelog,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Option<Report>, Error> {
+    if !changelog.preconditions.is_empty() {
+        return Ok(None);
+    }
+    let tables = Tables::locate(client, &options.locations).await?;
+    let Some(columns) = tables.current_columns(client).await? else { return Ok(None) };
+    let (history, is_free) = try_join(tables.read_for_plan(client, &columns), is_row_free(client, &tables)).await?;
+    if !is_free || history.rows().iter().any(|row| row.checksum.is_none()) {
+        return Ok(None);
+    }
+    let plan = plan_to(changelog, &history, options, target).ok().filter(Plan::is_empty);
+    Ok(plan.map(|plan| report_of(&plan)))
 }
 
 async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Report, Error> {

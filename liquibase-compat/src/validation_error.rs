@@ -60,14 +60,12 @@ impl fmt::Display for ValidationError {
         section(out, "changesets check sum", &self.checksums, |one, out| {
             write!(out, "{} was: {} but is now: {}", one.changeset, one.stored, one.current)
         })?;
-        for (is_unchecked, what) in [
-            (false, "preconditions failed\n     Preconditions Failed"),
-            (true, "preconditions generated an error\n     Precondition Error"),
-        ] {
-            let of_kind = self.preconditions.iter().filter(|one| one.is_unchecked() == is_unchecked);
-            let messages: Vec<String> = of_kind.flat_map(|one| one.messages()).collect();
-            if !messages.is_empty() {
-                write!(out, "\n     {} {what}\n     {}", messages.len(), messages.join("\n     "))?;
+        for (is_unchecked, what) in [(false, "preconditions failed"), (true, "preconditions generated an error")] {
+            let of_kind = || self.preconditions.iter().filter(|one| one.is_unchecked() == is_unchecked);
+            let messages: Vec<String> = of_kind().flat_map(|one| one.messages()).collect();
+            if let Some(first) = of_kind().next() {
+                let (count, summary) = (messages.len(), first.summary());
+                write!(out, "\n     {count} {what}\n     {summary}\n     {}", messages.join("\n     "))?;
             }
         }
         section(out, "changesets had duplicate identifiers", &self.duplicates, |one, out| write!(out, "{one}"))?;

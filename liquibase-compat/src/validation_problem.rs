@@ -21,6 +21,15 @@ pub enum ValidationProblem {
         /// The name of the field.
         field: &'static str,
     },
+    /// A column of a new table lacks its type or its name.
+    #[error("column '{part}' is required for all columns")]
+    Column {
+        /// What it lacks.
+        part: &'static str,
+    },
+    /// A column of an index lacks its name.
+    #[error("column 'name' is required for all columns in an index")]
+    IndexColumn,
     /// A change with SQL text lacks that text, or the file with it.
     #[error("'{field}' is required")]
     MissingText {

@@ -105,7 +105,8 @@ fn flags_last(mut words: Vec<OsString>) -> Vec<OsString> {
             false => break,
         }
     }
-    if CommandLine::command().find_subcommand(text(command)).is_some() {
+    // Without flags before the command there is nothing to move, and the definition of all commands need not be built.
+    if command > 1 && CommandLine::command().find_subcommand(text(command)).is_some() {
         words[1..].rotate_left(command - 1);
     }
     words

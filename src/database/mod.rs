@@ -245,6 +245,17 @@ impl Database {
     /// # Errors
     /// When the server cannot be reached in time, rejects the user, or cannot be used.
     pub async fn connect(&self, connect_timeout: Duration) -> Result<Client, Error> {
+        let client = self.connect_to_read(connect_timeout).await?;
+        self.recognise_pooler(&client).await?;
+        Ok(client)
+    }
+
+    /// As [`Database::connect`], without finding out about a pooler, which takes a second connection. It is for statements that keep nothing in
+    /// the session; [`Database::lock`] finds out.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    pub async fn connect_to_read(&self, connect_timeout: Duration) -> Result<Client, Error> {
         let started = Instant::now();
         let left = || connect_timeout.saturating_sub(started.elapsed());
         let unreachable = |source| {
@@ -259,11 +270,7 @@ impl Database {
                 false => self.attempt_timeout.min(left().max(LAST_ATTEMPT_TIMEOUT)),
             };
             let error = match timeout(limit, self.open()).await {
-                Ok(Ok(client)) => {
-                    let client = self.check_version(client).await?;
-                    self.recognise_pooler(&client).await?;
-                    return Ok(client);
-                }
+                Ok(Ok(client)) => return self.check_version(client).await,
                 Ok(Err(error)) => self.as_transient(error)?,
                 // A last attempt that was shorter than others says less than the one before it.
                 Err(_) => last.filter(|_| limit < self.attempt_timeout).unwrap_or(AttemptError::Timeout(limit)),
@@ -307,11 +314,12 @@ impl Database {
         self.pooling.get()
     }
 
-    /// Takes the lock of the migrations with `client`, a connection to this database.
+    /// Takes the lock of the migrations with `client`, a connection to this database, after finding out about a pooler if that is not known yet.
     ///
     /// # Errors
     /// When another process holds it for too long, or a connection fails.
     pub async fn lock<'c>(&self, client: &'c mut Client, options: &LockOptions) -> Result<Lock<'c>, Error> {
+        self.recognise_pooler(client).await?;
         if self.pooling() == Pooling::Session {
             return Ok(Lock::acquire(client, options).await?);
         }

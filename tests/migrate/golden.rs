@@ -11,8 +11,15 @@ use crate::recording::copy;
 use crate::support::{Database, scratch, text, without_times};
 
 /// How the messages of Liquibase begin for a changelog that it cannot read.
-const READ_ERROR_PREFIXES: &[&str] =
-    &["Error parsing", "Unexpected formatting", "The file ", "Unable to locate", "com.example", "No SQL"];
+const READ_ERROR_PREFIXES: &[&str] = &[
+    "Error parsing",
+    "Unexpected formatting",
+    "The file ",
+    "Unable to locate",
+    "com.example",
+    "No SQL",
+    "For input string",
+];
 
 /// Cases whose messages differ: that of the server instead of the JDBC driver, a statement without the `;` that Liquibase shows, a
 /// changeset without an author, which this program refuses before it runs, and errors that Liquibase throws one by one and this program
@@ -185,12 +192,19 @@ fn sorted(data: &Value) -> Value {
 
 /// The text without the parts that differ from run to run.
 fn masked(text: &str, database: &Database) -> String {
-    let text = text.replace(&database.name, "$DB");
+    let text = without_addresses(&text.replace(&database.name, "$DB"));
     // The rows that PostgreSQL quotes contain times and deployment ids.
     match text.split_once("Failing row contains") {
         Some((before, _)) => before.to_owned(),
         None => text,
     }
+}
+
+/// A message without the addresses of Java objects.
+fn without_addresses(message: &str) -> String {
+    let mut parts = message.split("liquibase.precondition.core.");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(" : ").map_or(part, |(_, rest)| rest))
 }
 
 /// Standard output with the address of the database, times and deployment ids masked.

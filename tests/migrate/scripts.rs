@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::golden::{Case, plain_views};
-use crate::support::{Database, text};
+use crate::support::{Database, scratch, text};
 
 /// A database in the state before the script: empty, or updated.
 fn prepared(case: &Case, updated: bool) -> Database {
@@ -96,4 +96,27 @@ fn rollback_sql_results_in_the_database_of_liquibases_script() {
     let found: Vec<String> =
         cases.filter_map(|case| differing(&case, true, "rollback_sql_1", "rollback_count_1")).collect();
     assert!(found.is_empty(), "{} differences\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn a_changeset_without_sql_is_left_out_of_a_script_as_fail_on_error_says() {
+    let directory = scratch("left-out");
+    let load = r#"<loadData tableName="t" file="d.csv"><column name="a" type="BLOB"/></loadData>"#;
+    let log = |attributes: &str| {
+        let sets = format!(
+            "<changeSet id='1' author='me'><sql>create table t (a bytea)</sql></changeSet>\
+             <changeSet id='2' author='me' {attributes}>{load}</changeSet><changeSet id='3' author='me'><empty/></changeSet>"
+        );
+        std::fs::write(directory.join("log.xml"), format!("<databaseChangeLog>{sets}</databaseChangeLog>")).unwrap();
+    };
+    // The cell names a file that does not exist.
+    std::fs::write(directory.join("d.csv"), "a\nmissing.bin\n").unwrap();
+    let database = Database::new();
+    log("failOnError='false'");
+    database.script(&database.migrated(&directory, &["--changelog-file=log.xml", "update-sql"]));
+    assert_eq!(database.run("SELECT string_agg(id, ' ' ORDER BY orderexecuted) FROM databasechangelog").trim(), "1 3");
+    log("");
+    let refused = Database::new().migrate(&directory, &["--changelog-file=log.xml", "update-sql"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("missing.bin"), "{}", text(&refused.stderr));
 }

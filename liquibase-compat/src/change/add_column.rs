@@ -1,5 +1,5 @@
-//! addColumn: adds each column in a statement of its own, then unique constraints and foreign keys, values for the existing rows, NOT NULL
-//! for the columns that have them, and comments.
+//! addColumn: adds each column in a statement of its own, with its unique constraint and foreign key behind it, then values for the existing
+//! rows, NOT NULL for the columns that have them, and comments.
 
 use super::column::{ADD_COLUMN, Column, definition_problems};
 use super::error::ChangeError;
@@ -48,14 +48,8 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     for column in columns() {
         let key = if column.is_primary_key() { " PRIMARY KEY" } else { "" };
         out.push(format!("ALTER TABLE {table} ADD {}{key}", column.addition(dialect)?));
-    }
-    out.extend(
-        columns().filter_map(|column| column.unique(dialect)).map(|part| format!("ALTER TABLE {table} ADD {part}")),
-    );
-    for column in columns() {
-        if let Some(part) = column.added_foreign_key(dialect)? {
-            out.push(format!("ALTER TABLE {table} ADD {part}"));
-        }
+        let constraints = [column.unique(dialect), column.added_foreign_key(dialect)?];
+        out.extend(constraints.into_iter().flatten().map(|part| format!("ALTER TABLE {table} ADD {part}")));
     }
     for column in columns() {
         if let Some(value) = column.value(dialect)? {

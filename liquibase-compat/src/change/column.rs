@@ -52,10 +52,10 @@ macro_rules! column_fields {
             Field::flag("descending"),
             Field::text("encoding"),
             Field::text("generationType"),
-            Field::text("incrementBy"),
+            Field::integer("incrementBy"),
             Field::text("name"),
             Field::text("remarks"),
-            Field::text("startWith"),
+            Field::integer("startWith"),
             Field::text("type"),
             Field::element_text("value"),
             Field::file("valueBlobFile"),
@@ -76,7 +76,7 @@ pub(crate) const COLUMN: &[Field] = column_fields!();
 
 /// The fields of `<column>` with the position in the table, which PostgreSQL cannot choose.
 pub(crate) const ADD_COLUMN: &[Field] =
-    column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::text("position"));
+    column_fields!(Field::text("afterColumn"), Field::text("beforeColumn"), Field::integer("position"));
 
 /// The fields that can contain a default.
 const DEFAULTS: &[&str] = &[
@@ -103,10 +103,16 @@ const VALUES: &[&str] = &[
 
 /// The fields of `<column>` in loadData and loadUpdateData.
 pub(crate) const LOAD_COLUMN: &[Field] =
-    column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::text("index"));
+    column_fields!(Field::flag("allowUpdate"), Field::text("header"), Field::integer("index"));
 
 /// The field with the type of the column in the table. It is never in a changelog.
 pub(super) const TABLE_TYPE: &str = "tableType of the column";
+
+/// Whether a value is the content of a file. Liquibase then binds all values of the row to a prepared statement.
+pub(super) fn has_file(change: &Fields) -> bool {
+    let is_file = |column: &Fields| ["valueBlobFile", "valueClobFile"].iter().any(|field| column.text(field).is_some());
+    change.columns().iter().any(is_file)
+}
 
 /// Whether a value is the content of a binary file, which is written for the type of its column.
 pub(super) fn has_blob_file(change: &Fields) -> bool {
@@ -306,6 +312,27 @@ impl<'a> Column<'a> {
     pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
         let value = self.given_value(dialect)?;
         Ok(value.map(|sql| if sql.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { sql }))
+    }
+
+    /// The value for a row that is inserted or updated. Values that are bound have the type of their Java value: a text becomes no
+    /// number, date or NULL.
+    ///
+    /// # Errors
+    /// When the value is in an unreadable file.
+    pub(crate) fn row_value(&self, dialect: &Dialect, is_bound: bool) -> Result<Option<String>, Arc<FileError>> {
+        let fields = self.fields;
+        let before_clob = ["valueBoolean", "valueNumeric", "valueDate", "valueComputed"];
+        let has_other = || before_clob.iter().any(|name| fields.text(name).is_some() || fields.flag(name).is_some());
+        match (fields.text("value"), fields.filled("valueNumeric"), fields.file("valueClobFile")) {
+            (Some(text), ..) if is_bound => Ok(Some(value::bound_text(text))),
+            (None, Some(number), _) if is_bound && fields.flag("valueBoolean").is_none() => {
+                Ok(Some(value::bound_number(number)))
+            }
+            (None, None, Some(file)) if is_bound && !has_other() => {
+                Ok(Some(value::bound_text(&file.map_err(Arc::clone)?.decoded)))
+            }
+            _ => self.value(dialect),
+        }
     }
 
     fn given_value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {

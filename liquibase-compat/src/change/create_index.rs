@@ -1,10 +1,11 @@
 //! createIndex.
 
 use super::column::{ADD_COLUMN, Column};
-use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_problems};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::{Dialect, Quoting};
+use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "createIndex",
@@ -21,7 +22,7 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
         Field::flag("unique"),
     ],
     checksum_input: ChecksumInput::Fields { excluded: NOT_SUMMED },
-    problems: no_problems,
+    problems,
     statements: SqlGenerator::Infallible(statements),
     inverse,
 };
@@ -39,6 +40,10 @@ const NOT_SUMMED: &[&str] = &[
     "type",
     "value",
 ];
+
+fn problems(fields: &Fields) -> Vec<ValidationProblem> {
+    Column::all(fields).filter(|column| !column.has_name()).map(|_| ValidationProblem::IndexColumn).collect()
+}
 
 /// Whether PostgreSQL creates the index itself, for a key or a constraint.
 fn is_implicit(fields: &Fields) -> bool {

@@ -1,6 +1,6 @@
 //! createTable.
 
-use super::column::{COLUMN, Column, constraint, definition_problems};
+use super::column::{COLUMN, Column, constraint};
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::field::Field;
@@ -31,7 +31,11 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 };
 
 fn problems(fields: &Fields) -> Vec<ValidationProblem> {
-    let mut found = definition_problems(fields);
+    let mut found = Vec::new();
+    for column in Column::all(fields) {
+        let is_complete = [("type", column.has_type() || column.computed() == Some(true)), ("name", column.has_name())];
+        found.extend(is_complete.iter().filter(|(_, has)| !has).map(|(part, _)| ValidationProblem::Column { part }));
+    }
     if Column::all(fields).any(|column| column.lacks_foreign_key_name()) {
         found.push(ValidationProblem::NoForeignKeyName);
     }

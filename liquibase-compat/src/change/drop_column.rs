@@ -24,10 +24,11 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 };
 
 fn problems(fields: &Fields) -> Vec<ValidationProblem> {
-    if fields.filled("columnName").is_none() && fields.columns().is_empty() {
-        return vec![ValidationProblem::Missing { field: "columnName" }];
-    }
-    Vec::new()
+    let is_missing = match fields.columns().is_empty() {
+        true => fields.filled("columnName").is_none(),
+        false => Column::all(fields).any(|column| !column.has_name()),
+    };
+    is_missing.then_some(ValidationProblem::Missing { field: "columnName" }).into_iter().collect()
 }
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! insert: adds one row.
 
-use super::column::{COLUMN, Column};
+use super::column::{COLUMN, Column, has_file};
 use super::error::ChangeError;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
 use crate::field::Field;
@@ -27,8 +27,10 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     let mut names: Vec<String> = Vec::new();
     let mut values: Vec<String> = Vec::new();
+    let is_bound = has_file(fields);
     for column in Column::all(fields) {
-        let (name, value) = (dialect.name(column.name()), column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned()));
+        let value = column.row_value(dialect, is_bound)?.unwrap_or_else(|| "NULL".to_owned());
+        let name = dialect.name(column.name());
         // If a column occurs twice, the last value is used.
         match names.iter().position(|known| *known == name) {
             Some(index) => values[index] = value,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::column::TABLE_TYPE;
 use super::csv;
+use super::current_time;
 use super::load_data_error::LoadDataError;
 use super::{sql_text, value};
 use crate::checksum::{Checksum, ChecksumVersion};
@@ -14,7 +15,7 @@ use crate::external_file::LoadContext;
 use crate::fields::{FieldValue, Fields};
 use crate::file_content::FileContent;
 use crate::scalar::{is_date, is_number};
-use crate::sql::{Dialect, literal};
+use crate::sql::Dialect;
 use crate::validation_problem::ValidationProblem;
 
 /// The rows of a data file.
@@ -114,7 +115,15 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, Loa
     let name = |(index, column): &(usize, &Fields)| column.filled("name").unwrap_or(header[*index].trim()).to_owned();
     let mut converted = Vec::with_capacity(rows.len());
     for row in &rows {
-        let cells = columns.iter().map(|(index, column)| cell_sql(&row[*index], column, file, fields, dialect));
+        // Liquibase binds all values of a row with large objects to a prepared statement, and on request those of other rows.
+        let is_lob = |(index, column): &(usize, &Fields)| is_lob(column) && !row[*index].eq_ignore_ascii_case("null");
+        let needs_binding = !is_upsert(fields) && columns.iter().any(is_lob);
+        let is_bound = needs_binding || (!is_upsert(fields) && fields.is("usePreparedStatements"));
+        if needs_binding && fields.flag("usePreparedStatements") == Some(false) {
+            return Err(LoadDataError::NeedsPreparedStatements);
+        }
+        let cell = Cells { file, fields, dialect, is_bound };
+        let cells = columns.iter().map(|(index, column)| cell.sql(&row[*index], column));
         converted.push(cells.collect::<Result<_, LoadDataError>>()?);
     }
     Ok(LoadedRows {
@@ -124,44 +133,56 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, Loa
     })
 }
 
-/// One cell as SQL.
-fn cell_sql(
-    written: &str,
-    column: &Fields,
-    file: &FileContent,
-    fields: &Fields,
-    dialect: &Dialect,
-) -> Result<String, LoadDataError> {
-    let null = || "NULL".to_owned();
-    if written.eq_ignore_ascii_case("null") {
-        return Ok(null());
-    }
-    let given = if written.is_empty() { column.text("defaultValue") } else { Some(written) };
-    let type_ = column.filled("type").unwrap_or_default().to_uppercase();
-    Ok(match (type_.as_str(), given) {
-        ("BOOLEAN", Some(text)) => value::boolean(is_true(text)),
-        ("BOOLEAN", None) => column.flag("defaultValueBoolean").map_or_else(null, value::boolean),
-        ("NUMERIC", Some(text)) => numeric(text),
-        ("NUMERIC", None) => column.filled("defaultValueNumeric").map_or_else(null, str::to_owned),
-        ("DATE" | "DATETIME" | "TIME", Some(text)) => date_or_time(text),
-        ("DATE" | "DATETIME" | "TIME", None) => column.filled("defaultValueDate").map_or_else(null, value::date),
-        ("STRING", text) => value::cell(text.unwrap_or_default()),
-        ("COMPUTED", Some(text)) => text.to_owned(),
-        ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
-        ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
-        ("SEQUENCE", None) => {
-            return Err(LoadDataError::NoSequence);
+/// What the cells of a row are written by.
+struct Cells<'a> {
+    file: &'a FileContent,
+    fields: &'a Fields,
+    dialect: &'a Dialect,
+    is_bound: bool,
+}
+
+impl Cells<'_> {
+    /// One cell as SQL.
+    fn sql(&self, written: &str, column: &Fields) -> Result<String, LoadDataError> {
+        let Self { file, fields, dialect, is_bound } = *self;
+        let null = || "NULL".to_owned();
+        if written.eq_ignore_ascii_case("null") {
+            return Ok(null());
         }
-        // In an upsert Liquibase writes the file name as the value.
-        ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
-        ("BLOB", Some(text)) => match decode_base64(text) {
-            Some(bytes) => value::bytes_for(&bytes, column.text(TABLE_TYPE)),
-            None => value::bytes_for(cell_file(file, text)?, column.text(TABLE_TYPE)),
-        },
-        ("CLOB", Some(text)) => literal(&String::from_utf8_lossy(cell_file(file, text)?)),
-        (_, Some(text)) => value::cell(text),
-        (_, None) => null(),
-    })
+        let given = if written.is_empty() { column.text("defaultValue") } else { Some(written) };
+        let text_sql = |text: &str| if is_bound { value::bound_text(text) } else { value::cell(text) };
+        let type_ = column.filled("type").unwrap_or_default().to_uppercase();
+        Ok(match (type_.as_str(), given) {
+            ("BOOLEAN", Some(text)) => value::boolean(is_true(text)),
+            ("BOOLEAN", None) => column.flag("defaultValueBoolean").map_or_else(null, value::boolean),
+            ("NUMERIC", Some(text)) => numeric(text, is_bound),
+            ("NUMERIC", None) => column.filled("defaultValueNumeric").map_or_else(null, str::to_owned),
+            ("DATE" | "DATETIME" | "TIME", Some(text)) => date_or_time(text, &type_)?,
+            ("DATE" | "DATETIME" | "TIME", None) => column.filled("defaultValueDate").map_or_else(null, value::date),
+            ("STRING", text) => text_sql(text.unwrap_or_default()),
+            ("COMPUTED", Some(text)) => text.to_owned(),
+            ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
+            ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
+            ("SEQUENCE", None) => {
+                return Err(LoadDataError::NoSequence);
+            }
+            // In an upsert Liquibase writes the file name as the value.
+            ("BLOB" | "CLOB", Some(text)) if is_upsert(fields) => value::cell(text),
+            ("BLOB", Some(text)) => match decode_base64(text) {
+                Some(bytes) => value::bytes_for(&bytes, column.text(TABLE_TYPE)),
+                None => value::bytes_for(cell_file(file, text)?, column.text(TABLE_TYPE)),
+            },
+            ("CLOB", Some(text)) => value::bound_text(&String::from_utf8_lossy(cell_file(file, text)?)),
+            ("UUID" | "OTHER", Some(text)) => value::cell(text),
+            (_, Some(text)) => text_sql(text),
+            (_, None) => null(),
+        })
+    }
+}
+
+/// Whether the cells of a column name files, or are binary.
+fn is_lob(column: &Fields) -> bool {
+    column.filled("type").is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"))
 }
 
 /// Whether existing rows are updated.
@@ -175,23 +196,18 @@ fn is_true(text: &str) -> bool {
 }
 
 /// A number, without one pair of parentheses around it. Other text is an expression and stays as it is.
-fn numeric(text: &str) -> String {
-    text.strip_prefix('(')
-        .and_then(|text| text.strip_suffix(')'))
-        .filter(|text| is_number(text))
-        .unwrap_or(text)
-        .to_owned()
+fn numeric(text: &str, is_bound: bool) -> String {
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let number = inner.filter(|text| is_number(text)).unwrap_or(text);
+    if is_bound && is_number(number) { value::bound_number(number) } else { number.to_owned() }
 }
 
-/// A date, time or timestamp, or a word for the current one.
-fn date_or_time(text: &str) -> String {
-    match text.to_uppercase().as_str() {
-        "NOW" => "NOW()".to_owned(),
-        "TODAY" => "CURRENT_DATE".to_owned(),
-        _ if is_date(text) => value::date(text),
-        // PostgreSQL checks text that only resembles a date. Other text is an expression.
-        _ if text.starts_with(|c: char| c.is_ascii_digit()) => literal(text),
-        _ => value::computed(text),
+/// A date, time or timestamp, or a word for the current one. Other text is an expression.
+fn date_or_time(text: &str, type_: &str) -> Result<String, LoadDataError> {
+    match current_time::sql(text, type_) {
+        Some(sql) => sql,
+        None if is_date(text) => Ok(value::date(text)),
+        None => Ok(value::computed(text)),
     }
 }
 
@@ -241,8 +257,7 @@ pub(super) fn resolve_cell_files(fields: &mut Fields, context: LoadContext<'_>) 
     for (index, name) in header.iter().enumerate() {
         let column = column_for(fields, name.trim(), index);
         let type_ = column.and_then(|column| column.filled("type"));
-        let is_lob =
-            type_.is_some_and(|type_| type_.eq_ignore_ascii_case("clob") || type_.eq_ignore_ascii_case("blob"));
+        let is_lob = column.is_some_and(is_lob);
         let may_be_file = |cell: &str| type_.is_none() && cell.contains(['.', '/']) && cell.parse::<f64>().is_err();
         for cell in rows.iter().map(|row| &row[index]).filter(|cell| is_lob || may_be_file(cell)) {
             found.push((cell.clone(), context.read(cell, true).map_err(Arc::new)));
@@ -302,7 +317,7 @@ fn load_type(type_: &str) -> &'static str {
         "bytea" | "oid" => "BLOB",
         "uuid" => "UUID",
         type_ if type_.starts_with("time") => "DATE",
-        _ => "OTHER",
+        _ => "UNKNOWN",
     }
 }
 

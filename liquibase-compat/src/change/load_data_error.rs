@@ -49,6 +49,21 @@ pub enum LoadDataError {
         "liquibase.exception.UnexpectedLiquibaseException: Must set a sequence name in the loadData column defaultValue attribute"
     )]
     NoSequence,
+    /// The values are large objects, and prepared statements are not allowed.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: loadData is requesting usePreparedStatements=false but prepared statements are required"
+    )]
+    NeedsPreparedStatements,
+    /// A cell with `now` or `today` has an offset that is not possible.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper value in '{cell}': \
+         'NOW' must be followed by + or -, then numeric offset, then units (h{{our{{s}}}}, m{{inute{{s}}}}, d{{ay{{s}}}}, or y{{ears}}); \
+         'TODAY' must be followed by + or -, then numeric offset"
+    )]
+    TimeOffset {
+        /// The text of the cell.
+        cell: String,
+    },
     /// The file that a cell names is unreadable.
     #[error("liquibase.exception.DatabaseException: {0}")]
     CellFile(#[source] Arc<FileError>),
@@ -58,4 +73,20 @@ pub enum LoadDataError {
         /// The text of the cell.
         name: String,
     },
+}
+
+impl LoadDataError {
+    /// Whether a changeset with `failOnError="false"` counts as executed all the same. Liquibase ignores such an error before there is a
+    /// statement that could fail.
+    pub(crate) fn is_ignored_without_fail_on_error(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable { .. }
+                | Self::Empty { .. }
+                | Self::CellCount { .. }
+                | Self::NeedsPreparedStatements
+                | Self::NoSequence
+                | Self::TimeOffset { .. }
+        )
+    }
 }

@@ -19,6 +19,7 @@ mod create_sequence;
 mod create_table;
 mod create_view;
 mod csv;
+mod current_time;
 mod custom_change;
 mod delete;
 mod drop_all_foreign_key_constraints;
@@ -181,6 +182,11 @@ impl Change {
     /// Whether it is SQL text: a `sql`, or a changeset of formatted SQL.
     pub(crate) fn is_sql(&self) -> bool {
         self.kind.name == sql::KIND.name
+    }
+
+    /// The text of a `sql`.
+    pub(crate) fn sql_text(&self) -> Option<&str> {
+        self.fields.text("sql").filter(|_| self.is_sql())
     }
 
     /// The event of an `output` change.

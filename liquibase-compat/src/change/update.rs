@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::column::{COLUMN, Column};
+use super::column::{COLUMN, Column, has_file};
 use super::condition;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
@@ -31,8 +31,9 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     let table = dialect.qualified_name(fields.text("schemaName"), fields.required("tableName"));
     // Liquibase sorts the columns by name. If a column occurs twice, the last value is used.
     let mut values = BTreeMap::new();
+    let is_bound = has_file(fields);
     for column in Column::all(fields) {
-        values.insert(column.name(), column.value(dialect)?.unwrap_or_else(|| "NULL".to_owned()));
+        values.insert(column.name(), column.row_value(dialect, is_bound)?.unwrap_or_else(|| "NULL".to_owned()));
     }
     let sets: Vec<String> = values.iter().map(|(name, value)| format!("{} = {value}", dialect.name(name))).collect();
     Ok(vec![format!("UPDATE {table} SET {}{}", sets.join(", "), condition::clause(fields, dialect)?)])

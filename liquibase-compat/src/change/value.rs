@@ -1,6 +1,6 @@
 //! Writes values of a changelog as SQL.
 
-use crate::scalar::is_date;
+use crate::scalar::{is_date, number_at_start};
 use crate::sql::{Dialect, Value, literal};
 
 /// A string; the word NULL in any case means NULL.
@@ -12,6 +12,21 @@ pub(super) fn string(text: &str) -> String {
 pub(super) fn cell(text: &str) -> String {
     let function = text.eq_ignore_ascii_case("now()") || text.starts_with("to_date(");
     if function { text.to_owned() } else { string(text) }
+}
+
+/// A string that is bound to a prepared statement, where it has a type.
+pub(super) fn bound_text(text: &str) -> String {
+    format!("{}::varchar", literal(text))
+}
+
+/// A number that is bound to a prepared statement: Java makes it a whole number or one of floating point, and ignores what follows it.
+pub(super) fn bound_number(text: &str) -> String {
+    let number = number_at_start(text);
+    match number.parse::<f64>() {
+        Ok(value) if value.fract() != 0.0 || value.abs() >= 9.2e18 => format!("{number}::float8"),
+        Ok(value) => format!("{value:.0}"),
+        Err(_) => text.to_owned(),
+    }
 }
 
 pub(super) fn boolean(flag: bool) -> String {
@@ -80,5 +95,11 @@ mod tests {
         assert_eq!(date("2020-01-31T10:00:00"), "'2020-01-31 10:00:00'");
         assert_eq!(date("current_timestamp"), "NOW()");
         assert_eq!(bytes(&[0, 255]), "'\\x00ff'::bytea");
+        assert_eq!(bound_text("NULL"), "'NULL'::varchar");
+        for (text, sql) in
+            [("1", "1"), ("1.0", "1"), ("1.50", "1.50::float8"), ("-2+3", "-2"), ("1E2x", "100"), ("NaN", "NaN")]
+        {
+            assert_eq!(bound_number(text), sql);
+        }
     }
 }

@@ -167,6 +167,10 @@ fn rollback(node: &Node, at: &Location, file: &str) -> Result<Vec<RollbackPart>,
     }
     let mut parts: Vec<RollbackPart> = Vec::new();
     for child in node.children.iter().filter(|child| child.name != "comment") {
+        if is_unknown_attribute(child, &child.name) {
+            tracing::warn!(place = %at, name = child.name, "no change of that name; it is left out of the rollback");
+            continue;
+        }
         parts.push(RollbackPart::Change(Change::read(child, at)?));
     }
     parts.extend(node.text.iter().cloned().map(RollbackPart::Sql));

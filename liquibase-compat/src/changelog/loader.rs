@@ -133,8 +133,8 @@ impl Loader<'_> {
         if root.lenient {
             self.define_all_properties(&root, &current, properties)?;
         }
-        for child in &root.children {
-            let child = child.expanded(properties, physical)?;
+        for mut child in root.children {
+            child.expand(properties, physical)?;
             if child.name == "removeChangeSetProperty" {
                 current.removed.extend(RemovedProperty::read(&child, &current.place(&child))?);
             } else {
@@ -152,7 +152,8 @@ impl Loader<'_> {
         properties: &mut Properties,
     ) -> Result<(), LoadError> {
         for child in root.children.iter().filter(|child| child.name == "property") {
-            let child = child.expanded(properties, current.physical)?;
+            let mut child = child.clone();
+            child.expand(properties, current.physical)?;
             self.property(&child, &current.place(&child), properties)?;
         }
         Ok(())
@@ -406,6 +407,15 @@ fn select_changelogs(
         }),
     };
     let (min, max) = (depth_bound("minDepth", 0)?, depth_bound("maxDepth", usize::MAX)?);
+    if max < min {
+        return Err(LoadError::BadValue {
+            at: at.clone().into(),
+            element: node.name.clone(),
+            name: "maxDepth".to_owned(),
+            value: max.to_string(),
+            allowed: format!("{min} or more, which is minDepth"),
+        });
+    }
     let ending = node.attribute("endsWithFilter").unwrap_or_default().to_lowercase();
     let mut selected: Vec<String> = Vec::new();
     for file in files {

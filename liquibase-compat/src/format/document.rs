@@ -4,7 +4,7 @@
 //! XML does not have, are removed.
 //!
 //! A list of columns may be called `columns` or `column`. Liquibase merges the maps in it: those called `column` are the columns, and if
-//! there is none, all entries together are one column.
+//! there is none, all entries together are one column, which is empty for an empty list.
 
 use crate::load_error::LoadError;
 use crate::node::Node;
@@ -38,8 +38,8 @@ pub(super) enum DocumentValue {
     Map(Vec<(String, DocumentNode)>),
 }
 
-/// Scalars of a changeset that are elements in XML.
-const ELEMENT_SCALARS: &[&str] = &["comment", "rollback", "validCheckSum", "validCheckSums"];
+/// Scalars that are elements in XML. Of an include, Liquibase then misses the file or the path.
+const ELEMENT_SCALARS: &[&str] = &["comment", "rollback", "validCheckSum", "validCheckSums", "include", "includeAll"];
 
 /// The keys in a rollback that refer to another changeset.
 const ROLLBACK_REFERENCE_KEYS: &[&str] = &["changeSetId", "changeSetAuthor", "changeSetPath"];
@@ -111,8 +111,9 @@ fn fill(node: &mut Node, content: DocumentNode, role: ScalarRole) {
 
 fn entry(parent: &mut Node, name: String, value: DocumentNode, role: ScalarRole) {
     match name.as_str() {
-        "changes" => return fill(parent, value, ScalarRole::Changes),
-        "columns" | "column" if !is_scalar(&value.value) => return columns(parent, value),
+        // Elsewhere it is an element that nothing knows.
+        "changes" if parent.name == "changeSet" => return fill(parent, value, ScalarRole::Changes),
+        "columns" | "column" if !matches!(value.value, DocumentValue::Text(_)) => return columns(parent, value),
         "validCheckSum" | "validCheckSums" => return valid_checksums(parent, value),
         _ => {}
     }
@@ -158,7 +159,7 @@ fn columns(parent: &mut Node, list: DocumentNode) {
         DocumentValue::Null | DocumentValue::Text(_) => {}
     }
     let (named, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name == "column");
-    if named.is_empty() && !others.is_empty() {
+    if named.is_empty() {
         return column(DocumentNode::new(line, DocumentValue::Map(others)));
     }
     named.into_iter().for_each(|(_, value)| column(value));

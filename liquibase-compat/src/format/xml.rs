@@ -27,6 +27,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     if let Some((_, in_all)) = schema {
         allow_any_attribute(&mut root, *in_all);
     }
+    xml_schema::collapse_blanks(&mut root);
     xml_schema::check(file, &root)?;
     Ok(root)
 }
@@ -203,6 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn blanks_count_in_strings_and_in_no_other_value() {
+        let text = "<databaseChangeLog><changeSet id=' 1 ' author='a' runAlways=' true&#10;' context=' x\n\ty '>\
+                    <loadData tableName=' t ' file='f' encoding=' UTF-8 '><column index='\n 1' type=' STRING '/></loadData>\
+                    <addForeignKeyConstraint constraintName='c' baseTableName='a' baseColumnNames='a' referencedTableName='b' \
+                    referencedColumnNames='b' onDelete=' SET \n NULL '/><createSequence sequenceName='s' startValue=' 5 '/>\
+                    <addDefaultValue tableName='t' columnName='c' defaultValueBoolean=' true '/></changeSet></databaseChangeLog>";
+        let set = parse("a.xml", text).unwrap().children.remove(0);
+        let value = |index: usize, name: &str| set.children[index].attribute(name).unwrap_or_default().to_owned();
+        assert_eq!((set.attribute("id"), set.attribute("runAlways")), (Some(" 1 "), Some("true")));
+        assert_eq!(set.attribute("context"), Some(" x  y "));
+        assert_eq!((value(0, "tableName"), value(0, "encoding")), (" t ".to_owned(), "UTF-8".to_owned()));
+        assert_eq!(set.children[0].children[0].attribute("index"), Some("1"));
+        assert_eq!(set.children[0].children[0].attribute("type"), Some(" STRING "));
+        assert_eq!(value(1, "onDelete"), "SET NULL");
+        assert_eq!((value(2, "startValue"), value(3, "defaultValueBoolean")), (" 5 ".to_owned(), " true ".to_owned()));
+        assert!(check("<changeSet id='1' author='a' runAlways=' ${x} '/>").is_err());
+    }
+
+    #[test]
     fn the_required_attributes_of_the_schema_are_required() {
         for (bad, name) in [
             ("<changeSet id='1'/>", "author"),
@@ -211,6 +231,9 @@ mod tests {
             ("<changeSet id='1' author='a'><rollback><tagDatabase/></rollback></changeSet>", "tag"),
             ("<preConditions><dbms/></preConditions>", "type"),
             ("<preConditions onFail='CONTINUE'/>", "HALT"),
+            ("<changeSet id='1' author='a'><preConditions onFail='mark_ran'/></changeSet>", "MARK_RAN"),
+            ("<changeSet id='1' author='a'><preConditions onError=' WARN'/></changeSet>", "WARN"),
+            ("<changeSet id='1' author='a'><preConditions onSqlOutput='${x}'/></changeSet>", "TEST"),
         ] {
             assert!(check(bad).is_err_and(|error| error.to_string().contains(name)), "{bad}");
         }

@@ -111,17 +111,20 @@ const TABLE_NAME_REQUIRED: &[&str] = &[
 /// Elements that require a `<column>`.
 const COLUMN_REQUIRED: &[&str] = &["addColumn", "insert"];
 
-/// What the values of an attribute must be.
+/// What the values of an attribute must be. The blanks around the values of the first four kinds have no meaning.
 enum Values {
     Boolean,
     Integer,
     /// A whole number, also where a property is not allowed.
     Number,
+    /// One of some phrases.
+    Phrases(&'static [&'static str]),
+    /// One of some words, exactly as written.
     Words(&'static [&'static str]),
 }
 
 /// What happens to the rows that refer to one that is deleted or updated.
-const CASCADE_ACTIONS: Values = Values::Words(&["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]);
+const CASCADE_ACTIONS: Values = Values::Phrases(&["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]);
 
 /// The attributes whose values are checked, and the elements in which they may have any value.
 const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
@@ -177,6 +180,9 @@ const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
     (&["expectedRows", "position"], Values::Number, &[]),
     (&["startWith", "incrementBy"], Values::Number, &["createSequence", "alterSequence"]),
     (&["onDelete", "onUpdate"], CASCADE_ACTIONS, &[]),
+    (&["onFail", "onError"], Values::Words(&["HALT", "WARN", "CONTINUE", "MARK_RAN"]), &[]),
+    (&["onSqlOutput"], Values::Words(&["TEST", "FAIL", "IGNORE"]), &[]),
+    (&["columnParentType"], Values::Words(&["TABLE", "VIEW"]), &[]),
 ];
 
 impl Values {
@@ -190,19 +196,57 @@ impl Values {
             Self::Boolean => matches!(trimmed, "true" | "false" | "1" | "0") || is_property(value),
             Self::Integer => is_integer() || is_property(value),
             Self::Number => is_integer(),
-            Self::Words(words) => {
-                words.contains(&trimmed.split_ascii_whitespace().collect::<Vec<_>>().join(" ").as_str())
-            }
+            Self::Phrases(phrases) => phrases.contains(&collapsed(value).as_str()),
+            Self::Words(words) => words.contains(&value),
         }
+    }
+
+    /// Whether their type is a string, of which every blank counts.
+    fn are_strings(&self) -> bool {
+        matches!(self, Self::Words(_))
     }
 
     fn description(&self) -> String {
         match self {
             Self::Boolean => "true, false".to_owned(),
             Self::Integer | Self::Number => "a whole number".to_owned(),
-            Self::Words(words) => words.join(", "),
+            Self::Phrases(words) | Self::Words(words) => words.join(", "),
         }
     }
+}
+
+/// Replaces each run of blanks with one, and removes those at both ends.
+fn collapsed(value: &str) -> String {
+    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the values of an attribute of an element must be, if that is checked.
+fn checked_values(element: &str, attribute: &str) -> Option<&'static Values> {
+    let is_checked = |(names, _, exceptions): &&(&[&str], Values, &[&str])| {
+        names.contains(&attribute) && !exceptions.contains(&element)
+    };
+    CHECKED_VALUES.iter().find(is_checked).map(|(_, values, _)| values)
+}
+
+/// Collapses the blanks in the values of all attributes whose type is not a string. The parser of Liquibase does so by the schema, and
+/// checksums are computed from the result.
+pub(super) fn collapse_blanks(node: &mut Node) {
+    let is_load = matches!(node.name.as_str(), "loadData" | "loadUpdateData");
+    for (name, value) in &mut node.attributes {
+        let is_token = || {
+            (is_load && name == "encoding")
+                || checked_values(&node.name, name).is_some_and(|values| !values.are_strings())
+        };
+        if !value.contains(|c: char| c.is_ascii_whitespace()) || !is_token() {
+            continue;
+        }
+        // A property is a string for the schema.
+        let short = collapsed(value);
+        if !is_property(&short) {
+            *value = short;
+        }
+    }
+    node.children.iter_mut().for_each(collapse_blanks);
 }
 
 /// Whether a value is one property, `${name}`.
@@ -273,20 +317,15 @@ fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadE
         let (element, name) = (node.name.clone(), (*name).to_owned());
         return Err(LoadError::Missing { at: at(node.line).into(), element, name });
     }
-    node.attributes.iter().try_for_each(|(name, value)| {
-        let is_checked = |(names, _, exceptions): &&(&[&str], Values, &[&str])| {
-            names.contains(&name.as_str()) && !exceptions.contains(&node.name.as_str())
-        };
-        match CHECKED_VALUES.iter().find(is_checked) {
-            Some((_, values, _)) if !values.contain(value) => Err(LoadError::BadValue {
-                at: at(node.line).into(),
-                element: node.name.clone(),
-                name: name.clone(),
-                value: value.clone(),
-                allowed: values.description(),
-            }),
-            _ => Ok(()),
-        }
+    node.attributes.iter().try_for_each(|(name, value)| match checked_values(&node.name, name) {
+        Some(values) if !values.contain(value) => Err(LoadError::BadValue {
+            at: at(node.line).into(),
+            element: node.name.clone(),
+            name: name.clone(),
+            value: value.clone(),
+            allowed: values.description(),
+        }),
+        _ => Ok(()),
     })
 }
 

@@ -16,6 +16,11 @@ use crate::node::{MAX_DEPTH, Node};
 /// The limit of values in a document, including those that aliases repeat.
 const MAX_VALUES: usize = 1_000_000;
 
+/// The key of a rollback, and what Liquibase refuses as its value.
+const ROLLBACK: &str = "rollback";
+const NO_ROLLBACK: &str =
+    "a rollback is one text of SQL, or a list of changes; put SQL that looks like a number into quotes";
+
 /// Parses one YAML or JSON file.
 ///
 /// # Errors
@@ -122,10 +127,15 @@ impl<'a> Reader<'a> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                Event::SequenceEnd => return Ok(DocumentValue::List(items)),
+                Event::SequenceEnd => break,
                 event => items.push(self.value(event, key, depth + 1)?),
             }
         }
+        let is_scalar = |item: &&DocumentNode| matches!(item.value, DocumentValue::Text(_) | DocumentValue::Null);
+        if key == ROLLBACK && items.iter().filter(is_scalar).count() > 1 {
+            return Err(self.syntax_error(NO_ROLLBACK));
+        }
+        Ok(DocumentValue::List(items))
     }
 
     fn map(&mut self, depth: usize) -> Result<DocumentValue, LoadError> {
@@ -198,6 +208,9 @@ impl<'a> Reader<'a> {
                 true
             }
         };
+        if key == ROLLBACK && resolved && yaml_scalar::is_typed(&text) {
+            return Err(self.syntax_error(NO_ROLLBACK));
+        }
         Ok(match if resolved { yaml_scalar::plain(&text, key) } else { Some(text.into_owned()) } {
             Some(text) => DocumentValue::Text(text),
             None => DocumentValue::Null,
@@ -292,6 +305,39 @@ mod tests {
         assert_eq!(set.children[4].children[0].children[0].attribute("nullable"), Some("false"));
         assert_eq!(set.children[5].text.as_deref(), Some("drop table x"));
         assert_eq!(set.children[7].children[0].name, "sql");
+    }
+
+    #[test]
+    fn only_a_changeset_has_changes() {
+        let root = parse("a.yaml", "databaseChangeLog:\n- modifyChangeSets:\n    changes:\n    - include: {file: b}\n")
+            .unwrap();
+        assert_eq!(root.children[0].children[0].name, "changes");
+        let set =
+            changeset("    changes:\n    - changes:\n      - empty: {}\n    rollback:\n    - changes: [{empty: {}}]\n");
+        assert_eq!((set.children[0].name.as_str(), set.children[1].children[0].name.as_str()), ("empty", "changes"));
+    }
+
+    #[test]
+    fn a_list_of_columns_without_entries_is_one_column() {
+        for empty in ["[]", "{}", ""] {
+            let set = changeset(&format!("    changes:\n    - createTable:\n        columns: {empty}\n"));
+            let columns = &set.children[0].children;
+            assert!(columns.len() == 1 && columns[0].name == "column" && columns[0].attributes.is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_is_one_text_or_a_list_of_changes() {
+        let parsed = |value: &str| {
+            parse("a.yaml", &format!("databaseChangeLog:\n- changeSet: {{id: 1, author: a, rollback: {value}}}\n"))
+                .is_ok()
+        };
+        for good in ["drop table t", "[drop table t]", "[drop table t, {empty: {}}]", "'5'", "", "[]", "empty"] {
+            assert!(parsed(good), "{good}");
+        }
+        for bad in ["[drop table t, select 1]", "5", "yes", "1.5", "2020-01-31", "[5]"] {
+            assert!(!parsed(bad), "{bad}");
+        }
     }
 
     #[test]

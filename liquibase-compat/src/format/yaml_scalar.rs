@@ -15,6 +15,12 @@ pub(super) fn plain(text: &str, key: &str) -> Option<String> {
     Some(read.unwrap_or_else(|| text.to_owned()))
 }
 
+/// Whether a plain scalar is a boolean, a number or a time in Java.
+pub(super) fn is_typed(text: &str) -> bool {
+    let is_number = || integer(text).or_else(|| float(text)).or_else(|| timestamp(text, "")).is_some();
+    plain(text, "").is_some_and(|read| matches!(read.as_str(), "true" | "false")) || is_number()
+}
+
 /// Whether the number is negative, and the text without the sign.
 fn split_sign(text: &str) -> (bool, &str) {
     match text.strip_prefix('-') {

@@ -3,6 +3,7 @@
 //! They are in the connection's default schema unless the [`Locations`] of the run say otherwise. Tables of older versions get the columns
 //! they lack.
 
+use futures_util::future::try_join;
 use tokio_postgres::{GenericClient, Row};
 
 use super::{History, HistoryRow};
@@ -53,6 +54,13 @@ const READ_COLUMNS: &[&str] = &[
     "deployment_id",
 ];
 
+/// The columns that a plan depends on.
+const PLANNED_COLUMNS: &[&str] = &["id", "author", "filename", "orderexecuted", "md5sum", "tag"];
+
+/// The columns of DATABASECHANGELOG with their widths.
+#[derive(Debug)]
+pub(crate) struct Columns(Vec<(String, Option<i32>)>);
+
 /// The two tables of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -95,14 +103,14 @@ impl Tables {
     }
 
     /// The columns of DATABASECHANGELOG with their widths; empty if the table does not exist.
-    async fn columns(&self, client: &impl GenericClient) -> Result<Vec<(String, Option<i32>)>, Error> {
+    async fn columns(&self, client: &impl GenericClient) -> Result<Columns, Error> {
         let sql = "SELECT attname::text, CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4 THEN atttypmod - 4 END \
                    FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
         let rows = client
             .query_typed(sql, &texts(&[&self.changelog]))
             .await
             .map_err(Error::database("looking for databasechangelog"))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        Ok(Columns(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
     }
 
     /// Creates the tables, or adds to them what is missing.
@@ -113,7 +121,7 @@ impl Tables {
              INSERT INTO {lock} (id, locked) VALUES (1, FALSE) ON CONFLICT DO NOTHING; "
         );
         let columns = self.columns(client).await?;
-        if columns.is_empty() {
+        if columns.0.is_empty() {
             sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {changelog} ({CHANGELOG_COLUMNS}); "));
         } else {
             sql.push_str(&upgrade_sql(changelog, &columns));
@@ -123,23 +131,46 @@ impl Tables {
         client.batch_execute(&sql).await.map_err(Error::database("creating the Liquibase tables"))
     }
 
+    /// The columns of DATABASECHANGELOG, if both tables exist and lack nothing.
+    pub(crate) async fn current_columns(&self, client: &impl GenericClient) -> Result<Option<Columns>, Error> {
+        let (columns, (_, has_lock)) = try_join(self.columns(client), self.exist(client)).await?;
+        let is_current = has_lock && !columns.0.is_empty() && upgrade_sql(&self.changelog, &columns).is_empty();
+        Ok(is_current.then_some(columns))
+    }
+
     /// All rows. If the table does not exist, the history is empty.
     pub(crate) async fn read(&self, client: &impl GenericClient) -> Result<History, Error> {
         let columns = self.columns(client).await?;
-        if columns.is_empty() {
+        if columns.0.is_empty() {
             return Ok(History::default());
         }
+        self.read_columns(client, &columns, READ_COLUMNS).await
+    }
+
+    /// All rows with what a plan depends on; the other fields are empty.
+    pub(crate) async fn read_for_plan(&self, client: &impl GenericClient, columns: &Columns) -> Result<History, Error> {
+        self.read_columns(client, columns, PLANNED_COLUMNS).await
+    }
+
+    /// All rows of a table that has these columns, as far as they are `wanted`.
+    async fn read_columns(
+        &self,
+        client: &impl GenericClient,
+        columns: &Columns,
+        wanted: &[&str],
+    ) -> Result<History, Error> {
         let expressions: Vec<String> = READ_COLUMNS
             .iter()
             .map(|name| match *name {
+                name if !wanted.contains(&name) => "NULL::text".to_owned(),
                 "dateexecuted" => "to_char(dateexecuted, 'YYYY-MM-DD HH24:MI:SS.US')".to_owned(),
-                "orderexecuted" if has_column(&columns, name) => "orderexecuted::int".to_owned(),
+                "orderexecuted" if has_column(columns, name) => "orderexecuted::int".to_owned(),
                 "orderexecuted" => "-1".to_owned(),
-                name if has_column(&columns, name) => format!("{name}::text"),
+                name if has_column(columns, name) => format!("{name}::text"),
                 _ => "NULL::text".to_owned(),
             })
             .collect();
-        let order = if has_column(&columns, "orderexecuted") { ", orderexecuted" } else { "" };
+        let order = if has_column(columns, "orderexecuted") { ", orderexecuted" } else { "" };
         let sql = format!("SELECT {} FROM {} ORDER BY dateexecuted{order}", expressions.join(", "), self.changelog);
         let rows = client.query_typed(&sql, &[]).await.map_err(Error::database("reading databasechangelog"))?;
         Ok(History::new(rows.iter().map(history_row).collect()))
@@ -172,12 +203,12 @@ async fn current_schema(client: &impl GenericClient) -> Result<String, Error> {
     row.get::<_, Option<String>>(0).ok_or(Error::NoSchema)
 }
 
-fn has_column(columns: &[(String, Option<i32>)], name: &str) -> bool {
-    columns.iter().any(|(column, _)| column == name)
+fn has_column(columns: &Columns, name: &str) -> bool {
+    columns.0.iter().any(|(column, _)| column == name)
 }
 
 /// The SQL that adapts a table of an older version.
-fn upgrade_sql(table: &str, columns: &[(String, Option<i32>)]) -> String {
+fn upgrade_sql(table: &str, columns: &Columns) -> String {
     let mut sql = String::new();
     for (name, kind, fill) in LATER_COLUMNS.iter().filter(|(name, ..)| !has_column(columns, name)) {
         sql.push_str(&format!("ALTER TABLE {table} ADD {name} {kind}; "));
@@ -188,7 +219,7 @@ fn upgrade_sql(table: &str, columns: &[(String, Option<i32>)]) -> String {
         }
     }
     for (name, width) in WIDENED_COLUMNS {
-        if columns.iter().any(|(column, now)| column == name && now.is_some_and(|now| now < *width)) {
+        if columns.0.iter().any(|(column, now)| column == name && now.is_some_and(|now| now < *width)) {
             sql.push_str(&format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE VARCHAR({width}); "));
         }
     }

@@ -107,11 +107,9 @@ impl CheckContext<'_> {
                 self.constraint(*kind, schema.as_deref(), table.as_deref(), name.as_deref(), columns.as_deref()).await
             }
             Condition::RowCount { schema, table, expected } => {
-                let sql = format!("SELECT count(*) FROM {}", self.table(schema.as_deref(), table));
+                let sql = format!("SELECT COUNT(*) FROM {}", self.table(schema.as_deref(), table));
                 match self.value(&sql).await? {
-                    count if expected.trim().parse::<u64>().is_ok_and(|expected| count == expected.to_string()) => {
-                        Ok(())
-                    }
+                    count if count == *expected => Ok(()),
                     count => not_met(format!(
                         "Table {table} does not have the expected row count of {expected}. It contains {count} rows"
                     )),
@@ -164,7 +162,8 @@ impl CheckContext<'_> {
 
     /// The single value that a query returns, as text.
     async fn value(&self, sql: &str) -> Result<String, ConditionError> {
-        let messages = self.client.simple_query(&jdbc::queried(sql)).await?;
+        let failed = |error: tokio_postgres::Error| ConditionError::Sql { sql: sql.to_owned(), source: error.into() };
+        let messages = self.client.simple_query(&jdbc::queried(sql)).await.map_err(failed)?;
         let mut rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,

@@ -11,6 +11,8 @@ use crate::changeset_id::ChangeSetId;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::path;
+use crate::scalar::whole_number;
+use crate::sql::Quoting;
 
 /// System properties that every JVM has. Liquibase counts them as properties of a changelog; here they are defined, without a value.
 const JVM_PROPERTIES: &[&str] = &[
@@ -185,8 +187,9 @@ impl Preconditions {
         property: &dyn Fn(&str) -> Option<Cow<'p, str>>,
     ) -> Result<Self, LoadError> {
         let reader = Reader { at: Location { line: node.line, ..at.clone() }, file, property };
-        if !node.lenient {
-            node.check_attributes(at, OUTCOMES)?;
+        match node.lenient {
+            true => node.check_repeated(at, OUTCOMES.iter().copied())?,
+            false => node.check_attributes(at, OUTCOMES)?,
         }
         Ok(Self {
             file: file.to_owned(),
@@ -255,20 +258,45 @@ impl Reader<'_, '_> {
         Ok(given.or(older).unwrap_or(SqlOutput::Ignore))
     }
 
-    /// The value of an attribute that allows only the `known` ones, compared without case.
+    /// The value of an attribute that allows only the `known` ones. In formatted SQL case does not matter; the schema checks that of XML. In
+    /// YAML and JSON it matters for `onFail` alone, whose setter in Java takes no text, if its name is written exactly.
     fn one_of<T: Copy>(&self, node: &Node, name: &str, known: &[(&str, T)]) -> Result<Option<T>, LoadError> {
-        let Some(written) = node.attribute(name).filter(|value| !value.is_empty()) else {
+        let is_filled = |(key, value): &&(String, String)| node.is_called(key, name) && !value.is_empty();
+        let Some((key, written)) = node.attributes.iter().find(is_filled) else {
             return Ok(None);
         };
-        match known.iter().find(|(word, _)| word.eq_ignore_ascii_case(written)) {
+        let is_exact = node.lenient && name == "onFail" && key == name;
+        let is_same = |word: &str| word == written || (!is_exact && word.eq_ignore_ascii_case(written));
+        match known.iter().find(|(word, _)| is_same(word)) {
             Some((_, value)) => Ok(Some(*value)),
-            None => Err(LoadError::BadValue {
-                at: self.at.clone().into(),
-                element: node.name.clone(),
-                name: name.to_owned(),
-                value: written.to_owned(),
-                allowed: known.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "),
-            }),
+            None => Err(self.bad_value(node, name, written, known.iter().map(|(word, _)| *word))),
+        }
+    }
+
+    fn bad_value<'k>(&self, node: &Node, name: &str, value: &str, allowed: impl Iterator<Item = &'k str>) -> LoadError {
+        LoadError::BadValue {
+            at: self.at.clone().into(),
+            element: node.name.clone(),
+            name: name.to_owned(),
+            value: value.to_owned(),
+            allowed: allowed.collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// A number of rows.
+    fn row_count(&self, node: &Node, written: &str) -> Result<String, LoadError> {
+        whole_number(written)
+            .ok_or_else(|| self.bad_value(node, "expectedRows", written, ["a whole number"].into_iter()))
+    }
+
+    /// The name of a quoting strategy.
+    fn strategy(&self, node: &Node, written: String) -> Result<Condition, LoadError> {
+        match Quoting::named(&written) {
+            Some(_) => Ok(Condition::QuotingStrategy(written)),
+            None => {
+                let names = [Quoting::Legacy, Quoting::All, Quoting::Reserved].map(Quoting::name);
+                Err(self.bad_value(node, "strategy", &written, names.into_iter()))
+            }
         }
     }
 
@@ -337,7 +365,8 @@ impl Reader<'_, '_> {
                 columns: optional("columnNames"),
             },
             "rowCount" => {
-                Condition::RowCount { schema, table: needed("tableName")?, expected: needed("expectedRows")? }
+                let expected = self.row_count(node, &needed("expectedRows")?)?;
+                Condition::RowCount { schema, table: needed("tableName")?, expected }
             }
             "tableIsEmpty" => Condition::TableIsEmpty { schema, table: needed("tableName")? },
             "sqlCheck" => Condition::Sql {
@@ -348,7 +377,7 @@ impl Reader<'_, '_> {
                 },
             },
             "changeLogPropertyDefined" => self.property_condition(&needed("property")?, optional("value").as_deref()),
-            "expectedQuotingStrategy" => Condition::QuotingStrategy(needed("strategy")?),
+            "expectedQuotingStrategy" => self.strategy(node, needed("strategy")?)?,
             "customPrecondition" => Condition::Custom(optional("className").unwrap_or_default()),
             // A text that is no condition is an option, or has no meaning.
             other if node.lenient && node.children.is_empty() && node.attributes.is_empty() => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use liquibase_compat::{Error, Lock, LockOptions};
+use liquibase_compat::{Changelog, Error, Lock, LockOptions, Options, Report, UpdateTarget, check_up_to_date};
 
 use crate::embedded_changelog::CHANGESETS;
 use crate::support::{Database, log, records};
@@ -57,6 +57,54 @@ async fn a_run_waits_for_the_lock_of_another_program_and_names_it() {
 async fn the_lock_of_another_program_does_not_matter_when_nothing_is_pending() {
     let database = with_lock_row("otherhost (10.0.0.9)").await;
     assert_eq!(database.update(&log("")).await.unwrap().run_count(), 0);
+}
+
+/// What the check without a lock says.
+async fn checked(database: &Database, changelog: &Changelog) -> Option<Report> {
+    let client = database.connect().await;
+    check_up_to_date(&client, changelog, &Options::default(), &UpdateTarget::All).await.unwrap()
+}
+
+#[tokio::test]
+async fn that_nothing_is_pending_is_found_out_while_another_session_holds_the_lock() {
+    let database = Database::new().await;
+    assert!(checked(&database, &records()).await.is_none(), "there are no tables");
+    assert_eq!(database.rows("SELECT to_regclass('databasechangeloglock')").await, ["-"]);
+    database.update(&records()).await.unwrap();
+    let mut client = database.connect().await;
+    let lock = Lock::acquire(&mut client, &short_wait()).await.unwrap();
+    let report = checked(&database, &records()).await.unwrap();
+    assert_eq!((report.run_count(), report.previously_run), (0, CHANGESETS));
+    database.run("UPDATE databasechangeloglock SET locked = TRUE, lockedby = 'otherhost (10.0.0.9)'").await;
+    assert!(checked(&database, &records()).await.is_some());
+    lock.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_needs_the_lock_is_not_decided_without_it() {
+    let set = "<changeSet id='1' author='a'><sql>select 1</sql></changeSet>";
+    let precondition = "<preConditions><dbms type='postgresql'/></preConditions>";
+    for (changelog, sql) in [
+        (format!("{set}{}", set.replace("id='1'", "id='2'")), ""),
+        (set.replace("select 1", "select 2"), ""),
+        (format!("{precondition}{set}"), ""),
+        (set.to_owned(), "UPDATE databasechangelog SET md5sum = NULL"),
+        (set.to_owned(), "UPDATE databasechangelog SET md5sum = '8:0'"),
+        (set.to_owned(), "ALTER TABLE databasechangelog DROP COLUMN labels"),
+        (set.to_owned(), "ALTER TABLE databasechangelog ALTER COLUMN contexts TYPE varchar(100)"),
+        (set.to_owned(), "DELETE FROM databasechangeloglock"),
+        (set.to_owned(), "DROP TABLE databasechangeloglock"),
+        (
+            set.to_owned(),
+            "UPDATE databasechangeloglock SET locked = TRUE, lockedby = 'h#liquibase-compat-1 (10.0.0.9)'",
+        ),
+    ] {
+        let database = Database::new().await;
+        database.update(&log(set)).await.unwrap();
+        assert!(checked(&database, &log(set)).await.is_some());
+        database.run(sql).await;
+        assert!(checked(&database, &log(&changelog)).await.is_none(), "{changelog} {sql}");
+    }
 }
 
 #[tokio::test]

@@ -161,6 +161,13 @@ async fn the_message_about_preconditions_of_a_changelog_has_every_condition() {
              near \"bad\"\n  Position: 1"
                 .to_owned(),
         ),
+        (
+            "<preConditions onErrorMessage='sorry' onFailMessage='no'><sqlCheck expectedResult='1'>bad sql</sqlCheck></preConditions>"
+                .to_owned(),
+            "Validation Failed:\n     1 preconditions generated an error\n     sorry\n     log.xml : ERROR: syntax error at or \
+             near \"bad\"\n  Position: 1"
+                .to_owned(),
+        ),
     ] {
         let database = Database::new().await;
         let error = database.update(&log(&format!("{conditions}{FAILING_LOG}"))).await.unwrap_err();

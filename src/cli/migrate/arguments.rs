@@ -1,5 +1,7 @@
 //! The command line of `migrate`: Liquibase's commands and options, under Liquibase's names.
 
+use std::sync::LazyLock;
+
 use clap::{Args, Subcommand};
 
 use super::liquibase_option::Flags;
@@ -256,9 +258,12 @@ impl Command {
     }
 
     /// The names of all commands.
-    pub fn names() -> Vec<String> {
-        let all = Self::augment_subcommands(clap::Command::new("migrate"));
-        all.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    pub fn names() -> &'static [String] {
+        static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+            let all = Command::augment_subcommands(clap::Command::new("migrate"));
+            all.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+        });
+        &NAMES
     }
 
     /// Whether it shows something and changes nothing.
@@ -283,6 +288,11 @@ impl Command {
                 | Self::ListLocks
                 | Self::GenerateChangelog(_)
         )
+    }
+
+    /// Whether it first finds out without a lock that there is nothing to do.
+    pub fn checks_before_it_locks(&self) -> bool {
+        matches!(self, Self::Update | Self::UpdateCount(_) | Self::UpdateToTag(_))
     }
 
     /// Whether it needs a changelog.

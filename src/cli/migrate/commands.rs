@@ -55,7 +55,10 @@ pub async fn execute(database: Database, invocation: Invocation<'_>, console: &m
         console.output.push_str(&migrated.to_string());
         return Ok(());
     }
-    let client = database.connect(invocation.connect_timeout).await?;
+    let client = match invocation.command.checks_before_it_locks() {
+        true => database.connect_to_read(invocation.connect_timeout).await?,
+        false => database.connect(invocation.connect_timeout).await?,
+    };
     if let Some(loaded) = &mut loaded
         && let Some((changelog, options)) = loaded.for_database(&client).await?
     {
@@ -220,6 +223,10 @@ impl Session<'_> {
 
     async fn update(&mut self, loaded: &LoadedChangelog, title: &str, target: &UpdateTarget) -> Result<(), Error> {
         warn_about_unknown_tag(loaded, target);
+        let (changelog, options) = (&loaded.changelog, &loaded.options);
+        if let Some(report) = liquibase_compat::check_up_to_date(&self.client, changelog, options, target).await? {
+            return self.print_update(loaded, title, Ok(report));
+        }
         let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
         let done = liquibase_compat::update_to(&mut lock, &loaded.changelog, &loaded.options, target).await;
         let released = lock.release().await;

@@ -248,7 +248,7 @@ impl Values {
         text: &str,
         unknown: &mut Vec<String>,
     ) -> Result<(), Error> {
-        match named(key, command, &Command::names()) {
+        match named(key, command, Command::names()) {
             Named::Option(option, names_command) => {
                 self.add(option, place, text, false)?;
                 let source = |place: &str| place.split_once(" in ").map_or(place.starts_with('$'), |_| false);
