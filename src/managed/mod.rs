@@ -18,6 +18,7 @@ pub mod distribution;
 mod embedded;
 mod endpoint;
 pub mod helper;
+mod ignored_signals;
 mod initdb;
 pub mod installation;
 mod io_remedy;

@@ -12,6 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::ignored_signals;
+
 type Request = (Command, oneshot::Sender<io::Result<Child>>);
 
 /// Starts processes from one long-lived thread.
@@ -23,8 +25,9 @@ impl Spawner {
     /// Starts the thread. Must be called inside the runtime that will wait for the processes.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// When the system has no thread left, or the signals that end children cannot be given their default action.
     pub(super) fn start(name: &str) -> io::Result<Self> {
+        ignored_signals::give_children_default_actions()?;
         let (requests, inbox) = mpsc::channel::<Request>();
         let runtime = Handle::current();
         thread::Builder::new().name(format!("spawn-{name}")).stack_size(256 * 1024).spawn(move || {

@@ -202,6 +202,24 @@ fn children_have_their_own_process_group_and_a_clean_environment() {
     }
 }
 
+/// A child that ignored its death signal until it handles it could outlive an appliance that was started in the background.
+#[test]
+fn children_of_an_appliance_in_the_background_do_not_ignore_the_signals_that_end_them() {
+    let appliance = Appliance::builder().existing_cluster().in_background().start();
+    let ignored = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the tests may read it");
+        let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("the kernel names them");
+        u64::from_str_radix(bits.trim(), 16).expect("a hexadecimal number")
+    };
+    let children = crate::support::children_of(appliance.pid());
+    assert!(children.len() >= 2, "{children:?}");
+    for child in &children {
+        for kind in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+            assert_eq!(ignored(child.pid) & (1 << (kind as u32 - 1)), 0, "{} ignores {kind}", child.name);
+        }
+    }
+}
+
 #[test]
 fn lists_of_processes_say_what_the_children_are_and_whose() {
     let appliance = Appliance::builder().existing_cluster().start();

@@ -311,7 +311,8 @@ impl Appliance {
 }
 
 fn assert_all_exited(processes: &[ProcessInfo]) {
-    eventually("all its descendants have exited", || {
+    let names = processes.iter().map(|process| process.name.as_str()).collect::<Vec<_>>().join(", ");
+    eventually(&format!("all its descendants have exited ({names})"), || {
         processes.iter().all(|process| !process.is_running()).then_some(())
     });
 }

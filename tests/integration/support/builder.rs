@@ -23,7 +23,8 @@ pub(crate) struct Builder {
     args: Vec<String>,
     data_dir: Option<PathBuf>,
     listen: String,
-    limits: Option<String>,
+    /// What the shell that becomes the appliance does before.
+    preparation: Option<String>,
     hosts: Option<PathBuf>,
     is_unprivileged: bool,
     cgroup: Option<PathBuf>,
@@ -43,7 +44,7 @@ impl Builder {
             args: Vec::new(),
             data_dir: None,
             listen: "127.0.0.1:0".into(),
-            limits: None,
+            preparation: None,
             hosts: None,
             is_unprivileged: false,
             cgroup: None,
@@ -90,9 +91,16 @@ impl Builder {
         self
     }
 
-    /// Resource limits, as arguments of `ulimit`, for the appliance and its children.
+    /// Resource limits, as arguments of `ulimit`, for the appliance and its children. A write beyond the file-size limit must fail with an
+    /// error, so SIGXFSZ is ignored.
     pub(crate) fn limits(mut self, ulimit: &str) -> Self {
-        self.limits = Some(ulimit.into());
+        self.preparation = Some(format!("trap '' XFSZ; ulimit {ulimit}"));
+        self
+    }
+
+    /// Starts it as a shell starts a command in the background: it ignores SIGINT and SIGQUIT.
+    pub(crate) fn in_background(mut self) -> Self {
+        self.preparation = Some("trap '' INT QUIT".into());
         self
     }
 
@@ -162,8 +170,8 @@ impl Builder {
 
     /// The process, not started, with its output piped.
     pub(super) fn to_command(&self) -> Command {
-        let mut command = if let Some(limits) = &self.limits {
-            under(limits)
+        let mut command = if let Some(preparation) = &self.preparation {
+            prepared_by_shell(preparation)
         } else if self.activation_socket.is_some() {
             activated()
         } else if let Some(hosts) = &self.hosts {
@@ -206,10 +214,10 @@ impl Builder {
     }
 }
 
-/// The appliance under `ulimit`. A write beyond the file-size limit must fail with an error, so SIGXFSZ is ignored.
-fn under(limits: &str) -> Command {
+/// The appliance as what a shell becomes after some commands.
+fn prepared_by_shell(commands: &str) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("trap '' XFSZ; ulimit {limits} && exec \"$0\" \"$@\""), PROGRAM]);
+    command.args(["-c", &format!("{commands} && exec \"$0\" \"$@\""), PROGRAM]);
     command
 }
 
