@@ -22,7 +22,7 @@ pub(super) fn give_children_default_actions() -> io::Result<()> {
     for kind in SIGNALS.map(|kind| kind()) {
         if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
             // The handler stays when the stream of signals is dropped.
-            signal(kind)?;
+            drop(signal(kind)?);
         }
     }
     Ok(())
