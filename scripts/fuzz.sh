@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets (fuzz/ has those of the appliance, liquibase-compat/fuzz/ those of the library) and runs each, two at a time.
+# Builds the fuzz targets (fuzz/ has those of the appliance, liquibase-compat/fuzz/ those of the library) and runs each, two at a time for each processor.
 #   scripts/fuzz.sh [SECONDS [TARGET...]]        default: 20 seconds, every target
 # It needs the stable toolchain and a C++ compiler only: the flags below are those that cargo-fuzz sets, without its address sanitizer, which
 # needs a nightly toolchain (neither crate has unsafe code; `cargo +nightly fuzz run TARGET` looks into their dependencies too). A target fails on a
@@ -71,4 +71,4 @@ run_target() { # TARGET: runs it; prints one line, or its log when it fails
 export -f run_target
 export seconds work host
 # shellcheck disable=SC2016 # expanded by the inner shell
-printf '%s\n' "$@" | xargs -n 1 -P 2 bash -c 'set -euo pipefail; run_target "$1"' fuzz
+printf '%s\n' "$@" | xargs -n 1 -P "$((2 * $(nproc)))" bash -c 'set -euo pipefail; run_target "$1"' fuzz
