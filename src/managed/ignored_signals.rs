@@ -10,7 +10,7 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The signals that end children.
-const SIGNALS: [fn() -> SignalKind; 3] = [SignalKind::interrupt, SignalKind::quit, SignalKind::terminate];
+const SIGNALS: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
 
 /// Gives children the default action of the signals that end them. Must be called inside a runtime.
 ///
@@ -19,7 +19,7 @@ const SIGNALS: [fn() -> SignalKind; 3] = [SignalKind::interrupt, SignalKind::qui
 pub(super) fn give_children_default_actions() -> io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let ignored = ignored(&status).ok_or_else(|| io::Error::other("/proc/self/status has no ignored signals"))?;
-    for kind in SIGNALS.map(|kind| kind()) {
+    for kind in SIGNALS {
         if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
             // The handler stays when the stream of signals is dropped.
             drop(signal(kind)?);

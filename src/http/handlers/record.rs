@@ -75,7 +75,7 @@ pub(super) async fn correct_record(context: &mut RequestContext, key: RecordKey)
     delete,
     path = "",
     operation_id = "deleteRecord",
-    params(RecordKeyParameters, DeletionReason, IfMatch,),
+    params(RecordKeyParameters, DeletionReason, IfMatch),
     responses(DeletionAnswers)
 )]
 pub async fn delete(context: &RequestContext) -> Result<Reply, HttpError> {

@@ -126,7 +126,7 @@ pub async fn correct(context: &mut RequestContext) -> Result<Reply, HttpError> {
     delete,
     path = "",
     operation_id = "deleteRecordByQuery",
-    params(RecordKeyQuery, DeletionReason, IfMatch,),
+    params(RecordKeyQuery, DeletionReason, IfMatch),
     responses(DeletionAnswers)
 )]
 pub async fn delete(context: &RequestContext) -> Result<Reply, HttpError> {
