@@ -10,7 +10,7 @@ use tokio::time::{Duration, timeout};
 use crate::attendance::{BackupHealth, BackupReport};
 use crate::operate::archiver::ArchiveStatus;
 use crate::operate::clock;
-use crate::operate::schedule::{has_failed, overdue_since};
+use crate::operate::schedule::{failure, overdue_since};
 use crate::operate::state::{State, time};
 use crate::telemetry::metrics::Metrics;
 
@@ -103,9 +103,8 @@ fn report(state: &State) -> BackupReport {
     BackupReport {
         last_success: time(state.last_success.as_ref()),
         last_failure: time(state.last_failure.as_ref()),
-        reason: state
-            .reason
-            .clone()
+        reason: failure(state)
+            .map(str::to_owned)
             .or_else(|| overdue.map(|since| format!("overdue: there is no backup since {since}")))
             .or_else(|| state.verify_reason.clone()),
     }
@@ -134,7 +133,7 @@ fn set_archive(metrics: &Metrics, status: &ArchiveStatus) {
 
 fn set(metrics: &Metrics, state: &State) {
     let none: [&str; 0] = [];
-    metrics.backup_failed.with_label_values(&none).set(i64::from(has_failed(state)));
+    metrics.backup_failed.with_label_values(&none).set(i64::from(failure(state).is_some()));
     metrics.backup_overdue.with_label_values(&none).set(i64::from(overdue_since(state, clock::now()).is_some()));
     metrics.backup_verification_failed.with_label_values(&none).set(i64::from(state.verify_reason.is_some()));
     if let Some(time) = time(state.last_success.as_ref()) {

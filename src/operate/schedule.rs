@@ -1,7 +1,7 @@
 //! Makes a backup each day, and proves each week that one can be restored.
 //!
 //! Policy: a backup is due when there is none since the last scheduled time, so one that was missed while the appliance did not run is made when it
-//! starts. A failure is reported and tried again after an hour. Older backups are removed only after a success. A clock that was set back by less than a day
+//! starts. A failure is reported and tried again after an hour; if only the copy failed, only the copy is. Older backups are removed only after a success. A clock that was set back by less than a day
 //! neither repeats a backup nor delays the next one; one that was wrong by more is corrected by the next backup. Nothing here affects requests: file operations in the
 //! directory of backups, which may be on a network file system, run on other threads and are given up when they do not end.
 
@@ -17,8 +17,8 @@ use super::backup_file::Target;
 use super::backup_keys::BackupKeys;
 use super::loader::{self, CheckedBackup};
 use super::manifest::Trigger;
-use super::operator::Operator;
-use super::state::{State, text, time};
+use super::operator::{Created, Operator};
+use super::state::{CopyFailure, State, text, time};
 use super::{Error, FileWorker, Owner, clock, list, retention};
 use crate::config::{Keep, TimeOfDay};
 use crate::managed::shell_command;
@@ -115,7 +115,8 @@ fn is_backup_due(state: &State, at: TimeOfDay, now: Timestamp) -> bool {
     let covered = seconds(state.last_success.as_ref(), now).or(seconds(state.scheduled_since.as_ref(), now));
     let may_retry = seconds(state.last_failure.as_ref(), now)
         .is_none_or(|failed| !(0..RETRY_SECONDS).contains(&(now.as_second() - failed)));
-    covered.is_none_or(|covered| covered < last_scheduled(at, now)) && may_retry
+    let is_covered = covered.is_some_and(|covered| covered >= last_scheduled(at, now)) && state.copy_failure.is_none();
+    !is_covered && may_retry
 }
 
 fn is_verification_due(state: &State, now: Timestamp) -> bool {
@@ -132,9 +133,10 @@ pub fn overdue_since(state: &State, now: Timestamp) -> Option<Timestamp> {
     (now.as_second() - last.as_second() > DAY_SECONDS + OVERDUE_GRACE_SECONDS).then_some(last)
 }
 
-/// Whether the last backup failed.
-pub fn has_failed(state: &State) -> bool {
-    state.reason.is_some()
+/// Why the last backup failed, or was not copied; `None` if it succeeded.
+pub fn failure(state: &State) -> Option<&str> {
+    let copy = state.copy_failure.as_ref().map(|failure| failure.reason.as_str());
+    state.reason.as_deref().or(copy)
 }
 
 async fn back_up(operator: &Operator, plan: &Plan) {
@@ -155,31 +157,66 @@ async fn back_up(operator: &Operator, plan: &Plan) {
 
 async fn attempt(operator: &Operator, plan: &Plan) -> Result<(), Error> {
     let before = operator.status.borrow().clone();
-    let keys = plan.keys.clone();
-    let encryption = operator.files.run(plan.keys.path(), move || keys.encryption()).await?;
-    let target = Target::Directory(plan.directory.clone());
-    let created = operator.create(&target, Trigger::Schedule, None, encryption.as_ref()).await?;
+    let (file, made_at, created) = match uncopied(operator, plan, &before).await? {
+        Some((file, made_at)) => (file, made_at, None),
+        None => {
+            let created = create(operator, plan).await?;
+            (created.path.clone(), text(clock::now()), Some(created))
+        }
+    };
+    let created = created.as_ref();
     if let Some(command) = &plan.copy_command {
-        let copied = shell_command::run(command, &created.path, COPY_TIMEOUT).await;
+        let copied = shell_command::run(command, &file, COPY_TIMEOUT).await;
         if let Err(error) = copied {
-            // Without a copy, the backup of this day has not succeeded.
-            operator.record(|state| state.last_success.clone_from(&before.last_success))?;
-            return Err(Error::Copy(error));
+            let error = Error::Copy(error);
+            let failure = CopyFailure { file, made_at, reason: error.to_string() };
+            operator.record(|state| {
+                // Without a copy, the backup of this day has not succeeded.
+                state.last_success.clone_from(&before.last_success);
+                state.copy_failure = Some(failure.clone());
+            })?;
+            return Err(error);
         }
     }
+    operator.record(|state| {
+        if state.copy_failure.take().is_some() {
+            // Times in whole seconds and UTC have the order of their texts.
+            state.last_success = state.last_success.take().max(Some(made_at.clone()));
+            state.reason = None;
+        }
+    })?;
     let (directory, layout, keep) = (plan.directory.clone(), operator.layout.clone(), plan.keep.clone());
     let prune = move || retention::prune(&directory, &Owner::read(&layout, &directory), &keep);
     let removed = FileWorker::with_timeout(RETENTION_TIMEOUT).run(&plan.directory, prune).await?;
     operator.record(|state| state.files.retain(|path| !removed.contains(path)))?;
     tracing::info!(
-        file = %created.path.display(),
-        bytes = created.bytes,
-        records = created.manifest.records(),
-        duration_ms = u64::try_from(created.duration.as_millis()).unwrap_or(u64::MAX),
+        file = %file.display(),
+        bytes = created.map(|created| created.bytes),
+        records = created.map(|created| created.manifest.records()),
+        duration_ms = created.map(|created| u64::try_from(created.duration.as_millis()).unwrap_or(u64::MAX)),
         removed = removed.len(),
         "the scheduled backup is complete"
     );
     Ok(())
+}
+
+/// The backup of the last scheduled time, if it was made and only its copy is missing: a copy that fails for days must not fill the disk with backups.
+async fn uncopied(operator: &Operator, plan: &Plan, state: &State) -> Result<Option<(PathBuf, String)>, Error> {
+    let Some(CopyFailure { file, made_at, .. }) = state.copy_failure.clone() else { return Ok(None) };
+    let now = clock::now();
+    if seconds(Some(&made_at), now).is_none_or(|made_at| made_at < last_scheduled(plan.at, now)) {
+        return Ok(None);
+    }
+    let path = file.clone();
+    let exists = operator.files.run(&file, move || path.try_exists().map_err(Error::at(&path))).await?;
+    Ok(exists.then_some((file, made_at)))
+}
+
+async fn create(operator: &Operator, plan: &Plan) -> Result<Created, Error> {
+    let keys = plan.keys.clone();
+    let encryption = operator.files.run(plan.keys.path(), move || keys.encryption()).await?;
+    let target = Target::Directory(plan.directory.clone());
+    operator.create(&target, Trigger::Schedule, None, encryption.as_ref()).await
 }
 
 async fn verify_newest(operator: &Operator, plan: &Plan) {
@@ -274,6 +311,22 @@ mod tests {
         let failed = state(None, Some("2026-01-31T03:15:10Z"), "2026-01-30T12:00:00Z");
         assert!(!is_backup_due(&failed, AT, at("2026-01-31T04:15:00Z")));
         assert!(is_backup_due(&failed, AT, at("2026-01-31T04:15:10Z")));
+    }
+
+    #[test]
+    fn a_copy_that_failed_is_due_until_it_succeeds_whatever_else_is_backed_up() {
+        let failure =
+            CopyFailure { file: "/b.tar".into(), made_at: "2026-01-31T03:15:09Z".into(), reason: "no route".into() };
+        let by_hand = State {
+            copy_failure: Some(failure),
+            ..state(Some("2026-01-31T03:40:00Z"), Some("2026-01-31T03:15:10Z"), "2026-01-30T12:00:00Z")
+        };
+        assert_eq!(super::failure(&by_hand), Some("no route"));
+        assert!(!is_backup_due(&by_hand, AT, at("2026-01-31T04:15:00Z")));
+        assert!(is_backup_due(&by_hand, AT, at("2026-01-31T04:15:10Z")));
+        let copied = State { copy_failure: None, ..by_hand };
+        assert_eq!(super::failure(&copied), None);
+        assert!(!is_backup_due(&copied, AT, at("2026-01-31T04:15:10Z")));
     }
 
     #[test]

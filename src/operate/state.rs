@@ -31,6 +31,8 @@ pub struct State {
     pub last_failure: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The backup that `backup.copy_command` could not copy, until it succeeds. A backup that is made by a command does not change it, because it is not copied.
+    pub copy_failure: Option<CopyFailure>,
     /// The end of the last verification that succeeded.
     pub last_verified: Option<String>,
     /// The last verification that failed.
@@ -41,6 +43,17 @@ pub struct State {
     pub has_slot: bool,
     /// Since when there is a schedule.
     pub scheduled_since: Option<String>,
+}
+
+/// A backup that could not be copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyFailure {
+    /// Its file.
+    pub file: PathBuf,
+    /// When it was made.
+    pub made_at: String,
+    /// Why it is not copied.
+    pub reason: String,
 }
 
 impl State {

@@ -96,9 +96,20 @@ fn a_missed_backup_is_made_copied_verified_and_reported() {
 }
 
 #[test]
-fn a_failing_copy_is_a_failed_backup_and_the_status_stays() {
-    let appliance =
-        with_missed_backup("backup:\n  schedule: \"03:15\"\n  copy_command: \"echo no route to host >&2; exit 3\"\n");
+fn a_failing_copy_is_reported_until_the_copy_succeeds() {
+    let copies = Scratch::new("copies");
+    if let Some(user) = unprivileged_user() {
+        chown(copies.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+    let (gate, target) = (copies.path().join("gate"), copies.path().join("target"));
+    let command = format!(
+        "test -e {} || {{ echo no route to host >&2; exit 3; }}; cp \"$1\" {}",
+        gate.display(),
+        target.display()
+    );
+    let settings = format!("backup:\n  schedule: \"03:15\"\n  verify: off\n  copy_command: {command:?}\n");
+    let mut appliance = with_missed_backup(&settings);
+    let data = appliance.data();
     let detail = wait_for_failure(&appliance);
     let reason = detail["reason"].as_str().unwrap();
     assert!(reason.contains("copy_command failed") && reason.contains("no route to host"), "{reason}");
@@ -106,9 +117,25 @@ fn a_failing_copy_is_a_failed_backup_and_the_status_stays() {
     let whole = appliance.get(&format!("{API}/health/detail")).expect(200).json();
     assert_eq!(whole["status"], "up");
     eventually("the metric is set", || (metric(&appliance, "attendance_api_backup_failed") == Some(1.0)).then_some(()));
-    // A backup by hand ends the failure.
-    super::run(&["create", "--label", "by-hand"], &appliance.data()).expect(0);
+    // A backup by hand succeeds, and is no copy.
+    super::run(&["create", "--label", "by-hand"], &data).expect(0);
+    eventually("the success is reported", || backup_detail(&appliance)["last_success"].is_string().then_some(()));
+    let detail = backup_detail(&appliance);
+    assert!(detail["reason"].as_str().is_some_and(|reason| reason.contains("copy_command failed")), "{detail}");
+
+    // An hour later, the same backup is copied: none is made for it.
+    appliance.stop();
+    let made = names(&data.join("backups"));
+    fs::write(&gate, "").unwrap();
+    let state = data.join("operate/state.json");
+    let mut noted: Value = serde_json::from_str(&fs::read_to_string(&state).unwrap()).unwrap();
+    noted["last_failure"] = "2026-01-01T00:00:00Z".into();
+    write(&state, &noted.to_string());
+    let appliance = appliance.settings().config(&settings).start();
     eventually("the failure has ended", || backup_detail(&appliance)["reason"].is_null().then_some(()));
+    assert_eq!(names(&data.join("backups")), made);
+    assert!(fs::metadata(&target).unwrap().len() > 1000);
+    assert_eq!(metric(&appliance, "attendance_api_backup_failed"), Some(0.0));
 }
 
 #[test]
