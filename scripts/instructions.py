@@ -31,6 +31,8 @@ ROUTES = [
     ("create", 500, "POST", f"{API}/create"),
     ("metrics", 100, "GET", "/metrics"),
 ]
+HOT_SEARCH = ROUTES[0]
+PASSWORD = "a passphrase of the measurement"
 FIRST_DAY = datetime.date(2030, 1, 1)
 START_SECONDS = 120
 
@@ -38,8 +40,9 @@ START_SECONDS = 120
 class Counted:
     """A binary that runs under callgrind, as an unprivileged user if this one is root."""
 
-    def __init__(self, binary, postgres, database, work):
+    def __init__(self, binary, postgres, database, work, *extra):
         self.work = work
+        self.headers = {}
         work.mkdir()
         self.words = []
         if os.geteuid() == 0:
@@ -49,10 +52,11 @@ class Counted:
         postgres.psql("postgres", f"CREATE DATABASE {database}")
         settings = [
             "server.listen=127.0.0.1:0", "server.workers=1", "redis.mode=managed",
-            "postgres.host=127.0.0.1", f"postgres.port={postgres.port}", f"postgres.database={database}", "postgres.user=postgres",
+            "postgres.host=127.0.0.1", f"postgres.port={postgres.port}", f"postgres.database={database}", "postgres.user=postgres", *extra,
         ]
         callgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={work}/counts"]
-        serve = [binary, "serve", "--data-dir", work / "data"] + [word for setting in settings for word in ("--set", setting)]
+        self.options = ["--data-dir", work / "data"] + [word for setting in settings for word in ("--set", setting)]
+        serve = [binary, "serve", *self.options]
         self.log = open(work.with_suffix(".log"), "w")
         self.process = subprocess.Popen([*self.words, *callgrind, *serve], stdout=self.log, stderr=self.log, cwd="/")
         self.port = self.wait_for_port()
@@ -75,11 +79,24 @@ class Counted:
             if method == "POST":
                 body = json.dumps({"id": f"e{number}", "name": f"Name {number}", "status": "Present", "date": "2023-08-01"})
             target = path.replace("{day}", str(FIRST_DAY + datetime.timedelta(number)))
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+            connection.request(method, target, body, self.headers | ({"Content-Type": "application/json"} if body else {}))
             answer = connection.getresponse()
             answer.read()
             if answer.status not in (200, 404):
                 raise SystemExit(f"instructions: {method} {path} is answered with {answer.status}")
+        connection.close()
+
+    def log_in(self, binary):
+        """Makes an account; from here on, requests have a session of it."""
+        password = self.work / "password"
+        password.write_text(PASSWORD + "\n")
+        password.chmod(0o644)
+        add = [binary, "account", "add", "admin", "--role", "admin", "--password-file", password, *self.options]
+        subprocess.run([*self.words, *add], check=True, capture_output=True)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        body = json.dumps({"username": "admin", "password": PASSWORD})
+        connection.request("POST", f"{API}/session", body, {"Content-Type": "application/json"})
+        self.headers = {"Authorization": f"Bearer {json.loads(connection.getresponse().read())['token']}"}
         connection.close()
 
     def control(self, option):
@@ -124,6 +141,13 @@ def main():
                 counts = [each.count(*request, 10_000 * (position + 1)) for each in counted]
                 ratio = f"{counts[0] / counts[1]:7.3f} of the other" if len(counts) == 2 else ""
                 print(f"{title:30}" + "".join(f"{count:12,.0f}" for count in counts) + ratio, flush=True)
+            protected = stack.enter_context(Counted(binaries[0], postgres, "protected", work / "protected", "auth.mode=required"))
+            protected.log_in(binaries[0])
+            protected.send("POST", f"{API}/create", 0, 200)
+            # The same request, header included.
+            counted[0].headers = protected.headers
+            count, other = (each.count(*HOT_SEARCH[1:], 1_000_000) for each in (protected, counted[0]))
+            print(f"{'hot search with a session':30}{count:12,.0f}{count / other:7.3f} of one without access control", flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -20,7 +20,7 @@ use super::store::{Store, seconds, texts};
 use super::touch::{Touch, TouchQueue};
 use super::verified::VerifiedCredential;
 use crate::cache::{
-    Cache, ChangeInProgress, Concern, Confirmation, FillToken, Lookup, Participant, Scope, SingleFlight,
+    Cache, CachedEntry, ChangeInProgress, Concern, Confirmation, FillToken, Lookup, Participant, Scope, SingleFlight,
 };
 use crate::config::Auth;
 use crate::database::{BatchOperation, Batcher, QueryError};
@@ -47,6 +47,22 @@ pub(super) struct Credentials {
     clock: Clock,
     touches: TouchQueue,
     store: Store,
+}
+
+/// A credential that was in memory, with what it stood for, for the next time it is shown.
+#[derive(Debug)]
+pub struct KnownCredential {
+    credential: Credential,
+    entry: CachedEntry<Arc<VerifiedCredential>>,
+    /// A copy of its own: the processors would contend for the reference count of the one in the cache.
+    principal: Arc<Principal>,
+}
+
+impl KnownCredential {
+    /// Who it belonged to when it was looked up.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
 }
 
 /// The scope of a credential. What is announced may be any text.
@@ -76,6 +92,21 @@ impl Credentials {
         self.accept(credential, &verified, now)
     }
 
+    /// As [`Credentials::try_cached`], to be asked again with [`Credentials::recall`].
+    pub(super) fn try_known(&self, credential: &Credential, now: Instant) -> Option<KnownCredential> {
+        let entry = self.cache.as_ref()?.try_cached_entry(&[scope(credential.key())], credential.key(), now)?;
+        let principal = self.accept(credential, entry.value(), now)?;
+        Some(KnownCredential { credential: *credential, entry, principal: Arc::new(Principal::clone(&principal)) })
+    }
+
+    /// Who a credential belongs to that was known, if nothing has changed. Never waits, allocates nothing, and writes to no memory that other threads use
+    /// but counters.
+    pub(super) fn recall(&self, known: &KnownCredential, now: Instant) -> Option<Arc<Principal>> {
+        let KnownCredential { credential, entry, principal } = known;
+        let is_valid = self.cache.as_ref()?.is_valid(entry, &[scope(credential.key())], now);
+        (is_valid && self.is_in_force(credential, entry.value(), now)).then(|| Arc::clone(principal))
+    }
+
     /// What the credential stands for; `None` if it is unknown or has ended.
     pub(super) async fn find(&self, credential: &Credential) -> Result<Option<Arc<Principal>>, Error> {
         let now = Instant::now();
@@ -99,11 +130,16 @@ impl Credentials {
     }
 
     fn accept(&self, credential: &Credential, verified: &VerifiedCredential, now: Instant) -> Option<Arc<Principal>> {
-        if verified.expires_at <= self.clock.millis(now) {
-            return None;
+        self.is_in_force(credential, verified, now).then(|| Arc::clone(&verified.principal))
+    }
+
+    /// Whether a credential has not ended by the clock of this process. If not, this is a use.
+    fn is_in_force(&self, credential: &Credential, verified: &VerifiedCredential, now: Instant) -> bool {
+        let is_in_force = verified.expires_at > self.clock.millis(now);
+        if is_in_force {
+            self.touch(credential, verified, now);
         }
-        self.touch(credential, verified, now);
-        Some(Arc::clone(&verified.principal))
+        is_in_force
     }
 
     fn touch(&self, credential: &Credential, verified: &VerifiedCredential, now: Instant) {

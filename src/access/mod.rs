@@ -62,7 +62,7 @@ pub use change::Revocation;
 pub use credential::{CREDENTIAL_LEN, Credential, CredentialKind, IssuedCredential};
 pub use error::Error;
 pub use key::AccessKey;
-pub use lookup::CredentialCache;
+pub use lookup::{CredentialCache, KnownCredential};
 pub use password::PasswordProblem;
 pub use principal::{AccountId, Actor, CredentialId, Principal};
 pub use role::{Permission, Role};
@@ -178,6 +178,16 @@ impl Access {
     /// Who a credential belongs to, if this process has that in memory. Never waits, and allocates nothing.
     pub fn try_authenticate(&self, credential: &Credential, now: Instant) -> Option<Arc<Principal>> {
         self.credentials.try_cached(credential, now)
+    }
+
+    /// As [`Access::try_authenticate`], for a caller that keeps what was found and asks again.
+    pub fn try_know(&self, credential: &Credential, now: Instant) -> Option<KnownCredential> {
+        self.credentials.try_known(credential, now)
+    }
+
+    /// Who a credential belongs to that was known before, if that is still valid. Never waits, and allocates nothing.
+    pub fn recall(&self, known: &KnownCredential, now: Instant) -> Option<Arc<Principal>> {
+        self.credentials.recall(known, now)
     }
 
     /// Who a credential belongs to; `None` if it is unknown or has ended, or its account is disabled.

@@ -44,7 +44,7 @@ pub(super) fn decode<V: CacheValue>(encoded: Vec<u8>, generation: &Generation) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::fakes::Text;
+    use super::super::tests::fakes::Text;
     use super::*;
 
     fn generation(text: &str) -> Generation {

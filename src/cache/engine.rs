@@ -10,7 +10,7 @@ use super::coherence::{Coherence, Fetched};
 use super::commands::{Commands, Redis, SetEntry};
 use super::deadline::Deadline;
 use super::generation::{FillToken, Generation, UniqueTokens};
-use super::memory::{Entry, Memory};
+use super::memory::{CachedEntry, Memory};
 use super::metrics::CacheMetrics;
 use super::options::CacheOptions;
 use super::private::Private;
@@ -104,14 +104,28 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         self.memory.is_enabled() && matches!(self.protocol, Protocol::Private(_))
     }
 
-    pub(super) fn try_cached(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<V> {
-        let Protocol::Private(private) = &self.protocol else { return None };
-        if !self.trust.is_after(now) {
-            return None;
-        }
-        let generation = private.current(scopes);
+    pub(super) fn try_cached(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<CachedEntry<V>> {
+        let generation = self.known_generation(scopes, now)?;
         let entry = self.memory.get(key, now)?;
-        (entry.generation == generation).then(|| self.memory_hit(entry))
+        (entry.generation == generation).then(|| {
+            self.count_memory_hit();
+            entry
+        })
+    }
+
+    pub(super) fn is_valid(&self, entry: &CachedEntry<V>, scopes: &[Scope<'_>], now: Instant) -> bool {
+        let is_valid = entry.expires_at > now
+            && self.known_generation(scopes, now).is_some_and(|current| current == entry.generation);
+        if is_valid {
+            self.count_memory_hit();
+        }
+        is_valid
+    }
+
+    /// The current generation, if this process has it itself and values may be used.
+    fn known_generation(&self, scopes: &[Scope<'_>], now: Instant) -> Option<Generation> {
+        let Protocol::Private(private) = &self.protocol else { return None };
+        self.trust.is_after(now).then(|| private.current(scopes))
     }
 
     pub(super) async fn lookup(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Lookup<V> {
@@ -131,7 +145,8 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         if let Some(entry) = self.memory.get(key, now)
             && protocol.is_current(&entry.generation, scopes).await
         {
-            return Lookup::Hit(self.memory_hit(entry));
+            self.count_memory_hit();
+            return Lookup::Hit(entry.value);
         }
         // In a box, so that a hit in memory does not pay for its room.
         match Box::pin(protocol.fetch(scopes, key)).await {
@@ -149,7 +164,7 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         self.commands.metrics.hits.inc();
         // A value from the future was read by an instance with another clock.
         if let Some(left) = self.clock.age(stored.read_at, now).and_then(|age| self.ttl.checked_sub(age)) {
-            self.memory.insert(key, Entry { generation, value: stored.value.clone(), expires_at: now + left });
+            self.memory.insert(key, CachedEntry { generation, value: stored.value.clone(), expires_at: now + left });
         }
         Lookup::Hit(stored.value)
     }
@@ -166,7 +181,8 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
             return;
         }
         let FillToken { key, generation, issued_at } = &token;
-        let entry = Entry { generation: generation.clone(), value: value.clone(), expires_at: *issued_at + self.ttl };
+        let entry =
+            CachedEntry { generation: generation.clone(), value: value.clone(), expires_at: *issued_at + self.ttl };
         self.memory.insert(key, entry);
         if queue {
             self.write_queue.push(QueuedWrite { token, value: value.clone() });
@@ -270,10 +286,9 @@ impl<V: CacheValue, R: Redis> Engine<V, R> {
         }
     }
 
-    fn memory_hit(&self, entry: Entry<V>) -> V {
+    fn count_memory_hit(&self) {
         self.commands.metrics.hits.inc();
         self.commands.metrics.memory_hits.inc();
-        entry.value
     }
 }
 

@@ -19,20 +19,28 @@ const TYPICAL_WEIGHT: usize = 512;
 
 /// The values in memory.
 #[derive(Debug)]
-pub(super) struct Memory<V: CacheValue>(Option<Cache<Box<str>, Entry<V>, EntryWeight, RandomState>>);
+pub(super) struct Memory<V: CacheValue>(Option<Cache<Box<str>, CachedEntry<V>, EntryWeight, RandomState>>);
 
+/// A value with what decides whether it is valid.
 #[derive(Debug, Clone)]
-pub(super) struct Entry<V> {
+pub struct CachedEntry<V> {
     pub(super) generation: Generation,
     pub(super) value: V,
     pub(super) expires_at: Instant,
 }
 
+impl<V> CachedEntry<V> {
+    /// The value, which was valid when the entry was looked up.
+    pub fn value(&self) -> &V {
+        &self.value
+    }
+}
+
 #[derive(Debug, Clone)]
 struct EntryWeight;
 
-impl<V: CacheValue> Weighter<Box<str>, Entry<V>> for EntryWeight {
-    fn weight(&self, key: &Box<str>, entry: &Entry<V>) -> u64 {
+impl<V: CacheValue> Weighter<Box<str>, CachedEntry<V>> for EntryWeight {
+    fn weight(&self, key: &Box<str>, entry: &CachedEntry<V>) -> u64 {
         (ENTRY_OVERHEAD + key.len() + entry.value.size() + entry.value.overhead(key)) as u64
     }
 }
@@ -53,12 +61,12 @@ impl<V: CacheValue> Memory<V> {
     }
 
     /// The entry of a key, unless it has expired.
-    pub(super) fn get(&self, key: &str, now: Instant) -> Option<Entry<V>> {
+    pub(super) fn get(&self, key: &str, now: Instant) -> Option<CachedEntry<V>> {
         self.0.as_ref()?.get(key).filter(|entry| entry.expires_at > now)
     }
 
     /// Keeps an entry, unless entries that are used more often need the memory.
-    pub(super) fn insert(&self, key: &str, entry: Entry<V>) {
+    pub(super) fn insert(&self, key: &str, entry: CachedEntry<V>) {
         if let Some(cache) = &self.0 {
             cache.insert(key.into(), entry);
         }
@@ -69,14 +77,14 @@ impl<V: CacheValue> Memory<V> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::fakes::Text;
+    use super::super::tests::fakes::Text;
     use super::*;
 
     const TTL: Duration = Duration::from_secs(20);
 
-    fn entry(text: &str) -> Entry<Text> {
+    fn entry(text: &str) -> CachedEntry<Text> {
         let generation = Generation::Private { seed: 1, count: 1 };
-        Entry { generation, value: Text::from(text), expires_at: Instant::now() + TTL }
+        CachedEntry { generation, value: Text::from(text), expires_at: Instant::now() + TTL }
     }
 
     #[test]

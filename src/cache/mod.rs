@@ -17,8 +17,6 @@
 //! double it there.
 
 mod acknowledgement;
-#[cfg(test)]
-mod announced_interleavings;
 mod authentication;
 mod background;
 mod clock;
@@ -30,14 +28,10 @@ mod deadline;
 mod engine;
 mod error;
 mod error_reply;
-#[cfg(test)]
-mod fakes;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generation;
 mod generation_fetcher;
-#[cfg(test)]
-mod interleavings;
 mod memory;
 mod metrics;
 mod options;
@@ -45,9 +39,9 @@ mod pending_invalidations;
 mod private;
 mod scope;
 mod shared;
-#[cfg(test)]
-mod simulation;
 mod single_flight;
+#[cfg(test)]
+mod tests;
 mod value;
 mod write_queue;
 
@@ -66,6 +60,7 @@ pub use engine::Lookup;
 pub use error::{CommandError, ConnectionError};
 pub use error_reply::ErrorReply;
 pub use generation::FillToken;
+pub use memory::CachedEntry;
 pub use metrics::CacheMetrics;
 pub use options::CacheOptions;
 pub use scope::Scope;
@@ -112,7 +107,17 @@ impl<V: CacheValue> Cache<V> {
 
     /// A valid value that this process has in memory, if it needs to ask nothing else for it.
     pub fn try_cached(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<V> {
+        Some(self.engine.try_cached(scopes, key, now)?.value)
+    }
+
+    /// As [`Cache::try_cached`], for a caller that keeps the entry and asks again whether it is valid.
+    pub fn try_cached_entry(&self, scopes: &[Scope<'_>], key: &str, now: Instant) -> Option<CachedEntry<V>> {
         self.engine.try_cached(scopes, key, now)
+    }
+
+    /// Whether an entry that was looked up for these scopes is still valid. Counts as a read from memory if it is.
+    pub fn is_valid(&self, entry: &CachedEntry<V>, scopes: &[Scope<'_>], now: Instant) -> bool {
+        self.engine.is_valid(entry, scopes, now)
     }
 
     /// Looks a value up. The key must include everything that the value depends on apart from the data, and determine the scopes.

@@ -20,7 +20,7 @@
 //! commit. Either the change was announced on the connection of the proof before its answer, or that connection began to listen after the
 //! commit, and also did so before the answer. Both increment counters of the value, so its read began after the commit. A connection that is cut
 //! or stalls, a process that is not scheduled, and a server that answers late all have the same effect: no proof, and after the fixed time no
-//! value is used. `announced_interleavings.rs` tests this under every order of events.
+//! value is used. `tests/announced_interleavings.rs` tests this under every order of events.
 //!
 //! A change without a known outcome may be committed later. It is not acknowledged, so nothing is promised; yet its scopes are invalidated
 //! at once and then in every interval for as long as a value can live.
@@ -144,7 +144,7 @@ impl<R: Redis> Coherence for Private<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fakes::{self, Server};
+    use super::super::tests::fakes::{self, Server};
     use super::*;
 
     const TTL: Duration = Duration::from_secs(20);

@@ -325,7 +325,7 @@ fn text(bytes: Option<Vec<u8>>) -> Option<String> {
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::fakes::{self, FakeRedis, Fate, Server};
+    use super::super::tests::fakes::{self, FakeRedis, Fate, Server};
     use super::*;
 
     const TTL: Duration = Duration::from_secs(20);

@@ -63,8 +63,8 @@ impl<V: CacheValue> WriteQueue<V> {
 mod tests {
     use std::time::Instant;
 
-    use super::super::fakes::Text;
     use super::super::generation::Generation;
+    use super::super::tests::fakes::Text;
     use super::*;
 
     fn write(size: usize) -> QueuedWrite<Text> {

@@ -8,13 +8,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Method, Request};
 
 use super::caller::Caller;
 use super::credentials::PresentedCredential;
 use super::error::HttpError;
 use super::forwarded::Client;
+use super::recent_credential::{Identity, RecentCredential};
 use super::requirement::Requirement;
 use super::same_origin;
 use super::state::AppState;
@@ -31,27 +32,32 @@ pub enum Admission {
     Denied(Box<HttpError>),
 }
 
-/// Decides about a request from memory, if that has its credential. `requirement` is `None` if the request leads to no endpoint. Does not wait.
+/// Decides about a request from memory, if that has its credential. `requirement` is `None` if the request leads to no endpoint, and `recent` is what the
+/// connection keeps. Does not wait.
 pub fn try_admit(
     app: &AppState,
     requirement: Option<Requirement>,
     request: &Request<Incoming>,
     client: Client,
+    recent: &RecentCredential,
     now: Instant,
 ) -> Admission {
     let Some(control) = &app.access_control else { return Admission::Granted(Caller::Anyone) };
     let Some(requirement) = requirement.filter(|requirement| control.needs_credential(*requirement)) else {
         return Admission::Granted(Caller::Anyone);
     };
-    match present(app, requirement, request.method(), request.headers(), client) {
-        Ok(None) => Admission::Granted(Caller::Anyone),
-        Ok(Some(credential)) => match control.access.try_authenticate(&credential, now) {
-            Some(principal) => match grant(principal, requirement) {
-                Ok(caller) => Admission::Granted(caller),
-                Err(error) => Admission::Denied(Box::new(error)),
-            },
-            None => Admission::Pending(credential),
+    let presented = match present(app, requirement, request, client) {
+        Ok(Some(presented)) => presented,
+        Ok(None) => return Admission::Granted(Caller::Anyone),
+        Err(error) => return Admission::Denied(Box::new(error)),
+    };
+    match recent.identify(&presented, &control.access, now) {
+        Ok(Identity::Known(principal)) => match grant(principal, requirement) {
+            Ok(caller) => Admission::Granted(caller),
+            Err(error) => Admission::Denied(Box::new(error)),
         },
+        Ok(Identity::Unknown(credential)) => Admission::Pending(credential),
+        Err(_) if requirement.permission == Permission::Open => Admission::Granted(Caller::Anyone),
         Err(error) => Admission::Denied(Box::new(error)),
     }
 }
@@ -76,25 +82,26 @@ pub async fn admit(
     }
 }
 
-/// The credential that a request shows; `None` if it shows none and needs none.
-fn present(
+/// What a request shows as its credential; `None` if it shows nothing and needs nothing.
+fn present<'a>(
     app: &AppState,
     requirement: Requirement,
-    method: &Method,
-    headers: &HeaderMap,
+    request: &'a Request<Incoming>,
     client: Client,
-) -> Result<Option<Credential>, HttpError> {
-    let presented = PresentedCredential::of(headers, client.is_https);
+) -> Result<Option<PresentedCredential<'a>>, HttpError> {
+    let presented = PresentedCredential::of(request.headers(), client.is_https);
     if requirement.permission == Permission::Open {
-        return Ok(presented.ok().flatten().map(|presented| presented.credential));
+        return Ok(presented.ok().flatten());
     }
-    let PresentedCredential { credential, is_cookie } = presented?.ok_or_else(|| {
+    let presented = presented?.ok_or_else(|| {
         HttpError::unauthenticated("This needs credentials: send a session or a token as `Authorization: Bearer`.")
     })?;
-    if is_cookie && same_origin::is_unsafe(method) {
-        same_origin::check(headers, client.is_https, &app.limits().cors)?;
+    if presented.is_cookie && same_origin::is_unsafe(request.method()) {
+        // What is not a credential is refused as such.
+        presented.parse()?;
+        same_origin::check(request.headers(), client.is_https, &app.limits().cors)?;
     }
-    Ok(Some(credential))
+    Ok(Some(presented))
 }
 
 /// The caller, if the role of the account has the permission.

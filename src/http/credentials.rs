@@ -21,38 +21,43 @@ const PREFIX: &[u8] = b"att_";
 /// How often a URL may have been encoded for a credential in it to be found: an URL within an URL within an URL.
 const MAX_ENCODINGS: usize = 3;
 
-/// The credential of a request, and where it came from.
-#[derive(Debug, Clone, Copy)]
-pub struct PresentedCredential {
-    /// The credential.
-    pub credential: Credential,
+/// What a request shows as its credential, and where it came from.
+#[derive(Clone, Copy)]
+pub struct PresentedCredential<'a> {
+    /// The text, which may be anything.
+    pub text: &'a [u8],
     /// Whether it came in the cookie, which a browser also adds to requests of pages of other sites.
     pub is_cookie: bool,
 }
 
-impl PresentedCredential {
-    /// The credential of a request with these headers; `None` if it shows none.
+impl<'a> PresentedCredential<'a> {
+    /// What a request with these headers shows; `None` if it shows nothing.
     ///
     /// # Errors
-    /// The answer, if what the request shows is ambiguous or not a credential.
-    pub fn of(headers: &HeaderMap, is_https: bool) -> Result<Option<Self>, HttpError> {
+    /// The answer, if that is ambiguous or has another scheme.
+    pub fn of(headers: &'a HeaderMap, is_https: bool) -> Result<Option<Self>, HttpError> {
         let mut authorizations = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         if let Some(authorization) = authorizations.next() {
             if authorizations.next().is_some() {
                 return Err(ambiguous("The request has more than one `Authorization` header."));
             }
-            let credential = bearer(authorization).ok_or_else(not_bearer)?;
-            let credential = Credential::parse(credential).ok_or_else(HttpError::invalid_credential)?;
-            return Ok(Some(Self { credential, is_cookie: false }));
+            let text = bearer(authorization).ok_or_else(not_bearer)?;
+            return Ok(Some(Self { text, is_cookie: false }));
         }
-        let session = match SessionCookie::of(headers, is_https) {
-            SessionCookie::Absent => return Ok(None),
-            SessionCookie::One(session) => session,
-            SessionCookie::Several => return Err(ambiguous("The request has more than one cookie of a session.")),
-        };
-        let credential = Credential::parse(session).filter(|credential| credential.kind() == CredentialKind::Session);
-        let credential = credential.ok_or_else(HttpError::invalid_credential)?;
-        Ok(Some(Self { credential, is_cookie: true }))
+        match SessionCookie::of(headers, is_https) {
+            SessionCookie::Absent => Ok(None),
+            SessionCookie::One(text) => Ok(Some(Self { text, is_cookie: true })),
+            SessionCookie::Several => Err(ambiguous("The request has more than one cookie of a session.")),
+        }
+    }
+
+    /// The credential. Only a session can be in a cookie.
+    ///
+    /// # Errors
+    /// The answer, if it is none.
+    pub fn parse(&self) -> Result<Credential, HttpError> {
+        let is_allowed = |credential: &Credential| !self.is_cookie || credential.kind() == CredentialKind::Session;
+        Credential::parse(self.text).filter(is_allowed).ok_or_else(HttpError::invalid_credential)
     }
 }
 
@@ -115,7 +120,9 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        PresentedCredential::of(&map, false).err().map(|error| error.status().as_u16())
+        let presented =
+            PresentedCredential::of(&map, false).and_then(|presented| presented.map(|it| it.parse()).transpose());
+        presented.err().map(|error| error.status().as_u16())
     }
 
     #[test]

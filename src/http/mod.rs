@@ -43,6 +43,7 @@ mod percent;
 mod private;
 mod query;
 mod query_parameters;
+mod recent_credential;
 mod record_key;
 mod request;
 mod request_id;

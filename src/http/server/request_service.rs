@@ -31,6 +31,7 @@ use crate::http::cors::CorsRequest;
 use crate::http::credentials;
 use crate::http::error::{Cause, HttpError};
 use crate::http::forwarded::Peer;
+use crate::http::recent_credential::RecentCredential;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
 use crate::http::route_table;
@@ -44,6 +45,7 @@ pub struct RequestService {
     peer: Peer,
     limits: Arc<config::Server>,
     connection: Arc<ConnectionState>,
+    recent_credential: RecentCredential,
 }
 
 impl RequestService {
@@ -55,7 +57,7 @@ impl RequestService {
         connection: Arc<ConnectionState>,
     ) -> Self {
         let peer = Peer::new(peer, &limits.trusted_proxies);
-        Self { app, peer, limits, connection }
+        Self { app, peer, limits, connection, recent_credential: RecentCredential::default() }
     }
 }
 
@@ -109,7 +111,8 @@ impl RequestService {
         if exchange.has_credential_in_url() {
             return Admission::Denied(Box::new(credentials::in_url()));
         }
-        admission::try_admit(&self.app, requirement, request, exchange.client(), exchange.started())
+        let (client, now) = (exchange.client(), exchange.started());
+        admission::try_admit(&self.app, requirement, request, client, &self.recent_credential, now)
     }
 }
 

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::commands::{Commands, Redis, SetEntry};
-use super::error::{CommandError, ConnectionError};
-use super::generation::UniqueTokens;
-use super::metrics::CacheMetrics;
-use super::value::CacheValue;
+use super::super::commands::{Commands, Redis, SetEntry};
+use super::super::error::{CommandError, ConnectionError};
+use super::super::generation::UniqueTokens;
+use super::super::metrics::CacheMetrics;
+use super::super::value::CacheValue;
 
 /// A text as a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Text(Arc<str>);
+pub(in crate::cache) struct Text(Arc<str>);
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
@@ -44,14 +44,14 @@ impl CacheValue for Text {
 }
 
 impl Text {
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::cache) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// What becomes of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::cache) enum Fate {
     /// It is executed and answered.
     Executed,
     /// It is executed, and its answer is lost with the connection.
@@ -64,27 +64,27 @@ pub(super) enum Fate {
 
 /// A Redis in memory. Time, and the fate of commands, are chosen by the test.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(in crate::cache) struct Server {
     data: BTreeMap<String, (Vec<u8>, Instant)>,
     snapshot: BTreeMap<String, (Vec<u8>, Instant)>,
     delayed: Vec<SetEntry>,
     connected: Vec<bool>,
-    pub(super) now: Instant,
+    pub(in crate::cache) now: Instant,
     /// The fate of the command that is executed next.
-    pub(super) fate: Fate,
+    pub(in crate::cache) fate: Fate,
 }
 
 /// The connection of one instance to a [`Server`]. A command is executed when its future is polled the second time, and answered when
 /// it is polled the third time; so a test can place other events before, between and after.
 #[derive(Debug, Clone)]
-pub(super) struct FakeRedis {
-    pub(super) server: Arc<Mutex<Server>>,
-    pub(super) instance: usize,
+pub(in crate::cache) struct FakeRedis {
+    pub(in crate::cache) server: Arc<Mutex<Server>>,
+    pub(in crate::cache) instance: usize,
 }
 
 impl Server {
     /// A server to which none of its instances is connected.
-    pub(super) fn shared(instances: usize) -> Arc<Mutex<Self>> {
+    pub(in crate::cache) fn shared(instances: usize) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
             data: BTreeMap::new(),
             snapshot: BTreeMap::new(),
@@ -95,38 +95,38 @@ impl Server {
         }))
     }
 
-    pub(super) fn is_connected(&self, instance: usize) -> bool {
+    pub(in crate::cache) fn is_connected(&self, instance: usize) -> bool {
         self.connected[instance]
     }
 
     /// Connects an instance, whose first command is executed.
-    pub(super) fn connect(&mut self, instance: usize, first: SetEntry) {
+    pub(in crate::cache) fn connect(&mut self, instance: usize, first: SetEntry) {
         self.set(first);
         self.connected[instance] = true;
     }
 
-    pub(super) fn disconnect(&mut self, instance: usize) {
+    pub(in crate::cache) fn disconnect(&mut self, instance: usize) {
         self.connected[instance] = false;
     }
 
-    pub(super) fn take_snapshot(&mut self) {
+    pub(in crate::cache) fn take_snapshot(&mut self) {
         self.snapshot = self.data.clone();
     }
 
     /// A restart from the latest snapshot.
-    pub(super) fn restart(&mut self) {
+    pub(in crate::cache) fn restart(&mut self) {
         self.data = self.snapshot.clone();
         self.connected.fill(false);
     }
 
     /// Forgets a key.
-    pub(super) fn evict(&mut self, number: usize) {
+    pub(in crate::cache) fn evict(&mut self, number: usize) {
         if let Some(key) = self.data.keys().nth(number % self.data.len().max(1)).cloned() {
             self.data.remove(&key);
         }
     }
 
-    pub(super) fn execute_delayed(&mut self) {
+    pub(in crate::cache) fn execute_delayed(&mut self) {
         for entry in std::mem::take(&mut self.delayed) {
             self.set(entry);
         }
@@ -194,7 +194,7 @@ impl Redis for FakeRedis {
 }
 
 /// The commands of an instance.
-pub(super) fn commands(server: &Arc<Mutex<Server>>, instance: usize) -> Arc<Commands<FakeRedis>> {
+pub(in crate::cache) fn commands(server: &Arc<Mutex<Server>>, instance: usize) -> Arc<Commands<FakeRedis>> {
     let redis = FakeRedis { server: Arc::clone(server), instance };
     let tokens = UniqueTokens::new(instance as u64);
     let metrics = CacheMetrics::unregistered();
@@ -202,7 +202,7 @@ pub(super) fn commands(server: &Arc<Mutex<Server>>, instance: usize) -> Arc<Comm
 }
 
 /// Runs a future that waits for nothing but this module's fakes.
-pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+pub(in crate::cache) fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -212,7 +212,7 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Returns control to the test once.
-pub(super) fn yield_once() -> impl Future<Output = ()> + Send {
+pub(in crate::cache) fn yield_once() -> impl Future<Output = ()> + Send {
     let mut has_yielded = false;
     poll_fn(move |_| {
         if has_yielded {

@@ -1,5 +1,6 @@
 //! Freshness of caches without Redis, of which other processes' changes are announced, under every order of events: reads, changes, connections that
-//! are cut, that stall and that are made again, proofs without an answer, and passing time.
+//! are cut, that stall and that are made again, proofs without an answer, and passing time. Readers keep the entries that they find, and use them again
+//! while they are valid, as a connection does with its credential.
 //!
 //! The property: a read returns the data of every change that this instance acknowledged before the read began, and of every change that another
 //! instance acknowledged longer than [`PROOF_TTL`] before. It is checked for each instance. Of PostgreSQL, the test has the order in which it sends on one
@@ -14,9 +15,10 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::engine::Lookup;
+use super::super::engine::Lookup;
+use super::super::memory::CachedEntry;
+use super::super::scope::Scope;
 use super::fakes::{Server, Text, yield_once};
-use super::scope::Scope;
 use super::simulation::{Instance, Tasks};
 
 /// As `appliance/foreign_writes.rs` has it.
@@ -63,6 +65,10 @@ struct State {
     acknowledged: Vec<Acknowledgement>,
     unfinished: usize,
     memory_hits: usize,
+    /// What the readers of an instance have kept of each member.
+    kept: [[Option<CachedEntry<Text>>; MEMBERS.len()]; INSTANCES],
+    /// How many reads used what was kept; also counted as hits.
+    kept_hits: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +90,8 @@ impl World {
             acknowledged: Vec::new(),
             unfinished: 0,
             memory_hits: 0,
+            kept: Default::default(),
+            kept_hits: 0,
         };
         let instances = (0..INSTANCES).map(|number| Instance::new(&redis, number, true, true)).collect();
         Arc::new(Self { instances, state: Mutex::new(state) })
@@ -114,11 +122,8 @@ impl World {
         let instance_of = &self.instances[instance];
         let scopes = [Scope::member("e", MEMBERS[member])];
         let key = MEMBERS[member];
-        let lookup = match instance_of.engine.try_cached(&scopes, key, now) {
-            Some(value) => {
-                self.state().memory_hits += 1;
-                Lookup::Hit(value)
-            }
+        let lookup = match self.try_cached(instance, member, now) {
+            Some(value) => Lookup::Hit(value),
             None => instance_of.engine.lookup(&scopes, key, now).await,
         };
         let store = |token, value: &Text| {
@@ -129,6 +134,19 @@ impl World {
         let seen: u64 = value.as_str().parse().unwrap();
         assert!(seen >= floor, "instance {instance}, member {member}: {seen} after {floor}");
         self.state().unfinished -= 1;
+    }
+
+    /// What memory has, first by the entry that the readers have kept.
+    fn try_cached(&self, instance: usize, member: usize, now: Instant) -> Option<Text> {
+        let (engine, scopes) = (&self.instances[instance].engine, [Scope::member("e", MEMBERS[member])]);
+        let mut state = self.state();
+        let kept = state.kept[instance][member].take().filter(|entry| engine.is_valid(entry, &scopes, now));
+        state.kept_hits += usize::from(kept.is_some());
+        let entry = kept.or_else(|| engine.try_cached(&scopes, MEMBERS[member], now))?;
+        state.memory_hits += 1;
+        let value = entry.value().clone();
+        state.kept[instance][member] = Some(entry);
+        Some(value)
     }
 
     async fn change(self: Arc<Self>, instance: usize, member: usize) {
@@ -255,8 +273,9 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Runs events, then everything that they began. Returns whether every read and change came to its end, and how many reads memory answered.
-fn run(events: Vec<Event>) -> (bool, usize) {
+/// Runs events, then everything that they began. Returns whether every read and change came to its end, how many reads memory answered, and how
+/// many of those by what was kept.
+fn run(events: Vec<Event>) -> (bool, usize, usize) {
     let world = World::new();
     let mut tasks = Tasks::default();
     for event in events {
@@ -264,7 +283,7 @@ fn run(events: Vec<Event>) -> (bool, usize) {
     }
     tasks.settle();
     let state = world.state();
-    (state.unfinished == 0, state.memory_hits)
+    (state.unfinished == 0, state.memory_hits, state.kept_hits)
 }
 
 fn execute(event: Event, world: &Arc<World>, tasks: &mut Tasks) {
@@ -313,8 +332,28 @@ fn memory_answers_while_a_connection_proves_that_it_listens_and_not_after() {
         let advance = Event::Advance { millis };
         run(vec![Event::Prove { instance: 1 }, read, Event::Settle, advance, read, Event::Settle])
     };
-    assert_eq!(after(999), (true, 1));
-    assert_eq!(after(1000), (true, 0));
+    assert_eq!(after(999), (true, 1, 0));
+    assert_eq!(after(1000), (true, 0, 0));
     // Without a proof nothing is stored.
-    assert_eq!(run(vec![read, Event::Settle, read, Event::Settle]), (true, 0));
+    assert_eq!(run(vec![read, Event::Settle, read, Event::Settle]), (true, 0, 0));
+}
+
+#[test]
+fn what_a_reader_keeps_is_valid_as_long_as_what_memory_has() {
+    let read = Event::Read { instance: 1, member: 0 };
+    let then = |events: &[Event]| {
+        run([&[Event::Prove { instance: 1 }, read, Event::Settle, read, read], events, &[read, Event::Settle]].concat())
+    };
+    assert_eq!(then(&[]), (true, 3, 2));
+    assert_eq!(then(&[Event::Advance { millis: 999 }]), (true, 3, 2));
+    for ended in [
+        &[Event::Advance { millis: 1000 }][..],
+        &[Event::Change { instance: 1, member: 0 }, Event::Settle],
+        &[Event::Change { instance: 0, member: 0 }, Event::Settle, Event::Deliver { instance: 1, count: 1 }],
+        &[Event::Reconnect { instance: 1 }, Event::Prove { instance: 1 }],
+    ] {
+        assert_eq!(then(ended), (true, 2, 1), "{ended:?}");
+    }
+    let other = [Event::Change { instance: 1, member: 1 }, Event::Settle];
+    assert_eq!(then(&other), (true, 3, 2), "a change of another member");
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use super::engine::{Engine, Lookup};
+use super::super::engine::{Engine, Lookup};
+use super::super::generation::FillToken;
+use super::super::metrics::CacheMetrics;
+use super::super::options::CacheOptions;
+use super::super::single_flight::{Participant, SingleFlight};
 use super::fakes::{FakeRedis, Server, Text};
-use super::generation::FillToken;
-use super::metrics::CacheMetrics;
-use super::options::CacheOptions;
-use super::single_flight::{Participant, SingleFlight};
 
 /// One instance of the service.
 pub(super) struct Instance {

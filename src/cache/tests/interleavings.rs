@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::engine::Protocol;
+use super::super::engine::Protocol;
+use super::super::scope::Scope;
 use super::fakes::{Fate, Server, Text, yield_once};
-use super::scope::Scope;
 use super::simulation::{Instance, Tasks};
 
 const MEMBERS: [&str; 2] = ["1", "2"];
