@@ -13,6 +13,7 @@ mod access_bad_input;
 mod access_browser;
 mod access_cache;
 mod access_commands;
+mod access_connections;
 mod access_narrowing;
 mod access_off;
 mod access_revocation;

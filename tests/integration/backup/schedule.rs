@@ -131,7 +131,7 @@ fn a_failing_copy_is_reported_until_the_copy_succeeds() {
     let mut noted: Value = serde_json::from_str(&fs::read_to_string(&state).unwrap()).unwrap();
     noted["last_failure"] = "2026-01-01T00:00:00Z".into();
     write(&state, &noted.to_string());
-    let appliance = appliance.settings().config(&settings).start();
+    let appliance = appliance.settings().start();
     eventually("the failure has ended", || backup_detail(&appliance)["reason"].is_null().then_some(()));
     assert_eq!(names(&data.join("backups")), made);
     assert!(fs::metadata(&target).unwrap().len() > 1000);
