@@ -453,8 +453,14 @@ pub fn drop_privileges(config: &Config) -> Result<Option<String>, Error> {
 }
 
 /// Becomes the program of a supervised child; returns only when that fails.
-pub fn supervised_child(parent: i32, signal: &str, title: Option<&OsStr>, command: &[OsString]) -> Error {
-    shim::run_supervised_child(parent, signal, title, command).into()
+pub fn supervised_child(
+    parent: i32,
+    signal: &str,
+    title: Option<&OsStr>,
+    niceness: Option<i32>,
+    command: &[OsString],
+) -> Error {
+    shim::run_supervised_child(parent, signal, title, niceness, command).into()
 }
 
 /// Serves mini-redis on the listening socket that is standard input.

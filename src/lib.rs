@@ -6,7 +6,7 @@
 //! main.rs ─ cli ─ appliance ─┬─ http ─┬─ attendance ─┬─ cache ──── redis
 //!                            │        └─ access ─────┴─ database ─ tokio-postgres, liquibase-compat
 //!                            ├─ operate ── managed
-//!                            └─ telemetry · config · peer_counts
+//!                            └─ telemetry · config · peer_counts · priority
 //! ```
 //!
 //! `cargo test --test layers` checks it.
@@ -22,4 +22,5 @@ pub mod http;
 pub mod managed;
 pub mod operate;
 pub mod peer_counts;
+pub mod priority;
 pub mod telemetry;

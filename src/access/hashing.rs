@@ -6,10 +6,8 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::{Builder, available_parallelism};
+use std::thread::available_parallelism;
 
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +15,7 @@ use super::error::Error;
 use super::password;
 use super::system_error::SystemError;
 use crate::peer_counts::{Peer, PeerCount, PeerCounts};
+use crate::priority;
 
 /// The `nice` value of a thread that hashes: beside threads that are always busy, it gets about a third of what one of them gets.
 const NICENESS: i32 = 5;
@@ -86,19 +85,11 @@ impl Turn {
         let (sender, outcome) = oneshot::channel();
         // A thread of its own, because a priority cannot be raised again. It costs little beside a hash.
         let hashing = move || {
-            lower_priority();
             // The client may have gone.
             let _ = sender.send((work(), self));
         };
-        Builder::new().name("hash".to_owned()).spawn(hashing).map_err(SystemError::thread)?;
+        priority::spawn("hash", NICENESS, hashing).map_err(SystemError::thread)?;
         outcome.await.map_err(|_| Error::System(SystemError::Abandoned))
-    }
-}
-
-/// Lets other threads go first. Where the system forbids that, the thread keeps its priority.
-fn lower_priority() {
-    if let Err(error) = setpriority_process(Some(gettid()), NICENESS) {
-        tracing::debug!(%error, "passwords are hashed at normal priority");
     }
 }
 
@@ -140,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_computed_at_a_lower_priority_than_that_of_requests() {
-        let niceness = || rustix::process::getpriority_process(Some(gettid())).unwrap();
+        let niceness = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let own = niceness();
         let turn = Hasher::new().turn(None, Instant::now() + Duration::from_secs(60)).await.unwrap();
         let (of_hash, _turn) = turn.run(niceness).await.unwrap();

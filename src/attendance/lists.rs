@@ -30,7 +30,7 @@ const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Without a cache, whose limit would apply, a list up to this size is held whole.
 const MAX_BUFFERED_LIST: usize = 1024 * 1024;
 /// The memory of lists that are held whole, for each of `max_lists`, beside the memory of the cache.
-const MEMORY_PER_SLOT: usize = 512 * 1024;
+const MEMORY_PER_SLOT: usize = 256 * 1024;
 /// How often a read waits for other readers of its key, who all left before they had a result, before it reads alone.
 const MAX_LOST_LEADERS: usize = 3;
 

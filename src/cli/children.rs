@@ -21,6 +21,9 @@ pub struct Supervised {
     /// The title in lists of processes, instead of the program's path.
     #[arg(long)]
     pub title: Option<OsString>,
+    /// The `nice` value of the program.
+    #[arg(long, allow_negative_numbers = true)]
+    pub niceness: Option<i32>,
     /// The program and its arguments.
     #[arg(last = true)]
     pub command: Vec<OsString>,
@@ -46,8 +49,8 @@ pub struct PgEmbed {
 
 /// Becomes the child; returns only when that fails.
 pub fn supervised(arguments: &Supervised) -> Result<(), Error> {
-    let title = arguments.title.as_deref();
-    Err(appliance::supervised_child(arguments.parent, &arguments.signal, title, &arguments.command).into())
+    let Supervised { parent, signal, title, niceness, command } = arguments;
+    Err(appliance::supervised_child(*parent, signal, title.as_deref(), *niceness, command).into())
 }
 
 /// Serves mini-redis until the parent stops it.

@@ -1,7 +1,8 @@
 //! PostgreSQL's client programs: `pg_dump`, `pg_dumpall`, `pg_restore` and the others of the installation.
 //!
 //! Policy: a password reaches a program through a file that only this user can read (`PGPASSFILE`), never through its command line or its
-//! environment, which other processes may see. Everything else about the connection is in the environment.
+//! environment, which other processes may see. Everything else about the connection is in the environment. What streams the data of a backup has a lower
+//! priority than requests.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,6 +18,10 @@ use super::helper;
 use super::installation::{Installation, Version};
 use super::piped_program::PipedProgram;
 use super::secret_file;
+use crate::priority::BACKUP_NICENESS;
+
+/// The name under which the sessions of the programs are listed by the server.
+pub const APPLICATION_NAME: &str = "attendance-api-backup";
 
 /// Where and as whom a program logs in, by a Unix socket.
 #[derive(Debug, Clone)]
@@ -96,7 +101,7 @@ impl ClientPrograms {
         arguments: impl IntoIterator<Item = A>,
         has_input: bool,
     ) -> Result<PipedProgram, helper::Error> {
-        let command = self.command(program, login).args(arguments);
+        let command = self.command(program, login).args(arguments).niceness(BACKUP_NICENESS);
         PipedProgram::start(&command.input(if has_input { Input::Stream } else { Input::Nothing })).await
     }
 
@@ -122,7 +127,7 @@ impl ClientPrograms {
             .env("PGUSER", &login.user)
             .env("PGDATABASE", &login.database)
             .env("PGPASSFILE", &login.password_file)
-            .env("PGAPPNAME", "attendance-api-backup")
+            .env("PGAPPNAME", APPLICATION_NAME)
             .env("PGCONNECT_TIMEOUT", "30")
             .env("PGCLIENTENCODING", "UTF8")
     }

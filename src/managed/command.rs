@@ -49,6 +49,8 @@ pub(super) struct ChildCommand {
     input: Input,
     /// The title in lists of processes, instead of the program's path.
     title: Option<&'static str>,
+    /// The `nice` value, if it is not that of the appliance.
+    niceness: Option<i32>,
     /// False only in unit tests, whose executable is not the appliance.
     is_shimmed: bool,
 }
@@ -60,7 +62,8 @@ impl ChildCommand {
         let env = copied.collect();
         let args = Vec::new();
         let (input, title) = (Input::Nothing, None);
-        let command = Self { program: program.into(), args, env, death_signal, input, title, is_shimmed: true };
+        let program = program.into();
+        let command = Self { program, args, env, death_signal, input, title, niceness: None, is_shimmed: true };
         command.env("LC_ALL", "C")
     }
 
@@ -94,6 +97,12 @@ impl ChildCommand {
         self
     }
 
+    /// Sets the `nice` value, for work that may wait.
+    pub(super) fn niceness(mut self, niceness: i32) -> Self {
+        self.niceness = Some(niceness);
+        self
+    }
+
     /// Runs without the shim.
     #[cfg(test)]
     pub(super) fn direct(mut self) -> Self {
@@ -121,7 +130,7 @@ impl ChildCommand {
     pub(super) fn to_command(&self) -> io::Result<Command> {
         let mut command = if self.is_shimmed {
             let mut command = Command::new(OWN_PROGRAM);
-            command.args(shim::arguments(self.death_signal, self.title)).arg(&self.program);
+            command.args(shim::arguments(self.death_signal, self.title, self.niceness)).arg(&self.program);
             command
         } else {
             Command::new(&self.program)

@@ -18,6 +18,8 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{getpid, getppid};
 
+use crate::priority;
+
 /// The name of the hidden subcommand.
 pub const SUBCOMMAND: &str = "supervised-child";
 
@@ -42,18 +44,26 @@ pub enum Error {
 }
 
 /// The arguments of the shim; the program and its arguments follow them.
-pub(super) fn arguments(death_signal: Signal, title: Option<&str>) -> Vec<OsString> {
+pub(super) fn arguments(death_signal: Signal, title: Option<&str>, niceness: Option<i32>) -> Vec<OsString> {
     let parent = getpid().to_string();
+    let niceness = niceness.map(|niceness| niceness.to_string());
     let title = title.into_iter().flat_map(|title| ["--title", title]);
+    let niceness = niceness.as_deref().into_iter().flat_map(|niceness| ["--niceness", niceness]);
     let fixed = [SUBCOMMAND, "--parent", &parent, "--signal", death_signal.as_str()];
-    fixed.into_iter().chain(title).chain(["--"]).map(OsString::from).collect()
+    fixed.into_iter().chain(title).chain(niceness).chain(["--"]).map(OsString::from).collect()
 }
 
 /// Becomes `command` (a program and its arguments), to which the kernel then sends `signal` when the process `parent` dies. `title` stands for
-/// the program's path in lists of processes.
+/// the program's path in lists of processes, and `niceness` is its `nice` value, if that is not the appliance's.
 ///
 /// Returns only if that failed.
-pub fn run_supervised_child(parent: i32, signal: &str, title: Option<&OsStr>, command: &[impl AsRef<OsStr>]) -> Error {
+pub fn run_supervised_child(
+    parent: i32,
+    signal: &str,
+    title: Option<&OsStr>,
+    niceness: Option<i32>,
+    command: &[impl AsRef<OsStr>],
+) -> Error {
     let Some((program, args)) = command.split_first() else {
         return Error::NoProgram;
     };
@@ -62,6 +72,9 @@ pub fn run_supervised_child(parent: i32, signal: &str, title: Option<&OsStr>, co
     };
     if let Err(errno) = prctl::set_pdeathsig(death_signal) {
         return Error::DeathSignal(errno);
+    }
+    if let Some(niceness) = niceness {
+        priority::lower_own(niceness);
     }
     // Checked after the signal is set, so that no moment is left in which the death of the parent goes unnoticed.
     let program = program.as_ref();
@@ -78,14 +91,14 @@ mod tests {
     #[test]
     fn a_missing_program_and_an_unknown_signal_are_rejected() {
         let nothing: [&str; 0] = [];
-        assert!(matches!(run_supervised_child(1, "SIGINT", None, &nothing), Error::NoProgram));
-        assert!(matches!(run_supervised_child(1, "SIGNONSENSE", None, &["true"]), Error::Signal(_)));
+        assert!(matches!(run_supervised_child(1, "SIGINT", None, None, &nothing), Error::NoProgram));
+        assert!(matches!(run_supervised_child(1, "SIGNONSENSE", None, None, &["true"]), Error::Signal(_)));
     }
 
     #[test]
     fn a_child_whose_parent_is_gone_is_not_started() {
         // No process has this id, and SIGCONT has no effect on this process.
-        let error = run_supervised_child(-1, "SIGCONT", None, &["true"]);
+        let error = run_supervised_child(-1, "SIGCONT", None, None, &["true"]);
         assert!(matches!(error, Error::Orphaned(-1, _)), "{error}");
     }
 }

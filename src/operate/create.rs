@@ -1,9 +1,13 @@
 //! Makes a backup: everything from one snapshot, while the appliance serves.
+//!
+//! Policy: requests go first. The sessions that read the tables of the managed server, the programs and the compression have a lower priority, and a session
+//! has no parallel workers, which would have the priority of the server.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::process::ChildStdout;
+use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use super::archive::{CONFIGURATION, DATABASE, GLOBALS};
@@ -12,13 +16,17 @@ use super::inventory::{self, Inventory, LOCK_TABLE};
 use super::manifest::{Manifest, PostgresVersions, Schema, Trigger};
 use super::stream::{PROGRAM_TIMEOUT, limited, write_part};
 use super::{Error, Source, database_settings::DatabaseSettings};
-use crate::managed::client_programs::ClientPrograms;
+use crate::managed::client_programs::{APPLICATION_NAME, ClientPrograms};
 use crate::managed::piped_program::PipedProgram;
+use crate::priority::{self, BACKUP_NICENESS};
 
 /// How long a lock on a table is waited for: a migration may hold one.
 const LOCK_WAIT: &str = "--lock-wait-timeout=300s";
 /// The limit for the connection of a server that is not up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the session of `pg_dump` is looked for, to lower its priority. A backup is made without that, too.
+const CONNECT_POLLS: usize = 100;
+const CONNECT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What a backup says besides its content.
 #[derive(Debug, Clone)]
@@ -61,7 +69,13 @@ async fn write(
     let (globals, dump) = tokio::try_join!(start_globals(source, programs), start_dump(source, programs, &snapshot))?;
     let archive = globals.write(archive, GLOBALS).await?;
     let archive = write_part(archive, CONFIGURATION, request.configuration.as_bytes()).await?;
-    let (archive, description) = tokio::try_join!(dump.write(archive, DATABASE), describe(&client, programs, request))?;
+    let describing = async {
+        if source.is_managed {
+            lower_priority(&client).await?;
+        }
+        describe(&client, programs, request).await
+    };
+    let (archive, description) = tokio::try_join!(dump.write(archive, DATABASE), describing)?;
     tokio::task::spawn_blocking(move || archive.finish(description)).await?
 }
 
@@ -90,9 +104,23 @@ async fn check_source(source: &Source, programs: &ClientPrograms, client: &Clien
 async fn begin_snapshot(client: &Client) -> Result<String, Error> {
     let failed = Error::statement("make a snapshot");
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL TIME ZONE 'UTC'; \
-        SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL DateStyle = 'ISO, YMD'";
+        SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL DateStyle = 'ISO, YMD'";
     client.batch_execute(begin).await.map_err(&failed)?;
     Ok(client.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(&failed)?.get(0))
+}
+
+/// Lets requests go before the processes of the server that read its tables: that of this session, and that of `pg_dump`, which may still be connecting.
+async fn lower_priority(client: &Client) -> Result<(), Error> {
+    let query = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 OR pid = pg_backend_pid()";
+    for _ in 0..CONNECT_POLLS {
+        let rows = client.query(query, &[&APPLICATION_NAME]).await.map_err(Error::statement("list its sessions"))?;
+        rows.iter().for_each(|row| priority::lower_process(row.get(0), BACKUP_NICENESS));
+        if rows.len() > 1 {
+            break;
+        }
+        sleep(CONNECT_POLL_INTERVAL).await;
+    }
+    Ok(())
 }
 
 /// A running program whose output becomes a part.

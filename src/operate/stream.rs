@@ -1,6 +1,6 @@
 //! Streams between programs, which are asynchronous, and archives, which are not.
 //!
-//! Policy: a bounded number of blocks is on the way, so the slower side sets the pace and memory stays bounded.
+//! Policy: a bounded number of blocks is on the way, so the slower side sets the pace and memory stays bounded. What compresses has a lower priority than requests.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::Error;
 use super::archive_reader::PartReader;
 use super::archive_writer::ArchiveWriter;
+use crate::priority::{self, BACKUP_NICENESS};
 
 /// The size of a block, in bytes.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -46,7 +47,9 @@ pub(super) async fn consume<T: Send + 'static>(
     consumer: impl FnOnce(&mut dyn Iterator<Item = Bytes>) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Error> {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(QUEUE_BLOCKS);
-    let writing = spawn_blocking(move || consumer(&mut std::iter::from_fn(|| receiver.blocking_recv())));
+    let consuming = move || consumer(&mut std::iter::from_fn(|| receiver.blocking_recv()));
+    // A thread of the pool, which the runtime waits for, waits for it.
+    let writing = spawn_blocking(move || priority::run("backup", BACKUP_NICENESS, consuming)?);
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(BLOCK_BYTES);

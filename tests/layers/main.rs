@@ -22,20 +22,21 @@ use graph::Graph;
 use imports::Imports;
 
 /// For each top-level module, the modules and workspace crates that it may import. To add a module, add a line.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("main", &["cli"]),
     ("cli", &["access", "appliance", "operate", "database", "telemetry", "config", "liquibase_compat"]),
     ("appliance", &["http", "operate", "managed", "access", "attendance", "cache", "database", "telemetry", "config"]),
     ("http", &["access", "attendance", "peer_counts", "telemetry", "config"]),
-    ("operate", &["managed", "database", "config"]),
-    ("managed", &["database", "config"]),
-    ("access", &["cache", "database", "peer_counts", "telemetry", "config"]),
+    ("operate", &["managed", "database", "priority", "config"]),
+    ("managed", &["database", "priority", "config"]),
+    ("access", &["cache", "database", "peer_counts", "priority", "telemetry", "config"]),
     ("attendance", &["cache", "database", "peer_counts", "telemetry", "config"]),
     ("cache", &[]),
     ("database", &["config", "liquibase_compat"]),
     ("telemetry", &[]),
     ("config", &[]),
     ("peer_counts", &[]),
+    ("priority", &[]),
     ("liquibase_compat", &[]),
 ];
 
