@@ -3,6 +3,8 @@
 //! Changes run one after the other if the SQL of one may depend on what the changes before it created: a load without column types
 //! takes the types from the table. In all other cases the statements are pipelined.
 
+use std::borrow::Cow;
+
 use futures_util::future::join_all;
 use tokio_postgres::GenericClient;
 
@@ -74,18 +76,49 @@ pub(crate) async fn run_pipelined(
     Ok(())
 }
 
-/// The SQL of all changes of a changeset, for a script.
-pub(crate) async fn generate_statements(
+/// A part of a script.
+#[derive(Debug, Clone)]
+pub(crate) enum ScriptPart {
+    Comment(&'static str),
+    Statement(String),
+}
+
+/// Liquibase's warning before statements that depend on a file or a program.
+const VOLATILE: &str =
+    "WARNING The following SQL may change each run and therefore is possibly incorrect and/or invalid:";
+
+/// Writes the SQL of all changes of a changeset, for a script. After an error, `parts` has the SQL of the changes before it.
+pub(crate) async fn generate_script(
     client: &impl GenericClient,
     set: &ChangeSet,
     schema: &str,
-) -> Result<Vec<String>, ChangeSetError> {
-    let dialect = set.dialect(schema);
-    let mut out = Vec::new();
+    parts: &mut Vec<ScriptPart>,
+) -> Result<(), ChangeSetError> {
+    let dialect = set.script_dialect(schema);
     for change in &set.changes {
-        out.extend(statements(client, set, change, &dialect).await?);
+        parts.extend(change.is_volatile().then_some(ScriptPart::Comment(VOLATILE)));
+        let statements = set.modified(statements(client, set, change, &dialect).await?)?;
+        parts.extend(statements.into_iter().map(ScriptPart::Statement));
     }
-    Ok(set.modified(out)?)
+    Ok(())
+}
+
+/// The changeset with what the types of tables decide in its rollback.
+pub(crate) async fn with_rollback_types<'a>(
+    client: &impl GenericClient,
+    set: &'a ChangeSet,
+    dialect: &Dialect,
+) -> Result<Cow<'a, ChangeSet>, tokio_postgres::Error> {
+    let mut typed = Cow::Borrowed(set);
+    if set.rollback.is_some() {
+        return Ok(typed);
+    }
+    for (index, change) in set.changes.iter().enumerate() {
+        if let Some(table) = change.untyped_table(dialect) {
+            typed.to_mut().changes[index] = with_column_types(client, change, &table).await?;
+        }
+    }
+    Ok(typed)
 }
 
 async fn statements(

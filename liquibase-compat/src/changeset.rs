@@ -12,7 +12,8 @@ use crate::load_error::LoadError;
 use crate::modify_sql::{ContextField, Visitor};
 use crate::options::Options;
 use crate::precondition::Preconditions;
-use crate::sql::{Dialect, Quoting, Splitting, jdbc, split};
+use crate::sql::{Dialect, PREPARED_STATEMENT, Quoting, Splitting, jdbc, split};
+use crate::validation_problem::ValidationProblem;
 
 /// What happens to a changeset that fails validation (`onValidationFail`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +204,12 @@ impl ChangeSet {
 
     /// The dialect of its SQL.
     pub(crate) fn dialect(&self, schema: &str) -> Dialect {
-        Dialect { schema: schema.to_owned(), quoting: self.quoting }
+        Dialect { schema: schema.to_owned(), quoting: self.quoting, is_script: false }
+    }
+
+    /// The dialect of its SQL in a script.
+    pub(crate) fn script_dialect(&self, schema: &str) -> Dialect {
+        Dialect { is_script: true, ..self.dialect(schema) }
     }
 
     /// The SQL of all its changes, as far as it does not depend on the database.
@@ -251,10 +257,9 @@ impl ChangeSet {
     /// When a change has no inverse, or its rollback refers to a changeset that does not exist.
     pub(crate) fn rollback_statements<'a>(
         &self,
-        schema: &str,
+        dialect: &Dialect,
         others: impl Fn(&ChangeSetKey) -> Option<&'a Self>,
     ) -> Result<Vec<String>, SqlGenerationError> {
-        let dialect = self.dialect(schema);
         let mut out = Vec::new();
         match &self.rollback {
             None => {
@@ -263,16 +268,31 @@ impl ChangeSet {
                     if is_sql_file && change.is_sql() {
                         return Err(SqlGenerationError::NoSqlRollback);
                     }
-                    out.extend(change.inverse(&dialect).map_err(SqlGenerationError::Change)?);
+                    out.extend(change.inverse(dialect).map_err(SqlGenerationError::Change)?);
                 }
             }
             Some(parts) => {
                 for part in parts {
-                    out.extend(self.part_statements(part, &dialect, &others)?);
+                    out.extend(self.part_statements(part, dialect, &others)?);
                 }
             }
         }
         modify(out, self.visitors.iter().filter(|visitor| visitor.applies_to_rollback()))
+    }
+
+    /// Checks that the files exist that its rollback names for other databases. Liquibase finds out when it has rolled the changeset back.
+    ///
+    /// # Errors
+    /// When a file does not exist.
+    pub(crate) fn check_rollback_files(&self) -> Result<(), SqlGenerationError> {
+        for part in self.rollback.iter().flatten() {
+            let RollbackPart::Change(change) = part else { continue };
+            let problem = (!change.applies()).then(|| change.problems().into_iter().next()).flatten();
+            if let Some(ValidationProblem::File(error)) = problem {
+                return Err(SqlGenerationError::Change(ChangeError::File(error)));
+            }
+        }
+        Ok(())
     }
 
     fn part_statements<'a>(
@@ -306,7 +326,10 @@ fn means_nothing(sql: &str) -> bool {
 
 /// The SQL of a change that stands in a rollback.
 fn rollback_change(change: &Change, dialect: &Dialect) -> Result<Vec<String>, SqlGenerationError> {
-    if change.sql_text().is_some_and(means_nothing) || !change.applies() {
+    if change.sql_text().is_some_and(means_nothing) {
+        return Ok(Vec::new());
+    }
+    if !change.applies() {
         return Ok(Vec::new());
     }
     let problems = change.problems();
@@ -321,7 +344,7 @@ fn modify<'a>(
     visitors: impl Iterator<Item = &'a Visitor>,
 ) -> Result<Vec<String>, SqlGenerationError> {
     for visitor in visitors {
-        for statement in &mut statements {
+        for statement in statements.iter_mut().filter(|statement| statement.as_str() != PREPARED_STATEMENT) {
             *statement = visitor.modify(statement).map_err(SqlGenerationError::ModifySql)?;
         }
     }

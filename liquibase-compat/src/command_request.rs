@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::history::History;
 use crate::history::tables::Tables;
 use crate::options::Options;
-use crate::plan::{Plan, plan_new_to, plan_to};
+use crate::plan::{Plan, plan_new_to, plan_script_to, plan_to};
 use crate::session::{Purpose, check_changelog};
 use crate::target::UpdateTarget;
 use crate::validation_error::ValidationError;
@@ -32,8 +32,11 @@ pub(crate) enum Mode {
 
 impl CommandRequest<'_> {
     /// What the command would do on a database with this history.
-    pub(crate) fn plan(&self, history: &History) -> Result<Plan, ValidationError> {
+    pub(crate) fn plan(&self, history: &History, purpose: Purpose) -> Result<Plan, ValidationError> {
         match self.mode {
+            Mode::Run if purpose == Purpose::Script => {
+                plan_script_to(self.changelog, history, self.options, self.target)
+            }
             Mode::Run => plan_to(self.changelog, history, self.options, self.target),
             Mode::Record => plan_new_to(self.changelog, history, self.options, self.target),
         }
@@ -49,5 +52,5 @@ pub(crate) async fn validated_plan(
 ) -> Result<(Plan, History), Error> {
     let history = tables.read(&*client).await?;
     check_changelog(client, tables, request.changelog, &history, purpose).await?;
-    Ok((request.plan(&history)?, history))
+    Ok((request.plan(&history, purpose)?, history))
 }

@@ -37,7 +37,7 @@ async fn drop_objects(lock: &mut Lock<'_>, tables: &Tables) -> Result<(), Error>
     transaction.batch_execute("SET LOCAL client_min_messages = warning").await.map_err(&failed)?;
     for (kinds, what) in [("{m}", "MATERIALIZED VIEW"), ("{v}", "VIEW"), ("{r,p,f}", "TABLE"), ("{S}", "SEQUENCE")] {
         for name in relation_names(&transaction, &tables.schema, kinds).await? {
-            let dialect = Dialect { schema: tables.schema.clone(), quoting: Quoting::All };
+            let dialect = Dialect { schema: tables.schema.clone(), quoting: Quoting::All, is_script: false };
             let sql = format!("DROP {what} IF EXISTS {} CASCADE", dialect.qualified_name(None, &name));
             transaction.batch_execute(&sql).await.map_err(&failed)?;
         }

@@ -1,7 +1,8 @@
 //! Normalises paths.
 //!
-//! Histories contain paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Every path that is stored or
-//! compared goes through [`normalise`]. Comparison (`changeset_id::ChangeSetKey`) also ignores case.
+//! Histories contain paths as different tools wrote them (`classpath:a.xml`, `./a.xml`, `C:\db\a.xml`). Every path of a file that is stored
+//! and every path that is compared goes through [`normalise`]. Comparison (`changeset_id::ChangeSetKey`) also ignores case. A
+//! `logicalFilePath`, which names no file, is stored nearly as it is written ([`logical`]).
 
 /// The form of `path` that is stored: no `classpath:`, forward slashes, no drive, no leading slash, no `.` or `..`.
 ///
@@ -26,6 +27,12 @@ pub(crate) fn normalise(path: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// The form of a `logicalFilePath` that is stored: forward slashes, and without one leading slash.
+pub(crate) fn logical(path: &str) -> String {
+    let path = path.trim().replace('\\', "/");
+    path.strip_prefix('/').map_or_else(|| path.clone(), str::to_owned)
 }
 
 /// Resolves `file` relative to the directory of the file `including`.
@@ -62,6 +69,20 @@ mod tests {
             assert_eq!(normalise(spelling), "a/b.xml", "{spelling}");
         }
         assert_eq!(normalise("../etc/passwd"), "../etc/passwd");
+    }
+
+    #[test]
+    fn a_logical_path_is_stored_as_it_is_written_but_for_slashes() {
+        for (written, stored) in [
+            ("a/../b.xml", "a/../b.xml"),
+            ("classpath:b.xml", "classpath:b.xml"),
+            ("C:\\a\\b.xml", "C:/a/b.xml"),
+            ("/b.xml", "b.xml"),
+            ("//a//b/", "/a//b/"),
+            (" b ", "b"),
+        ] {
+            assert_eq!(logical(written), stored, "{written}");
+        }
     }
 
     #[test]

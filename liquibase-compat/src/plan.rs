@@ -208,7 +208,20 @@ pub fn plan_to(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Plan, ValidationError> {
-    plan_due(changelog, history, options, target, run_reason)
+    plan_due(changelog, history, options, target, Execution::Run, run_reason)
+}
+
+/// As [`plan_to`], for a script, in which a program to run is a comment.
+///
+/// # Errors
+/// As [`plan_to`].
+pub(crate) fn plan_script_to(
+    changelog: &Changelog,
+    history: &History,
+    options: &Options,
+    target: &UpdateTarget,
+) -> Result<Plan, ValidationError> {
+    plan_due(changelog, history, options, target, Execution::None, run_reason)
 }
 
 /// A plan that contains only changesets that never ran.
@@ -221,7 +234,7 @@ pub(crate) fn plan_new_to(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Plan, ValidationError> {
-    plan_due(changelog, history, options, target, |_, row| row.is_none().then_some(RunReason::New))
+    plan_due(changelog, history, options, target, Execution::None, |_, row| row.is_none().then_some(RunReason::New))
 }
 
 /// What is filtered out, and how it is counted, follows Liquibase; it is recorded in the cases `own-filters-*`.
@@ -230,6 +243,7 @@ fn plan_due(
     history: &History,
     options: &Options,
     target: &UpdateTarget,
+    execution: Execution,
     due: impl Fn(&ChangeSet, Option<&HistoryRow>) -> Option<RunReason>,
 ) -> Result<Plan, ValidationError> {
     let mut errors = ValidationError::default();
@@ -254,7 +268,7 @@ fn plan_due(
             for_other_databases += 1;
             continue;
         }
-        let mark_ran = !is_filtered_out && validate(set, row, &mut errors) == Validity::MarkRan;
+        let mark_ran = !is_filtered_out && validate(set, row, execution, &mut errors) == Validity::MarkRan;
         let due = due(set, row);
         if let Some(reason) = due {
             reasons.extend(remaining.take(set, is_filtered_out));
@@ -300,6 +314,14 @@ fn checksum_upgrade(index: usize, set: &ChangeSet, row: &HistoryRow) -> Option<S
     Some(Step::UpgradeChecksum { index, checksum: set.checksum(ChecksumVersion::V9) })
 }
 
+/// Whether the command runs the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Execution {
+    Run,
+    /// It only records them or writes a script.
+    None,
+}
+
 /// What validation of one changeset leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
@@ -310,11 +332,15 @@ enum Validity {
 }
 
 /// Collects the errors of one changeset.
-fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationError) -> Validity {
+fn validate(set: &ChangeSet, row: Option<&HistoryRow>, execution: Execution, errors: &mut ValidationError) -> Validity {
     // A changeset that ran and will not run again does not have to be able to run here.
     let may_run = row.is_none() || set.run_always || set.run_on_change;
     let checked = if may_run { set.changes.as_slice() } else { &[] };
-    let invalid: Vec<ValidationProblem> = checked.iter().flat_map(Change::problems).collect();
+    let mut invalid: Vec<ValidationProblem> = checked.iter().flat_map(Change::problems).collect();
+    if execution == Execution::Run {
+        let programs = checked.iter().filter(|change| change.runs_program());
+        invalid.extend(programs.map(|_| ValidationProblem::ExecuteCommand));
+    }
     if !invalid.is_empty() {
         if set.on_validation_fail == OnValidationFail::MarkRan {
             return Validity::MarkRan;
@@ -333,9 +359,6 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, errors: &mut ValidationEr
     let stored = row.and_then(HistoryRow::parsed_checksum);
     if set.run_always || set.run_on_change || set.accepts_checksum(stored.as_ref()) {
         return Validity::Unchanged;
-    }
-    if set.on_validation_fail == OnValidationFail::MarkRan {
-        return Validity::MarkRan;
     }
     if let Some(stored) = stored {
         errors.checksums.push(ChecksumMismatch {

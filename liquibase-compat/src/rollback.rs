@@ -3,6 +3,7 @@
 //! The rollback of a changeset and the removal of its row are one transaction. The run ends at the first changeset that cannot be
 //! rolled back; those before it stay rolled back.
 
+use crate::apply::with_rollback_types;
 use crate::changelog::Changelog;
 use crate::changeset_error::RollbackError;
 use crate::error::Error;
@@ -101,13 +102,17 @@ async fn roll_back(
         statements.push(set_search_path_sql(tables, original_path, in_transaction));
     }
     let client = lock.client();
-    statements.extend(step.set.rollback_statements(&tables.schema, |key| changelog.find(key, options))?);
+    let dialect = step.set.dialect(&tables.schema);
+    let set = with_rollback_types(&*client, step.set, &dialect).await?;
+    statements.extend(set.rollback_statements(&dialect, |key| changelog.find(key, options))?);
     if in_transaction {
         let transaction = client.transaction().await?;
         run_statements(&transaction, &statements).await?;
         transaction.batch_execute(&tables.delete_sql(step.row)).await?;
-        return Ok(transaction.commit().await?);
+        transaction.commit().await?;
+    } else {
+        run_statements(&*client, &statements).await?;
+        client.batch_execute(&tables.delete_sql(step.row)).await?;
     }
-    run_statements(&*client, &statements).await?;
-    Ok(client.batch_execute(&tables.delete_sql(step.row)).await?)
+    Ok(step.set.check_rollback_files()?)
 }

@@ -8,8 +8,8 @@ use crate::changeset_id::ChangeSetId;
 use crate::error::Error;
 use crate::history::{History, HistoryRow};
 use crate::options::{Options, TagVersion};
-use crate::plan::plan;
-use crate::target::RollbackTarget;
+use crate::plan::plan_script_to;
+use crate::target::{RollbackTarget, UpdateTarget};
 
 /// One changeset to roll back, with its row.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(crate) fn rollback_steps<'a>(
     options: &Options,
     target: &RollbackTarget,
 ) -> Result<Vec<RollbackStep<'a>>, Error> {
-    plan(changelog, history, options)?;
+    plan_script_to(changelog, history, options, &UpdateTarget::All)?;
     let rows = match target {
         RollbackTarget::Count(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => history.rows(),
         RollbackTarget::Tag(tag) => rows_after_tag(history.rows(), tag, options.tag_version)?,

@@ -6,7 +6,7 @@
 
 use tokio_postgres::Client;
 
-use crate::apply;
+use crate::apply::{self, ScriptPart};
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
 use crate::changeset_error::ChangeSetError;
@@ -26,7 +26,7 @@ use crate::report::Report;
 use crate::rollback_plan::rollback_steps;
 use crate::run::{check_context, check_preconditions};
 use crate::session::{Purpose, check_changelog, deployment_id, search_path, set_search_path_sql};
-use crate::sql::{Dialect, Quoting, ends_in_line_comment};
+use crate::sql::{Dialect, PREPARED_STATEMENT, Quoting, ends_in_line_comment, is_line_comment};
 use crate::target::{RollbackTarget, UpdateTarget};
 
 /// The comment at the start of a script. It does not affect what the script does.
@@ -114,7 +114,11 @@ pub async fn rollback_sql(
     for step in steps {
         script.write_comment(&format!("Rolling Back ChangeSet: {}", step.set.id));
         script.write_search_path();
-        let statements = step.set.rollback_statements(&tables.schema, |key| changelog.find(key, options));
+        let dialect = step.set.script_dialect(&tables.schema);
+        let set = apply::with_rollback_types(&*client, step.set, &dialect).await;
+        let set = set.map_err(Error::database("asking for the types of a table"))?;
+        let statements = set.rollback_statements(&dialect, |key| changelog.find(key, options));
+        let statements = statements.and_then(|statements| set.check_rollback_files().map(|()| statements));
         let statements = statements.map_err(|error| Error::RollbackImpossible {
             changeset: step.set.id.clone(),
             source: Box::new(error.into()),
@@ -148,21 +152,27 @@ async fn forward_script(
             }
             Step::Run { index, mark_ran } => {
                 let set = &request.changelog.changesets[*index];
+                let mut parts = Vec::new();
                 let written = match request.mode {
-                    _ if *mark_ran => Ok((Content::Row(ExecType::MarkRan), Vec::new())),
-                    Mode::Record => Ok((Content::Row(ExecType::Executed), Vec::new())),
-                    Mode::Run => changeset_content(client, &tables, &original, recorder.history(), set).await,
+                    _ if *mark_ran => Ok(Content::Row(ExecType::MarkRan)),
+                    Mode::Record => Ok(Content::Row(ExecType::Executed)),
+                    Mode::Run => {
+                        changeset_content(client, &tables, &original, recorder.history(), set, &mut parts).await
+                    }
                 };
                 match written {
-                    Ok((Content::Nothing, _)) => {}
-                    Ok((content, statements)) => {
-                        script.write_changeset_comment(set);
-                        statements.iter().for_each(|statement| script.write_statement(statement));
+                    Ok(Content::Nothing) => {}
+                    Ok(content) => {
+                        script.write_changeset(set, &parts);
                         script.write_statement(&record_sql(&mut recorder, &tables, set, content));
                     }
                     Err(error) if !set.fail_on_error => {
                         let reason = error.to_string();
-                        tracing::warn!(changeset = %set.id, reason, "no SQL for a changeset; it is left out, as failOnError says");
+                        tracing::warn!(changeset = %set.id, reason, "no SQL for a change; it is left out, as failOnError says");
+                        // As in Liquibase, the changes before it are in the script, and the row is not.
+                        if matches!(error, ChangeSetError::SqlGeneration(_)) {
+                            script.write_changeset(set, &parts);
+                        }
                     }
                     Err(source) => {
                         let (changeset, report) = (set.id.clone(), Box::new(Report::default()));
@@ -185,20 +195,20 @@ enum Content {
     Nothing,
 }
 
-/// What the script contains for a changeset that runs, and the SQL of its changes.
+/// What the script contains for a changeset that runs. Writes the SQL of its changes to `parts`.
 async fn changeset_content(
     client: &mut Client,
     tables: &Tables,
     search_path: &str,
     history: &History,
     set: &ChangeSet,
-) -> Result<(Content, Vec<String>), ChangeSetError> {
+    parts: &mut Vec<ScriptPart>,
+) -> Result<Content, ChangeSetError> {
     let content = content(client, tables, search_path, history, set).await?;
-    let statements = match content {
-        Content::ChangesAndRow => apply::generate_statements(&*client, set, &tables.schema).await?,
-        Content::Row(_) | Content::Nothing => Vec::new(),
-    };
-    Ok((content, statements))
+    if content == Content::ChangesAndRow {
+        apply::generate_script(&*client, set, &tables.schema, parts).await?;
+    }
+    Ok(content)
 }
 
 /// What the script contains for a changeset that runs, according to `onSqlOutput` of its preconditions. They are checked on the
@@ -266,7 +276,7 @@ impl Script {
             .map(str::trim)
             .map(|part| if part.starts_with('"') { part.to_owned() } else { format!("\"{part}\"") })
             .collect();
-        let schema = Dialect { schema: String::new(), quoting: Quoting::Legacy }.name(&tables.schema);
+        let schema = Dialect { schema: String::new(), quoting: Quoting::Legacy, is_script: true }.name(&tables.schema);
         let set_search_path = format!("SET SEARCH_PATH TO {schema}, {}", parts.join(","));
         let mut script = Self { text: String::new(), set_search_path };
         let (has_changelog, has_lock) = tables.exist(client).await?;
@@ -307,6 +317,16 @@ impl Script {
         self.write_search_path();
     }
 
+    fn write_changeset(&mut self, set: &ChangeSet, parts: &[ScriptPart]) {
+        self.write_changeset_comment(set);
+        for part in parts {
+            match part {
+                ScriptPart::Comment(text) => self.write_comment(text),
+                ScriptPart::Statement(sql) => self.write_statement(sql),
+            }
+        }
+    }
+
     fn write_changeset_comment(&mut self, set: &ChangeSet) {
         self.write_comment(&format!("Changeset {}", set.id));
         if !set.comments.is_empty() {
@@ -329,9 +349,14 @@ impl Script {
     /// A statement with a `;`, on a line of its own if the last line has a comment, which would otherwise include it.
     fn write_statement(&mut self, sql: &str) {
         let sql = sql.trim_end();
-        let end = if ends_in_line_comment(sql) { "\n;" } else { ";" };
+        let end = match sql {
+            PREPARED_STATEMENT => "",
+            _ if sql.ends_with(';') => "",
+            _ if ends_in_line_comment(sql) && !is_line_comment(sql) => "\n;",
+            _ => ";",
+        };
         self.text.push_str(sql);
-        self.text.push_str(if sql.ends_with(';') { "" } else { end });
+        self.text.push_str(end);
         self.text.push_str("\n\n");
     }
 

@@ -134,7 +134,7 @@ async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Re
     prepare(lock.client(), &tables).await?;
     let (filled, history) = fill_missing_checksums(lock.client(), &tables, request).await?;
     check_changelog(lock.client(), &tables, request.changelog, &history, Purpose::Run).await?;
-    let plan = request.plan(&history)?;
+    let plan = request.plan(&history, Purpose::Run)?;
     if plan.is_empty() {
         // A process that was killed after its last changeset left the row locked, and no later run would take it over.
         lock.release_stale_row(&tables).await?;

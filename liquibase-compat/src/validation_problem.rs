@@ -21,6 +21,14 @@ pub enum ValidationProblem {
         /// The name of the field.
         field: &'static str,
     },
+    /// A change lacks a field, in a message that names the change.
+    #[error("{field} is required for {change}")]
+    MissingFor {
+        /// The name of the field.
+        field: &'static str,
+        /// The change type.
+        change: &'static str,
+    },
     /// A column of a new table lacks its type or its name.
     #[error("column '{part}' is required for all columns")]
     Column {
@@ -39,6 +47,18 @@ pub enum ValidationProblem {
     /// A change has no columns.
     #[error("No columns defined for {change} on postgresql")]
     NoColumns {
+        /// The change type.
+        change: &'static str,
+    },
+    /// A row to insert or update has no columns.
+    #[error("No columns defined for {change}")]
+    NoColumnsOfRow {
+        /// The change type.
+        change: &'static str,
+    },
+    /// A column lacks its name.
+    #[error("column 'name' is required for all columns of {change}")]
+    NamelessColumn {
         /// The change type.
         change: &'static str,
     },

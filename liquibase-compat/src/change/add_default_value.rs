@@ -77,7 +77,7 @@ fn type_mismatch(fields: &Fields) -> Option<ValidationProblem> {
     let written = fields.filled("columnDataType")?;
     let data_type = DataType::parse(written).ok()?;
     // The SQL of the default is not needed here, so the schema and the quoting strategy are irrelevant.
-    let dialect = Dialect { schema: String::new(), quoting: Quoting::default() };
+    let dialect = Dialect { schema: String::new(), quoting: Quoting::default(), is_script: false };
     let value = default(fields, &dialect);
     let is_other = match value {
         Value::Expression(_) => false,

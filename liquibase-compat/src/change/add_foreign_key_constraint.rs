@@ -34,14 +34,19 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     inverse,
 };
 
-/// The ON DELETE action; `deleteCascade` is the older attribute for CASCADE.
+/// The ON DELETE action. `deleteCascade` is the older attribute for CASCADE. With both there is no action, as in Liquibase.
 fn on_delete(fields: &Fields) -> Option<&str> {
-    fields.text("onDelete").or_else(|| fields.is("deleteCascade").then_some("CASCADE"))
+    match (fields.flag("deleteCascade"), fields.text("onDelete")) {
+        (Some(_), Some(_)) => None,
+        (Some(true), None) => Some("CASCADE"),
+        (_, action) => action,
+    }
 }
 
 /// The checksum replaces `deleteCascade` with `onDelete`, and ignores `referencesUniqueColumn`.
 fn checksum(fields: &Fields, version: ChecksumVersion) -> Checksum {
     let mut summed = fields.clone();
+    summed.values.retain(|(name, _)| *name != "onDelete");
     if let Some(action) = on_delete(fields) {
         summed.set("onDelete", FieldValue::Text(action.to_owned()));
     }

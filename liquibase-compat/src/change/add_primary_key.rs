@@ -31,14 +31,8 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 };
 
 fn problems(fields: &Fields) -> Vec<ValidationProblem> {
-    let mut found = Vec::new();
-    if fields.is("clustered") && fields.text("constraintName").is_none() {
-        found.push(ValidationProblem::NoClusteredKeyName);
-    }
-    if fields.text("forIndexName").is_some() {
-        found.push(ValidationProblem::NotAllowed { field: "forIndexName" });
-    }
-    found
+    let is_unnamed = fields.is("clustered") && fields.text("constraintName").is_none();
+    is_unnamed.then_some(ValidationProblem::NoClusteredKeyName).into_iter().collect()
 }
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {

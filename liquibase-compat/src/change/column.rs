@@ -292,7 +292,8 @@ impl<'a> Column<'a> {
         if let Some(date) = self.fields.filled("defaultValueDate") {
             return Some(value::date_or_expression(date));
         }
-        if let Some(expression) = self.fields.filled("defaultValueComputed") {
+        // An empty one is an empty expression, which PostgreSQL refuses.
+        if let Some(expression) = self.fields.text("defaultValueComputed") {
             return Some(Value::Expression(value::computed(expression)));
         }
         let sequence = self.fields.filled("defaultValueSequenceNext")?;
@@ -305,12 +306,22 @@ impl<'a> Column<'a> {
         of_table.or_else(|| DataType::parse(self.fields.filled("type")?).ok()?.sql().ok().map(|sql| sql.to_lowercase()))
     }
 
+    /// The text of its value.
+    pub(crate) fn text_value(&self) -> Option<&'a str> {
+        self.fields.text("value")
+    }
+
     /// The value for a row; `None` if the changelog gives none.
     ///
     /// # Errors
     /// When the value is in an unreadable file.
     pub(crate) fn value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
-        let value = self.given_value(dialect)?;
+        self.value_in(None, dialect)
+    }
+
+    /// As [`value`](Self::value), with sequences in this schema.
+    fn value_in(&self, schema: Option<&str>, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
+        let value = self.given_value(schema, dialect)?;
         Ok(value.map(|sql| if sql.eq_ignore_ascii_case("null") { "NULL".to_owned() } else { sql }))
     }
 
@@ -319,8 +330,8 @@ impl<'a> Column<'a> {
     ///
     /// # Errors
     /// When the value is in an unreadable file.
-    pub(crate) fn row_value(&self, dialect: &Dialect, is_bound: bool) -> Result<Option<String>, Arc<FileError>> {
-        let fields = self.fields;
+    pub(crate) fn row_value(&self, change: &Fields, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
+        let (fields, is_bound) = (self.fields, has_file(change));
         let before_clob = ["valueBoolean", "valueNumeric", "valueDate", "valueComputed"];
         let has_other = || before_clob.iter().any(|name| fields.text(name).is_some() || fields.flag(name).is_some());
         match (fields.text("value"), fields.filled("valueNumeric"), fields.file("valueClobFile")) {
@@ -331,11 +342,12 @@ impl<'a> Column<'a> {
             (None, None, Some(file)) if is_bound && !has_other() => {
                 Ok(Some(value::bound_text(&file.map_err(Arc::clone)?.decoded)))
             }
-            _ => self.value(dialect),
+            // Sequences are in the schema of the table.
+            _ => self.value_in(change.filled("schemaName"), dialect),
         }
     }
 
-    fn given_value(&self, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
+    fn given_value(&self, schema: Option<&str>, dialect: &Dialect) -> Result<Option<String>, Arc<FileError>> {
         let fields = self.fields;
         if let Some(text) = fields.text("value") {
             return Ok(Some(value::cell(text)));
@@ -360,9 +372,9 @@ impl<'a> Column<'a> {
             return Ok(Some(value::bytes_for(content, self.stored_type().as_deref())));
         }
         if let Some(sequence) = fields.filled("valueSequenceNext") {
-            return Ok(Some(value::next(None, sequence, dialect)));
+            return Ok(Some(value::next(schema, sequence, dialect)));
         }
-        Ok(fields.filled("valueSequenceCurrent").map(|sequence| value::current(None, sequence, dialect)))
+        Ok(fields.filled("valueSequenceCurrent").map(|sequence| value::current(schema, sequence, dialect)))
     }
 
     /// Whether it is unique.

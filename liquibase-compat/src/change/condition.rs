@@ -2,13 +2,11 @@
 //!
 //! It is SQL with placeholders: each `:name` is replaced with the name of the next parameter, each `:value` or `?` with its value.
 
-use std::sync::Arc;
-
 use super::column::{COLUMN, Column};
+use super::error::ChangeError;
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::file_content::FileError;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, literal};
 use crate::validation_problem::ValidationProblem;
 
 /// The field that contains the condition.
@@ -20,8 +18,8 @@ pub(super) const WHERE_PARAMS: Field = Field::items("whereParams", "param", COLU
 /// ` WHERE ...` with the parameters in place; empty without a condition.
 ///
 /// # Errors
-/// When a parameter names an unreadable file.
-pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, Arc<FileError>> {
+/// When a parameter is NULL or names an unreadable file.
+pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, ChangeError> {
     let Some(written) = fields.filled(WHERE.name) else {
         return Ok(String::new());
     };
@@ -37,11 +35,7 @@ pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, Arc<F
         let token = [":name", ":value", "?"].into_iter().find(|token| after.starts_with(token));
         let replacement = match token {
             Some(":name") => names.next(),
-            Some(_) => values
-                .next()
-                .map(|column| column.value(dialect))
-                .transpose()?
-                .map(|value| value.unwrap_or("NULL".into())),
+            Some(_) => values.next().map(|column| parameter(column, dialect)).transpose()?,
             None => None,
         };
         // Other text stays unchanged, and so does a placeholder without a parameter.
@@ -50,6 +44,15 @@ pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, Arc<F
         rest = &after[length..];
     }
     Ok(sql + rest)
+}
+
+/// The value of a parameter. Unlike that of a row, a text is never a function.
+fn parameter(column: &Column<'_>, dialect: &Dialect) -> Result<String, ChangeError> {
+    match column.text_value() {
+        Some(text) if text.eq_ignore_ascii_case("null") => Err(ChangeError::NullParameter),
+        Some(text) => Ok(literal(text)),
+        None => column.value(dialect)?.filter(|sql| sql != "NULL").ok_or(ChangeError::NullParameter),
+    }
 }
 
 /// Reports parameters without a condition.

@@ -62,7 +62,9 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     };
     let tablespace =
         fields.filled("tablespace").map(|name| format!(" TABLESPACE {}", dialect.name(name))).unwrap_or_default();
-    let mut out = vec![format!("{kind} {guard}{table} ({}){tablespace}", parts.join(", "))];
+    // A temporary table is in a schema of the session, which has no other name.
+    let created = if kind.contains("TEMPORARY") { dialect.name(fields.required("tableName")) } else { table.clone() };
+    let mut out = vec![format!("{kind} {guard}{created} ({}){tablespace}", parts.join(", "))];
     if let Some(remarks) = fields.filled("remarks") {
         out.push(format!("COMMENT ON TABLE {table} IS {}", literal(remarks.trim())));
     }

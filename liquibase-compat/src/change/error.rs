@@ -14,6 +14,9 @@ pub enum ChangeError {
     /// A file that the change names cannot be used.
     #[error(transparent)]
     File(#[from] Arc<FileError>),
+    /// The file with the value of a row cannot be used.
+    #[error("liquibase.exception.DatabaseException: {0}")]
+    ValueFile(#[source] Arc<FileError>),
     /// The data file of `loadData` or `loadUpdateData` cannot be loaded.
     #[error(transparent)]
     LoadData(#[from] LoadDataError),
@@ -29,6 +32,9 @@ pub enum ChangeError {
         /// The target in the changelog.
         target: String,
     },
+    /// A parameter of a condition has no value or is the word NULL, for which Liquibase has no text.
+    #[error("a parameter of the condition is NULL; write IS NULL into the condition")]
+    NullParameter,
     /// The change would run Java or a program, which this crate does not do.
     #[error(transparent)]
     Unsupported(ValidationProblem),

@@ -28,6 +28,13 @@ pub(super) struct LoadedRows {
     pub(super) rows: Vec<Vec<String>>,
 }
 
+/// What a data file is read into.
+pub(super) enum Loaded {
+    Rows(LoadedRows),
+    /// In a script: the number of statements that would have to be prepared.
+    Prepared(usize),
+}
+
 impl LoadedRows {
     /// The names of the columns, as SQL.
     pub(super) fn quoted_names(&self, dialect: &Dialect) -> Vec<String> {
@@ -89,17 +96,24 @@ fn read_cells(fields: &Fields, file: &FileContent) -> Result<(Vec<String>, Vec<V
 
 /// The `<column>` for a column of the file, found by its name, header or index.
 fn column_for<'a>(fields: &'a Fields, header: &str, index: usize) -> Option<&'a Fields> {
+    let is_called = |column: &&Fields| names(column).any(|name| name.eq_ignore_ascii_case(header));
+    exact_column_for(fields, header, index).or_else(|| fields.columns().iter().find(is_called))
+}
+
+/// As [`column_for`], with the name in the same case.
+fn exact_column_for<'a>(fields: &'a Fields, header: &str, index: usize) -> Option<&'a Fields> {
     let index = index.to_string();
-    let is_named = |column: &&Fields, same: fn(&str, &str) -> bool| {
-        [column.text("name"), column.text("header")].into_iter().flatten().any(|name| same(name, header))
-    };
-    let mut columns = fields.columns().iter();
-    let exact = columns.find(|column| is_named(column, |a, b| a == b) || column.text("index") == Some(&index));
-    exact.or_else(|| fields.columns().iter().find(|column| is_named(column, str::eq_ignore_ascii_case)))
+    let is_called = |column: &&Fields| names(column).any(|name| name == header) || column.text("index") == Some(&index);
+    fields.columns().iter().find(is_called)
+}
+
+/// The names by which a `<column>` is found.
+fn names(column: &Fields) -> impl Iterator<Item = &str> {
+    ["name", "header"].into_iter().filter_map(|field| column.text(field))
 }
 
 /// Reads the rows as SQL values.
-pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, LoadDataError> {
+pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<Loaded, LoadDataError> {
     let file = match fields.file("file") {
         Some(Ok(file)) => file,
         Some(Err(_)) | None => return Err(LoadDataError::Unreadable { file: fields.required("file").to_owned() }),
@@ -112,25 +126,41 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<LoadedRows, Loa
         .map(|(index, name)| (index, column_for(fields, name.trim(), index).unwrap_or(&plain)))
         .filter(|(_, column)| !column.required("type").eq_ignore_ascii_case("skip"))
         .collect();
-    let name = |(index, column): &(usize, &Fields)| column.filled("name").unwrap_or(header[*index].trim()).to_owned();
+    let name = |(index, column): &(usize, &Fields)| {
+        let header = header[*index].as_str();
+        // As in Liquibase, the blanks around a header are part of the name, unless the changelog has the column.
+        let unnamed = if std::ptr::eq(*column, &plain) { header } else { header.trim() };
+        column.filled("name").unwrap_or(unnamed).to_owned()
+    };
     let mut converted = Vec::with_capacity(rows.len());
-    for row in &rows {
-        // Liquibase binds all values of a row with large objects to a prepared statement, and on request those of other rows.
-        let is_lob = |(index, column): &(usize, &Fields)| is_lob(column) && !row[*index].eq_ignore_ascii_case("null");
-        let needs_binding = !is_upsert(fields) && columns.iter().any(is_lob);
-        let is_bound = needs_binding || (!is_upsert(fields) && fields.is("usePreparedStatements"));
-        if needs_binding && fields.flag("usePreparedStatements") == Some(false) {
-            return Err(LoadDataError::NeedsPreparedStatements);
-        }
+    let is_bound = rows.iter().map(|row| is_bound(fields, &columns, row)).collect::<Result<Vec<_>, _>>()?;
+    let prepared = is_bound.iter().filter(|is_bound| **is_bound).count();
+    if dialect.is_script && prepared > 0 {
+        return Ok(Loaded::Prepared(prepared));
+    }
+    for (row, is_bound) in rows.iter().zip(is_bound) {
         let cell = Cells { file, fields, dialect, is_bound };
         let cells = columns.iter().map(|(index, column)| cell.sql(&row[*index], column));
         converted.push(cells.collect::<Result<_, LoadDataError>>()?);
     }
-    Ok(LoadedRows {
+    Ok(Loaded::Rows(LoadedRows {
         names: columns.iter().map(name).collect(),
         updatable: columns.iter().map(|(_, column)| column.flag_or("allowUpdate", true)).collect(),
         rows: converted,
-    })
+    }))
+}
+
+/// Whether Liquibase binds the values of a row to a prepared statement: all values of a row with large objects, and on request those of
+/// other rows.
+fn is_bound(fields: &Fields, columns: &[(usize, &Fields)], row: &[String]) -> Result<bool, LoadDataError> {
+    if is_upsert(fields) {
+        return Ok(false);
+    }
+    let is_lob = |(index, column): &(usize, &Fields)| is_lob(column) && !row[*index].eq_ignore_ascii_case("null");
+    match (columns.iter().any(is_lob), fields.flag("usePreparedStatements")) {
+        (true, Some(false)) => Err(LoadDataError::NeedsPreparedStatements),
+        (needs_binding, requested) => Ok(needs_binding || requested == Some(true)),
+    }
 }
 
 /// What the cells of a row are written by.
@@ -175,6 +205,7 @@ impl Cells<'_> {
             ("CLOB", Some(text)) => value::bound_text(&String::from_utf8_lossy(cell_file(file, text)?)),
             ("UUID" | "OTHER", Some(text)) => value::cell(text),
             (_, Some(text)) => text_sql(text),
+            ("UNKNOWN", None) => text_sql(""),
             (_, None) => null(),
         })
     }
@@ -289,11 +320,14 @@ pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> F
     let Ok((header, _)) = read_cells(fields, file) else { return typed };
     let mut columns = Vec::new();
     for (index, name) in header.iter().enumerate() {
-        let name = name.trim();
-        let mut column = column_for(fields, name, index).cloned().unwrap_or_default();
-        let column_name = column.filled("name").unwrap_or(name).to_owned();
+        let given = column_for(fields, name.trim(), index);
+        // As in Liquibase, a column that is found only without regard to case keeps the values as text.
+        let is_typed = given.is_none() || exact_column_for(fields, name.trim(), index).is_some();
+        let unnamed = if given.is_some() { name.trim() } else { name };
+        let mut column = given.cloned().unwrap_or_default();
+        let column_name = column.filled("name").unwrap_or(unnamed).to_owned();
         if let Some((_, type_)) = table_types.iter().find(|(column, _)| column.eq_ignore_ascii_case(&column_name)) {
-            if column.filled("type").is_none() {
+            if is_typed && column.filled("type").is_none() {
                 column.set("type", FieldValue::Text(load_type(type_).to_owned()));
             }
             column.set(TABLE_TYPE, FieldValue::Text(type_.clone()));
@@ -310,11 +344,11 @@ pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> F
 fn load_type(type_: &str) -> &'static str {
     match type_ {
         "boolean" => "BOOLEAN",
-        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => "NUMERIC",
+        // The id of a large object.
+        "oid" | "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => "NUMERIC",
         "date" => "DATE",
         "character varying" | "character" | "name" => "STRING",
         "text" => "CLOB",
-        "bytea" | "oid" => "BLOB",
         "uuid" => "UUID",
         type_ if type_.starts_with("time") => "DATE",
         _ => "UNKNOWN",

@@ -3,10 +3,10 @@
 use super::column::LOAD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
-use super::load;
+use super::load::{self, Loaded};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, PREPARED_STATEMENT};
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "loadData",
@@ -31,13 +31,16 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 };
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
-    let loaded = load::read(fields, dialect)?;
+    let loaded = match load::read(fields, dialect)? {
+        Loaded::Rows(rows) => rows,
+        Loaded::Prepared(count) => return Ok(vec![PREPARED_STATEMENT.to_owned(); count]),
+    };
     if loaded.rows.is_empty() {
         return Ok(Vec::new());
     }
     let rows: Vec<String> = loaded.rows.iter().map(|row| format!("({})", row.join(", "))).collect();
     Ok(vec![format!(
-        "INSERT INTO {} ({}) VALUES {}",
+        "INSERT INTO {} ({}) VALUES {};",
         load::table(fields, dialect),
         loaded.quoted_names(dialect).join(", "),
         rows.join(",")

@@ -3,7 +3,7 @@
 use super::column::LOAD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
-use super::load::{self, LoadedRows};
+use super::load::{self, Loaded, LoadedRows};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
@@ -45,7 +45,7 @@ fn key(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialect) 
 }
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
-    let loaded = load::read(fields, dialect)?;
+    let Loaded::Rows(loaded) = load::read(fields, dialect)? else { return Ok(Vec::new()) };
     Ok(loaded.rows.iter().map(|row| upsert(fields, &loaded, row, dialect)).collect())
 }
 
@@ -54,10 +54,11 @@ fn upsert(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialec
     let key = key(fields, loaded, row, dialect);
     let names = loaded.quoted_names(dialect);
     let is_key = |name: &String| fields.required("primaryKey").split(',').any(|part| part == name);
-    let sets: Vec<String> = (0..row.len())
-        .filter(|index| loaded.updatable[*index] && !is_key(&loaded.names[*index]))
-        .map(|index| format!("{} = {}", names[index], row[index]))
-        .collect();
+    // Liquibase sorts the columns of an update by name.
+    let mut updated: Vec<usize> =
+        (0..row.len()).filter(|index| loaded.updatable[*index] && !is_key(&loaded.names[*index])).collect();
+    updated.sort_by_key(|index| &loaded.names[*index]);
+    let sets: Vec<String> = updated.into_iter().map(|index| format!("{} = {}", names[index], row[index])).collect();
     let update = match sets.is_empty() {
         true => format!("PERFORM * FROM {table} WHERE {key};"),
         false => format!("UPDATE {table} SET {} WHERE {key};", sets.join(", ")),
@@ -73,11 +74,11 @@ fn upsert(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialec
     let body = format!("BEGIN\n{update}\n{insert}END;");
     // A value may contain the usual quote.
     let quote = if body.contains("$$") { "$liquibase$" } else { "$$" };
-    format!("DO\n{quote}\n{body}\n{quote}\nLANGUAGE plpgsql")
+    format!("DO\n{quote}\n{body}\n{quote}\nLANGUAGE plpgsql;")
 }
 
 fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
-    let loaded = load::read(fields, dialect).ok()?;
+    let Loaded::Rows(loaded) = load::read(fields, dialect).ok()? else { return None };
     let table = load::table(fields, dialect);
     let rows = loaded.rows.iter();
     Some(rows.map(|row| format!("DELETE FROM {table} WHERE {}", key(fields, &loaded, row, dialect))).collect())

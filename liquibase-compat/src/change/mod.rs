@@ -191,9 +191,8 @@ impl Change {
 
     /// The event of an `output` change.
     pub(crate) fn output(&self) -> Option<Event<'_>> {
-        let target = || self.fields.text("target").unwrap_or("STDERR");
-        let message = self.fields.text("message").filter(|_| self.kind.name == "output")?;
-        Some(Event::Output { message, target: target() })
+        let message = self.fields.text("message").filter(|_| self.kind.name == output::KIND.name)?;
+        Some(Event::Output { message, target: output::target(&self.fields) })
     }
 
     /// Whether it is for PostgreSQL.
@@ -210,6 +209,16 @@ impl Change {
             SqlGenerator::Infallible(statements) => Ok(statements(&self.fields, dialect)),
             SqlGenerator::Fallible(statements) => statements(&self.fields, dialect),
         }
+    }
+
+    /// Whether it would run a program.
+    pub(crate) fn runs_program(&self) -> bool {
+        self.kind.name == execute_command::KIND.name
+    }
+
+    /// Whether a script warns that its SQL may differ from run to run.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.is_load() || self.runs_program() || self.kind.name == stop::KIND.name
     }
 
     fn is_load(&self) -> bool {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
-use crate::fields::{FieldValue, Fields};
+use crate::fields::Fields;
 use crate::sql::{Splitting, jdbc, split};
 use crate::validation_problem::ValidationProblem;
 
@@ -71,12 +71,7 @@ pub(super) fn definition_checksum(
         }
         (ChecksumVersion::V8, None) => {
             let mut renamed = fields.clone();
-            for (field, value) in renamed.values.iter_mut().filter(|(field, _)| *field == inline) {
-                *field = listed;
-                if let FieldValue::Text(text) = value {
-                    *text = text.trim().to_owned();
-                }
-            }
+            renamed.values.iter_mut().filter(|(field, _)| *field == inline).for_each(|(field, _)| *field = listed);
             Checksum::of_text(version, &serialise(name, &renamed, &[]))
         }
         (ChecksumVersion::V8, Some(file)) => {

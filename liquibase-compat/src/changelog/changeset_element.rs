@@ -72,9 +72,9 @@ pub(super) fn read(
     let (id, author) = identity(node, at)?;
     let at = &Location { changeset: Some(format!("{id}::{author}")), ..at.clone() };
     node.check_attributes(at, ATTRIBUTES)?;
-    let file = node.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(&inherited.file);
+    let logical = node.attribute("logicalFilePath").map(path::logical).filter(|path| !path.is_empty());
     let mut set = ChangeSet {
-        id: ChangeSetId { file: path::normalise(file), id, author },
+        id: ChangeSetId { file: logical.unwrap_or_else(|| inherited.file.clone()), id, author },
         contexts: inherited.contexts.iter().cloned().chain(context(node)).collect(),
         labels: inherited.labels.iter().cloned().chain(labels(node)).collect(),
         dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
@@ -135,7 +135,9 @@ fn read_child(
                 Some(Preconditions::read(child, at, &inherited.main_file, &|name| properties.get(name))?);
         }
         "rollback" => {
-            let parts = rollback(child, at, &set.id.file)?;
+            // In formatted SQL, Liquibase looks for the changeset under the path of the file, even if it is stored under another one.
+            let file = if inherited.is_formatted_sql { &at.file } else { &set.id.file };
+            let parts = rollback(child, at, file)?;
             set.rollback.get_or_insert_default().extend(parts);
         }
         "modifySql" => set.visitors.extend(modify_sql::read(child, at)?),

@@ -119,8 +119,10 @@ impl Loader<'_> {
             &at_root,
             &["logicalFilePath", "objectQuotingStrategy", "context", "contextFilter", "changeLogId"],
         )?;
-        let logical = root.attribute("logicalFilePath").filter(|path| !path.is_empty()).unwrap_or(physical);
-        inherited.file = path::normalise(&properties.expand(logical, physical, root.line)?);
+        inherited.file = match root.attribute("logicalFilePath").filter(|path| !path.is_empty()) {
+            Some(logical) => path::logical(&properties.expand(logical, physical, root.line)?),
+            None => path::normalise(physical),
+        };
         if depth == 0 {
             inherited.main_file.clone_from(&inherited.file);
         }

@@ -33,6 +33,10 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     }
     let mut reader = Reader { file, nodes: Vec::new(), open: None, previous_sql: None, logical_path: None };
     reader.read_lines(&text.replace("\r\n", "\n").replace('\r', "\n"))?;
+    // Messages about preconditions name the path of the header.
+    let logical = text.lines().find(|line| sql_line::is_header(line));
+    let logical = logical.and_then(|line| attribute(line, "logicalFilePath", ValueSyntax::OptionalToken));
+    root.attributes.extend(logical.map(|path| ("logicalFilePath".to_owned(), path.to_owned())));
     root.children = reader.nodes;
     Ok(root)
 }

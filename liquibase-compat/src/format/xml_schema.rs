@@ -285,6 +285,16 @@ fn check_changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Resu
     check_order(file, set, CHANGESET_ORDER, Some(CHANGE_SLOT))?;
     for child in &set.children {
         check_tree(child, at)?;
+        if child.name == "rollback"
+            && let Some(tag) = child.children.iter().find(|change| change.name == "tagDatabase")
+        {
+            return Err(LoadError::Misplaced {
+                at: at(tag.line).into(),
+                name: tag.name.clone(),
+                parent: child.name.clone(),
+                order: "comment, and any changes but tagDatabase".to_owned(),
+            });
+        }
         // In the schema a tag is an alternative to all changes, comments and rollbacks.
         if child.name == "tagDatabase"
             && set.children.iter().filter(|other| slot(CHANGESET_ORDER, other) == CHANGE_SLOT).count() > 1

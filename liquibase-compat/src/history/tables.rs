@@ -82,7 +82,7 @@ impl Tables {
             Some(schema) => schema,
             None => current_schema(client).await?,
         };
-        let dialect = Dialect { schema, quoting: Quoting::Legacy };
+        let dialect = Dialect { schema, quoting: Quoting::Legacy, is_script: false };
         let liquibase_schema = locations.liquibase_schema.as_deref().map(folded);
         let changelog = table(&locations.changelog_table).unwrap_or_else(|| "databasechangelog".to_owned());
         let lock = table(&locations.lock_table).unwrap_or_else(|| "databasechangeloglock".to_owned());

@@ -145,7 +145,8 @@ impl CheckContext<'_> {
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> String {
-        Dialect { schema: self.schema.to_owned(), quoting: self.quoting }.qualified_name(schema, table)
+        Dialect { schema: self.schema.to_owned(), quoting: self.quoting, is_script: false }
+            .qualified_name(schema, table)
     }
 
     fn schema<'a>(&'a self, schema: Option<&'a str>) -> &'a str {

@@ -392,7 +392,7 @@ impl Reader<'_, '_> {
         let value = (self.property)(name);
         let (holds, message) = match (value, expected) {
             (None, None) if JVM_PROPERTIES.contains(&name) => (true, String::new()),
-            (None, _) => (false, format!("Changelog property '{name}' was not defined")),
+            (None, _) => (false, format!("Changelog property '{name}' was not set")),
             (Some(value), Some(expected)) if *value != *expected => {
                 (false, format!("Expected changelog property '{name}' to have a value of '{expected}'. Got '{value}'"))
             }

@@ -142,6 +142,8 @@ pub(crate) struct Dialect {
     pub(crate) schema: String,
     /// The quoting strategy.
     pub(crate) quoting: Quoting,
+    /// Whether the SQL is for a script, which cannot have prepared statements.
+    pub(crate) is_script: bool,
 }
 
 impl Dialect {
@@ -150,7 +152,7 @@ impl Dialect {
         let lower = name.to_lowercase();
         let quoted = match self.quoting {
             Quoting::All => true,
-            Quoting::Reserved => RESERVED.contains(&lower.as_str()),
+            Quoting::Reserved => RESERVED.contains(&lower.as_str()) || !is_word(name),
             Quoting::Legacy => RESERVED.contains(&lower.as_str()) || !is_plain(name),
         };
         if quoted { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
@@ -174,8 +176,12 @@ impl Dialect {
 fn is_plain(name: &str) -> bool {
     let one_case =
         !(name.contains(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_uppercase()));
-    one_case
-        && !name.starts_with(|c: char| c.is_ascii_digit())
+    one_case && is_word(name)
+}
+
+/// Whether a name is made of letters, digits and underscores, and does not begin with a digit.
+fn is_word(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_list_of_names_may_begin_or_end_with_a_comma() {
-        let dialect = Dialect { schema: "public".into(), quoting: Quoting::Legacy };
+        let dialect = Dialect { schema: "public".into(), quoting: Quoting::Legacy, is_script: false };
         for (list, names) in [("a,", "a"), (",a", "a"), (" ,b", "b"), (" a , Bc ", "a, \"Bc\""), ("a,,b", "a, , b")] {
             assert_eq!(dialect.names(list), names, "{list}");
         }
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_strategy_quotes_the_names_it_must() {
-        let name = |quoting, name: &str| Dialect { schema: "public".into(), quoting }.name(name);
+        let name = |quoting, name: &str| Dialect { schema: "public".into(), quoting, is_script: false }.name(name);
         for (bare, legacy) in [
             ("records", "records"),
             ("RECORDS", "RECORDS"),

@@ -13,6 +13,11 @@ pub(crate) fn ends_in_line_comment(sql: &str) -> bool {
     false
 }
 
+/// Whether the text is one line that is a comment.
+pub(crate) fn is_line_comment(sql: &str) -> bool {
+    sql.starts_with("--") && !sql.contains(['\r', '\n'])
+}
+
 /// If a literal, a quoted name, a comment or a dollar-quoted text begins here, the position behind it.
 pub(super) fn quoted_end(sql: &str, at: usize) -> Option<usize> {
     let rest = &sql[at..];

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use liquibase_compat::{
-    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Locations, Options, TagVersion,
+    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Locations, Options, ScriptHeader, TagVersion,
+    UpdateTarget,
 };
 use serde_json::Value;
 
@@ -45,10 +46,18 @@ impl Case {
             if let Some(sql) = step["pre_sql"].as_str() {
                 self.database.run(sql).await;
             }
-            let Some(outcome) = self.command(step).await else { break };
             let here = |difference: String| format!("after {}: {difference}", step["args"]);
-            let place = self.directory.canonicalize().unwrap();
-            found.extend(compare::outcome(step, &outcome, &place.display().to_string()).map(here));
+            let place = self.directory.canonicalize().unwrap().display().to_string();
+            if step["args"][0] == "update-sql" {
+                let difference = match self.script(step).await {
+                    Ok(script) => compare::script(step, &script),
+                    Err(error) => compare::outcome(step, &Err(error), &place),
+                };
+                found.extend(difference.map(here));
+                continue;
+            }
+            let Some(outcome) = self.command(step).await else { break };
+            found.extend(compare::outcome(step, &outcome, &place).map(here));
             found.extend(compare::state(step, &self.database).await.into_iter().map(here));
         }
         found
@@ -109,6 +118,15 @@ impl Case {
             "history" => Ok(()),
             _ => return None,
         })
+    }
+
+    /// The script of `update-sql`.
+    async fn script(&self, step: &Value) -> Result<String, Error> {
+        let options = self.options(&strings(step, "args"));
+        let changelog = self.load(&options)?;
+        let mut client = self.database.connect().await;
+        let header = ScriptHeader::default();
+        liquibase_compat::update_sql(&mut client, &changelog, &options, &UpdateTarget::All, &header).await
     }
 
     /// Compares both versions of the checksum of each changeset.
