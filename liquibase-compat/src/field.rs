@@ -205,6 +205,8 @@ fn read_child(
         }
     }
     match scalar_field(node, declared, &child.name) {
+        // An element without text is absent in XML.
+        Some(_) if !node.lenient && child.text.as_deref().is_none_or(|text| text.trim().is_empty()) => Ok(()),
         Some(field) => set_scalar(fields, field, child.text.as_deref().unwrap_or_default(), node, at),
         None if node.lenient => {
             warn_ignored(&child.name, node, at);

@@ -10,6 +10,7 @@ use crate::apply::{self, ScriptPart};
 use crate::changelog::Changelog;
 use crate::changeset::ChangeSet;
 use crate::changeset_error::ChangeSetError;
+use crate::changeset_id::ChangeSetId;
 use crate::command_request::{CommandRequest, Mode, validated_plan};
 use crate::error::Error;
 use crate::history::recorder::{ExecType, Recorder};
@@ -18,6 +19,7 @@ use crate::history::tables::Tables;
 use crate::history::{History, HistoryRow};
 use crate::lock;
 use crate::options::Options;
+use crate::path;
 use crate::plan::Step;
 use crate::precondition::check::Verdict;
 use crate::precondition::{Consequence, SqlOutput};
@@ -112,7 +114,9 @@ pub async fn rollback_sql(
     let mut script = Script::start(client, &tables).await?;
     script.write_header(&title, header);
     for step in steps {
-        script.write_comment(&format!("Rolling Back ChangeSet: {}", step.set.id));
+        // Liquibase normalises the path in this comment alone.
+        let id = ChangeSetId { file: path::normalise(&step.set.id.file), ..step.set.id.clone() };
+        script.write_comment(&format!("Rolling Back ChangeSet: {id}"));
         script.write_search_path();
         let dialect = step.set.script_dialect(&tables.schema);
         let set = apply::with_rollback_types(&*client, step.set, &dialect).await;

@@ -273,7 +273,8 @@ impl<'a> Column<'a> {
         let generation = self.fields.filled("generationType").unwrap_or("BY DEFAULT");
         let options: Vec<String> = [("startWith", "START WITH"), ("incrementBy", "INCREMENT BY")]
             .into_iter()
-            .filter_map(|(field, word)| self.fields.filled(field).map(|value| format!("{word} {value}")))
+            .filter_map(|(field, word)| Some((word, self.fields.filled(field).filter(|value| *value != "1")?)))
+            .map(|(word, value)| format!("{word} {value}"))
             .collect();
         let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(" ")) };
         format!(" GENERATED {generation} AS IDENTITY{options}")

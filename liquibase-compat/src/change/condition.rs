@@ -20,9 +20,13 @@ pub(super) const WHERE_PARAMS: Field = Field::items("whereParams", "param", COLU
 /// # Errors
 /// When a parameter is NULL or names an unreadable file.
 pub(super) fn clause(fields: &Fields, dialect: &Dialect) -> Result<String, ChangeError> {
-    let Some(written) = fields.filled(WHERE.name) else {
+    let Some(written) = fields.text(WHERE.name) else {
         return Ok(String::new());
     };
+    // Only YAML and JSON have an empty condition. PostgreSQL refuses it, so that not all rows are changed.
+    if written.trim().is_empty() {
+        return Ok(" WHERE".to_owned());
+    }
     let parameters: Vec<Column<'_>> = Column::listed(fields, WHERE_PARAMS.name).collect();
     let mut names =
         parameters.iter().filter(|parameter| parameter.has_name()).map(|column| dialect.name(column.name()));
@@ -57,6 +61,6 @@ fn parameter(column: &Column<'_>, dialect: &Dialect) -> Result<String, ChangeErr
 
 /// Reports parameters without a condition.
 pub(super) fn problems(fields: &Fields) -> Vec<ValidationProblem> {
-    let has_no_clause = !fields.list(WHERE_PARAMS.name).is_empty() && fields.filled(WHERE.name).is_none();
+    let has_no_clause = !fields.list(WHERE_PARAMS.name).is_empty() && fields.text(WHERE.name).is_none();
     if has_no_clause { vec![ValidationProblem::NoWhere] } else { Vec::new() }
 }

@@ -218,7 +218,8 @@ impl Change {
 
     /// Whether a script warns that its SQL may differ from run to run.
     pub(crate) fn is_volatile(&self) -> bool {
-        self.is_load() || self.runs_program() || self.kind.name == stop::KIND.name
+        let depends_on_database = [drop_all_foreign_key_constraints::KIND.name, stop::KIND.name];
+        self.is_load() || self.runs_program() || depends_on_database.contains(&self.kind.name)
     }
 
     fn is_load(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::sql::Dialect;
 pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "tagDatabase",
     class: "TagDatabaseChange",
-    fields: &[Field::text("tag").required()],
+    fields: &[Field::text("tag")],
     checksum_input: ALL_FIELDS,
     problems: no_problems,
     statements: SqlGenerator::Infallible(statements),
