@@ -157,7 +157,7 @@ impl<'a> Column<'a> {
 
     /// The comment.
     pub(crate) fn remarks(&self) -> Option<&'a str> {
-        self.fields.filled("remarks")
+        self.fields.filled("remarks").filter(|remarks| !remarks.trim().is_empty())
     }
 
     /// Whether the changelog names it.

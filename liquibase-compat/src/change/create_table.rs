@@ -65,7 +65,7 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     // A temporary table is in a schema of the session, which has no other name.
     let created = if kind.contains("TEMPORARY") { dialect.name(fields.required("tableName")) } else { table.clone() };
     let mut out = vec![format!("{kind} {guard}{created} ({}){tablespace}", parts.join(", "))];
-    if let Some(remarks) = fields.filled("remarks") {
+    if let Some(remarks) = fields.filled("remarks").filter(|remarks| !remarks.trim().is_empty()) {
         out.push(format!("COMMENT ON TABLE {table} IS {}", literal(remarks.trim())));
     }
     out.extend(Column::all(fields).filter_map(|column| column.comment(&table, dialect)));

@@ -205,7 +205,7 @@ impl Cells<'_> {
             ("CLOB", Some(text)) => value::bound_text(&String::from_utf8_lossy(cell_file(file, text)?)),
             ("UUID" | "OTHER", Some(text)) => value::cell(text),
             (_, Some(text)) => text_sql(text),
-            ("UNKNOWN", None) => text_sql(""),
+            (OTHER_TABLE_TYPE, None) => text_sql(""),
             (_, None) => null(),
         })
     }
@@ -340,6 +340,9 @@ pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> F
     typed
 }
 
+/// The type of a column that has a type of PostgreSQL which loadData does not know. It is never in a changelog.
+const OTHER_TABLE_TYPE: &str = "OTHER TYPE OF THE TABLE";
+
 /// The type of loadData for a PostgreSQL type.
 fn load_type(type_: &str) -> &'static str {
     match type_ {
@@ -351,7 +354,7 @@ fn load_type(type_: &str) -> &'static str {
         "text" => "CLOB",
         "uuid" => "UUID",
         type_ if type_.starts_with("time") => "DATE",
-        _ => "UNKNOWN",
+        _ => OTHER_TABLE_TYPE,
     }
 }
 
