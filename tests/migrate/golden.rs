@@ -22,14 +22,17 @@ const READ_ERROR_PREFIXES: &[&str] = &[
 ];
 
 /// Cases whose messages differ: that of the server instead of the JDBC driver, a statement without the `;` that Liquibase shows, a
-/// changeset without an author, which this program refuses before it runs, and errors that Liquibase throws one by one and this program
-/// collects.
+/// changeset without an author, which this program refuses before it runs, errors that Liquibase throws one by one and this program
+/// collects, errors of Java, and an error whose place this program adds.
 const DIFFERENT_MESSAGES: &[&str] = &[
     "sql-dollar-quotes",
     "err-loaddata-comment-header",
     "yaml-no-author",
     "own-err-fk-no-name",
     "own-rollback-unknown-ref",
+    "own-err-sql-rollback-reference-path",
+    "own-err-yaml-update-column-nameless",
+    "own-err-yaml-update-columns-empty",
 ];
 
 /// Cases whose summary differs: Liquibase counts two changesets with one identity as one.
@@ -124,7 +127,9 @@ impl Case {
                 compare("error", masked(ours, database).into(), &masked(expected, database).into());
             }
         }
-        if !is_read_error && !DIFFERENT_SUMMARIES.contains(&self.name.as_str()) {
+        // The tests of liquibase-compat compare the changesets of scripts, and `scripts.rs` runs whole ones.
+        let is_script = step["args"][0].as_str().is_some_and(|command| command.ends_with("-sql"));
+        if !is_read_error && !is_script && !DIFFERENT_SUMMARIES.contains(&self.name.as_str()) {
             compare(
                 "standard output",
                 stdout(&text(&output.stdout), database).into(),
