@@ -42,6 +42,7 @@ pub mod loader;
 mod manifest;
 pub mod operator;
 mod ownership;
+mod pace;
 pub mod point_in_time;
 pub mod restore;
 pub mod retention;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::Error;
 use super::archive_reader::PartReader;
 use super::archive_writer::ArchiveWriter;
+use super::pace::Pace;
 use crate::priority::{self, BACKUP_NICENESS};
 
 /// The size of a block, in bytes.
@@ -51,6 +52,7 @@ pub(super) async fn consume<T: Send + 'static>(
     // A thread of the pool, which the runtime waits for, waits for it.
     let writing = spawn_blocking(move || priority::run("backup", BACKUP_NICENESS, consuming)?);
     let mut buffer = BytesMut::new();
+    let mut pace = Pace::begin();
     loop {
         buffer.reserve(BLOCK_BYTES);
         let read = input.read_buf(&mut buffer).await.map_err(|source| Error::Stream { program, source })?;
@@ -59,6 +61,7 @@ pub(super) async fn consume<T: Send + 'static>(
             if sender.send(buffer.split().freeze()).await.is_err() {
                 break;
             }
+            pace.pause().await;
         }
         if read == 0 {
             break;
