@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Up to this share of busy time, there is no pause.
 const CALM: f64 = 0.4;
 /// The longest pause, in relation to the work before it.
-const MAX_PAUSE: f64 = 2.0;
+const MAX_PAUSE: f64 = 3.0;
 
 /// The pace of one backup.
 pub(super) struct Pace {
