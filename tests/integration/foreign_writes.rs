@@ -425,12 +425,17 @@ fn changes(id: &str) -> [(Request, u16, Option<&'static str>); 4] {
 
 #[test]
 fn own_changes_of_records_end_no_other_generation() {
-    for deployment in [Deployment::managed(), Deployment::external(1, false)] {
+    let shares_sessions = std::env::var("INTEGRATION_POOLER").is_ok_and(|mode| mode == "transaction");
+    for (deployment, names_creates_only) in
+        [(Deployment::managed(), false), (Deployment::external(1, false), shares_sessions)]
+    {
         let instance = &deployment.instances[0];
         create(instance, &record("kept", "n", "s", "2023-08-01")).expect(200);
         create(instance, &record("1", "n", "s", "2023-08-01")).expect(200);
         deployment.cache(&["kept"]);
-        for (request, status, name) in changes("1") {
+        // In sessions that are shared, creates alone say whose they are; other changes empty the cache.
+        let is_tried = |name: Option<&str>| !names_creates_only || name == Some("created");
+        for (request, status, name) in changes("1").into_iter().filter(|(_, _, name)| is_tried(*name)) {
             instance.send(&request).expect(status);
             deployment.expect_name("its own change", "1", name);
             // On a busy machine the proof that announcements arrive may be late, and then no answer of the cache is used.
