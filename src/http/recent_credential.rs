@@ -76,10 +76,9 @@ fn replace(recent: &mut Option<Box<Recent>>, presented: &PresentedCredential<'_>
 
 impl Recent {
     fn is(&self, presented: &PresentedCredential<'_>) -> bool {
+        let text = <&[u8; CREDENTIAL_LEN]>::try_from(presented.text);
         // Where it came from decides what it may be.
-        self.is_cookie == presented.is_cookie
-            && presented.text.first_chunk().is_some_and(|text| constant_time_eq_n(text, &self.text))
-            && presented.text.len() == CREDENTIAL_LEN
+        self.is_cookie == presented.is_cookie && text.is_ok_and(|text| constant_time_eq_n(text, &self.text))
     }
 }
 
