@@ -17,12 +17,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{Error, StreamError};
 use super::list_slots::ListSlot;
-use super::listing::{Cursor, ListQuery};
+use super::listing::{CHUNK_ROWS, Cursor, ListQuery};
 use super::store::{PageSize, Store, WaitLimits};
 use crate::database::QueryError;
 
 /// One read of an unlimited list; the connection is free again between two of them.
-pub(super) const CHUNK: PageSize = PageSize { rows: 2_000, bytes: 96 * 1024 };
+pub(super) const CHUNK: PageSize = PageSize { rows: CHUNK_ROWS as usize, bytes: 96 * 1024 };
 /// A chunk ends with the record that exceeds its size. This is more than the longest one has.
 pub(super) const RECORD_ROOM: usize = 8 * 1024;
 /// The time that the database may take for all chunks of a list, beside [`MIN_READ_RATE`].

@@ -49,6 +49,19 @@ pub struct Cursor {
     pub(super) address: Option<String>,
 }
 
+impl ListQuery {
+    /// Whether anything but the cursor and the limit excludes records.
+    fn has_filter(&self) -> bool {
+        let Self { id, status, name, from, to, limit: _, after: _, visibility } = self;
+        id.is_some()
+            || status.is_some()
+            || name.is_some()
+            || from.is_some()
+            || to.is_some()
+            || *visibility != Visibility::All
+    }
+}
+
 impl Cursor {
     /// The form in a URL.
     pub fn encode(&self) -> String {
@@ -136,20 +149,30 @@ impl Order {
     }
 }
 
+/// The sizes of pages whose statements PostgreSQL plans once: those that clients usually ask for, and that of a chunk of a whole list.
+const USUAL_SIZES: [u16; 10] = [10, 20, 25, 50, 100, 200, 250, 500, 1000, CHUNK_ROWS];
+/// The records that are read at once of a list that is sent whole.
+pub(super) const CHUNK_ROWS: u16 = 2_000;
+
 /// A statement and its parameters. The text depends on which filters are given, never on their values.
+///
+/// PostgreSQL would plan a statement whose limit is a parameter anew each time, because it expects a tenth of the table without the value. So one of the
+/// usual sizes is a part of the text if there is no filter. With filters, their values decide on the best plan, and the statements that a session
+/// keeps would become many.
 pub(super) struct PageStatement<'a> {
     pub(super) sql: String,
     pub(super) parameters: Vec<Parameter<'a>>,
 }
 
 impl<'a> PageStatement<'a> {
-    /// Selects `rows` records of a segment after a cursor: id, name, status, date, and with [`Order::Address`] the address.
+    /// Selects at most `limit` records of a segment after a cursor: id, name, status, date, and with [`Order::Address`] the address. The limit is one more
+    /// than the size of the page, which shows whether there is a next one.
     pub(super) fn new(
         query: &'a ListQuery,
         segment: Segment,
         order: Order,
         after: Option<&'a Cursor>,
-        rows: &'a i64,
+        limit: &'a i64,
     ) -> Self {
         let address = match order {
             Order::Key => "",
@@ -183,7 +206,11 @@ impl<'a> PageStatement<'a> {
             (Segment::Identified, Order::Address) => " ORDER BY id, date, ctid LIMIT ",
             (Segment::Anonymous, _) => " ORDER BY ctid LIMIT ",
         });
-        statement.push("", rows, Type::INT8);
+        if query.has_filter() || !USUAL_SIZES.iter().any(|usual| i64::from(*usual) + 1 == *limit) {
+            statement.push("", limit, Type::INT8);
+        } else {
+            statement.sql.push_str(&limit.to_string());
+        }
         statement
     }
 
@@ -314,6 +341,32 @@ mod tests {
         assert!(statement.sql.ends_with(
             "id >= $1 AND (id > $2 OR date > $3 OR date IS NULL) AND id = $4 AND date <= $5 ORDER BY id, date, ctid LIMIT $6"
         ));
+    }
+
+    #[test]
+    fn only_a_usual_size_of_a_list_without_filters_is_a_part_of_the_statement() {
+        let limit = |query: &ListQuery, size: i64| {
+            let limit = size + 1;
+            let statement = PageStatement::new(query, Segment::Identified, Order::Key, None, &limit);
+            statement.sql.rsplit_once(" LIMIT ").map(|(_, limit)| limit.to_owned()).unwrap()
+        };
+        let all = ListQuery::default();
+        for size in USUAL_SIZES.map(i64::from) {
+            assert_eq!(limit(&all, size), (size + 1).to_string());
+        }
+        assert_eq!(limit(&all, 99), "$1");
+        let text = Some("x".to_owned());
+        let date = Date::parse("2023-08-01");
+        for query in [
+            ListQuery { id: text.clone(), ..all.clone() },
+            ListQuery { status: text.clone(), ..all.clone() },
+            ListQuery { name: text, ..all.clone() },
+            ListQuery { from: date, ..all.clone() },
+            ListQuery { to: date, ..all.clone() },
+            ListQuery { visibility: Visibility::Employee("1".into()), ..all },
+        ] {
+            assert!(limit(&query, 100).starts_with('$'), "{query:?}");
+        }
     }
 
     #[test]

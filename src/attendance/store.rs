@@ -273,7 +273,6 @@ impl Store {
         limits: WaitLimits,
         out: &mut Vec<u8>,
     ) -> Result<SegmentPart, Error> {
-        // One more than wanted shows whether there is more.
         let limit = i64::try_from(size.rows).map_or(i64::MAX, |rows| rows.saturating_add(1));
         let statement = PageStatement::new(query, segment, order, after, &limit);
         let mut sink = SegmentSink::new(order, size, self.format, out);
