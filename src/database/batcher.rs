@@ -4,7 +4,10 @@
 //! forms the next batch. At low load a batch has one request, and under load it has as many as have come. Batches run in tasks
 //! of their own, so that a caller that is dropped neither harms the others nor stops a statement half-way. A lone request runs in its
 //! caller's task, which spares it two changes of task; if its caller is dropped, it is moved to a task of its own ([`DetachOnDrop`]).
-//! Every wait ends with its caller's deadline, and the queue is bounded.
+//!
+//! Every wait ends with its caller's deadline, and the queue is bounded. A caller in the queue has no timer of its own, which would cost as much as the rest of
+//! its wait: all callers have equal time, so those before it have earlier deadlines; an operation ends by the latest deadline of its batch, and what
+//! has waited for longer is not run any more.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// Requests that may wait; further ones are rejected.
 const MAX_QUEUED: usize = 16_384;
@@ -29,7 +32,7 @@ pub trait BatchOperation: Send + Sync + 'static {
     /// Why it does not get it.
     type Error: From<BatchError> + Send + 'static;
 
-    /// Serves all requests by the deadline. The results are in the order of the requests.
+    /// Serves all requests. The results are in the order of the requests. It must end by the deadline, with an error if need be: other requests wait for that.
     fn run(
         &self,
         requests: Vec<Self::Request>,
@@ -94,7 +97,7 @@ impl<O: BatchOperation> Batcher<O> {
         Self { inner: Arc::new(Inner { operation, max_workers, state }) }
     }
 
-    /// Runs a request, alone or in a batch, and returns its result.
+    /// Runs a request, alone or in a batch, and returns its result. The deadline must not be earlier than that of a request that was submitted before.
     ///
     /// # Errors
     /// The operation's, or a [`BatchError`]; after [`BatchError::Timeout`] the statement may still be in progress.
@@ -104,10 +107,10 @@ impl<O: BatchOperation> Batcher<O> {
                 let results = DetachOnDrop::new(worker.run_one(request, deadline));
                 results.await.pop().unwrap_or_else(|| Err(BatchError::Abandoned.into()))
             }
-            Admission::Queued(reply) => match timeout_at(deadline, reply).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(BatchError::Abandoned.into()),
-                Err(_) => Err(BatchError::Timeout.into()),
+            Admission::Queued(reply) => match reply.await {
+                Ok(result) => result,
+                Err(_) if deadline <= Instant::now() => Err(BatchError::Timeout.into()),
+                Err(_) => Err(BatchError::Abandoned.into()),
             },
         }
     }
@@ -265,10 +268,11 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::Semaphore;
+    use tokio::time::timeout_at;
 
     use super::*;
 
-    /// Records the batches it is given; each one needs a permit to be completed.
+    /// Records the batches it is given; each one needs a permit to be completed, and fails without one at its deadline.
     #[derive(Default)]
     struct Recorder {
         batches: Mutex<Vec<Vec<u32>>>,
@@ -282,10 +286,13 @@ mod tests {
         type Response = u32;
         type Error = BatchError;
 
-        async fn run(&self, requests: Vec<u32>, _: Instant) -> Vec<Result<u32, BatchError>> {
+        async fn run(&self, requests: Vec<u32>, deadline: Instant) -> Vec<Result<u32, BatchError>> {
             self.batches.lock().unwrap().push(requests.clone());
             if let Some(permits) = &self.permits {
-                permits.acquire().await.unwrap().forget();
+                match timeout_at(deadline, permits.acquire()).await {
+                    Ok(permit) => permit.unwrap().forget(),
+                    Err(_) => return requests.iter().map(|_| Err(BatchError::Timeout)).collect(),
+                }
             }
             assert!(!requests.contains(&PANICS), "the operation panics");
             requests.into_iter().map(|request| Ok(request * 10)).collect()
@@ -307,8 +314,12 @@ mod tests {
     type Submitted = tokio::task::JoinHandle<Result<u32, BatchError>>;
 
     fn submit(batcher: &Arc<Batcher<Arc<Recorder>>>, request: u32) -> Submitted {
+        submit_until(batcher, request, soon())
+    }
+
+    fn submit_until(batcher: &Arc<Batcher<Arc<Recorder>>>, request: u32, deadline: Instant) -> Submitted {
         let batcher = Arc::clone(batcher);
-        tokio::spawn(async move { batcher.submit(request, soon()).await })
+        tokio::spawn(async move { batcher.submit(request, deadline).await })
     }
 
     async fn settle() {
@@ -385,23 +396,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_waits_past_its_deadline_is_given_up() {
+    async fn a_request_that_waits_past_its_deadline_is_not_run() {
         let recorder = recorder();
         let batcher = batcher(&recorder);
         let first = submit(&batcher, 1);
         settle().await;
-        let deadline = Instant::now() + Duration::from_millis(1);
-        assert_eq!(batcher.submit(2, deadline).await, Err(BatchError::Timeout));
-        allow(&recorder, 1);
+        let late = submit_until(&batcher, 2, Instant::now() + Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        allow(&recorder, 2);
         assert_eq!(first.await.unwrap(), Ok(10));
+        assert_eq!(late.await.unwrap(), Err(BatchError::Timeout));
         assert_eq!(*recorder.batches.lock().unwrap(), [vec![1]]);
+    }
+
+    #[tokio::test]
+    async fn every_request_times_out_if_no_statement_ends_before_its_deadline() {
+        let recorder = recorder();
+        let batcher = batcher(&recorder);
+        let mut submitted = Vec::new();
+        for request in 0..50 {
+            submitted.push(submit_until(&batcher, request, Instant::now() + Duration::from_millis(20)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for result in submitted {
+            let result = timeout_at(soon(), result).await;
+            assert_eq!(result.expect("the wait ends").unwrap(), Err(BatchError::Timeout));
+        }
     }
 
     #[test]
     fn a_runtime_that_shuts_down_while_requests_are_queued_drops_them() {
         let recorder = recorder();
         let batcher = batcher(&recorder);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let first = submit(&batcher, 1);
             settle().await;
