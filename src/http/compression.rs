@@ -78,10 +78,15 @@ pub fn add_headers(reply: &mut Reply, coding: Option<ContentCoding>, size: usize
 
 /// Compresses an answer whose body is complete, unless its form has been negotiated already.
 pub fn compress(request: &HeaderMap, reply: &mut Reply) {
-    let is_negotiated = reply.headers.get(VARY).is_some_and(|vary| vary.as_bytes().ends_with(b"Accept-Encoding"));
-    let Some(body) = reply.body.complete().filter(|_| !is_negotiated) else { return };
+    let Some(body) = reply.body.complete() else { return };
     let mut coding = choose(request, body.len(), &ContentCoding::ALL);
     let size = body.len();
+    // Most answers are small, and their other headers need not be searched.
+    let is_plain = coding.is_none() && size <= MAX_PLAIN;
+    let is_negotiated = || reply.headers.get(VARY).is_some_and(|vary| vary.as_bytes().ends_with(b"Accept-Encoding"));
+    if is_plain || is_negotiated() {
+        return;
+    }
     // Without memory for an encoder, the answer is sent as it is.
     match coding.map(|coding| coding.encode(Effort::Fast, body)) {
         Some(Ok(encoded)) => reply.body = Body::full(encoded),

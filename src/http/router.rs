@@ -18,7 +18,7 @@ use percent_encoding::percent_decode_str;
 use super::cached_read::{FastPath, PendingRead};
 use super::caller::Caller;
 use super::error::{ErrorStatus, HttpError};
-use super::request::{PathParameters, RequestContext};
+use super::request::{HandlerFuture, PathParameters, RequestContext};
 use super::request_metrics::RouteLabel;
 use super::requirement::Requirement;
 use super::response::Reply;
@@ -60,6 +60,14 @@ enum Target {
     TooLong,
     /// To no route.
     Unknown,
+}
+
+/// What a request is answered with. Its errors are those of the handler, or of a path, query or method that no route has.
+pub enum ReplyOrFuture<'a> {
+    /// It is complete.
+    Reply(Result<Reply, HttpError>),
+    /// The handler waits for something.
+    Future(HandlerFuture<'a>),
 }
 
 /// A request to an endpoint.
@@ -243,54 +251,47 @@ impl RouteMatch {
         (handler.try_cached)(app, path, query, caller.visibility(), request.headers(), now)
     }
 
-    /// Answers the request. `read` is what the fast path has parsed.
+    /// Answers the request, or calls the handler that will. `read` is what the fast path has parsed.
     ///
-    /// # Errors
-    /// Those of the handler, or of a path, query or method that no route has.
-    pub async fn answer(
-        self,
-        context: &mut RequestContext,
-        read: Option<Box<dyn PendingRead>>,
-    ) -> Result<Reply, HttpError> {
+    /// Not an async function: such a function would move the match and the context into a future around that of the handler.
+    pub fn answer(self, context: &mut RequestContext, read: Option<Box<dyn PendingRead>>) -> ReplyOrFuture<'_> {
         if context.query().len() > MAX_TARGET_LENGTH {
-            return Err(too_long());
+            return ReplyOrFuture::Reply(Err(too_long()));
         }
         context.base_path = self.base_path;
-        match self.target {
-            Target::Found(found) => found.answer(context, read).await,
+        ReplyOrFuture::Reply(match self.target {
+            Target::Found(found) => return found.answer(context, read),
             Target::WrongMethod(_, route) => Err(HttpError::method_not_allowed(route.allow())),
             Target::Options(_, route) => Ok(Reply::options(route.allow())),
             Target::ServerOptions => Ok(Reply::options(route::allow_all(self.routes))),
             Target::Unclean(path) => Ok(redirect(context, &path)),
             Target::TooLong => Err(too_long()),
             Target::Unknown => Err(HttpError::new(ErrorStatus::NOT_FOUND, UNKNOWN)),
-        }
+        })
     }
 }
 
 impl EndpointMatch {
-    async fn answer(
-        self,
-        context: &mut RequestContext,
-        read: Option<Box<dyn PendingRead>>,
-    ) -> Result<Reply, HttpError> {
+    fn answer(self, context: &mut RequestContext, read: Option<Box<dyn PendingRead>>) -> ReplyOrFuture<'_> {
         context.parameters = self.parameters;
         if let Some(read) = read {
-            return read.read(context).await;
+            return ReplyOrFuture::Future(read.read(context));
         }
         match self.endpoint.handler {
-            Handler::Immediate(handler) => handler(context),
-            Handler::Async(handler) => handler(context).await,
+            Handler::Immediate(handler) => ReplyOrFuture::Reply(handler(context)),
+            Handler::Async(handler) => ReplyOrFuture::Future(handler(context)),
             Handler::Account(handler) => match context.caller.clone() {
-                Caller::Account(principal) => handler(context, &principal).await,
+                Caller::Account(principal) => {
+                    ReplyOrFuture::Future(Box::pin(async move { handler(context, &principal).await }))
+                }
                 // The permission of the endpoint is not `Open`, which a test ensures.
-                Caller::Anyone => Err(HttpError::invalid_credential()),
+                Caller::Anyone => ReplyOrFuture::Reply(Err(HttpError::invalid_credential())),
             },
             Handler::CachedRead(handler) => {
                 let path = RoutePath { base_path: context.base_path.clone(), path: self.label.path() };
-                (handler.read)(context, path).await
+                ReplyOrFuture::Future((handler.read)(context, path))
             }
-            Handler::Redirect(path) => Ok(redirect(context, path)),
+            Handler::Redirect(path) => ReplyOrFuture::Reply(Ok(redirect(context, path))),
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::http::recent_credential::RecentCredential;
 use crate::http::request::RequestContext;
 use crate::http::response::Reply;
 use crate::http::route_table;
-use crate::http::router::{self, RouteMatch};
+use crate::http::router::{self, ReplyOrFuture, RouteMatch};
 use crate::http::state::AppState;
 
 /// Answers the requests of one connection.
@@ -95,8 +95,8 @@ impl Service<Request<Incoming>> for RequestService {
             FastPath::Miss(read) => Some(read),
             FastPath::Skipped => None,
         };
-        let app = Arc::clone(&self.app);
-        ResponseFuture::Boxed(Box::pin(answer(app, exchange, (route, admission), request, parsed)))
+        let context = context(&self.app, &exchange, request);
+        ResponseFuture::Boxed(Box::pin(answer(exchange, route, admission, context, parsed)))
     }
 }
 
@@ -159,23 +159,29 @@ fn try_answer_cached(
         .unwrap_or(FastPath::Skipped)
 }
 
+/// In a box, because an async function has room for each of its arguments twice.
+fn context(app: &Arc<AppState>, exchange: &Exchange, request: Request<Incoming>) -> Box<RequestContext> {
+    let (head, body) = request.into_parts();
+    let (client, started, id) = (exchange.client(), exchange.started(), exchange.id());
+    Box::new(RequestContext::new(Arc::clone(app), client, started, id, head, body))
+}
+
 async fn answer(
-    app: Arc<AppState>,
     exchange: Box<Exchange>,
-    (route, admission): (RouteMatch, Admission),
-    request: Request<Incoming>,
+    route: RouteMatch,
+    admission: Admission,
+    mut context: Box<RequestContext>,
     read: Option<Box<dyn PendingRead>>,
 ) -> Response<ObservedBody> {
-    let (head, body) = request.into_parts();
-    let has_body = !body.is_end_stream();
+    let has_body = !context.is_body_read();
     if route.is_cached_read() && !has_body {
         exchange.allow_cancellation();
     }
-    let mut context = RequestContext::new(app, exchange.client(), exchange.started(), exchange.id(), head, body);
     let mut reply = if context.app.is_draining() && !context.app.socket_outlives_process && !route.is_liveness() {
         exchange.fail(HttpError::draining())
     } else {
-        match catch_panic(answer_admitted(route, admission, &mut context, read)).await {
+        let answering = pin!(answer_admitted(route, admission, &mut context, read));
+        match catch_panic(answering).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => exchange.fail(error),
             Err(panic) => exchange.fail(HttpError::bug(Cause::Panic(panic_message(&*panic).to_owned()))),
@@ -211,12 +217,14 @@ async fn answer_admitted(
         }
         Admission::Denied(error) => return Err(*error),
     };
-    route.answer(context, read).await
+    match route.answer(context, read) {
+        ReplyOrFuture::Reply(reply) => reply,
+        ReplyOrFuture::Future(future) => future.await,
+    }
 }
 
 /// Completes with `Err` if the future panics.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+async fn catch_panic<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Box<dyn Any + Send>> {
     // Unwind safety: the future is never polled again after a panic.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
@@ -236,8 +244,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_with_its_message() {
-        let panic = catch_panic(async { panic!("number {}", 5) }).await.unwrap_err();
+        let panic = catch_panic(pin!(async { panic!("number {}", 5) })).await.unwrap_err();
         assert_eq!(panic_message(&*panic), "number 5");
-        assert_eq!(catch_panic(async { 5 }).await.ok(), Some(5));
+        assert_eq!(catch_panic(pin!(async { 5 })).await.ok(), Some(5));
     }
 }
