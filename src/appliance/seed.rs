@@ -48,7 +48,8 @@ pub(super) async fn store(attendance: &Arc<Attendance>, records: Vec<SeedRecord>
         }
         let date = Date::parse(&date).ok_or(Error::Date(date))?;
         let attendance = Arc::clone(attendance);
-        creates.spawn(async move { Ok(attendance.create(&NewRecord { id, name, status, date }, None).await?) });
+        let record = Arc::new(NewRecord { id, name, status, date });
+        creates.spawn(async move { Ok(attendance.create(&record, None).await?) });
     }
     while let Some(created) = creates.join_next().await {
         created??;

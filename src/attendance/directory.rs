@@ -3,6 +3,7 @@
 //! Policy: as for records, a change is acknowledged after its commit and after the views that depend on it have been invalidated. A statement
 //! whose client has gone is completed. A single employee is read from PostgreSQL by its key.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio_postgres::Row;
@@ -117,11 +118,11 @@ impl Attendance {
         // Nothing has been sent to the database, so no answer of the cache becomes invalid.
         self.store.check_storage()?;
         let store = Arc::clone(&self.store);
-        let statement = DetachOnDrop::new(async move {
+        let statement = pin!(DetachOnDrop::new(async move {
             let parameters: Vec<Parameter<'_>> =
                 parameters.iter().map(|(value, kind)| -> Parameter<'_> { (&**value, kind.clone()) }).collect();
             store.change_rows(&sql, &parameters).await?.pop().ok_or(Error::NotFound)
-        });
+        }));
         acknowledge(self.cache.as_deref(), scopes, statement).await
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn text(field: &str, value: JsonField, max_chars: usize, problems: &m
 pub fn text_problem(text: &str, max_chars: usize) -> Option<String> {
     if text.is_empty() {
         Some("must not be empty".to_owned())
-    } else if text.chars().nth(max_chars).is_some() {
+    } else if text.len() > max_chars && text.chars().nth(max_chars).is_some() {
         Some(format!("must have at most {max_chars} characters"))
     } else if text.chars().any(char::is_control) {
         Some("must not contain control characters".to_owned())

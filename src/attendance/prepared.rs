@@ -36,8 +36,9 @@ pub struct PreparedList {
 }
 
 impl PreparedFind {
-    pub(super) fn new(id: String, date: Option<Date>, visibility: Visibility, format: RecordFormat) -> Self {
-        let key = visibility.narrow_key(find_key(format, &id, date));
+    /// Without a cache, there is no `format` for a key.
+    pub(super) fn new(id: String, date: Option<Date>, visibility: Visibility, format: Option<RecordFormat>) -> Self {
+        let key = format.map(|format| visibility.narrow_key(find_key(format, &id, date))).unwrap_or_default();
         Self { id, date, visibility, key }
     }
 
@@ -48,8 +49,9 @@ impl PreparedFind {
 }
 
 impl PreparedList {
-    pub(super) fn new(query: ListQuery, format: RecordFormat) -> Self {
-        let key = query.visibility.narrow_key(list_key(format, &query));
+    /// Without a cache, there is no `format` for a key.
+    pub(super) fn new(query: ListQuery, format: Option<RecordFormat>) -> Self {
+        let key = format.map(|format| query.visibility.narrow_key(list_key(format, &query))).unwrap_or_default();
         Self { query, key }
     }
 
@@ -139,10 +141,11 @@ mod tests {
             .into_iter()
             .flat_map(|date| [Charset::Ascii, Charset::Utf8].map(|charset| RecordFormat { date, charset }));
         for format in formats {
-            keys.extend(lists.iter().map(|query| PreparedList::new(query.clone(), format).key));
+            keys.extend(lists.iter().map(|query| PreparedList::new(query.clone(), Some(format)).key));
             for visibility in &visibilities {
-                let find =
-                    |(id, date): &(&str, _)| PreparedFind::new((*id).to_owned(), *date, visibility.clone(), format);
+                let find = |(id, date): &(&str, _)| {
+                    PreparedFind::new((*id).to_owned(), *date, visibility.clone(), Some(format))
+                };
                 keys.extend(finds.iter().map(|each| find(each).key));
             }
         }

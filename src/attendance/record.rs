@@ -53,7 +53,7 @@ pub struct NewRecord {
 /// A record that is to be stored, and by whom.
 #[derive(Debug, Clone)]
 pub(super) struct Creation {
-    pub(super) record: NewRecord,
+    pub(super) record: Arc<NewRecord>,
     /// The account that creates it; none without access control.
     pub(super) created_by: Option<Arc<str>>,
 }

@@ -3,6 +3,7 @@
 //! Policy: a change is acknowledged like a create (`acknowledgement.rs`). A correction that changes nothing is acknowledged, too, and leaves no
 //! entry in the history. What a client requires of the record is compared with the record that the change replaces.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -36,7 +37,7 @@ impl Attendance {
         self.rules.check_day(correction.date)?;
         self.store.check_storage()?;
         let scopes = [employee(&correction.id), LISTS];
-        let change = self.try_correct(correction, precondition, origin);
+        let change = pin!(self.try_correct(correction, precondition, origin));
         let (content, is_changed) = acknowledge(self.cache.as_deref(), &scopes, change).await?;
         if is_changed {
             self.metrics.records_corrected.inc();
@@ -73,7 +74,7 @@ impl Attendance {
         self.rules.check_day(deletion.date)?;
         self.store.check_storage()?;
         let scopes = [employee(&deletion.id), LISTS];
-        let change = self.try_delete(deletion, precondition, origin);
+        let change = pin!(self.try_delete(deletion, precondition, origin));
         acknowledge(self.cache.as_deref(), &scopes, change).await?;
         self.metrics.records_deleted.inc();
         Ok(())
@@ -120,7 +121,7 @@ impl Attendance {
     pub async fn erase(&self, id: &str, origin: &Origin, account: Option<i64>) -> Result<Erasure, Error> {
         self.store.check_storage()?;
         let scopes = [employee(id), LISTS, DIRECTORY];
-        let change = self.store.erase(id, origin, account, self.store.deadline());
+        let change = pin!(self.store.erase(id, origin, account, self.store.deadline()));
         let erasure = acknowledge(self.cache.as_deref(), &scopes, change).await?;
         self.metrics.records_erased.inc_by(u64::try_from(erasure.counts.records).unwrap_or_default());
         Ok(erasure)

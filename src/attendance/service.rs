@@ -3,6 +3,7 @@
 //! Policy: a create is acknowledged after its commit and after the cache has been invalidated; a read tries the cache first. A read
 //! that starts after a create was acknowledged sees it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,13 +67,13 @@ impl Attendance {
     ///
     /// # Errors
     /// [`Error::Closed`] if the day is closed to changes. After [`Error::Unavailable`] and [`Error::Rejected`] the record may have been stored, or may be later.
-    pub async fn create(&self, record: &NewRecord, created_by: Option<Arc<str>>) -> Result<(), Error> {
+    pub async fn create(&self, record: &Arc<NewRecord>, created_by: Option<Arc<str>>) -> Result<(), Error> {
         self.rules.check_day(record.date)?;
         // Nothing has been sent to the database, so no answer of the cache becomes invalid.
         self.store.check_storage()?;
         let scopes = [employee(&record.id), LISTS];
-        let creation = Creation { record: record.clone(), created_by };
-        let outcome = acknowledge(self.cache.as_deref(), &scopes, self.store.create(creation)).await;
+        let storing = pin!(self.store.create(Creation { record: Arc::clone(record), created_by }));
+        let outcome = acknowledge(self.cache.as_deref(), &scopes, storing).await;
         match &outcome {
             Ok(()) => self.metrics.records_created.inc(),
             Err(Error::Conflict) => self.metrics.record_conflicts.inc(),
@@ -125,7 +126,7 @@ impl Attendance {
     /// A search for the employee's latest record or, with a date, for the record of that day, if the caller may see it. Computes the cache key, once
     /// for the attempt without waiting and for the search itself.
     pub fn prepare_find(&self, id: String, date: Option<Date>, visibility: Visibility) -> PreparedFind {
-        PreparedFind::new(id, date, visibility, self.format)
+        PreparedFind::new(id, date, visibility, self.key_format())
     }
 
     /// The answer to a search if this process has a valid one in memory. Never waits.
@@ -180,7 +181,7 @@ impl Attendance {
 
     /// A list with its cache key, which is computed once for the attempt without waiting and for the list itself.
     pub fn prepare_list(&self, query: ListQuery) -> PreparedList {
-        PreparedList::new(query, self.format)
+        PreparedList::new(query, self.key_format())
     }
 
     /// The answer to a list if this process has a valid one in memory. Never waits.
@@ -212,6 +213,11 @@ impl Attendance {
     /// When the cache has no answer, and PostgreSQL fails or too many lists are being read.
     pub async fn list(&self, list: &PreparedList, client: &ListClient) -> Result<Listing, Error> {
         self.lists.read(list, client).await
+    }
+
+    /// The format of cached answers, which is a part of their keys.
+    fn key_format(&self) -> Option<RecordFormat> {
+        self.cache.is_some().then_some(self.format)
     }
 
     async fn lookup(&self, scopes: &[Scope<'_>], key: &str) -> Lookup<Arc<Content>> {

@@ -200,11 +200,12 @@ impl RequestContext {
         let mut body = self.json_body(&app).await?;
         let request: CreateRequest = parse_json(&body.take_bytes(), is_lenient)?;
         drop(body);
+        // A name that has to be looked up is rare: in a box, so that other creates do not pay for the room of the look-up.
         let record = if is_lenient {
             let unnamed = request.check_lenient().map_err(invalid)?;
-            app.attendance.with_name(unnamed).await?
+            Box::pin(app.attendance.with_name(unnamed)).await?
         } else if request.lacks_name() {
-            named_by_directory(&app, request).await?
+            Box::pin(named_by_directory(&app, request)).await?
         } else {
             request.check().map_err(invalid)?
         };

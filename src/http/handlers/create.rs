@@ -1,5 +1,7 @@
 //! Stores one record.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 
 use crate::attendance::json;
@@ -28,7 +30,7 @@ use crate::http::schema::{ErrorBody, Message, NewRecord};
     )
 )]
 pub async fn create(context: &mut RequestContext) -> Result<Reply, HttpError> {
-    let record = context.record().await?;
+    let record = Arc::new(context.record().await?);
     context.app.attendance.create(&record, context.actor()).await?;
     let message = format!("Successfully created the record for the employee id: ${}", record.id);
     let body = json::line(&Message { message: &message }, context.app.charset());
