@@ -10,7 +10,8 @@
 //! A trigger must not make a statement of another program fail, nor make it slow. So it reads no table, no row and no transition table (COPY of
 //! a million rows costs the same as one row); its payload has at most 63 bytes; it calls only what no privilege can forbid (NOTIFY is a
 //! statement, not a function); every name is qualified, because it runs with the search path of the other program. The usual
-//! announcement is a constant statement, which is not parsed again. The triggers fire also while `session_replication_role` is `replica`. Notifications of one transaction with one payload are one, and a
+//! announcement is a constant statement, which is not parsed again. What the function returns has no meaning; `NEW`, unlike `NULL`, is no expression that has to be
+//! evaluated. The triggers fire also while `session_replication_role` is `replica`. Notifications of one transaction with one payload are one, and a
 //! transaction that rolls back sends none.
 //!
 //! The triggers are no changeset: the configuration decides whether they exist, Liquibase's history stays what other programs expect, and
@@ -31,7 +32,7 @@ const EVENTS: [&str; 4] = ["insert", "update", "delete", "truncate"];
 /// The schema of the function of a table's triggers.
 const SCHEMA: &str = "attendance_api";
 /// The comment of the function; increase the number when the function or the triggers change.
-const VERSION: &str = "announces changes of a table to attendance-api (version 2)";
+const VERSION: &str = "announces changes of a table to attendance-api (version 3)";
 /// How long the creation may wait for transactions that write to the table, and hold back others.
 const LOCK_TIMEOUT: &str = "3s";
 
@@ -200,13 +201,13 @@ impl WatchedTable {
              CREATE OR REPLACE FUNCTION {SCHEMA}.{function}() RETURNS trigger LANGUAGE plpgsql AS $function$ \
              BEGIN \
                  IF pg_catalog.current_setting('application_name') OPERATOR(pg_catalog.=) '{SILENT_NAME}' THEN \
-                     RETURN NULL; \
+                     RETURN NEW; \
                  ELSIF pg_catalog.current_setting('application_name') OPERATOR(pg_catalog.~~) '{SILENT_NAME}/%' THEN \
                      EXECUTE pg_catalog.format('NOTIFY {CHANNEL}, %L', pg_catalog.current_setting('application_name')); \
                  ELSE \
                      NOTIFY {CHANNEL}, '*'; \
                  END IF; \
-                 RETURN NULL; \
+                 RETURN NEW; \
              END $function$; \
              COMMENT ON FUNCTION {SCHEMA}.{function}() IS '{VERSION}'; "
         );
