@@ -1,7 +1,7 @@
 //! Requests that arrive together share one statement.
 //!
 //! Policy: no request waits for others to arrive. The first one runs at once; what arrives while statements are in progress
-//! forms the next batch. At low load a batch has one request, and under load it has as many as have come. Batches run in tasks
+//! forms the next batch, together with what tasks submit that are ready to run when it is formed. At low load a batch has one request, and under load it has as many as have come. Batches run in tasks
 //! of their own, so that a caller that is dropped neither harms the others nor stops a statement half-way. A lone request runs in its
 //! caller's task, which spares it two changes of task; if its caller is dropped, it is moved to a task of its own ([`DetachOnDrop`]).
 //!
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 /// Requests that may wait; further ones are rejected.
 const MAX_QUEUED: usize = 16_384;
+/// How often a worker lets other tasks run before it forms a batch.
+const MAX_YIELDS: usize = 4;
 /// Requests of one batch.
 const MAX_BATCH: usize = 128;
 
@@ -194,10 +196,23 @@ impl<O: BatchOperation> BatchWorker<O> {
         results
     }
 
+    /// Lets tasks run that are ready, until they submit no further requests: callers of the batch before this one, whose clients may already have sent
+    /// their next requests, and new ones. While the processors have other work, larger batches cost less; while they have none, this takes no time.
+    async fn let_others_submit(&self) {
+        let mut queued = 0;
+        for _ in 0..MAX_YIELDS {
+            tokio::task::yield_now().await;
+            let now_queued = self.inner.state().queue.len();
+            if now_queued <= queued {
+                break;
+            }
+            queued = now_queued;
+        }
+    }
+
     async fn run(mut self) {
-        // Tasks that are ready to submit a request do so before the batch is formed.
-        tokio::task::yield_now().await;
         loop {
+            self.let_others_submit().await;
             let batch = self.inner.take_batch();
             let Some(deadline) = batch.iter().map(|queued| queued.deadline).max() else {
                 self.is_done = true;
