@@ -38,9 +38,7 @@ pub(crate) fn split(sql: &str, rules: Splitting<'_>) -> Vec<String> {
         Some(delimiter) => {
             let tokens = join_delimiter(&tokens, delimiter.text);
             let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
-            // A delimiter at the very end need not be on a line of its own.
-            let tokens = tokens.strip_suffix(&[delimiter.text]).unwrap_or(&tokens);
-            trimmed(split_tokens(tokens, |token, before| delimiter.ends(token, before)))
+            trimmed(split_tokens(&tokens, |token, before| delimiter.ends(token, before)))
         }
     }
 }
@@ -98,8 +96,8 @@ struct Delimiter<'a> {
 impl<'a> Delimiter<'a> {
     fn new(text: &'a str) -> Self {
         let longer = text.chars().nth(1).is_some();
-        // A delimiter that is not a valid expression is only compared as text.
-        let whole = format!("\\A\\s*(?:{})\\z", text.to_lowercase());
+        // A delimiter that is not a valid expression is only compared as text. Liquibase puts the blanks into its first alternative.
+        let whole = format!("\\A(?:[ \\t\\n\\x0B\\f\\r]*{})\\z", text.to_lowercase());
         let pattern =
             longer.then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_BACKTRACK_STEPS).build().ok()).flatten();
         Self { text, pattern }
@@ -113,31 +111,32 @@ impl<'a> Delimiter<'a> {
             return true;
         }
         let Some(pattern) = &self.pattern else { return false };
-        let both = format!("{}{token}", before.unwrap_or_default()).to_lowercase();
+        // Before the first token Java has the word null.
+        let both = format!("{}{token}", before.unwrap_or("null")).to_lowercase();
         // An expression that exceeds the limit of steps does not match.
         pattern.is_match(&both).unwrap_or(false)
     }
 }
 
 /// Joins neighbouring tokens that together are the delimiter, such as `//`.
+///
+/// As in Liquibase, a token that starts the delimiter is held back until the token behind it is read, also if it is the whole delimiter
+/// (the first `;` of `;;` with the delimiter `;`). The second token is then no start of another delimiter, and what is held back at the
+/// end of the text is lost, so that a delimiter there need not be on a line of its own.
 fn join_delimiter<'t>(tokens: &[&'t str], delimiter: &str) -> Vec<Cow<'t, str>> {
     let mut out: Vec<Cow<'t, str>> = Vec::with_capacity(tokens.len());
-    // The number of last tokens in `out` that are the start of a delimiter.
-    let mut started = 0;
-    for token in tokens {
-        out.push(Cow::Borrowed(token));
-        started += 1;
-        let joined = out[out.len() - started..].concat();
-        if joined == delimiter {
-            out.truncate(out.len() - started);
+    let mut held: Vec<&'t str> = Vec::new();
+    for token in tokens.iter().copied() {
+        let is_first = held.is_empty();
+        held.push(token);
+        let joined = held.concat();
+        if joined == delimiter && !is_first {
             out.push(Cow::Owned(joined));
-            started = 0;
+            held.clear();
         } else if !delimiter.starts_with(&joined) {
-            started = 0;
+            out.extend(held.drain(..).map(Cow::Borrowed));
         }
     }
-    // Liquibase loses the start of a delimiter at the end of the text.
-    out.truncate(out.len() - started);
     out
 }
 
