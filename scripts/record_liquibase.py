@@ -40,6 +40,7 @@ class Recorder:
 
     def masked(self, text):
         home = str(pathlib.Path(self.program).parent)
+        text = re.sub(r"LOCKEDBY = '[^']*'", "LOCKEDBY = '<HOST>'", text)
         return text.replace(str(self.directory), "$CASE").replace(home, "$LIQUIBASE").replace(self.server.url(self.database), "jdbc:postgresql://127.0.0.1:15442/$DB")
 
     def rows(self, sql):

@@ -11,6 +11,8 @@ use tokio_postgres::GenericClient;
 use crate::change::Change;
 use crate::changeset::ChangeSet;
 use crate::changeset_error::{ChangeSetError, SqlGenerationError};
+use crate::event::Event;
+use crate::options::Options;
 use crate::postgres_error::StatementError;
 use crate::session::run_statements;
 use crate::sql::{Dialect, jdbc, texts};
@@ -23,20 +25,41 @@ pub(crate) async fn run_changes(
     client: &impl GenericClient,
     set: &ChangeSet,
     schema: &str,
+    options: &Options,
 ) -> Result<(), ChangeSetError> {
     let dialect = set.dialect(schema);
     for change in &set.changes {
+        notify_output(options, change);
         let statements = statements(client, set, change, &dialect).await?;
         run_statements(client, &set.modified(statements)?).await.map_err(ChangeSetError::Statement)?;
     }
     Ok(())
 }
 
+/// How often Liquibase generates the SQL of a change: for its log, and to run it.
+const GENERATIONS: usize = 2;
+
+/// Passes on the message of an `output` change.
+pub(crate) fn notify_output(options: &Options, change: &Change) {
+    let Some((message, target)) = change.output() else { return };
+    for _ in 0..GENERATIONS {
+        match target.as_str() {
+            target @ ("STDOUT" | "STDERR") => options.notify(&Event::Output { message, target }),
+            "DEBUG" => tracing::debug!(message),
+            "INFO" => tracing::info!(message),
+            "WARN" | "WARNING" => tracing::warn!(message),
+            "SEVERE" | "FATAL" | "ERROR" => tracing::error!(message),
+            // An unknown target is an error when the SQL is generated.
+            _ => {}
+        }
+    }
+}
+
 /// The SQL of a changeset that can be pipelined; `None` if the SQL depends on the database, has too many statements, or may end
-/// the transaction.
+/// the transaction, and if a message stands between its changes, which does not appear if a change before it fails.
 pub(crate) fn static_statements(set: &ChangeSet, schema: &str) -> Result<Option<Vec<String>>, SqlGenerationError> {
     let dialect = set.dialect(schema);
-    if set.changes.iter().any(|change| change.untyped_table(&dialect).is_some()) {
+    if set.changes.iter().any(|change| change.untyped_table(&dialect).is_some() || change.output().is_some()) {
         return Ok(None);
     }
     let statements = set.statements(schema)?;
@@ -92,10 +115,12 @@ pub(crate) async fn generate_script(
     client: &impl GenericClient,
     set: &ChangeSet,
     schema: &str,
+    options: &Options,
     parts: &mut Vec<ScriptPart>,
 ) -> Result<(), ChangeSetError> {
     let dialect = set.script_dialect(schema);
     for change in &set.changes {
+        notify_output(options, change);
         parts.extend(change.is_volatile().then_some(ScriptPart::Comment(VOLATILE)));
         let statements = set.modified(statements(client, set, change, &dialect).await?)?;
         parts.extend(statements.into_iter().map(ScriptPart::Statement));

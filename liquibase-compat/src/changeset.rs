@@ -280,6 +280,18 @@ impl ChangeSet {
         modify(out, self.visitors.iter().filter(|visitor| visitor.applies_to_rollback()))
     }
 
+    /// The changes in its rollback, also those of the changesets that it refers to.
+    pub(crate) fn rollback_changes<'a>(
+        &'a self,
+        others: impl Fn(&ChangeSetKey) -> Option<&'a Self> + 'a,
+    ) -> impl Iterator<Item = &'a Change> + 'a {
+        self.rollback.iter().flatten().flat_map(move |part| match part {
+            RollbackPart::Change(change) => std::slice::from_ref(change).iter(),
+            RollbackPart::Reference(id) => others(&id.key()).map_or(&[][..], |other| &other.changes[..]).iter(),
+            RollbackPart::Sql(_) => [].iter(),
+        })
+    }
+
     /// Checks that the files exist that its rollback names for other databases. Liquibase finds out when it has rolled the changeset back.
     ///
     /// # Errors

@@ -8,11 +8,12 @@ use crate::changeset_id::ChangeSetId;
 pub enum Event<'a> {
     /// A changeset is about to run.
     Running(&'a ChangeSetId),
-    /// An `output` change prints a message.
+    /// An `output` change prints a message, in a script, too. As in Liquibase, which generates the SQL of a change twice, each message
+    /// comes twice. A message for the log is no event.
     Output {
         /// The text of the change.
         message: &'a str,
-        /// Where the message belongs: STDOUT, STDERR or a log level.
+        /// Where the message belongs: STDOUT or STDERR.
         target: &'a str,
     },
     /// A changeset is about to be rolled back.

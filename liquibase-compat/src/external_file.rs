@@ -31,6 +31,9 @@ pub(crate) struct LoadContext<'a> {
 impl LoadContext<'_> {
     /// The bytes of a file, decompressed if its name ends in `.gz`. A relative path starts at the directory of the changelog file.
     pub(crate) fn read(&self, name: &str, is_relative: bool) -> Result<Vec<u8>, FileError> {
+        if path::is_in_class_path(name) {
+            return Err(FileError::Source(SourceError::FullyQualified { path: name.to_owned() }));
+        }
         let path = if is_relative { path::beside(self.file, name) } else { name.to_owned() };
         let bytes = self.source.read(&path).and_then(|bytes| decompress(&path, bytes.into_owned()))?;
         Ok(bytes)

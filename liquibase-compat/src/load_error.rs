@@ -32,7 +32,7 @@ impl fmt::Display for Location {
 #[non_exhaustive]
 pub enum LoadError {
     /// The changelog, or a file that it names, cannot be read.
-    #[error("{}{source}", named_at(.at))]
+    #[error("{source}")]
     File {
         /// Where the file is named; `None` for the root changelog.
         at: Option<Location>,
@@ -104,8 +104,11 @@ pub enum LoadError {
         /// The limit.
         limit: usize,
     },
-    /// `includeAll` found no changelog.
-    #[error("{at}: there is no changelog below {directory}; set errorIfMissingOrEmpty=\"false\" if that is right")]
+    /// `includeAll` found no changelog. The text is Liquibase's.
+    #[error(
+        "Could not find directory, directory was empty, or no changelogs matched the provided search criteria for includeAll \
+         '{directory}'"
+    )]
     IncludeAllEmpty {
         /// Where the includeAll is.
         at: Box<Location>,
@@ -212,8 +215,8 @@ pub enum LoadError {
         /// The required order.
         order: String,
     },
-    /// A rollback refers to a changeset that does not exist before it.
-    #[error("{at}: Change set {reference} does not exist; a rollback can refer to a changeset that stands before it")]
+    /// A rollback refers to a changeset that does not exist before it. The text is Liquibase's.
+    #[error("Change set {reference} does not exist")]
     UnknownReference {
         /// Where the rollback is.
         at: Box<Location>,
@@ -230,8 +233,4 @@ pub enum LoadError {
         /// An alternative.
         remedy: String,
     },
-}
-
-fn named_at(at: &Option<Location>) -> String {
-    at.as_ref().map_or_else(String::new, |at| format!("{at}: "))
 }

@@ -13,8 +13,7 @@ pub(crate) fn normalise(path: &str) -> String {
     if !path.contains([':', '\\']) && path.split('/').all(is_plain) {
         return path.to_owned();
     }
-    let path =
-        path.strip_prefix("classpath:").or_else(|| path.strip_prefix("classpath*:")).unwrap_or(path).replace('\\', "/");
+    let path = path.strip_prefix("classpath:").unwrap_or(path).replace('\\', "/");
     let path = without_drive(&path);
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -27,6 +26,11 @@ pub(crate) fn normalise(path: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// Whether a path names the Java class path, from which the CLI of Liquibase reads no file. Histories contain such paths.
+pub(crate) fn is_in_class_path(path: &str) -> bool {
+    path.get(.."classpath:".len()).is_some_and(|start| start.eq_ignore_ascii_case("classpath:"))
 }
 
 /// The form of a `logicalFilePath` that is stored: forward slashes, and without one leading slash.
@@ -59,7 +63,7 @@ mod tests {
         for spelling in [
             "a/b.xml",
             "classpath:a/b.xml",
-            "classpath*:/a/b.xml",
+            "classpath:/a/b.xml",
             "/a/b.xml",
             "./a/b.xml",
             "a\\b.xml",
@@ -69,6 +73,7 @@ mod tests {
             assert_eq!(normalise(spelling), "a/b.xml", "{spelling}");
         }
         assert_eq!(normalise("../etc/passwd"), "../etc/passwd");
+        assert_eq!(normalise("classpath*:a/b.xml"), "classpath*:a/b.xml");
     }
 
     #[test]

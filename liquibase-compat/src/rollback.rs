@@ -3,7 +3,7 @@
 //! The rollback of a changeset and the removal of its row are one transaction. The run ends at the first changeset that cannot be
 //! rolled back; those before it stay rolled back.
 
-use crate::apply::with_rollback_types;
+use crate::apply::{notify_output, with_rollback_types};
 use crate::changelog::Changelog;
 use crate::changeset_error::RollbackError;
 use crate::error::Error;
@@ -104,6 +104,7 @@ async fn roll_back(
     let client = lock.client();
     let dialect = step.set.dialect(&tables.schema);
     let set = with_rollback_types(&*client, step.set, &dialect).await?;
+    set.rollback_changes(|key| changelog.find(key, options)).for_each(|change| notify_output(options, change));
     statements.extend(set.rollback_statements(&dialect, |key| changelog.find(key, options))?);
     if in_transaction {
         let transaction = client.transaction().await?;

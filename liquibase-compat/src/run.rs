@@ -15,7 +15,6 @@ use futures_util::{FutureExt, StreamExt};
 use tokio_postgres::{Client, GenericClient};
 
 use crate::apply;
-use crate::change::Change;
 use crate::changeset::ChangeSet;
 use crate::changeset_error::ChangeSetError;
 use crate::command_request::{CommandRequest, Mode, validated_plan};
@@ -284,7 +283,6 @@ impl<'a> Run<'a> {
                 if outcomes.last().is_some_and(Result::is_err) {
                     break;
                 }
-                one.notify_output(request);
             }
             if outcomes.iter().all(Result::is_ok)
                 && let Some(Response::Check(response)) = sent.next().await
@@ -382,7 +380,7 @@ impl<'a> Run<'a> {
                     false => (String::new(), ""),
                 };
                 self.client.batch_execute(&begin).await?;
-                match apply::run_changes(&*self.client, set, &self.tables.schema).await {
+                match apply::run_changes(&*self.client, set, &self.tables.schema, self.request.options).await {
                     Ok(()) => write_row(&*self.client, record, end).await,
                     failed => failed,
                 }
@@ -392,7 +390,6 @@ impl<'a> Run<'a> {
             self.roll_back().await?;
         }
         outcome?;
-        notify_output(self.request, set);
         Ok(self.recorded(&attempt))
     }
 
@@ -419,24 +416,12 @@ impl Ahead<'_> {
         let end = ["; SET CONSTRAINTS ALL IMMEDIATE", END].concat();
         apply::run_pipelined(client, begin, &self.statements, &self.attempt.record, &end).await
     }
-
-    /// Passes on what the changes say, if they have run.
-    fn notify_output(&self, request: &CommandRequest<'_>) {
-        if self.attempt.exec_type != ExecType::MarkRan {
-            notify_output(request, self.attempt.set);
-        }
-    }
 }
 
 /// Says that a changeset runs.
 fn announce(request: &CommandRequest<'_>, set: &ChangeSet) {
     tracing::info!(changeset = %set.id, "running changeset");
     request.options.notify(&Event::Running(&set.id));
-}
-
-/// Passes on what the changes of a changeset that has run say.
-fn notify_output(request: &CommandRequest<'_>, set: &ChangeSet) {
-    set.changes.iter().filter_map(Change::output).for_each(|output| request.options.notify(&output));
 }
 
 /// What the preconditions of a changeset are checked with.

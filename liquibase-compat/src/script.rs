@@ -121,6 +121,7 @@ pub async fn rollback_sql(
         let dialect = step.set.script_dialect(&tables.schema);
         let set = apply::with_rollback_types(&*client, step.set, &dialect).await;
         let set = set.map_err(Error::database("asking for the types of a table"))?;
+        set.rollback_changes(|key| changelog.find(key, options)).for_each(|change| apply::notify_output(options, change));
         let statements = set.rollback_statements(&dialect, |key| changelog.find(key, options));
         let statements = statements.and_then(|statements| set.check_rollback_files().map(|()| statements));
         let statements = statements.map_err(|error| Error::RollbackImpossible {
@@ -161,7 +162,15 @@ async fn forward_script(
                     _ if *mark_ran => Ok(Content::Row(ExecType::MarkRan)),
                     Mode::Record => Ok(Content::Row(ExecType::Executed)),
                     Mode::Run => {
-                        changeset_content(client, &tables, &original, recorder.history(), set, &mut parts).await
+                        let content = content(client, &tables, &original, recorder.history(), set).await;
+                        match content {
+                            Ok(Content::ChangesAndRow) => {
+                                apply::generate_script(&*client, set, &tables.schema, request.options, &mut parts)
+                                    .await
+                                    .map(|()| Content::ChangesAndRow)
+                            }
+                            content => content,
+                        }
                     }
                 };
                 match written {
@@ -197,22 +206,6 @@ enum Content {
     /// Its row alone.
     Row(ExecType),
     Nothing,
-}
-
-/// What the script contains for a changeset that runs. Writes the SQL of its changes to `parts`.
-async fn changeset_content(
-    client: &mut Client,
-    tables: &Tables,
-    search_path: &str,
-    history: &History,
-    set: &ChangeSet,
-    parts: &mut Vec<ScriptPart>,
-) -> Result<Content, ChangeSetError> {
-    let content = content(client, tables, search_path, history, set).await?;
-    if content == Content::ChangesAndRow {
-        apply::generate_script(&*client, set, &tables.schema, parts).await?;
-    }
-    Ok(content)
 }
 
 /// What the script contains for a changeset that runs, according to `onSqlOutput` of its preconditions. They are checked on the

@@ -18,13 +18,25 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// There is no such file.
-    #[error("the file {path} was not found in {searched}; check the spelling, or add its directory to the search path")]
+    /// There is no such file. The text is Liquibase's.
+    #[error(
+        "The file {path} was not found in the configured search path:\n    - {searched}\nMore locations can be added with the \
+         'searchPath' parameter."
+    )]
     NotFound {
         /// The requested path.
         path: String,
         /// The searched directories, as text.
         searched: String,
+    },
+    /// The path names the Java class path. The text is Liquibase's.
+    #[error(
+        "ERROR: The file '{path}' was not found.\nThe file property cannot be configured with a fully qualified path, but must be a \
+         relative path on the property,\nand any local or remote base of the path set on the search path."
+    )]
+    FullyQualified {
+        /// The requested path.
+        path: String,
     },
     /// Several directories of the search path have the file.
     #[error(
@@ -73,6 +85,14 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the directory is missing, outside of the root or unreadable.
     fn list(&self, directory: &str) -> Result<Vec<String>, SourceError>;
+}
+
+/// Reads a file by the path that a changelog has for it.
+pub(crate) fn read_named<'a>(source: &'a dyn Source, path: &str) -> Result<Cow<'a, [u8]>, SourceError> {
+    if path::is_in_class_path(path) {
+        return Err(SourceError::FullyQualified { path: path.to_owned() });
+    }
+    source.read(path)
 }
 
 /// The files below one directory on disk.

@@ -343,6 +343,11 @@ impl<'a> Column<'a> {
             (None, None, Some(file)) if is_bound && !has_other() => {
                 Ok(Some(value::bound_text(&file.map_err(Arc::clone)?.decoded)))
             }
+            // Beside values that are bound Liquibase writes the name of a sequence as an expression.
+            (None, None, None) if is_bound && !has_other() && fields.file("valueBlobFile").is_none() => {
+                let name = ["valueSequenceNext", "valueSequenceCurrent"].iter().find_map(|name| fields.filled(name));
+                Ok(name.map(str::to_owned))
+            }
             // Sequences are in the schema of the table.
             _ => self.value_in(change.filled("schemaName"), dialect),
         }

@@ -135,13 +135,18 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<Loaded, LoadDat
     let mut converted = Vec::with_capacity(rows.len());
     let is_bound = rows.iter().map(|row| is_bound(fields, &columns, row)).collect::<Result<Vec<_>, _>>()?;
     let prepared = is_bound.iter().filter(|is_bound| **is_bound).count();
-    if dialect.is_script && prepared > 0 {
-        return Ok(Loaded::Prepared(prepared));
-    }
+    let is_script_of_prepared = dialect.is_script && prepared > 0;
     for (row, is_bound) in rows.iter().zip(is_bound) {
         let cell = Cells { file, fields, dialect, is_bound };
         let cells = columns.iter().map(|(index, column)| cell.sql(&row[*index], column));
-        converted.push(cells.collect::<Result<_, LoadDataError>>()?);
+        match cells.collect::<Result<_, LoadDataError>>() {
+            // A prepared statement reads its files when it runs.
+            Err(LoadDataError::CellFile(_) | LoadDataError::UnknownCellFile { .. }) if is_script_of_prepared => {}
+            cells => converted.push(cells?),
+        }
+    }
+    if is_script_of_prepared {
+        return Ok(Loaded::Prepared(prepared));
     }
     Ok(Loaded::Rows(LoadedRows {
         names: columns.iter().map(name).collect(),
@@ -192,6 +197,10 @@ impl Cells<'_> {
             ("STRING", text) => text_sql(text.unwrap_or_default()),
             ("COMPUTED", Some(text)) => text.to_owned(),
             ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
+            // Beside values that are bound Liquibase writes the name of a sequence as an expression.
+            ("SEQUENCE", Some(text)) if is_bound => {
+                fields.filled("schemaName").map_or_else(|| text.to_owned(), |schema| format!("{schema}.{text}"))
+            }
             ("SEQUENCE", Some(text)) => value::next(fields.text("schemaName"), text, dialect),
             ("SEQUENCE", None) => {
                 return Err(LoadDataError::NoSequence);

@@ -69,7 +69,6 @@ pub use load_data_error::LoadDataError;
 use kind::{ChangeKind, ChecksumInput, SqlGenerator};
 
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
-use crate::event::Event;
 use crate::expression;
 use crate::external_file::{self, LoadContext};
 use crate::field::{self, FieldKind};
@@ -189,10 +188,10 @@ impl Change {
         self.fields.text("sql").filter(|_| self.is_sql())
     }
 
-    /// The event of an `output` change.
-    pub(crate) fn output(&self) -> Option<Event<'_>> {
+    /// The message of an `output` change, and its target in capital letters.
+    pub(crate) fn output(&self) -> Option<(&str, String)> {
         let message = self.fields.text("message").filter(|_| self.kind.name == output::KIND.name)?;
-        Some(Event::Output { message, target: output::target(&self.fields) })
+        Some((message, output::target(&self.fields).to_uppercase()))
     }
 
     /// Whether it is for PostgreSQL.

@@ -1,4 +1,4 @@
-//! output: a message for the operator. It has no SQL: the run reports it as an event after the changeset.
+//! output: a message for the operator. It has no SQL: the message is passed on when the SQL of its changeset is generated, also for a script.
 
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};

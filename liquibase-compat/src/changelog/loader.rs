@@ -20,7 +20,7 @@ use crate::options::Options;
 use crate::path;
 use crate::precondition::Preconditions;
 use crate::properties::{self, Properties};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, read_named};
 use crate::sql::Quoting;
 
 /// The limit of nested includes.
@@ -42,6 +42,9 @@ pub(super) struct LoadedParts {
 
 /// Reads the changelog at `file` and all files that it includes.
 pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result<LoadedParts, LoadError> {
+    if path::is_in_class_path(file) {
+        return Err(LoadError::File { at: None, source: SourceError::FullyQualified { path: file.to_owned() } });
+    }
     let file = path::normalise(file);
     let mut loader = Loader {
         source,
@@ -275,8 +278,10 @@ impl Loader<'_> {
             return Ok(());
         };
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let file = if relative { path::beside(&at.file, file) } else { file.to_owned() };
-        match self.source.read(&file) {
+        // A path in the class path is refused, also if it is relative.
+        let beside = relative && !path::is_in_class_path(file);
+        let file = if beside { path::beside(&at.file, file) } else { file.to_owned() };
+        match read_named(self.source, &file) {
             Ok(bytes) => {
                 // Java reads properties files as Latin-1.
                 let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
@@ -300,7 +305,7 @@ impl Loader<'_> {
 
     /// A missing file is an error, unless the element has `errorIfMissing="false"`.
     fn check_missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
-        let missing = matches!(source, SourceError::NotFound { .. });
+        let missing = matches!(source, SourceError::NotFound { .. } | SourceError::FullyQualified { .. });
         let is_tolerated = node.name == "include" && self.options.tolerate_missing_includes;
         if missing && (is_tolerated || !boolean(node, "errorIfMissing", true, at)?) {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
@@ -326,11 +331,12 @@ impl Loader<'_> {
         node.check_content(at, &known)?;
         let file = needed(node, "file", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let file = if relative { path::beside(current.physical, file) } else { path::normalise(file) };
-        if let Err(source) = self.source.read(&file) {
+        // A relative path loses the `classpath:` at its start.
+        let file = if relative { path::beside(current.physical, file) } else { file.to_owned() };
+        if let Err(source) = read_named(self.source, &file) {
             return self.check_missing(node, at, source);
         }
-        self.include_file(&file, element, properties)
+        self.include_file(&path::normalise(&file), element, properties)
     }
 
     fn include_all(&mut self, element: Element<'_>, properties: &mut Properties) -> Result<(), LoadError> {
@@ -350,11 +356,13 @@ impl Loader<'_> {
         node.check_content(at, &known)?;
         let directory = needed(node, "path", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let directory = if relative { path::beside(current.physical, directory) } else { path::normalise(directory) };
-        let files = match self.source.list(&directory) {
-            Ok(files) => select_changelogs(files, &directory, node, at)?,
-            Err(SourceError::NotFound { .. }) => Vec::new(),
-            Err(source) => {
+        let directory = if relative { path::beside(current.physical, directory) } else { directory.to_owned() };
+        // The CLI finds no directory in the class path.
+        let found = (!path::is_in_class_path(&directory)).then(|| path::normalise(&directory));
+        let files = match found.map(|found| self.source.list(&found)) {
+            Some(Ok(files)) => select_changelogs(files, &path::normalise(&directory), node, at)?,
+            None | Some(Err(SourceError::NotFound { .. })) => Vec::new(),
+            Some(Err(source)) => {
                 return Err(LoadError::File { at: Some(at.clone()), source });
             }
         };

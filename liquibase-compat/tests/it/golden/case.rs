@@ -1,9 +1,10 @@
 //! One recorded case: its commands run one after the other on one database.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use liquibase_compat::{
-    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Locations, Options, ScriptHeader, TagVersion,
+    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Event, Locations, Options, ScriptHeader, TagVersion,
     UpdateTarget,
 };
 use serde_json::Value;
@@ -23,6 +24,21 @@ fn strings<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
 
 fn value(arguments: &[&str], prefix: &str) -> Option<String> {
     arguments.iter().find_map(|argument| argument.strip_prefix(prefix)).map(str::to_owned)
+}
+
+thread_local! {
+    /// What `output` changes said on standard output. A test is one thread.
+    static MESSAGES: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn keep_message(event: &Event<'_>) {
+    if let Event::Output { message, target: "STDOUT" } = event {
+        MESSAGES.with_borrow_mut(|all| *all += &format!("{message}\n"));
+    }
+}
+
+fn take_messages() -> String {
+    MESSAGES.take()
 }
 
 impl Case {
@@ -54,10 +70,12 @@ impl Case {
                     Err(error) => compare::outcome(step, &Err(error), &place),
                 };
                 found.extend(difference.map(here));
+                found.extend(compare::messages(step, &take_messages()).map(here));
                 continue;
             }
             let Some(outcome) = self.command(step).await else { break };
             found.extend(compare::outcome(step, &outcome, &place).map(here));
+            found.extend(compare::messages(step, &take_messages()).map(here));
             found.extend(compare::state(step, &self.database).await.into_iter().map(here));
         }
         found
@@ -74,7 +92,7 @@ impl Case {
 
     /// The options in the arguments of a command.
     fn options(&self, arguments: &[&str]) -> Options {
-        let mut options = Options::default();
+        let mut options = Options::default().with_observer(keep_message);
         options.locations = Locations::default()
             .with_default_schema(value(arguments, "--default-schema-name="))
             .with_liquibase_schema(value(arguments, "--liquibase-schema-name="));

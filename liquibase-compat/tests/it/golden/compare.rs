@@ -58,7 +58,10 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
             // Here the server reports what the JDBC driver finds by itself.
             let quote = said.contains("unterminated dollar-quoted") && expected.contains("Unterminated dollar quote");
             let null = expected.contains("java.lang.NullPointerException");
-            error.to_string().lines().next() == expected.lines().next() && (expected.contains(said) || quote || null)
+            // After a statement with bound values the first error is a cause.
+            let cause = said.strip_prefix("liquibase.exception.DatabaseException: ").unwrap_or(said);
+            let bound = expected.contains(&format!("- Caused by: {cause}"));
+            error.to_string().lines().next() == expected.lines().next() && (expected.contains(said) || quote || null || bound)
         }
         Error::Load(_) => !expected.starts_with("Validation Failed") && !expected.starts_with("Migration failed"),
         _ => false,
@@ -83,6 +86,17 @@ fn same_reason(said: &str, expected: &str) -> bool {
 pub(super) fn script(step: &Value, script: &str) -> Option<String> {
     let (ours, recorded) = (changeset_lines(script), changeset_lines(step["stdout"].as_str().unwrap_or_default()));
     (ours != recorded).then(|| format!("script:\n{}\nLiquibase:\n{}", ours.join("\n"), recorded.join("\n")))
+}
+
+/// How the messages of `output` changes differ from those before the recorded summary or script; `None` if they do not.
+pub(super) fn messages(step: &Value, messages: &str) -> Option<String> {
+    let printed = step["stdout"].as_str()?;
+    let rest = printed.strip_prefix(messages);
+    // Summaries, scripts and the answers of other commands.
+    let starts = ["\nUPDATE SUMMARY", "SET SEARCH_PATH", "-- "];
+    let is_end = |rest: &str| rest.trim().is_empty() || starts.iter().any(|start| rest.starts_with(start));
+    let is_run = ["update", "update-sql", "rollback-count", "rollback"].iter().any(|command| step["args"][0] == **command);
+    (is_run && !rest.is_some_and(is_end)).then(|| format!("messages:\n{messages}\nLiquibase:\n{printed}"))
 }
 
 /// The lines of the changesets in a script, without the numbers of deployments.
