@@ -70,8 +70,18 @@ pub enum LoadError {
         /// The syntax of the directive.
         expected: &'static str,
     },
+    /// A condition of formatted SQL cannot be read. The text is Liquibase's.
+    #[error("{problem}")]
+    Condition {
+        /// The file.
+        file: String,
+        /// The line, 1-based.
+        line: u32,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A changeset of formatted SQL contains no SQL.
-    #[error("No SQL for changeset {file}::{id}::{author}; write it below line {line}, or remove the changeset")]
+    #[error("No SQL for changeset {file}::{id}::{author}")]
     NoSql {
         /// The file.
         file: String,
@@ -190,6 +200,18 @@ pub enum LoadError {
         value: String,
         /// The allowed values.
         allowed: String,
+    },
+    /// An element of an XML changelog contains what its schema does not allow.
+    #[error("{at}: <{element}> cannot contain {found}; allowed: {allowed}")]
+    Content {
+        /// Where it is.
+        at: Box<Location>,
+        /// The name of the element.
+        element: String,
+        /// What it contains.
+        found: String,
+        /// What it can contain.
+        allowed: &'static str,
     },
     /// A key of an element occurs more than once.
     #[error(

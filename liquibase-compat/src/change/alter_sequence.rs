@@ -40,11 +40,16 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     if let Some(ordered) = fields.flag("ordered") {
         sql.push_str(if ordered { " ORDER" } else { " NOORDER" });
     }
+    // Liquibase writes a blank behind words of these two.
+    let mut needs_blank = fields.flag("ordered").is_some();
     if let Some(size) = fields.filled("cacheSize") {
-        sql.push_str(&if size == "0" { " NOCACHE".to_owned() } else { format!(" CACHE {size}") });
+        let blank = if needs_blank { " " } else { "" };
+        sql.push_str(&if size == "0" { format!("{blank} NOCACHE") } else { format!("{blank} CACHE {size}") });
+        needs_blank = size == "0";
     }
     if let Some(cycle) = fields.flag("cycle") {
-        sql.push_str(if cycle { " CYCLE" } else { " NO CYCLE" });
+        sql.push_str(if needs_blank { "  " } else { " " });
+        sql.push_str(if cycle { "CYCLE" } else { "NO CYCLE" });
     }
     vec![sql]
 }

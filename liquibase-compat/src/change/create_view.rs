@@ -1,11 +1,12 @@
 //! createView: a view of a query, which is in the changelog or in a file.
 
+use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use super::{drop_view, sql_text};
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, literal};
+use crate::sql::{Dialect, literal, with_replaced_word};
 use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
@@ -25,7 +26,7 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     ],
     checksum_input: ChecksumInput::Custom(checksum),
     problems,
-    statements: SqlGenerator::Infallible(statements),
+    statements: SqlGenerator::Fallible(statements),
     inverse,
 };
 
@@ -43,26 +44,25 @@ fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     }
 }
 
-fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
+fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let view = dialect.qualified_name(fields.text("schemaName"), fields.required("viewName"));
     let query = sql_text::text(fields, "path", "selectQuery").trim().trim_end_matches(';').trim_end();
-    let mut create =
-        if fields.is("fullDefinition") { query.to_owned() } else { format!("CREATE VIEW {view} AS {query}") };
-    if fields.is("replaceIfExists") && !query.to_uppercase().contains("OR REPLACE") {
-        create = with_or_replace(&create);
-    }
+    let is_full = fields.is("fullDefinition");
+    let replaces = fields.is("replaceIfExists") && !query.to_uppercase().contains("OR REPLACE");
+    // As in Liquibase, a word CREATE in the query is replaced rather than the one before it.
+    let (create, query) = match replaces.then(|| with_replaced_word(query, "create", REPLACE)) {
+        None => ("CREATE", query.to_owned()),
+        Some(Some(query)) => ("CREATE", query),
+        Some(None) if is_full => return Err(ChangeError::NoCreate),
+        Some(None) => (REPLACE, query.to_owned()),
+    };
+    let create = if is_full { query } else { format!("{create} VIEW {view} AS {query}") };
     let comment = fields.text("remarks").map(str::trim).filter(|remarks| !remarks.is_empty());
     let comment = comment.map(|remarks| format!("COMMENT ON VIEW {view} IS {}", literal(remarks)));
-    std::iter::once(create).chain(comment).collect()
+    Ok(std::iter::once(create).chain(comment).collect())
 }
 
-/// Replaces the first CREATE with CREATE OR REPLACE.
-fn with_or_replace(create: &str) -> String {
-    match create.to_ascii_uppercase().find("CREATE") {
-        Some(start) => format!("{}CREATE OR REPLACE{}", &create[..start], &create[start + "CREATE".len()..]),
-        None => create.to_owned(),
-    }
-}
+const REPLACE: &str = "CREATE OR REPLACE";
 
 fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
     Some(drop_view::statements(fields, dialect))

@@ -11,22 +11,26 @@ const UNITS: &[&str] = &["years", "days", "hours", "minutes"];
 pub(super) fn sql(cell: &str, type_: &str) -> Option<Result<String, LoadDataError>> {
     let lower = cell.to_lowercase();
     let offset = match (lower.strip_prefix("now"), lower.strip_prefix("today")) {
-        (Some(rest), _) => now_offset(rest),
-        (None, Some(rest)) => today_offset(rest),
+        (Some(rest), _) => now_offset(rest, cell),
+        (None, Some(rest)) => today_offset(rest).ok_or_else(|| LoadDataError::TodayOffset { cell: cell.to_owned() }),
         (None, None) => return None,
     };
-    Some(offset.map(|offset| moment(&offset, type_)).ok_or_else(|| LoadDataError::TimeOffset { cell: cell.to_owned() }))
+    Some(offset.map(|offset| moment(&offset, type_)))
 }
 
 /// The offset behind `now`: a sign, a number and a unit.
-fn now_offset(text: &str) -> Option<String> {
+fn now_offset(text: &str, cell: &str) -> Result<String, LoadDataError> {
     if text.is_empty() {
-        return Some(String::new());
+        return Ok(String::new());
     }
-    let unit_at = text.rfind(|c: char| c.is_ascii_digit())? + 1;
-    let (number, unit) = text.split_at(unit_at);
-    let unit = UNITS.iter().find(|known| !unit.is_empty() && known.starts_with(unit))?;
-    interval(number, unit)
+    let bad_offset = || LoadDataError::NowOffset { cell: cell.to_owned() };
+    let digits = text.get(1..).unwrap_or_default();
+    let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_unit = UNITS.iter().any(|known| unit.get(..1).is_some_and(|first| known.starts_with(first)));
+    let number = text.strip_suffix(unit).filter(|_| is_unit).ok_or_else(bad_offset)?;
+    let known = UNITS.iter().find(|known| known.starts_with(unit));
+    let offset = interval(number, known.unwrap_or(&"")).ok_or_else(bad_offset)?;
+    known.map(|_| offset).ok_or_else(|| LoadDataError::NowUnit { unit: unit.to_owned() })
 }
 
 /// The offset behind `today`: a sign and a number of days.

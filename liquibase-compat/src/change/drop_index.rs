@@ -1,6 +1,6 @@
 //! dropIndex.
 
-use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
+use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse, no_problems};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
@@ -9,12 +9,13 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
     name: "dropIndex",
     class: "DropIndexChange",
     fields: &[
+        Field::text("associatedWith"),
         Field::text("catalogName"),
         Field::text("indexName").required(),
         Field::text("schemaName"),
         Field::text("tableName"),
     ],
-    checksum_input: ALL_FIELDS,
+    checksum_input: ChecksumInput::Fields { excluded: &["associatedWith"] },
     problems: no_problems,
     statements: SqlGenerator::Infallible(statements),
     inverse: no_inverse,

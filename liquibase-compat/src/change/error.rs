@@ -35,6 +35,9 @@ pub enum ChangeError {
     /// A parameter of a condition has no value or is the word NULL, for which Liquibase has no text.
     #[error("a parameter of the condition is NULL; write IS NULL into the condition")]
     NullParameter,
+    /// The full definition of a view that is to be replaced has no word CREATE.
+    #[error("java.lang.IllegalArgumentException: Key 'create' is not defined")]
+    NoCreate,
     /// The change would run Java or a program, which this crate does not do.
     #[error(transparent)]
     Unsupported(ValidationProblem),

@@ -3,6 +3,7 @@
 //! The type of its column decides how a cell is written: the type in the changelog, else the type in the table, which is looked up when
 //! the change runs ([`needs_table_types`], [`with_types`]). Without a type a cell is a string. The first line is always the header.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::column::TABLE_TYPE;
@@ -15,7 +16,7 @@ use crate::external_file::LoadContext;
 use crate::fields::{FieldValue, Fields};
 use crate::file_content::FileContent;
 use crate::scalar::{is_date, is_number};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, literal};
 use crate::validation_problem::ValidationProblem;
 
 /// The rows of a data file.
@@ -24,8 +25,15 @@ pub(super) struct LoadedRows {
     pub(super) names: Vec<String>,
     /// Whether an update may change the column, for each column.
     pub(super) updatable: Vec<bool>,
-    /// The values of each row, as SQL.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<LoadedRow>,
+}
+
+/// A row of a data file.
+pub(super) struct LoadedRow {
+    /// The values, as SQL.
+    pub(super) values: Vec<String>,
+    /// What a condition compares a column with, by its index, where that is not the value: a text that is a call of a function.
+    pub(super) compared: HashMap<usize, String>,
 }
 
 /// What a data file is read into.
@@ -142,7 +150,13 @@ pub(super) fn read(fields: &Fields, dialect: &Dialect) -> Result<Loaded, LoadDat
         match cells.collect::<Result<_, LoadDataError>>() {
             // A prepared statement reads its files when it runs.
             Err(LoadDataError::CellFile(_) | LoadDataError::UnknownCellFile { .. }) if is_script_of_prepared => {}
-            cells => converted.push(cells?),
+            values => {
+                let compared = |(at, (index, column)): (usize, &(usize, &Fields))| {
+                    cell.compared(&row[*index], column).map(|text| (at, text))
+                };
+                let compared = columns.iter().enumerate().filter_map(compared).collect();
+                converted.push(LoadedRow { values: values?, compared });
+            }
         }
     }
     if is_script_of_prepared {
@@ -177,6 +191,14 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
+    /// What the condition of an upsert compares a column with, if that is not the value.
+    fn compared(&self, written: &str, column: &Fields) -> Option<String> {
+        let type_ = column.filled("type").unwrap_or_default().to_uppercase();
+        let is_text = !["BOOLEAN", "NUMERIC", "DATE", "DATETIME", "TIME", "COMPUTED", "SEQUENCE"].contains(&type_.as_str());
+        let given = if written.is_empty() { column.text("defaultValue") } else { Some(written) };
+        given.filter(|text| is_upsert(self.fields) && is_text && value::is_function(text)).map(literal)
+    }
+
     /// One cell as SQL.
     fn sql(&self, written: &str, column: &Fields) -> Result<String, LoadDataError> {
         let Self { file, fields, dialect, is_bound } = *self;
@@ -195,7 +217,8 @@ impl Cells<'_> {
             ("DATE" | "DATETIME" | "TIME", Some(text)) => date_or_time(text, &type_)?,
             ("DATE" | "DATETIME" | "TIME", None) => column.filled("defaultValueDate").map_or_else(null, value::date),
             ("STRING", text) => text_sql(text.unwrap_or_default()),
-            ("COMPUTED", Some(text)) => text.to_owned(),
+            ("COMPUTED", Some(text)) if is_bound => text.to_owned(),
+            ("COMPUTED", Some(text)) => value::computed(text),
             ("COMPUTED", None) => column.filled("defaultValueComputed").map_or_else(null, str::to_owned),
             // Beside values that are bound Liquibase writes the name of a sequence as an expression.
             ("SEQUENCE", Some(text)) if is_bound => {

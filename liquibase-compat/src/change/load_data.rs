@@ -38,7 +38,7 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     if loaded.rows.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<String> = loaded.rows.iter().map(|row| format!("({})", row.join(", "))).collect();
+    let rows: Vec<String> = loaded.rows.iter().map(|row| format!("({})", row.values.join(", "))).collect();
     Ok(vec![format!(
         "INSERT INTO {} ({}) VALUES {};",
         load::table(fields, dialect),

@@ -54,13 +54,30 @@ pub enum LoadDataError {
         "liquibase.exception.UnexpectedLiquibaseException: loadData is requesting usePreparedStatements=false but prepared statements are required"
     )]
     NeedsPreparedStatements,
-    /// A cell with `now` or `today` has an offset that is not possible.
+    /// A cell with `now` has an offset that is not possible.
     #[error(
-        "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper value in '{cell}': \
-         'NOW' must be followed by + or -, then numeric offset, then units (h{{our{{s}}}}, m{{inute{{s}}}}, d{{ay{{s}}}}, or y{{ears}}); \
+        "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper value in 'NOW' value: {cell}. \
+         'NOW' must be followed by + or -, then numeric offset, then units (h{{our{{s}}}}, m{{inute{{s}}}}, d{{ay{{s}}}}, or y{{ears}}"
+    )]
+    NowOffset {
+        /// The text of the cell.
+        cell: String,
+    },
+    /// A cell with `now` has an offset in units that are not known.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper units in 'NOW' value: '{unit}', \
+         must be y{{ear{{s}}}}, d{{ay{{s}}}}, h{{our{{s}}}}, or m{{inute{{s}}}}"
+    )]
+    NowUnit {
+        /// The text behind the number.
+        unit: String,
+    },
+    /// A cell with `today` has an offset that is not possible.
+    #[error(
+        "liquibase.exception.UnexpectedLiquibaseException: liquibase.exception.DateParseException: Improper value in 'TODAY' value: {cell}. \
          'TODAY' must be followed by + or -, then numeric offset"
     )]
-    TimeOffset {
+    TodayOffset {
         /// The text of the cell.
         cell: String,
     },
@@ -86,7 +103,9 @@ impl LoadDataError {
                 | Self::CellCount { .. }
                 | Self::NeedsPreparedStatements
                 | Self::NoSequence
-                | Self::TimeOffset { .. }
+                | Self::NowOffset { .. }
+                | Self::NowUnit { .. }
+                | Self::TodayOffset { .. }
         )
     }
 }

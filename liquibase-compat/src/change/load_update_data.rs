@@ -3,7 +3,7 @@
 use super::column::LOAD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
-use super::load::{self, Loaded, LoadedRows};
+use super::load::{self, Loaded, LoadedRow, LoadedRows};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sql::Dialect;
@@ -33,9 +33,10 @@ pub(crate) const KIND: ChangeKind = ChangeKind {
 };
 
 /// `a = 1 AND b is NULL`.
-fn key(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialect) -> String {
+fn key(fields: &Fields, loaded: &LoadedRows, row: &LoadedRow, dialect: &Dialect) -> String {
     let part = |name: &str| {
-        let value = loaded.names.iter().position(|known| known == name).and_then(|index| row.get(index));
+        let index = loaded.names.iter().position(|known| known == name);
+        let value = index.and_then(|index| row.compared.get(&index).or_else(|| row.values.get(index)));
         match value.map_or("NULL", String::as_str) {
             "NULL" => format!("{} is NULL", dialect.name(name)),
             value => format!("{} = {value}", dialect.name(name)),
@@ -49,9 +50,10 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeE
     Ok(loaded.rows.iter().map(|row| upsert(fields, &loaded, row, dialect)).collect())
 }
 
-fn upsert(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialect) -> String {
+fn upsert(fields: &Fields, loaded: &LoadedRows, loaded_row: &LoadedRow, dialect: &Dialect) -> String {
     let table = load::table(fields, dialect);
-    let key = key(fields, loaded, row, dialect);
+    let key = key(fields, loaded, loaded_row, dialect);
+    let row = &loaded_row.values;
     let names = loaded.quoted_names(dialect);
     let is_key = |name: &String| fields.required("primaryKey").split(',').any(|part| part == name);
     // Liquibase sorts the columns of an update by name.
@@ -60,7 +62,7 @@ fn upsert(fields: &Fields, loaded: &LoadedRows, row: &[String], dialect: &Dialec
     updated.sort_by_key(|index| &loaded.names[*index]);
     let sets: Vec<String> = updated.into_iter().map(|index| format!("{} = {}", names[index], row[index])).collect();
     let update = match sets.is_empty() {
-        true => format!("PERFORM * FROM {table} WHERE {key};"),
+        true => format!("perform * from {table} WHERE {key};"),
         false => format!("UPDATE {table} SET {} WHERE {key};", sets.join(", ")),
     };
     let insert = match fields.is("onlyUpdate") {

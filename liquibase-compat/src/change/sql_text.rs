@@ -33,7 +33,7 @@ pub(super) fn statements(text: &str, fields: &Fields) -> Vec<String> {
     let splitting = Splitting {
         split: fields.flag_or("splitStatements", true),
         strip_comments: fields.flag_or("stripComments", false),
-        delimiter: fields.filled("endDelimiter"),
+        delimiter: fields.text("endDelimiter"),
     };
     split(text, splitting).iter().map(|statement| jdbc::native(statement).into_owned()).collect()
 }

@@ -10,8 +10,12 @@ pub(super) fn string(text: &str) -> String {
 
 /// A string for a row. Liquibase calls `now()` and `to_date(...)` even if they are given as a string.
 pub(super) fn cell(text: &str) -> String {
-    let function = text.eq_ignore_ascii_case("now()") || text.starts_with("to_date(");
-    if function { text.to_owned() } else { string(text) }
+    if is_function(text) { text.to_owned() } else { string(text) }
+}
+
+/// Whether Liquibase takes a string for the call of a function.
+pub(super) fn is_function(text: &str) -> bool {
+    text.eq_ignore_ascii_case("now()") || text.starts_with("to_date(")
 }
 
 /// A string that is bound to a prepared statement, where it has a type.

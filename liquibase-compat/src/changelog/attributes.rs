@@ -25,6 +25,11 @@ pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Location) -> 
     }
 }
 
+/// The attribute `ignore` of an include, which is a string in the schema: true for `true` in any case.
+pub(super) fn is_ignored(node: &Node) -> bool {
+    node.attribute("ignore").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 pub(super) fn bad_value(node: &Node, name: &str, value: &str, allowed: &str, at: &Location) -> LoadError {
     LoadError::BadValue {
         at: at.clone().into(),

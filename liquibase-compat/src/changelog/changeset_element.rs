@@ -188,7 +188,7 @@ fn on_validation_fail(node: &Node, at: &Location) -> Result<OnValidationFail, Lo
 }
 
 fn run_order(node: &Node, at: &Location) -> Result<RunOrder, LoadError> {
-    match node.attribute("runOrder").map(str::to_lowercase).as_deref() {
+    match node.attribute("runOrder") {
         None => Ok(RunOrder::Middle),
         Some("first") => Ok(RunOrder::First),
         Some("last") => Ok(RunOrder::Last),

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::attributes::{boolean, context, labels, needed, quoting};
+use super::attributes::{boolean, context, is_ignored, labels, needed, quoting};
 use super::changeset_element::{self, Inherited, RunOrder};
 use super::removed_property::RemovedProperty;
 use crate::changeset::{ChangeSet, RollbackPart};
@@ -274,7 +274,10 @@ impl Loader<'_> {
         let global = boolean(node, "global", true, at)?;
         let Some(file) = node.attribute("file") else {
             let value = node.attribute("value").unwrap_or_default();
-            properties.define(needed(node, "name", at)?, value, global);
+            match node.attribute("name").filter(|name| !name.is_empty()) {
+                Some(name) => properties.define(name, value, global),
+                None => tracing::warn!(place = %at, "a property without a name is left out, as in Liquibase"),
+            }
             return Ok(());
         };
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
@@ -352,11 +355,15 @@ impl Loader<'_> {
             "minDepth",
             "maxDepth",
             "endsWithFilter",
+            "resourceComparator",
         ];
         node.check_content(at, &known)?;
-        let directory = needed(node, "path", at)?;
+        if let Some(class) = node.attribute("resourceComparator") {
+            tracing::warn!(place = %at, class, "a comparator is a Java class; the files run in the usual order");
+        }
+        let path = needed(node, "path", at)?;
         let relative = boolean(node, "relativeToChangelogFile", false, at)?;
-        let directory = if relative { path::beside(current.physical, directory) } else { directory.to_owned() };
+        let directory = if relative { path::beside(current.physical, path) } else { path.to_owned() };
         // The CLI finds no directory in the class path.
         let found = (!path::is_in_class_path(&directory)).then(|| path::normalise(&directory));
         let files = match found.map(|found| self.source.list(&found)) {
@@ -367,7 +374,7 @@ impl Loader<'_> {
             }
         };
         if files.is_empty() && boolean(node, "errorIfMissingOrEmpty", true, at)? {
-            return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory });
+            return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory: path.to_owned() });
         }
         for file in files {
             self.include_file(&file, element, properties)?;
@@ -391,7 +398,7 @@ impl Loader<'_> {
             inherited.contexts.insert(0, own);
         }
         inherited.labels.extend(labels(node));
-        inherited.ignore |= boolean(node, "ignore", false, at)?;
+        inherited.ignore |= is_ignored(node);
         let mut inner = properties.for_included_file();
         self.file(file, Some(at), inherited, &mut inner, current.depth + 1)?;
         properties.adopt_globals(&inner);

@@ -34,7 +34,7 @@ impl RemovedProperty {
         if dbms.is_empty() || !expression::for_postgresql(dbms) {
             return Ok(None);
         }
-        let change = needed(node, "change", at)?;
+        let change = node.attribute("change").unwrap_or_default();
         if change != CHANGE {
             tracing::warn!(place = %at, change, "removeChangeSetProperty only applies to addColumn; it is left out");
             return Ok(None);

@@ -7,6 +7,7 @@ mod formatted_sql;
 mod sql_directive;
 mod sql_line;
 mod xml;
+mod xml_content;
 mod xml_schema;
 mod yaml;
 mod yaml_scalar;

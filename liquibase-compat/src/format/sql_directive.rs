@@ -54,12 +54,16 @@ pub(super) fn precondition(file: &str, text: &str, number: u32) -> Result<Option
     if !body.is_empty() && !body.starts_with(' ') {
         return Ok(None);
     }
-    let syntax_error = |reason: String| LoadError::Syntax { file: file.to_owned(), line: number, column: 1, reason };
+    let error = |problem: String| LoadError::Condition { file: file.to_owned(), line: number, problem };
     let body = body.trim();
     let schema = attribute(body, "schema", ValueSyntax::Word);
     let named = |condition: &str, attribute_name: &str, kind: &str| {
         let Some(value) = attribute(body, kind, ValueSyntax::Word) else {
-            return Err(syntax_error(format!("the precondition {name} needs a name; write {kind}:NAME")));
+            let title = if condition == "viewExists" { "View" } else { "Table" };
+            return Err(error(match body {
+                "" => format!("Precondition {kind} exists failed because of missing required {kind} name parameter."),
+                _ => format!("{title} name was not specified correctly in {condition} precondition."),
+            }));
         };
         let mut node = Node::element(condition, number, &[(attribute_name, value)], None);
         node.attributes.extend(schema.map(|schema| ("schemaName".to_owned(), schema.to_owned())));
@@ -70,15 +74,11 @@ pub(super) fn precondition(file: &str, text: &str, number: u32) -> Result<Option
             Some((expected, sql)) => {
                 Ok(Some(Node::element("sqlCheck", number, &[("expectedResult", expected)], Some(sql))))
             }
-            None => Err(syntax_error(format!(
-                "could not parse a SqlCheck precondition from '{body}'; write expectedResult:VALUE SELECT ..."
-            ))),
+            None => Err(error(format!("Could not parse a SqlCheck precondition from '{body}'."))),
         },
         "table-exists" => named("tableExists", "tableName", "table"),
         "view-exists" => named("viewExists", "viewName", "view"),
-        _ => Err(syntax_error(format!(
-            "The '{name}' precondition type is not supported; known are sql-check, table-exists, view-exists"
-        ))),
+        _ => Err(error(format!("The '{name}' precondition type is not supported."))),
     }
 }
 

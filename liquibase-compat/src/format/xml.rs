@@ -6,8 +6,9 @@
 
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
 
+use super::xml_content::{Content, ContentProblem, allows_empty_attributes};
 use super::xml_schema;
-use crate::load_error::LoadError;
+use crate::load_error::{LoadError, Location};
 use crate::node::{MAX_DEPTH, Node};
 
 /// The limit of elements and texts in one file.
@@ -20,9 +21,11 @@ const MAX_NODES: u32 = 1_000_000;
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| syntax_error(file, &error))?;
-    let reader = Reader { file, line_ends: text.match_indices('\n').map(|(offset, _)| offset).collect() };
-    let mut root = reader.convert(document.root_element(), 1)?;
+    let is_changelog = document.root_element().tag_name().name() == "databaseChangeLog";
     let location = document.root_element().attribute((SCHEMA_INSTANCE, "schemaLocation")).unwrap_or_default();
+    let allows_empty_attributes = allows_empty_attributes(location);
+    let line_ends = text.match_indices('\n').map(|(offset, _)| offset).collect();
+    let mut root = Reader { file, is_changelog, allows_empty_attributes, line_ends }.convert(document.root_element(), "", 1)?;
     let schema = SCHEMAS_WITH_ANY_ATTRIBUTE.iter().find(|(schema, _)| location.trim_end().ends_with(schema));
     if let Some((_, in_all)) = schema {
         allow_any_attribute(&mut root, *in_all);
@@ -74,6 +77,8 @@ fn allow_any_attribute(node: &mut Node, in_all: bool) {
 
 struct Reader<'a> {
     file: &'a str,
+    is_changelog: bool,
+    allows_empty_attributes: bool,
     /// The byte offsets of the newlines. Each element needs its line, and counting the newlines before it would take quadratic time.
     line_ends: Vec<usize>,
 }
@@ -84,7 +89,7 @@ impl Reader<'_> {
         u32::try_from(before).map_or(u32::MAX, |before| before.saturating_add(1))
     }
 
-    fn convert(&self, element: Element<'_, '_>, depth: usize) -> Result<Node, LoadError> {
+    fn convert(&self, element: Element<'_, '_>, parent: &str, depth: usize) -> Result<Node, LoadError> {
         let line = self.line(element.range().start);
         if depth > MAX_DEPTH {
             return Err(LoadError::TooDeep { file: self.file.to_owned(), line, limit: MAX_DEPTH });
@@ -102,14 +107,24 @@ impl Reader<'_> {
         let mut text = String::new();
         for child in element.children() {
             if child.is_element() {
-                node.children.push(self.convert(child, depth + 1)?);
+                node.children.push(self.convert(child, &node.name, depth + 1)?);
             } else if child.is_text() {
                 text.push_str(child.text().unwrap_or_default());
             }
         }
         let trimmed = text.trim_matches(|c: char| c <= ' ');
         node.text = (!trimmed.is_empty()).then(|| trimmed.to_owned());
+        let allows_empty_attributes = self.allows_empty_attributes;
+        self.check_content(&Content { parent, node: &node, text: &text, allows_empty_attributes })?;
         Ok(node)
+    }
+
+    /// Checks the content of an element of a changelog.
+    fn check_content(&self, content: &Content<'_>) -> Result<(), LoadError> {
+        let problem = self.is_changelog.then(|| content.problem()).flatten();
+        let Some(ContentProblem { found, allowed }) = problem else { return Ok(()) };
+        let at = Location { file: self.file.to_owned(), line: content.node.line, changeset: None };
+        Err(LoadError::Content { at: at.into(), element: content.node.name.clone(), found, allowed })
     }
 }
 

@@ -89,6 +89,7 @@ const REQUIRED_ATTRIBUTES: &[(&str, &[&str])] = &[
     ("changeLogPropertyDefined", &["property"]),
     ("runningAs", &["username"]),
     ("expectedQuotingStrategy", &["strategy"]),
+    ("customPrecondition", &["className"]),
 ];
 
 /// Elements that require `tableName` and no other attribute.
@@ -270,6 +271,7 @@ pub(super) fn check(file: &str, root: &Node) -> Result<(), LoadError> {
         match child.name.as_str() {
             "changeSet" => check_changeset(file, child, &at)?,
             "preConditions" => check_global_preconditions(child, &at)?,
+            "modifyChangeSets" => check_tree(child, &at)?,
             _ => {}
         }
     }
@@ -313,7 +315,20 @@ fn check_changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Resu
 /// Checks the required attributes of an element and of all elements below it.
 fn check_tree(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     check_required(node, at)?;
-    node.children.iter().try_for_each(|child| check_tree(child, at))
+    for child in &node.children {
+        let required: &[&str] = match (node.name.as_str(), child.name.as_str()) {
+            ("loadData" | "loadUpdateData", "column") => &[],
+            (_, "column") => &["name"],
+            ("customPrecondition", "param") => &["name", "value"],
+            _ => &[],
+        };
+        if let Some(name) = required.iter().find(|name| child.attribute(name).is_none()) {
+            let (element, name) = (child.name.clone(), (*name).to_owned());
+            return Err(LoadError::Missing { at: at(child.line).into(), element, name });
+        }
+        check_tree(child, at)?;
+    }
+    Ok(())
 }
 
 fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {

@@ -16,3 +16,4 @@ pub(crate) use parameter::texts;
 pub(crate) use prepared::PREPARED_STATEMENT;
 pub(crate) use quoted::{ends_in_line_comment, is_line_comment};
 pub(crate) use split::{Splitting, split};
+pub(crate) use token::with_replaced_word;

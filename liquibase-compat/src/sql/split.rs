@@ -19,7 +19,7 @@ pub(crate) struct Splitting<'a> {
     pub(crate) split: bool,
     /// Whether to remove comments.
     pub(crate) strip_comments: bool,
-    /// The end of a statement; by default `;`, and `go` or `/` on a line of its own.
+    /// The end of a statement; by default `;`, and `go` or `/` on a line of its own. An empty one ends hardly any.
     pub(crate) delimiter: Option<&'a str>,
 }
 
@@ -89,17 +89,17 @@ fn ends_by_default(token: &str, before: Option<&str>) -> bool {
 /// The delimiter in a changelog.
 struct Delimiter<'a> {
     text: &'a str,
-    /// A delimiter of several characters is also a regular expression for a token together with the token before it.
+    /// A delimiter that is not a single character is also a regular expression for a token together with the token before it.
     pattern: Option<Regex>,
 }
 
 impl<'a> Delimiter<'a> {
     fn new(text: &'a str) -> Self {
-        let longer = text.chars().nth(1).is_some();
+        let is_single = text.chars().count() == 1;
         // A delimiter that is not a valid expression is only compared as text. Liquibase puts the blanks into its first alternative.
         let whole = format!("\\A(?:[ \\t\\n\\x0B\\f\\r]*{})\\z", text.to_lowercase());
         let pattern =
-            longer.then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_BACKTRACK_STEPS).build().ok()).flatten();
+            (!is_single).then(|| RegexBuilder::new(&whole).backtrack_limit(MAX_BACKTRACK_STEPS).build().ok()).flatten();
         Self { text, pattern }
     }
 

@@ -12,6 +12,14 @@ pub(super) fn tokenize(sql: &str) -> Vec<&str> {
     tokens
 }
 
+/// The text with the first token that is `word`, in any case, replaced; `None` if there is none.
+pub(crate) fn with_replaced_word(sql: &str, word: &str, replacement: &str) -> Option<String> {
+    let mut tokens = tokenize(sql);
+    let found = tokens.iter_mut().find(|token| token.eq_ignore_ascii_case(word))?;
+    *found = replacement;
+    Some(tokens.concat())
+}
+
 pub(super) fn is_comment(token: &str) -> bool {
     token.starts_with("--") || token.starts_with("/*")
 }
