@@ -13,6 +13,25 @@ pub(crate) fn matches(expression: &str, items: &[String]) -> bool {
     expression.trim().is_empty() || expression.split(',').any(|alternative| alternative_holds(alternative, &items))
 }
 
+/// The alternative that Liquibase cannot read, if it comes to it before one that holds: a parenthesis without a pair, as a comma leaves
+/// it, or with nothing in it.
+pub(crate) fn unreadable_alternative<'e>(expression: &'e str, items: &[String]) -> Option<&'e str> {
+    let mut alternatives = expression.split(',').map(str::trim);
+    alternatives.find(|part| !is_readable(part) || matches(part, items)).filter(|part| !is_readable(part))
+}
+
+fn is_readable(alternative: &str) -> bool {
+    let mut text = alternative.to_owned();
+    while text.contains('(') {
+        let close = text.find(')').unwrap_or_default();
+        match text[..close].rfind('(') {
+            Some(open) if open + 1 < close => text.replace_range(open..=close, TRUE),
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// Whether a dbms list includes PostgreSQL. An empty list includes every database.
 pub(crate) fn for_postgresql(list: &str) -> bool {
     let terms: Vec<&str> = list.split(',').map(str::trim).filter(|term| !term.is_empty()).collect();

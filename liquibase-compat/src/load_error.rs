@@ -70,6 +70,12 @@ pub enum LoadError {
         /// The syntax of the directive.
         expected: &'static str,
     },
+    /// A context expression cannot be read, which shows when it is evaluated. The text is Liquibase's.
+    #[error("Cannot parse expression {expression}")]
+    Expression {
+        /// The part of the expression.
+        expression: String,
+    },
     /// A condition of formatted SQL cannot be read. The text is Liquibase's.
     #[error("{problem}")]
     Condition {

@@ -121,7 +121,8 @@ pub async fn rollback_sql(
         let dialect = step.set.script_dialect(&tables.schema);
         let set = apply::with_rollback_types(&*client, step.set, &dialect).await;
         let set = set.map_err(Error::database("asking for the types of a table"))?;
-        set.rollback_changes(|key| changelog.find(key, options)).for_each(|change| apply::notify_output(options, change));
+        set.rollback_changes(|key| changelog.find(key, options))
+            .for_each(|change| apply::notify_output(options, change));
         let statements = set.rollback_statements(&dialect, |key| changelog.find(key, options));
         let statements = statements.and_then(|statements| set.check_rollback_files().map(|()| statements));
         let statements = statements.map_err(|error| Error::RollbackImpossible {

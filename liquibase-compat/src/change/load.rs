@@ -194,7 +194,8 @@ impl Cells<'_> {
     /// What the condition of an upsert compares a column with, if that is not the value.
     fn compared(&self, written: &str, column: &Fields) -> Option<String> {
         let type_ = column.filled("type").unwrap_or_default().to_uppercase();
-        let is_text = !["BOOLEAN", "NUMERIC", "DATE", "DATETIME", "TIME", "COMPUTED", "SEQUENCE"].contains(&type_.as_str());
+        let is_text =
+            !["BOOLEAN", "NUMERIC", "DATE", "DATETIME", "TIME", "COMPUTED", "SEQUENCE"].contains(&type_.as_str());
         let given = if written.is_empty() { column.text("defaultValue") } else { Some(written) };
         given.filter(|text| is_upsert(self.fields) && is_text && value::is_function(text)).map(literal)
     }

@@ -25,7 +25,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     let location = document.root_element().attribute((SCHEMA_INSTANCE, "schemaLocation")).unwrap_or_default();
     let allows_empty_attributes = allows_empty_attributes(location);
     let line_ends = text.match_indices('\n').map(|(offset, _)| offset).collect();
-    let mut root = Reader { file, is_changelog, allows_empty_attributes, line_ends }.convert(document.root_element(), "", 1)?;
+    let mut root =
+        Reader { file, is_changelog, allows_empty_attributes, line_ends }.convert(document.root_element(), "", 1)?;
     let schema = SCHEMAS_WITH_ANY_ATTRIBUTE.iter().find(|(schema, _)| location.trim_end().ends_with(schema));
     if let Some((_, in_all)) = schema {
         allow_any_attribute(&mut root, *in_all);

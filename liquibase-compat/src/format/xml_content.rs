@@ -96,11 +96,8 @@ const UNKNOWN_ATTRIBUTES: &[(Option<&str>, &str, &[&str])] = &[
 const LOADED_COLUMN: &[&str] = &["autoIncrement", "defaultValueSequenceNext", "defaultValueSequenceCurrent"];
 
 /// Attributes that must not be empty, nor begin with a blank other than a tab.
-const FILLED_ATTRIBUTES: &[(&str, &[&str])] = &[
-    ("addDefaultValue", &["columnDataType"]),
-    ("loadData", LOAD_TEXTS),
-    ("loadUpdateData", LOAD_TEXTS),
-];
+const FILLED_ATTRIBUTES: &[(&str, &[&str])] =
+    &[("addDefaultValue", &["columnDataType"]), ("loadData", LOAD_TEXTS), ("loadUpdateData", LOAD_TEXTS)];
 
 const LOAD_TEXTS: &[&str] = &["file", "separator", "quotchar", "commentLineStartsWith"];
 
@@ -140,7 +137,9 @@ impl Content<'_> {
         let attribute = || node.attributes.first().map(|(attribute, _)| format!("the attribute '{attribute}'"));
         if EMPTY.contains(&name) || is_loaded_column || is_parameter {
             let found = child().or_else(|| (!text.is_empty()).then(|| "text or blanks".to_owned()));
-            return found.map(|found| ContentProblem { found, allowed: "nothing" }).or_else(|| self.attribute_problem());
+            return found
+                .map(|found| ContentProblem { found, allowed: "nothing" })
+                .or_else(|| self.attribute_problem());
         }
         let is_text_only = name == "comment" || (name == "where" && parent == "update");
         if is_text_only {
@@ -151,7 +150,8 @@ impl Content<'_> {
         }
         if name == "validCheckSum" {
             let other = node.children.iter().find(|child| child.name != "comment");
-            return other.map(|other| ContentProblem { found: format!("<{}>", other.name), allowed: "text, <comment>" });
+            return other
+                .map(|other| ContentProblem { found: format!("<{}>", other.name), allowed: "text, <comment>" });
         }
         let has_text = WITHOUT_TEXT.contains(&name) && node.text.is_some();
         let text = has_text.then(|| ContentProblem { found: "text".to_owned(), allowed: "elements" });

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use liquibase_compat::{
-    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Event, Locations, Options, ScriptHeader, TagVersion,
-    UpdateTarget,
+    ChangeSetId, Changelog, ChecksumVersion, DirectorySource, Error, Event, Locations, Options, ScriptHeader,
+    TagVersion, UpdateTarget,
 };
 use serde_json::Value;
 

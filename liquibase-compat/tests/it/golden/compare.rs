@@ -61,7 +61,8 @@ fn same_message(error: &Error, expected: &str, place: &str) -> bool {
             // After a statement with bound values the first error is a cause.
             let cause = said.strip_prefix("liquibase.exception.DatabaseException: ").unwrap_or(said);
             let bound = expected.contains(&format!("- Caused by: {cause}"));
-            error.to_string().lines().next() == expected.lines().next() && (expected.contains(said) || quote || null || bound)
+            error.to_string().lines().next() == expected.lines().next()
+                && (expected.contains(said) || quote || null || bound)
         }
         Error::Load(_) => !expected.starts_with("Validation Failed") && !expected.starts_with("Migration failed"),
         _ => false,
@@ -95,7 +96,8 @@ pub(super) fn messages(step: &Value, messages: &str) -> Option<String> {
     // Summaries, scripts and the answers of other commands.
     let starts = ["\nUPDATE SUMMARY", "SET SEARCH_PATH", "-- "];
     let is_end = |rest: &str| rest.trim().is_empty() || starts.iter().any(|start| rest.starts_with(start));
-    let is_run = ["update", "update-sql", "rollback-count", "rollback"].iter().any(|command| step["args"][0] == **command);
+    let is_run =
+        ["update", "update-sql", "rollback-count", "rollback"].iter().any(|command| step["args"][0] == **command);
     (is_run && !rest.is_some_and(is_end)).then(|| format!("messages:\n{messages}\nLiquibase:\n{printed}"))
 }
 
