@@ -58,7 +58,8 @@ pub async fn update_to(
     execute(lock, &CommandRequest { changelog, options, target, mode: Mode::Run }).await
 }
 
-/// Updates, rolls back what ran, and updates again, which proves that the rollbacks work. The report is that of the last update.
+/// Updates, rolls back what ran, and updates again, which proves that the rollbacks work. The report is that of the last update; `updated` gets that of the first
+/// one, if there is anything to roll back.
 ///
 /// # Errors
 /// As [`update`], and [`Error::RollbackImpossible`] when a changeset cannot be rolled back; it then stays applied.
@@ -66,6 +67,7 @@ pub async fn update_testing_rollback(
     lock: &mut Lock<'_>,
     changelog: &Changelog,
     options: &Options,
+    updated: impl FnOnce(&Report),
 ) -> Result<Report, Error> {
     let first = update(lock, changelog, options).await?;
     let new = |(id, outcome): &(ChangeSetId, Outcome)| (*outcome == Outcome::Executed).then(|| id.clone());
@@ -73,6 +75,7 @@ pub async fn update_testing_rollback(
     if ran.is_empty() {
         return Ok(first);
     }
+    updated(&first);
     rollback(lock, changelog, options, &RollbackTarget::ChangeSets(ran)).await?;
     update(lock, changelog, options).await
 }

@@ -1,8 +1,8 @@
 //! Creates that arrive together, in one transaction.
 //!
 //! Policy: each row has a result of its own. A conflict is not an error of the statement; a row that a constraint forbids is one, and then
-//! every row is tried alone. If the connection is lost, the result of every row is unknown, and a write is never
-//! repeated. A row is reported as stored after PostgreSQL has confirmed the commit, which is then on disk.
+//! every row is tried alone. If the connection is lost, the result of every row is unknown, and a write is not repeated; only one that was refused before it
+//! was run, because sessions turned out to be shared, is. A row is reported as stored after PostgreSQL has confirmed the commit, which is then on disk.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -86,7 +86,11 @@ impl BatchOperation for BatchInsert {
         if let [record] = &records[..] {
             return vec![self.insert_one(record, deadline).await];
         }
-        match self.insert_many(&records, deadline).await {
+        let inserted = match self.insert_many(&records, deadline).await {
+            Err(error) if error.is_of_shared_session() => self.insert_many(&records, deadline).await,
+            outcome => outcome,
+        };
+        match inserted {
             Ok(results) => results,
             // One row is the reason why none was stored.
             Err(error) if matches!(error.class(), ErrorClass::Constraint | ErrorClass::Rejected) => {
@@ -106,6 +110,15 @@ impl BatchOperation for BatchInsert {
 
 impl BatchInsert {
     async fn insert_one(&self, creation: &Creation, deadline: Instant) -> Result<(), Error> {
+        let is_stored = match self.try_insert_one(creation, deadline).await {
+            Err(error) if error.is_of_shared_session() => self.try_insert_one(creation, deadline).await,
+            outcome => outcome,
+        };
+        if is_stored? { Ok(()) } else { Err(Error::Conflict) }
+    }
+
+    /// Whether the row was stored. Otherwise it is in conflict with another.
+    async fn try_insert_one(&self, creation: &Creation, deadline: Instant) -> Result<bool, QueryError> {
         let lease = self.pool.lease(deadline).await?;
         let _timer = self.duration.start_timer();
         let NewRecord { id, name, status, date } = &*creation.record;
@@ -117,7 +130,7 @@ impl BatchInsert {
         parameters.extend(created_by.as_ref().map(|name| (name as _, Type::TEXT)));
         parameters.extend(session_name.as_ref().map(|name| (name as _, Type::TEXT)));
         let outcome = timeout_at(deadline, lease.execute(sql, &parameters)).await;
-        if lease.finish(outcome)? == 0 { Err(Error::Conflict) } else { Ok(()) }
+        Ok(lease.finish(outcome)? > 0)
     }
 
     /// Inserts the rows in the order of their keys, so that statements that have keys in common cannot deadlock.

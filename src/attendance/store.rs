@@ -179,8 +179,8 @@ impl Store {
         }
     }
 
-    /// Runs a short statement that changes rows and returns something of them. It is never repeated: once it has failed, it is unknown how far
-    /// it came.
+    /// Runs a short statement that changes rows and returns something of them. It is repeated only if it was refused before it was run: otherwise it is
+    /// unknown how far it came.
     pub(super) async fn change(
         &self,
         sql: &str,
@@ -188,7 +188,10 @@ impl Store {
         duration: &Histogram,
         deadline: Instant,
     ) -> Result<Vec<Row>, Error> {
-        let outcome = self.run(sql, parameters, duration, deadline).await;
+        let outcome = match self.run(sql, parameters, duration, deadline).await {
+            Err(error) if error.is_of_shared_session() => self.run(sql, parameters, duration, deadline).await,
+            outcome => outcome,
+        };
         self.note_disk(outcome.map_err(Error::from))
     }
 

@@ -16,7 +16,7 @@ use super::{Database, Error};
 use crate::config::Pooler;
 
 /// How often the process numbers are asked for. A pooler usually gives itself away the first time.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 8;
 /// The second connection, or an answer, that takes longer says nothing: a pooler in session mode may have no session left.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -92,7 +92,9 @@ impl Database {
             let (Some(own), Some(others)) = (process_number(client).await, process_number(other).await) else {
                 return Ok(Pooling::Session);
             };
-            if own == others || *first.get_or_insert_with(|| own.clone()) != own {
+            let is_shared = own == others;
+            let now = (own, others);
+            if is_shared || *first.get_or_insert_with(|| now.clone()) != now {
                 self.check_transactions(client).await?;
                 return Ok(Pooling::Transaction);
             }

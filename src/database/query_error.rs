@@ -144,8 +144,9 @@ impl QueryError {
         }
     }
 
-    /// Whether a prepared statement turned out to belong to another session, or its name to another program.
-    pub(super) fn is_of_shared_session(&self) -> bool {
+    /// Whether a prepared statement turned out to belong to another session, or its name to another program. It was refused before it was run, so that even
+    /// a write may be tried again.
+    pub fn is_of_shared_session(&self) -> bool {
         let foreign = [
             SqlState::INVALID_SQL_STATEMENT_NAME,
             SqlState::DUPLICATE_PSTATEMENT,

@@ -142,6 +142,22 @@ fn a_pooler_that_is_said_to_be_none_is_found_out_by_its_errors() {
     }
 }
 
+/// The statements of two instances have equal names, so that PostgreSQL refuses some until the appliance has found out.
+#[test]
+fn a_create_that_is_refused_before_it_is_run_is_tried_again() {
+    let (pooler, database) = pooler(PoolMode::Transaction);
+    let keys = format!("  pooler: session\n{WITHOUT_REDIS}");
+    let instances = [(); 2].map(|()| appliance_behind(&pooler, &database, &keys).start());
+    for number in 0..20 {
+        for (name, instance) in ["a", "b"].iter().zip(&instances) {
+            create(instance, &record(&format!("{name}{number}"), "n", "s", "2023-08-01")).expect(200);
+        }
+    }
+    let is_refused = |line: &Value| line.to_string().contains("set postgres.pooler: transaction");
+    assert!(instances.iter().any(|instance| instance.log().iter().any(is_refused)), "no statement was refused");
+    assert_eq!(shared_postgres().sql(&database).value("SELECT count(*) FROM records"), "40");
+}
+
 #[test]
 fn nothing_is_kept_in_the_sessions_of_a_pooler_in_transaction_mode() {
     let (pooler, database) = pooler(PoolMode::Transaction);

@@ -236,7 +236,15 @@ impl Session<'_> {
 
     async fn testing_rollback(&mut self, loaded: &LoadedChangelog) -> Result<(), Error> {
         let mut lock = self.database.lock(&mut self.client, &self.settings.lock).await?;
-        let done = liquibase_compat::update_testing_rollback(&mut lock, &loaded.changelog, &loaded.options).await;
+        let (changelog, options, shows_summary) = (&loaded.changelog, &loaded.options, self.settings.shows_summary);
+        // Before the messages of what follows.
+        let print_first = |report: &Report| {
+            if shows_summary {
+                // A reader of standard output that has gone is not a reason to end a migration.
+                let _ = output::print(&text::summary(report, changelog.len()));
+            }
+        };
+        let done = liquibase_compat::update_testing_rollback(&mut lock, changelog, options, print_first).await;
         let released = lock.release().await;
         self.print_update(loaded, "Update-testing-rollback", done)?;
         Ok(released?)
