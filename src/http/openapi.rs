@@ -297,6 +297,25 @@ mod tests {
     }
 
     #[test]
+    fn every_text_of_bounded_length_in_a_body_has_a_pattern_for_its_characters() {
+        let document: serde_json::Value = serde_json::from_str(&json()).unwrap();
+        let mut checked = 0;
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            // Only the objects of requests refuse other fields.
+            if schema["additionalProperties"] != serde_json::Value::Bool(false) {
+                continue;
+            }
+            for (field, property) in schema["properties"].as_object().unwrap() {
+                if property["maxLength"].is_u64() && property["format"] != "password" {
+                    assert!(property["pattern"].is_string(), "{name}.{field}");
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 5, "{checked} texts");
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let document: serde_json::Value = serde_json::from_str(&json()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");

@@ -180,7 +180,7 @@ pub struct NewCalendarDay {
     /// `holiday` or `workday`.
     kind: OverrideKind,
     /// Its name. No control characters; no white space at the beginning or the end.
-    #[schema(min_length = 1, max_length = 256, example = "Independence Day")]
+    #[schema(min_length = 1, max_length = 256, pattern = "text", example = "Independence Day")]
     name: Option<String>,
 }
 
