@@ -17,8 +17,8 @@ section! {
             /// Whether text in an answer is ASCII only, as the Python service answered: true escapes every other character (\u00fc), false
             /// writes it as it is, in UTF-8.
             ascii: bool = "true" => Kind::Boolean;
-            /// Whether a create may have a number in place of a text, and no name, true or false: the name is then that of the employee's
-            /// latest record, or else the id.
+            /// Whether a create may have a number in place of a text, and no name, true or false: the name is then that in the directory, else
+            /// that of the employee's latest record, or else the id.
             lenient_create: bool = "false" => Kind::Boolean;
         }
     }

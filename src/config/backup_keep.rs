@@ -1,13 +1,13 @@
-//! `backup.keep:` — which backups of the schedule are kept.
+//! `backup.keep:` — which backups are kept.
 
 use super::kind::Kind;
 use super::section::section;
 use super::settings::Settings;
 
 section! {
-    /// Which backups of the schedule are kept: the newest of each of the last days, weeks and months. Those with a label stay.
+    /// Which backups are kept, those of `backup create` included: the newest of each of the last days, weeks and months. Those with a label stay.
     "backup.keep" {
-        /// `backup.keep:` — how many backups of the schedule are kept.
+        /// `backup.keep:` — how many backups are kept.
         #[derive(PartialEq, Eq)]
         pub struct Keep {
             /// Days of which the newest backup is kept, 0 to 1000.

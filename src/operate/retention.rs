@@ -1,4 +1,4 @@
-//! Which backups of the schedule are kept.
+//! Which backups are kept.
 //!
 //! Policy: of each of the last days, weeks and months that have a backup, the newest one; in any case the newest of all. Backups with a label are never
 //! removed, and neither are those that another data directory has made: several appliances may have one directory of backups.
