@@ -1,19 +1,20 @@
 //! Requests that arrive together share one statement.
 //!
 //! Policy: no request waits for others to arrive. The first one runs at once; what arrives while statements are in progress
-//! forms the next batch, together with what tasks submit that are ready to run when it is formed. At low load a batch has one request, and under load it has as many as have come. Batches run in tasks
-//! of their own, so that a caller that is dropped neither harms the others nor stops a statement half-way. A lone request runs in its
-//! caller's task, which spares it two changes of task; if its caller is dropped, it is moved to a task of its own ([`DetachOnDrop`]).
+//! forms the next batch, together with what tasks submit that are ready to run when it is formed. At low load a batch has one request, and under load it has
+//! as many as have come. Batches run in tasks of their own, so that a caller that is dropped neither harms the others nor stops a statement half-way. A lone
+//! request runs in its caller's task, which spares it two changes of task; if its caller is dropped, it is moved to a task of its own ([`DetachOnDrop`]).
 //!
-//! Every wait ends with its caller's deadline, and the queue is bounded. A caller in the queue has no timer of its own, which would cost as much as the rest of
-//! its wait: all callers have equal time, so those before it have earlier deadlines; an operation ends by the latest deadline of its batch, and what
-//! has waited for longer is not run any more.
+//! Every wait ends with its caller's deadline, and the queue is bounded. A caller in the queue has no timer of its own: all callers have equal time, so those
+//! before it have earlier deadlines, a batch ends by the earliest one of its requests, and what has waited too long is not run any more. So that
+//! a request which has little time left takes none from later ones, those that have half as much again are in a later batch.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -34,7 +35,8 @@ pub trait BatchOperation: Send + Sync + 'static {
     /// Why it does not get it.
     type Error: From<BatchError> + Send + 'static;
 
-    /// Serves all requests. The results are in the order of the requests. It must end by the deadline, with an error if need be: other requests wait for that.
+    /// Serves all requests. The results are in the order of the requests. It must end by the deadline, with an error if need be: other requests wait
+    /// for that.
     fn run(
         &self,
         requests: Vec<Self::Request>,
@@ -159,17 +161,24 @@ impl<O: BatchOperation> Inner<O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next batch, without the requests whose callers have gone or whose deadlines have passed.
+    /// The next batch, without the requests whose callers have gone or whose deadlines have passed, and those that have much more time than its first.
     fn take_batch(&self) -> Vec<QueuedRequest<O>> {
         let now = Instant::now();
         let mut state = self.state();
         let mut batch = Vec::with_capacity(state.queue.len().min(MAX_BATCH));
+        let mut most_time = Duration::MAX;
         while batch.len() < MAX_BATCH
+            && let Some(time) = state.queue.front().map(|queued| queued.deadline.duration_since(now))
+            && time <= most_time
             && let Some(queued) = state.queue.pop_front()
         {
-            if !queued.reply.is_closed() && queued.deadline > now {
-                batch.push(queued);
+            if queued.reply.is_closed() || time.is_zero() {
+                continue;
             }
+            if batch.is_empty() {
+                most_time = time + time / 2;
+            }
+            batch.push(queued);
         }
         if !batch.is_empty() {
             state.last_was_batched = batch.len() > 1;
@@ -214,7 +223,7 @@ impl<O: BatchOperation> BatchWorker<O> {
         loop {
             self.let_others_submit().await;
             let batch = self.inner.take_batch();
-            let Some(deadline) = batch.iter().map(|queued| queued.deadline).max() else {
+            let Some(deadline) = batch.iter().map(|queued| queued.deadline).min() else {
                 self.is_done = true;
                 return;
             };
@@ -280,8 +289,6 @@ impl<T: Send + 'static> Drop for DetachOnDrop<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::Semaphore;
     use tokio::time::timeout_at;
 
@@ -422,6 +429,23 @@ mod tests {
         assert_eq!(first.await.unwrap(), Ok(10));
         assert_eq!(late.await.unwrap(), Err(BatchError::Timeout));
         assert_eq!(*recorder.batches.lock().unwrap(), [vec![1]]);
+    }
+
+    #[tokio::test]
+    async fn a_request_with_little_time_left_takes_none_from_later_ones() {
+        let recorder = recorder();
+        let batcher = batcher(&recorder);
+        let first = submit(&batcher, 1);
+        settle().await;
+        let hurried = submit_until(&batcher, 2, Instant::now() + Duration::from_secs(20));
+        settle().await;
+        let others = [3, 4].map(|request| submit(&batcher, request));
+        settle().await;
+        allow(&recorder, 3);
+        for (request, expected) in [first, hurried].into_iter().chain(others).zip([10, 20, 30, 40]) {
+            assert_eq!(request.await.unwrap(), Ok(expected));
+        }
+        assert_eq!(*recorder.batches.lock().unwrap(), [vec![1], vec![2], vec![3, 4]]);
     }
 
     #[tokio::test]
