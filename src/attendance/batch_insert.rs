@@ -1,8 +1,8 @@
 //! Creates that arrive together, in one transaction.
 //!
 //! Policy: each row has a result of its own. A conflict is not an error of the statement; a row that a constraint forbids is one, and then
-//! every row is tried alone. If the connection is lost, the result of every row is unknown, and a write is not repeated; only one that was refused before it
-//! was run, because sessions turned out to be shared, is. A row is reported as stored after PostgreSQL has confirmed the commit, which is then on disk.
+//! every row is tried alone. If the connection is lost, the result of every row is unknown, and the write is not repeated. A write is repeated only if PostgreSQL
+//! refused it before it was run, because sessions turned out to be shared. A row is reported as stored after PostgreSQL has confirmed the commit, which is then on disk.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 //! request runs in its caller's task, which spares it two changes of task; if its caller is dropped, it is moved to a task of its own ([`DetachOnDrop`]).
 //!
 //! Every wait ends with its caller's deadline, and the queue is bounded. A caller in the queue has no timer of its own: all callers have equal time, so those
-//! before it have earlier deadlines, a batch ends by the earliest one of its requests, and what has waited too long is not run any more. So that
-//! a request which has little time left takes none from later ones, those that have half as much again are in a later batch.
+//! before it have earlier deadlines, a batch ends by the earliest one of its requests, and what has waited too long is not run any more.
+//! A request that has little time left must not shorten that of later ones: a request with more than one and a half times as much is left for another batch.
 
 use std::collections::VecDeque;
 use std::future::Future;
