@@ -1,10 +1,11 @@
 //! Triggers that announce every change of a table, those by other programs included.
 //!
-//! Policy: one statement trigger each for INSERT, UPDATE, DELETE and TRUNCATE sends NOTIFY on the channel of all tables, except for
+//! Policy: a statement trigger for INSERT, UPDATE, DELETE and TRUNCATE sends NOTIFY on the channel of all tables, except for
 //! sessions whose `application_name` is exactly [`SILENT_NAME`]: those of an appliance whose writes no other process needs to receive. The
 //! payload is `*`, or the `application_name` of an appliance that has to recognise its own writes ([`named_instance`]).
 //!
-//! The function looks at the name first. A `WHEN` clause could do that, but PostgreSQL reads and plans it anew for each statement (`docs/adr/0022-announced-writes.md`). The
+//! The function looks at the name first. A `WHEN` clause could do that, but PostgreSQL reads and plans it anew for each statement (`docs/adr/0022-announced-writes.md`).
+//! There is one trigger for all events, because each statement copies the descriptions of all triggers of its table. The
 //! triggers fire after the statement, because a write in a shared session sets its name itself.
 //!
 //! A trigger must not make a statement of another program fail, nor make it slow. So it reads no table, no row and no transition table (COPY of
@@ -18,8 +19,6 @@
 //! they are repaired at each start. What is as it should be is not touched, because CREATE TRIGGER waits for writers. A role that
 //! does not own the table cannot create them; that is no error of the start.
 
-use std::fmt::Write as _;
-
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -27,12 +26,14 @@ use super::error::with_causes;
 
 /// Sessions with this `application_name` are not announced.
 pub const SILENT_NAME: &str = "attendance-api";
-/// The events that have a trigger, in lower case as in its name.
-const EVENTS: [&str; 4] = ["insert", "update", "delete", "truncate"];
+/// The name of the trigger of each table.
+const TRIGGER: &str = "attendance_api_announce";
+/// The `tgtype` of a trigger after statements (0) that insert (4), delete (8), update (16) or truncate (32).
+const TRIGGER_TYPE: i16 = 4 + 8 + 16 + 32;
 /// The schema of the function of a table's triggers.
 const SCHEMA: &str = "attendance_api";
 /// The comment of the function; increase the number when the function or the triggers change.
-const VERSION: &str = "announces changes of a table to attendance-api (version 3)";
+const VERSION: &str = "announces changes of a table to attendance-api (version 4)";
 /// How long the creation may wait for transactions that write to the table, and hold back others.
 const LOCK_TIMEOUT: &str = "3s";
 
@@ -108,7 +109,7 @@ pub async fn remove(client: &mut Client) -> Result<(), TriggerError> {
 }
 
 impl WatchedTable {
-    /// The function of its triggers.
+    /// The function of its trigger.
     fn function(&self) -> String {
         format!("announce_change_of_{}", self.name)
     }
@@ -123,22 +124,19 @@ impl WatchedTable {
         )
     }
 
-    /// An SQL expression: whether all triggers are there and fire.
+    /// An SQL expression: whether the trigger is there, fires, and does so for all events.
     fn is_watched_sql(&self) -> String {
-        let names: Vec<String> = EVENTS.iter().map(|event| format!("'{}'", trigger(event))).collect();
         format!(
-            "(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) {count} FROM pg_catalog.pg_trigger \
+            "EXISTS (SELECT FROM pg_catalog.pg_trigger \
              WHERE tgrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('{table}') AND tgenabled OPERATOR(pg_catalog.=) 'A' \
-             AND tgname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[]) \
+             AND tgname OPERATOR(pg_catalog.=) '{TRIGGER}' AND tgtype OPERATOR(pg_catalog.=) {TRIGGER_TYPE} \
              AND tgfoid OPERATOR(pg_catalog.=) {function})",
-            function = self.function_oid_sql(),
-            count = EVENTS.len(),
             table = self.name,
-            names = names.join(", "),
+            function = self.function_oid_sql(),
         )
     }
 
-    /// Creates the triggers, unless they are there.
+    /// Creates the trigger, unless it is there.
     async fn install(&self, client: &mut Client) -> Result<(), TriggerError> {
         let current = format!(
             "SELECT {} AND pg_catalog.obj_description({}, 'pg_proc') = '{VERSION}'",
@@ -149,11 +147,11 @@ impl WatchedTable {
             return Ok(());
         }
         self.change(client, &self.creation()).await?;
-        tracing::info!(table = self.name, "changes by other programs are announced by triggers");
+        tracing::info!(table = self.name, "changes by other programs are announced by a trigger");
         Ok(())
     }
 
-    /// Drops the triggers, if there are any.
+    /// Drops the trigger, if there is one.
     async fn remove(&self, client: &mut Client) -> Result<(), TriggerError> {
         let any = format!(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass('{}') \
@@ -165,7 +163,7 @@ impl WatchedTable {
             return Ok(());
         }
         self.change(client, &self.removal()).await?;
-        tracing::info!(table = self.name, "the triggers that announced changes by other programs are removed");
+        tracing::info!(table = self.name, "the trigger that announced changes by other programs is removed");
         Ok(())
     }
 
@@ -186,19 +184,20 @@ impl WatchedTable {
         })
     }
 
+    /// Drops the function with each trigger that calls it, those of other names included.
     fn removal(&self) -> String {
-        EVENTS.iter().fold(String::new(), |mut sql, event| {
-            // Writing to a String cannot fail.
-            let _ = write!(sql, "DROP TRIGGER IF EXISTS {} ON {}; ", trigger(event), self.name);
-            sql
-        })
+        format!(
+            "DROP FUNCTION IF EXISTS {SCHEMA}.{}() CASCADE; DROP TRIGGER IF EXISTS {TRIGGER} ON {}; ",
+            self.function(),
+            self.name
+        )
     }
 
     fn creation(&self) -> String {
-        let (function, removal) = (self.function(), self.removal());
-        let mut sql = format!(
+        let (function, removal, table) = (self.function(), self.removal(), self.name);
+        format!(
             "{removal} \
-             CREATE OR REPLACE FUNCTION {SCHEMA}.{function}() RETURNS trigger LANGUAGE plpgsql AS $function$ \
+             CREATE FUNCTION {SCHEMA}.{function}() RETURNS trigger LANGUAGE plpgsql AS $function$ \
              BEGIN \
                  IF pg_catalog.current_setting('application_name') OPERATOR(pg_catalog.=) '{SILENT_NAME}' THEN \
                      RETURN NEW; \
@@ -209,23 +208,12 @@ impl WatchedTable {
                  END IF; \
                  RETURN NEW; \
              END $function$; \
-             COMMENT ON FUNCTION {SCHEMA}.{function}() IS '{VERSION}'; "
-        );
-        for event in EVENTS {
-            let (trigger, table) = (trigger(event), self.name);
-            let _ = write!(
-                sql,
-                "CREATE TRIGGER {trigger} AFTER {event} ON {table} FOR EACH STATEMENT \
-                 EXECUTE FUNCTION {SCHEMA}.{function}(); \
-                 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}; "
-            );
-        }
-        sql
+             COMMENT ON FUNCTION {SCHEMA}.{function}() IS '{VERSION}'; \
+             CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT \
+             EXECUTE FUNCTION {SCHEMA}.{function}(); \
+             ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}"
+        )
     }
-}
-
-fn trigger(event: &str) -> String {
-    format!("attendance_api_announce_{event}")
 }
 
 #[cfg(test)]

@@ -348,19 +348,41 @@ fn the_configuration_decides_whether_the_triggers_exist() {
     };
     for is_watched in [true, true, false, false, true] {
         drop(start(is_watched));
-        assert_eq!(triggers(&sql), if is_watched { "4" } else { "0" });
+        assert_eq!(triggers(&sql), if is_watched { "1" } else { "0" });
     }
-    // Others than these are not touched, and missing ones are created again.
+    // A trigger of another program is not touched.
     sql.run(
         "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-         CREATE TRIGGER other AFTER INSERT ON records EXECUTE FUNCTION other();
-         DROP TRIGGER attendance_api_announce_update ON records;
-         ALTER TABLE records DISABLE TRIGGER attendance_api_announce_delete",
+         CREATE TRIGGER other AFTER INSERT ON records EXECUTE FUNCTION other()",
     );
-    drop(start(true));
-    assert_eq!(triggers(&sql), "5");
-    let always = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'records'::regclass AND tgenabled = 'A'";
-    assert_eq!(sql.value(always), "4");
+    let definition =
+        "SELECT concat(pg_get_triggerdef(oid), tgenabled) FROM pg_trigger WHERE tgname = 'attendance_api_announce'
+        AND tgrelid = 'records'::regclass";
+    let whole = sql.value(definition);
+    assert!(whole.contains("AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE"), "{whole}");
+    let call = "EXECUTE FUNCTION attendance_api.announce_change_of_records()";
+    let always = "ALTER TABLE records ENABLE ALWAYS TRIGGER attendance_api_announce";
+    for change in [
+        "DROP TRIGGER attendance_api_announce ON records".to_owned(),
+        "ALTER TABLE records DISABLE TRIGGER attendance_api_announce".to_owned(),
+        "ALTER TABLE records ENABLE REPLICA TRIGGER attendance_api_announce".to_owned(),
+        "ALTER TRIGGER attendance_api_announce ON records RENAME TO announce".to_owned(),
+        format!(
+            "CREATE OR REPLACE TRIGGER attendance_api_announce AFTER INSERT OR UPDATE OR DELETE ON records {call}; {always}"
+        ),
+        format!(
+            "CREATE OR REPLACE TRIGGER attendance_api_announce BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON records {call}; {always}"
+        ),
+        format!(
+            "CREATE OR REPLACE TRIGGER attendance_api_announce AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON records EXECUTE FUNCTION other(); {always}"
+        ),
+        "DROP FUNCTION attendance_api.announce_change_of_records() CASCADE".to_owned(),
+        "COMMENT ON FUNCTION attendance_api.announce_change_of_records() IS 'another version'".to_owned(),
+    ] {
+        sql.run(&change);
+        drop(start(true));
+        assert_eq!((triggers(&sql).as_str(), sql.value(definition)), ("2", whole.clone()), "after {change}");
+    }
     drop(start(false));
     assert_eq!(triggers(&sql), "1");
 }
@@ -371,7 +393,7 @@ fn triggers_that_are_dropped_while_an_instance_runs_are_noticed() {
     let Deployment { instances, sql, .. } = &deployment;
     create(&instances[0], &record("a", "created", "s", "2023-08-01")).expect(200);
     deployment.cache(&["a"]);
-    sql.run("DROP TRIGGER attendance_api_announce_update ON records");
+    sql.run("DROP TRIGGER attendance_api_announce ON records");
     instances[0].wait_log("the loss is logged", |line| {
         line["reason"].as_str().is_some_and(|reason| reason.contains("triggers") && reason.contains("restart"))
     });
