@@ -272,7 +272,7 @@ fn the_tables_beside_records_come_after_the_changelog_of_an_operator() {
     let appliance = start();
     let files: Vec<String> = history(&sql).into_iter().map(|row| format!("{} {}", row[2], row[3])).collect();
     assert_eq!(files[0], "operator.sql EXECUTED");
-    assert_eq!(files[1..], vec!["migration/db.changelog-records.xml EXECUTED"; 5][..], "{files:?}");
+    assert_eq!(files[1..], vec!["migration/db.changelog-records.xml EXECUTED"; 6][..], "{files:?}");
     create(&appliance, &record("1", "n", "s", "2026-01-01")).expect(200);
     let path = format!("{API}/records/1/2026-01-01");
     let body = r#"{"name":"n","status":"t","reason":"r"}"#;
