@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use super::date::Date;
 use super::error::Error;
 use super::record::{Creation, NewRecord};
-use crate::database::{BatchOperation, ConnectionPool, ErrorClass, Parameter, QueryError};
+use crate::database::{BatchOperation, ConnectionPool, ErrorClass, Parameter, QueryError, repeat_refused_write};
 
 /// A statement for one record, and one for many. Several functions `unnest` in a select list give their rows together, which costs half of one function with
 /// several arrays: that one keeps the rows of each array in a store of its own.
@@ -86,11 +86,7 @@ impl BatchOperation for BatchInsert {
         if let [record] = &records[..] {
             return vec![self.insert_one(record, deadline).await];
         }
-        let inserted = match self.insert_many(&records, deadline).await {
-            Err(error) if error.is_of_shared_session() => self.insert_many(&records, deadline).await,
-            outcome => outcome,
-        };
-        match inserted {
+        match repeat_refused_write(|| self.insert_many(&records, deadline)).await {
             Ok(results) => results,
             // One row is the reason why none was stored.
             Err(error) if matches!(error.class(), ErrorClass::Constraint | ErrorClass::Rejected) => {
@@ -110,11 +106,11 @@ impl BatchOperation for BatchInsert {
 
 impl BatchInsert {
     async fn insert_one(&self, creation: &Creation, deadline: Instant) -> Result<(), Error> {
-        let is_stored = match self.try_insert_one(creation, deadline).await {
-            Err(error) if error.is_of_shared_session() => self.try_insert_one(creation, deadline).await,
-            outcome => outcome,
-        };
-        if is_stored? { Ok(()) } else { Err(Error::Conflict) }
+        if repeat_refused_write(|| self.try_insert_one(creation, deadline)).await? {
+            Ok(())
+        } else {
+            Err(Error::Conflict)
+        }
     }
 
     /// Whether the row was stored. Otherwise it is in conflict with another.

@@ -23,7 +23,7 @@ use super::error::Error;
 use super::listing::{Cursor, ListQuery, Order, PageStatement, Segment};
 use super::record::{Creation, RecordFormat, StoredRecord};
 use super::storage::Storage;
-use crate::database::{Batcher, ConnectionPool, Lease, Parameter, QueryError, UnavailableError};
+use crate::database::{Batcher, ConnectionPool, Lease, Parameter, QueryError, UnavailableError, repeat_refused_write};
 use crate::telemetry::metrics::Metrics;
 
 /// A statement of `search/all` ends after this time even if the server is well.
@@ -179,8 +179,7 @@ impl Store {
         }
     }
 
-    /// Runs a short statement that changes rows and returns something of them. It is repeated only if it was refused before it was run: otherwise it is
-    /// unknown how far it came.
+    /// Runs a short statement that changes rows and returns something of them.
     pub(super) async fn change(
         &self,
         sql: &str,
@@ -188,10 +187,7 @@ impl Store {
         duration: &Histogram,
         deadline: Instant,
     ) -> Result<Vec<Row>, Error> {
-        let outcome = match self.run(sql, parameters, duration, deadline).await {
-            Err(error) if error.is_of_shared_session() => self.run(sql, parameters, duration, deadline).await,
-            outcome => outcome,
-        };
+        let outcome = repeat_refused_write(|| self.run(sql, parameters, duration, deadline)).await;
         self.note_disk(outcome.map_err(Error::from))
     }
 

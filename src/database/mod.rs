@@ -50,7 +50,7 @@ pub use lease::{Lease, Parameter};
 pub use pool::{ConnectionPool, PoolMetrics};
 use pooler::KnownPooling;
 pub use pooler::Pooling;
-pub use query_error::{ErrorClass, QueryError, WriteObstacle};
+pub use query_error::{ErrorClass, QueryError, WriteObstacle, repeat_refused_write};
 pub use tunnel::Tunnel;
 pub use unavailable_error::{DiskProblem, UnavailableError};
 use unix_socket::UnixSocket;

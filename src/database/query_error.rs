@@ -146,7 +146,7 @@ impl QueryError {
 
     /// Whether a prepared statement turned out to belong to another session, or its name to another program. It was refused before it was run, so that even
     /// a write may be tried again.
-    pub fn is_of_shared_session(&self) -> bool {
+    pub(super) fn is_of_shared_session(&self) -> bool {
         let foreign = [
             SqlState::INVALID_SQL_STATEMENT_NAME,
             SqlState::DUPLICATE_PSTATEMENT,
@@ -163,6 +163,21 @@ impl QueryError {
     pub(super) fn is_outdated_statement(&self) -> bool {
         let outdated = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME];
         matches!(self, Self::Statement(error) if error.code().is_some_and(|state| outdated.contains(state)))
+    }
+}
+
+/// Runs a write, and once more if it was refused before it was run ([`QueryError::is_of_shared_session`]). After any other error it is unknown how far it
+/// came, and it is not repeated.
+///
+/// # Errors
+/// That of the last attempt.
+pub async fn repeat_refused_write<T, F>(write: impl Fn() -> F) -> Result<T, QueryError>
+where
+    F: Future<Output = Result<T, QueryError>>,
+{
+    match write().await {
+        Err(error) if error.is_of_shared_session() => write().await,
+        outcome => outcome,
     }
 }
 

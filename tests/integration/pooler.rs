@@ -142,20 +142,59 @@ fn a_pooler_that_is_said_to_be_none_is_found_out_by_its_errors() {
     }
 }
 
-/// The statements of two instances have equal names, so that PostgreSQL refuses some until the appliance has found out.
-#[test]
-fn a_create_that_is_refused_before_it_is_run_is_tried_again() {
-    let (pooler, database) = pooler(PoolMode::Transaction);
-    let keys = format!("  pooler: session\n{WITHOUT_REDIS}");
-    let instances = [(); 2].map(|()| appliance_behind(&pooler, &database, &keys).start());
-    for number in 0..20 {
-        for (name, instance) in ["a", "b"].iter().zip(&instances) {
-            create(instance, &record(&format!("{name}{number}"), "n", "s", "2023-08-01")).expect(200);
-        }
+/// Gives the names that the appliance's prepared statements have to others, in every session of the pooler. Another instance does so by chance.
+fn take_statement_names(pooler: &PgBouncer, database: &str) {
+    let sessions: Vec<Sql> = (0..POOL_SIZE).map(|_| pooler.sql(database)).collect();
+    for session in &sessions {
+        session.run("BEGIN");
     }
-    let is_refused = |line: &Value| line.to_string().contains("set postgres.pooler: transaction");
-    assert!(instances.iter().any(|instance| instance.log().iter().any(is_refused)), "no statement was refused");
-    assert_eq!(shared_postgres().sql(&database).value("SELECT count(*) FROM records"), "40");
+    for session in &sessions {
+        session.run(
+            "DEALLOCATE ALL;
+             DO $$ BEGIN FOR n IN 0..999 LOOP EXECUTE format('PREPARE s%s AS SELECT 1', n); END LOOP; END $$;
+             COMMIT",
+        );
+    }
+}
+
+#[test]
+fn a_write_that_is_refused_before_it_is_run_is_tried_again() {
+    let put = |path: &str, body: Value| {
+        let (path, body) = (format!("{API}{path}"), body.to_string());
+        Request::new("PUT", &path).header("Content-Type", "application/json").body(body)
+    };
+    let create = |id: String| {
+        let body = record(&id, "n", "s", "2023-08-01").to_string();
+        Request::post_json(&format!("{API}/create"), body)
+    };
+    let count = "SELECT count(*) FROM records WHERE status = 's'";
+    for (what, writes, stored) in [
+        ("a create", vec![create("b".to_owned())], "2"),
+        ("creates together", (0..32).map(|number| create(format!("b{number}"))).collect(), "33"),
+        ("a correction", vec![put("/records/a/2023-08-01", json!({"name": "n", "status": "t", "reason": "r"}))], "0"),
+        ("a deletion", vec![Request::new("DELETE", &format!("{API}/records/a/2023-08-01?reason=r"))], "0"),
+        ("an employee", vec![put("/employees/a", json!({"name": "n"}))], "1"),
+        ("a day", vec![put("/calendar/2023-08-01", json!({"kind": "holiday"}))], "1"),
+    ] {
+        let (pooler, database) = pooler(PoolMode::Transaction);
+        let keys = format!("  pooler: session\n{WITHOUT_REDIS}");
+        let instance = appliance_behind(&pooler, &database, &keys).start();
+        let sql = shared_postgres().sql(&database);
+        sql.run("INSERT INTO records VALUES ('a', 'n', 's', '2023-08-01')");
+        take_statement_names(&pooler, &database);
+        thread::scope(|scope| {
+            for write in &writes {
+                let instance = &instance;
+                scope.spawn(move || {
+                    let answer = instance.send(write);
+                    assert!((200..300).contains(&answer.status), "{what}: {answer:?}");
+                });
+            }
+        });
+        instance
+            .wait_log("a statement was refused", |line| line.to_string().contains("set postgres.pooler: transaction"));
+        assert_eq!(sql.value(count), stored, "{what}");
+    }
 }
 
 #[test]
