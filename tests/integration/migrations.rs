@@ -253,6 +253,15 @@ fn the_schema_is_rolled_back_to_the_original_one_and_updated_again() {
     assert_eq!(sql.value("SELECT created_at IS NULL FROM records"), "t", "an existing record has no time of creation");
 }
 
+#[test]
+fn a_create_in_a_small_table_does_not_update_the_index_of_days() {
+    let (database, sql) = database_with("");
+    let appliance = appliance_on(&database).start();
+    create(&appliance, &record("1", "n", "s", "2026-01-01")).expect(200);
+    // The number of ranges without a summary, which a create would have to correct.
+    assert_eq!(sql.value("SELECT brin_summarize_new_values('records_brin')"), "1");
+}
+
 /// The changelog of an operator, who makes the table.
 const OPERATORS_CHANGELOG: &str = "--liquibase formatted sql
 --changeset operator:1
