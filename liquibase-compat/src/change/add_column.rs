@@ -1,7 +1,8 @@
 //! addColumn: adds each column in a statement of its own, with its unique constraint and foreign key behind it, then values for the existing
 //! rows, NOT NULL for the columns that have them, and comments.
 
-use super::column::{ADD_COLUMN, Column, definition_problems};
+use super::column::{Column, definition_problems};
+use super::column_fields::ADD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator};
 use crate::field::Field;

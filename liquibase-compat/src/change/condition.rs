@@ -2,7 +2,8 @@
 //!
 //! It is SQL with placeholders: each `:name` is replaced with the name of the next parameter, each `:value` or `?` with its value.
 
-use super::column::{COLUMN, Column};
+use super::column::Column;
+use super::column_fields::COLUMN;
 use super::error::ChangeError;
 use crate::field::Field;
 use crate::fields::Fields;

@@ -1,6 +1,7 @@
 //! createIndex.
 
-use super::column::{ADD_COLUMN, Column};
+use super::column::Column;
+use super::column_fields::ADD_COLUMN;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::field::Field;
 use crate::fields::Fields;

@@ -1,6 +1,7 @@
 //! createTable.
 
-use super::column::{COLUMN, Column, constraint};
+use super::column::{Column, constraint};
+use super::column_fields::COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::field::Field;

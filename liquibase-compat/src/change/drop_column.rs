@@ -1,6 +1,7 @@
 //! dropColumn: drops one column, given as an attribute, or several, given as elements.
 
-use super::column::{COLUMN, Column};
+use super::column::Column;
+use super::column_fields::COLUMN;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse};
 use crate::field::Field;
 use crate::fields::Fields;

@@ -1,6 +1,7 @@
 //! insert: adds one row.
 
-use super::column::{COLUMN, Column, has_file};
+use super::column::{Column, has_file};
+use super::column_fields::COLUMN;
 use super::error::ChangeError;
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse};
 use crate::field::Field;

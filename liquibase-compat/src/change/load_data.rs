@@ -1,6 +1,6 @@
 //! loadData: inserts the rows of a CSV file in one statement.
 
-use super::column::LOAD_COLUMN;
+use super::column_fields::LOAD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
 use super::load::{self, Loaded};

@@ -1,6 +1,6 @@
 //! loadUpdateData: inserts the rows of a CSV file, and updates those whose key exists.
 
-use super::column::LOAD_COLUMN;
+use super::column_fields::LOAD_COLUMN;
 use super::error::ChangeError;
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use super::load::{self, Loaded, LoadedRow, LoadedRows};

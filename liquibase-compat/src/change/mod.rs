@@ -12,6 +12,7 @@ mod add_primary_key;
 mod add_unique_constraint;
 mod alter_sequence;
 mod column;
+mod column_fields;
 mod condition;
 mod create_index;
 mod create_procedure;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::column::{COLUMN, Column, has_file};
+use super::column::{Column, has_file};
+use super::column_fields::COLUMN;
 use super::condition;
 use super::error::ChangeError;
 use super::insert::no_columns;
