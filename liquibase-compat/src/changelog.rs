@@ -80,6 +80,15 @@ impl Changelog {
         self.changesets.is_empty()
     }
 
+    /// Evaluates the contexts and labels of all changesets that are not for another database.
+    ///
+    /// # Errors
+    /// When an expression that decides about a changeset cannot be read.
+    pub(crate) fn check_expressions(&self, options: &Options) -> Result<(), LoadError> {
+        let mut evaluated = self.changesets.iter().filter(|set| !set.is_dropped_by_dbms());
+        evaluated.try_for_each(|set| set.check_expressions(options)).map_err(LoadError::from)
+    }
+
     /// The changeset with this identity: of several the first that takes part in a run with these options.
     pub(crate) fn find(&self, key: &ChangeSetKey, options: &Options) -> Option<&ChangeSet> {
         let indices = self.by_key.get(key)?;

@@ -4,7 +4,7 @@ use crate::change::{Change, ChangeError};
 use crate::changeset_error::SqlGenerationError;
 use crate::changeset_id::{ChangeSetId, ChangeSetKey};
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::expression;
+use crate::expression::{self, UnreadableExpression};
 use crate::external_file::LoadContext;
 use crate::filter::FilterReason;
 use crate::history::recorder::RowContent;
@@ -39,7 +39,7 @@ pub(crate) struct ChangeSet {
     pub(crate) id: ChangeSetId,
     /// The context expressions of the including files, innermost first, and its own. All must match.
     pub(crate) contexts: Vec<String>,
-    /// The labels of the including files and its own, as written.
+    /// The lists of labels of the including files and, as the last, its own list, which may be empty. All must match the label filter.
     pub(crate) labels: Vec<String>,
     pub(crate) dbms: String,
     /// Whether it was read from a file of formatted SQL, whatever path the history stores for it.
@@ -59,6 +59,8 @@ pub(crate) struct ChangeSet {
     pub(crate) changes: Vec<Change>,
     /// The modifications of its SQL (`modifySql`).
     pub(crate) visitors: Vec<Visitor>,
+    /// The contexts of a `modifySql` that cannot be read.
+    pub(crate) unreadable_visitor: Option<UnreadableExpression>,
     /// The rollback that it declares; `None` if the inverses of its changes roll it back.
     pub(crate) rollback: Option<Vec<RollbackPart>>,
 }
@@ -76,7 +78,14 @@ impl ChangeSet {
     /// # Errors
     /// When a property in a file refers to itself.
     pub(crate) fn resolve_files(&mut self, context: LoadContext<'_>) -> Result<(), LoadError> {
-        self.visitors.retain(|visitor| visitor.applies(context.options));
+        let unreadable = &mut self.unreadable_visitor;
+        self.visitors.retain(|visitor| match visitor.applies(context.options) {
+            Ok(applies) => applies,
+            Err(error) => {
+                unreadable.get_or_insert(error);
+                false
+            }
+        });
         let own = self.rollback.iter_mut().flatten().filter_map(|part| match part {
             RollbackPart::Change(change) => Some(change),
             RollbackPart::Sql(_) | RollbackPart::Reference(_) => None,
@@ -92,21 +101,34 @@ impl ChangeSet {
 
     /// Why it takes no part in a run with these options; empty if it does.
     pub(crate) fn filter_reasons(&self, options: &Options) -> Vec<FilterReason> {
-        let fits = |expression: &String| expression::matches(expression, &options.contexts);
         let reasons = [
-            (!self.contexts.iter().all(fits), FilterReason::Context),
-            (!self.passes_labels(&options.label_filter), FilterReason::Label),
+            (!self.passes_contexts(&options.contexts).unwrap_or(false), FilterReason::Context),
+            (!self.passes_labels(&options.label_filter).unwrap_or(false), FilterReason::Label),
             (!expression::for_postgresql_in_any_case(&self.dbms), FilterReason::Dbms),
             (self.ignore, FilterReason::Ignored),
         ];
         reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
     }
 
-    fn passes_labels(&self, filter: &str) -> bool {
-        let labels: Vec<String> =
-            self.stored_labels().map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
-        // Without labels it passes any filter, even one that requires a label with @.
-        labels.is_empty() || expression::matches(filter, &labels)
+    /// Evaluates its contexts and labels, and those of its `modifySql`, in the order of Liquibase.
+    ///
+    /// # Errors
+    /// When an expression that decides about it cannot be read.
+    pub(crate) fn check_expressions(&self, options: &Options) -> Result<(), UnreadableExpression> {
+        if let Some(error) = &self.unreadable_visitor {
+            return Err(error.clone());
+        }
+        self.passes_contexts(&options.contexts)?;
+        self.passes_labels(&options.label_filter)?;
+        Ok(())
+    }
+
+    fn passes_contexts(&self, contexts: &[String]) -> Result<bool, UnreadableExpression> {
+        own_first(&self.contexts, |expression| expression::contexts_match(expression, contexts))
+    }
+
+    fn passes_labels(&self, filter: &str) -> Result<bool, UnreadableExpression> {
+        own_first(&self.labels, |labels| expression::labels_match(filter, labels))
     }
 
     /// Its checksum.
@@ -174,13 +196,8 @@ impl ChangeSet {
 
     /// The value of LABELS.
     pub(crate) fn stored_labels(&self) -> Option<String> {
-        let labels: Vec<String> = self
-            .labels
-            .iter()
-            .flat_map(|list| list.split(','))
-            .map(|label| label.trim().to_lowercase())
-            .filter(|label| !label.is_empty())
-            .collect();
+        let lists = self.labels.iter().map(|labels| expression::list(labels).join(","));
+        let labels: Vec<String> = lists.filter(|labels| !labels.is_empty()).collect();
         (!labels.is_empty()).then(|| labels.join(","))
     }
 
@@ -369,4 +386,18 @@ fn truncate(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(MAX_HISTORY_TEXT_CHARS - 3).chain("...".chars()).collect()
+}
+
+/// Whether all parts hold. As in Liquibase, the last one, which is a changeset's own, is evaluated first, and none after one that does not hold.
+fn own_first(
+    parts: &[String],
+    holds: impl Fn(&str) -> Result<bool, UnreadableExpression>,
+) -> Result<bool, UnreadableExpression> {
+    let Some((own, inherited)) = parts.split_last() else { return Ok(true) };
+    for part in std::iter::once(own).chain(inherited) {
+        if !holds(part)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -4,10 +4,8 @@ use tokio_postgres::Client;
 
 use crate::changelog::Changelog;
 use crate::error::Error;
-use crate::expression;
 use crate::history::History;
 use crate::history::tables::Tables;
-use crate::load_error::LoadError;
 use crate::options::Options;
 use crate::plan::{Plan, plan_new_to, plan_script_to, plan_to};
 use crate::session::{Purpose, check_changelog};
@@ -54,10 +52,6 @@ pub(crate) async fn validated_plan(
 ) -> Result<(Plan, History), Error> {
     let history = tables.read(&*client).await?;
     check_changelog(client, tables, request.changelog, &history, purpose).await?;
-    for context in request.changelog.changesets.iter().flat_map(|set| &set.contexts) {
-        if let Some(part) = expression::unreadable_alternative(context, &request.options.contexts) {
-            return Err(LoadError::Expression { expression: part.to_owned() }.into());
-        }
-    }
+    request.changelog.check_expressions(request.options)?;
     Ok((request.plan(&history, purpose)?, history))
 }

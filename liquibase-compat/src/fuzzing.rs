@@ -19,7 +19,8 @@ pub fn changelog(path: &str, text: &str) {
 /// Evaluates an expression, and a dbms list, for these items.
 pub fn expression(text: &str, items: &str) {
     let items: Vec<String> = items.split(',').map(str::to_owned).collect();
-    let _ = expression::matches(text, &items) | expression::matches(text, &[]) | expression::for_postgresql(text);
+    let _ = (expression::contexts_match(text, &items), expression::contexts_match(text, &[]));
+    let _ = (expression::labels_match(text, "a,b"), expression::for_postgresql(text));
 }
 
 /// Splits SQL. The parts must not be longer than the whole.

@@ -32,6 +32,7 @@ pub async fn validate(client: &mut Client, changelog: &Changelog, options: &Opti
     let tables = Tables::locate(&*client, &options.locations).await?;
     let history = tables.read(&*client).await?;
     check_changelog(client, &tables, changelog, &history, Purpose::Run).await?;
+    changelog.check_expressions(options)?;
     plan(changelog, &history, options)?;
     Ok(())
 }
@@ -54,6 +55,7 @@ pub async fn unexpected_changesets(
     changelog: &Changelog,
     options: &Options,
 ) -> Result<Vec<ChangeSetId>, Error> {
+    changelog.check_expressions(options)?;
     let expected: HashSet<ChangeSetKey> = changelog
         .changesets
         .iter()

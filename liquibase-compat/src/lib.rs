@@ -55,6 +55,7 @@ pub mod fuzzing;
 mod generate;
 mod history;
 mod inspect;
+mod java_hash;
 mod load_error;
 mod locations;
 mod lock;

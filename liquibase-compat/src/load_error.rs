@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::changeset_id::ChangeSetId;
+use crate::expression::UnreadableExpression;
 use crate::source::SourceError;
 
 /// A position in a changelog.
@@ -261,4 +262,10 @@ pub enum LoadError {
         /// An alternative.
         remedy: String,
     },
+}
+
+impl From<UnreadableExpression> for LoadError {
+    fn from(error: UnreadableExpression) -> Self {
+        Self::Expression { expression: error.alternative }
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use fancy_regex::{Captures, Regex};
 
 use crate::checksum::{Checksum, ChecksumVersion};
-use crate::expression;
+use crate::expression::{self, UnreadableExpression};
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::options::Options;
@@ -36,6 +36,24 @@ pub enum ModifySqlError {
         expression: String,
         /// The error of the regular expression engine.
         source: Box<fancy_regex::Error>,
+    },
+    /// A replacement names a group that the expression does not have. The text is Java's.
+    #[error("java.lang.IndexOutOfBoundsException: No group {group}")]
+    NoGroup {
+        /// The number of the group.
+        group: usize,
+    },
+    /// A replacement names a group that the expression does not have. The text is Java's.
+    #[error("java.lang.IllegalArgumentException: No group with name {{{name}}}")]
+    NoNamedGroup {
+        /// The name of the group.
+        name: String,
+    },
+    /// A replacement is malformed. The text is Java's.
+    #[error("java.lang.IllegalArgumentException: {problem}")]
+    Replacement {
+        /// What is wrong with it.
+        problem: &'static str,
     },
 }
 
@@ -133,14 +151,17 @@ fn read_edit(node: &Node, at: &Location) -> Result<(&'static str, Edit), LoadErr
 
 impl Visitor {
     /// Whether it is for PostgreSQL and for this run.
-    pub(crate) fn applies(&self, options: &Options) -> bool {
-        let labels: Vec<String> = self
-            .labels
-            .as_deref()
-            .map_or_else(Vec::new, |list| list.split(',').map(|one| one.trim().to_owned()).collect());
-        self.dbms.as_deref().is_none_or(expression::for_postgresql)
-            && self.contexts.as_deref().is_none_or(|contexts| expression::matches(contexts, &options.contexts))
-            && (labels.is_empty() || expression::matches(&options.label_filter, &labels))
+    ///
+    /// # Errors
+    /// When its contexts or the label filter cannot be read.
+    pub(crate) fn applies(&self, options: &Options) -> Result<bool, UnreadableExpression> {
+        // Liquibase leaves out what is for another database before it looks at anything else.
+        if !self.dbms.as_deref().is_none_or(expression::for_postgresql) {
+            return Ok(false);
+        }
+        let contexts = self.contexts.as_deref().map(|contexts| expression::contexts_match(contexts, &options.contexts));
+        let labels = self.labels.as_deref().map(|labels| expression::labels_match(&options.label_filter, labels));
+        Ok(contexts.unwrap_or(Ok(true))? && labels.unwrap_or(Ok(true))?)
     }
 
     /// Whether it also edits the SQL of a rollback.
@@ -160,13 +181,21 @@ impl Visitor {
             Edit::Prepend(value) => format!("{value}{sql}"),
             Edit::Replace { replace, with } => sql.replace(replace.as_str(), with),
             Edit::RegExpReplace { expression, replace, with } => {
-                let replaced = expression.try_replacen(sql, 0, |captures: &Captures<'_>| expand_groups(with, captures));
-                replaced
-                    .map_err(|source| ModifySqlError::Unmatchable {
-                        expression: replace.clone(),
-                        source: Box::new(source),
-                    })?
-                    .into_owned()
+                let mut problem = None;
+                let replaced = expression.try_replacen(sql, 0, |captures: &Captures<'_>| {
+                    expand_groups(expression, with, captures).unwrap_or_else(|error| {
+                        problem.get_or_insert(error);
+                        String::new()
+                    })
+                });
+                let replaced = replaced.map_err(|source| ModifySqlError::Unmatchable {
+                    expression: replace.clone(),
+                    source: Box::new(source),
+                })?;
+                match problem {
+                    Some(problem) => return Err(problem),
+                    None => replaced.into_owned(),
+                }
             }
         })
     }
@@ -203,22 +232,34 @@ impl Visitor {
 }
 
 /// Replaces the references in a replacement text of Java: `$1` and `${name}` are groups, and a backslash escapes the next character.
-fn expand_groups(with: &str, captures: &Captures<'_>) -> String {
+fn expand_groups(expression: &Regex, with: &str, captures: &Captures<'_>) -> Result<String, ModifySqlError> {
     let mut out = String::new();
     let mut rest = with.chars().peekable();
+    let illegal = |problem| Err(ModifySqlError::Replacement { problem });
     while let Some(c) = rest.next() {
-        match c {
-            '\\' => out.extend(rest.next()),
-            '$' if rest.peek() == Some(&'{') => {
+        match (c, rest.peek().copied()) {
+            ('\\', None) => return illegal("character to be escaped is missing"),
+            ('\\', Some(_)) => out.extend(rest.next()),
+            ('$', None) => return illegal("Illegal group reference: group index is missing"),
+            ('$', Some('{')) => {
                 let name: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                if !expression.capture_names().flatten().any(|known| known == name) {
+                    return Err(ModifySqlError::NoNamedGroup { name });
+                }
                 out.push_str(captures.name(&name).map_or("", |group| group.as_str()));
             }
-            '$' => {
+            ('$', Some(first)) => {
+                let Some(mut group) = first.to_digit(10).map(|digit| digit as usize) else {
+                    return illegal("Illegal group reference");
+                };
+                rest.next();
+                if group >= captures.len() {
+                    return Err(ModifySqlError::NoGroup { group });
+                }
                 // A digit belongs to the number as long as the number is that of a group.
-                let mut group = 0;
                 while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
                     let wider = group * 10 + digit as usize;
-                    if group > 0 && wider >= captures.len() {
+                    if wider >= captures.len() {
                         break;
                     }
                     group = wider;
@@ -226,10 +267,10 @@ fn expand_groups(with: &str, captures: &Captures<'_>) -> String {
                 }
                 out.push_str(captures.get(group).map_or("", |group| group.as_str()));
             }
-            c => out.push(c),
+            (c, _) => out.push(c),
         }
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]

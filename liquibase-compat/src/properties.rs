@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::database_properties::{BuiltIn, DatabaseProperties, built_in};
+use crate::expression::UnreadableExpression;
 use crate::load_error::LoadError;
 use crate::locations::Locations;
 use crate::options::{MissingProperty, Options};
@@ -24,11 +25,14 @@ const MAX_NESTING: usize = 64;
 pub(crate) struct Properties {
     /// Those of Liquibase itself, `database.…`, as far as they were looked up.
     built_in: BuiltInProperties,
-    global: Vec<(String, String)>,
-    local: Vec<(String, String)>,
+    global: Vec<(String, Definition)>,
+    local: Vec<(String, Definition)>,
     missing: MissingProperty,
     has_escapes: bool,
 }
+
+/// The value of a property, or why it cannot be known whether the definition is for this run.
+type Definition = Result<String, UnreadableExpression>;
 
 /// The properties of Liquibase itself. They take precedence over all others.
 #[derive(Debug, Clone, Default)]
@@ -54,9 +58,18 @@ impl Properties {
 
     /// Adds a definition, unless the scope has one already.
     pub(crate) fn define(&mut self, name: &str, value: &str, global: bool) {
+        self.add(name, Ok(value.to_owned()), global);
+    }
+
+    /// Adds a definition of which the contexts or the label filter cannot be read. Using the property is an error.
+    pub(crate) fn define_unreadable(&mut self, name: &str, error: UnreadableExpression, global: bool) {
+        self.add(name, Err(error), global);
+    }
+
+    fn add(&mut self, name: &str, definition: Definition, global: bool) {
         let scope = if global { &mut self.global } else { &mut self.local };
         if !scope.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)) {
-            scope.push((name.to_owned(), value.to_owned()));
+            scope.push((name.to_owned(), definition));
         }
     }
 
@@ -72,11 +85,19 @@ impl Properties {
 
     /// The value of a property.
     pub(crate) fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.find(name).ok().flatten()
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, UnreadableExpression> {
         if let Some(found) = self.built_in(name) {
-            return Some(Cow::Owned(found));
+            return Ok(Some(Cow::Owned(found)));
         }
         let mut both = self.global.iter().chain(&self.local);
-        both.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| Cow::Borrowed(value.as_str()))
+        match both.find(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            Some((_, Ok(value))) => Ok(Some(Cow::Borrowed(value.as_str()))),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => Ok(None),
+        }
     }
 
     fn built_in(&self, name: &str) -> Option<String> {
@@ -111,6 +132,7 @@ impl Properties {
             Err(ExpansionError::Missing { name }) => {
                 Err(LoadError::MissingProperty { file: file.to_owned(), line, name })
             }
+            Err(ExpansionError::Unreadable(error)) => Err(error.into()),
         }
     }
 
@@ -148,7 +170,7 @@ impl Properties {
                 out.push_str(mark);
                 continue;
             }
-            let value = match (self.get(name), self.missing) {
+            let value = match (self.find(name).map_err(ExpansionError::Unreadable)?, self.missing) {
                 (Some(value), _) => value.into_owned(),
                 (None, MissingProperty::Empty) => String::new(),
                 (None, MissingProperty::Error) => return Err(ExpansionError::Missing { name: name.to_owned() }),
@@ -175,6 +197,8 @@ enum ExpansionError {
     Endless { name: String },
     /// A property has no value.
     Missing { name: String },
+    /// The contexts of the definition of a property cannot be read.
+    Unreadable(UnreadableExpression),
 }
 
 /// What remains of the limits for one text.

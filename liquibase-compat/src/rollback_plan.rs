@@ -38,6 +38,7 @@ pub(crate) fn rollback_steps<'a>(
     options: &Options,
     target: &RollbackTarget,
 ) -> Result<Vec<RollbackStep<'a>>, Error> {
+    changelog.check_expressions(options)?;
     plan_script_to(changelog, history, options, &UpdateTarget::All)?;
     let rows = match target {
         RollbackTarget::Count(_) | RollbackTarget::Date(_) | RollbackTarget::ChangeSets(_) => history.rows(),

@@ -119,7 +119,7 @@ pub async fn check_up_to_date(
     options: &Options,
     target: &UpdateTarget,
 ) -> Result<Option<Report>, Error> {
-    if !changelog.preconditions.is_empty() {
+    if !changelog.preconditions.is_empty() || changelog.check_expressions(options).is_err() {
         return Ok(None);
     }
     let tables = Tables::locate(client, &options.locations).await?;
@@ -137,6 +137,7 @@ async fn execute(lock: &mut Lock<'_>, request: &CommandRequest<'_>) -> Result<Re
     prepare(lock.client(), &tables).await?;
     let (filled, history) = fill_missing_checksums(lock.client(), &tables, request).await?;
     check_changelog(lock.client(), &tables, request.changelog, &history, Purpose::Run).await?;
+    request.changelog.check_expressions(request.options)?;
     let plan = request.plan(&history, Purpose::Run)?;
     if plan.is_empty() {
         // A process that was killed after its last changeset left the row locked, and no later run would take it over.

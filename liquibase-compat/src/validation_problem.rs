@@ -21,6 +21,22 @@ pub enum ValidationProblem {
         /// The name of the field.
         field: &'static str,
     },
+    /// A change lacks a field that its type requires on this database.
+    #[error("{field} is required for {change} on postgresql")]
+    Required {
+        /// The name of the field.
+        field: &'static str,
+        /// The change type.
+        change: &'static str,
+    },
+    /// A field that a change type requires on this database is an empty text.
+    #[error("{field} is empty for {change} on postgresql")]
+    Empty {
+        /// The name of the field.
+        field: &'static str,
+        /// The change type.
+        change: &'static str,
+    },
     /// A change lacks a field, in a message that names the change.
     #[error("{field} is required for {change}")]
     MissingFor {

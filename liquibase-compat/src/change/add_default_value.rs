@@ -42,6 +42,10 @@ const DEFAULTS: &[&str] = &[
 
 fn problems(fields: &Fields) -> Vec<ValidationProblem> {
     let given = |name: &&&str| fields.text(name).is_some() || fields.flag(name).is_some();
+    // Liquibase does not look at the default of an unknown column.
+    if ["tableName", "columnName"].iter().any(|name| fields.filled(name).is_none()) {
+        return Vec::new();
+    }
     match DEFAULTS.iter().filter(given).count() {
         0 => vec![ValidationProblem::Missing { field: "defaultValue" }],
         1 => type_mismatch(fields).into_iter().collect(),

@@ -72,8 +72,9 @@ use kind::{ChangeKind, ChecksumInput, SqlGenerator};
 use crate::checksum::{Checksum, ChecksumVersion, serialise};
 use crate::expression;
 use crate::external_file::{self, LoadContext};
-use crate::field::{self, FieldKind};
+use crate::field::{self, Field, FieldKind};
 use crate::fields::{FieldValue, Fields};
+use crate::java_hash::sort_in_hash_order;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::sql::Dialect;
@@ -264,14 +265,21 @@ impl Change {
             let file = (self.kind.name == sql_file::KIND.name).then(|| sql_text::missing_file(&self.fields, "path"));
             return file.flatten().into_iter().collect();
         }
-        let missing = self.kind.fields.iter().filter(|field| field.required).filter(|field| match field.kind {
-            FieldKind::Columns(_) => self.fields.columns().is_empty(),
-            _ => self.fields.filled(field.name).is_none(),
-        });
+        let required = self.kind.fields.iter().filter(|field| field.required);
+        let mut missing: Vec<&Field> = required
+            .filter(|field| match field.kind {
+                FieldKind::Columns(_) => self.fields.columns().is_empty(),
+                _ => self.fields.filled(field.name).is_none(),
+            })
+            .collect();
+        sort_in_hash_order(&mut missing, self.kind.fields.len(), |field| field.name);
+        let change = self.kind.name;
         let mut found: Vec<ValidationProblem> = missing
+            .into_iter()
             .map(|field| match field.kind {
-                FieldKind::Columns(_) => ValidationProblem::NoColumns { change: self.kind.name },
-                _ => ValidationProblem::Missing { field: field.name },
+                FieldKind::Columns(_) => ValidationProblem::NoColumns { change },
+                _ if self.fields.text(field.name).is_some() => ValidationProblem::Empty { field: field.name, change },
+                _ => ValidationProblem::Required { field: field.name, change },
             })
             .collect();
         found.extend((self.kind.problems)(&self.fields));

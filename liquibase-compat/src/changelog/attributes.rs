@@ -1,5 +1,6 @@
 //! Reads attributes that several elements of a changelog have.
 
+use crate::expression;
 use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::sql::Quoting;
@@ -13,15 +14,12 @@ pub(super) fn needed<'n>(node: &'n Node, name: &str, at: &Location) -> Result<&'
     })
 }
 
-/// A boolean attribute: true for `true` in any case. Other values are an error in XML, because of its schema, and false in YAML and JSON.
-pub(super) fn boolean(node: &Node, name: &str, default: bool, at: &Location) -> Result<bool, LoadError> {
-    match node.attribute(name).map(str::to_lowercase).as_deref() {
-        None | Some("") => Ok(default),
-        Some("true") => Ok(true),
-        // The schema allows 1, but Java parses it as false.
-        Some("false" | "0" | "1") => Ok(false),
-        Some(_) if node.lenient => Ok(false),
-        Some(value) => Err(bad_value(node, name, value, "true, false", at)),
+/// A boolean attribute: true for `true` in any case, and false for every other value. What XML allows is checked before; a property
+/// without a value remains.
+pub(super) fn boolean(node: &Node, name: &str, default: bool) -> bool {
+    match node.attribute(name) {
+        None | Some("") => default,
+        Some(value) => value.eq_ignore_ascii_case("true"),
     }
 }
 
@@ -43,12 +41,12 @@ pub(super) fn bad_value(node: &Node, name: &str, value: &str, allowed: &str, at:
 /// The context expression of an element.
 pub(super) fn context(node: &Node) -> Option<String> {
     let written = node.attribute("contextFilter").or_else(|| node.attribute("context"));
-    written.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    written.map(str::trim).filter(|text| !expression::list(text).is_empty()).map(str::to_owned)
 }
 
 /// The labels of an element.
 pub(super) fn labels(node: &Node) -> Option<String> {
-    node.attribute("labels").filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    node.attribute("labels").filter(|text| !expression::list(text).is_empty()).map(str::to_owned)
 }
 
 /// The quoting strategy of an element, or the `inherited` one.

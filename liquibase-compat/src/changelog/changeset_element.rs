@@ -76,20 +76,20 @@ pub(super) fn read(
     let mut set = ChangeSet {
         id: ChangeSetId { file: logical.unwrap_or_else(|| inherited.file.clone()), id, author },
         contexts: inherited.contexts.iter().cloned().chain(context(node)).collect(),
-        labels: inherited.labels.iter().cloned().chain(labels(node)).collect(),
+        labels: inherited.labels.iter().cloned().chain([labels(node).unwrap_or_default()]).collect(),
         dbms: node.attribute("dbms").unwrap_or_default().to_owned(),
         is_formatted_sql: inherited.is_formatted_sql,
-        ignore: inherited.ignore || boolean(node, "ignore", false, at)?,
-        run_always: boolean(node, "runAlways", false, at)?,
-        run_on_change: boolean(node, "runOnChange", false, at)?,
-        fail_on_error: boolean(node, "failOnError", true, at)?,
+        ignore: inherited.ignore || boolean(node, "ignore", false),
+        run_always: boolean(node, "runAlways", false),
+        run_on_change: boolean(node, "runOnChange", false),
+        fail_on_error: boolean(node, "failOnError", true),
         run_with: inherited
             .run_with
             .as_deref()
             .or_else(|| node.attribute("runWith"))
             .filter(|program| !program.is_empty() && *program != "jdbc")
             .map(str::to_owned),
-        run_in_transaction: boolean(node, "runInTransaction", true, at)?,
+        run_in_transaction: boolean(node, "runInTransaction", true),
         on_validation_fail: on_validation_fail(node, at)?,
         quoting: quoting(node, inherited.quoting, at)?,
         comments: String::new(),
@@ -97,6 +97,7 @@ pub(super) fn read(
         preconditions: None,
         changes: Vec::new(),
         visitors: Vec::new(),
+        unreadable_visitor: None,
         rollback: None,
     };
     for child in &node.children {

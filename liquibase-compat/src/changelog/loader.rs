@@ -11,7 +11,7 @@ use super::changeset_element::{self, Inherited, RunOrder};
 use super::removed_property::RemovedProperty;
 use crate::changeset::{ChangeSet, RollbackPart};
 use crate::changeset_id::ChangeSetKey;
-use crate::expression;
+use crate::expression::{self, UnreadableExpression};
 use crate::external_file::LoadContext;
 use crate::format;
 use crate::load_error::{LoadError, Location};
@@ -268,19 +268,25 @@ impl Loader<'_> {
             "errorIfMissing",
         ];
         node.check_content(at, &known)?;
-        if !self.property_applies(node) {
+        // A definition that cannot be evaluated is an error where its property is used.
+        let applies = self.property_applies(node);
+        if applies == Ok(false) {
             return Ok(());
         }
-        let global = boolean(node, "global", true, at)?;
+        let define = |properties: &mut Properties, name: &str, value: &str, global| match &applies {
+            Ok(_) => properties.define(name, value, global),
+            Err(error) => properties.define_unreadable(name, error.clone(), global),
+        };
+        let global = boolean(node, "global", true);
         let Some(file) = node.attribute("file") else {
             let value = node.attribute("value").unwrap_or_default();
             match node.attribute("name").filter(|name| !name.is_empty()) {
-                Some(name) => properties.define(name, value, global),
+                Some(name) => define(properties, name, value, global),
                 None => tracing::warn!(place = %at, "a property without a name is left out, as in Liquibase"),
             }
             return Ok(());
         };
-        let relative = boolean(node, "relativeToChangelogFile", false, at)?;
+        let relative = boolean(node, "relativeToChangelogFile", false);
         // A path in the class path is refused, also if it is relative.
         let beside = relative && !path::is_in_class_path(file);
         let file = if beside { path::beside(&at.file, file) } else { file.to_owned() };
@@ -289,7 +295,7 @@ impl Loader<'_> {
                 // Java reads properties files as Latin-1.
                 let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
                 for (name, value) in properties::parse_file(&text) {
-                    properties.define(&name, &value, global);
+                    define(properties, &name, &value, global);
                 }
                 Ok(())
             }
@@ -298,19 +304,18 @@ impl Loader<'_> {
     }
 
     /// Whether a definition is for PostgreSQL and for this run.
-    fn property_applies(&self, node: &Node) -> bool {
-        let labels: Vec<String> =
-            labels(node).map_or_else(Vec::new, |labels| labels.split(',').map(str::to_owned).collect());
-        expression::for_postgresql(node.attribute("dbms").unwrap_or_default())
-            && context(node).is_none_or(|expression| expression::matches(&expression, &self.options.contexts))
-            && (labels.is_empty() || expression::matches(&self.options.label_filter, &labels))
+    fn property_applies(&self, node: &Node) -> Result<bool, UnreadableExpression> {
+        let (labels, contexts) = (labels(node).unwrap_or_default(), context(node).unwrap_or_default());
+        Ok(expression::labels_match(&self.options.label_filter, &labels)?
+            && expression::contexts_match(&contexts, &self.options.contexts)?
+            && expression::for_postgresql(node.attribute("dbms").unwrap_or_default()))
     }
 
     /// A missing file is an error, unless the element has `errorIfMissing="false"`.
     fn check_missing(&self, node: &Node, at: &Location, source: SourceError) -> Result<(), LoadError> {
         let missing = matches!(source, SourceError::NotFound { .. } | SourceError::FullyQualified { .. });
         let is_tolerated = node.name == "include" && self.options.tolerate_missing_includes;
-        if missing && (is_tolerated || !boolean(node, "errorIfMissing", true, at)?) {
+        if missing && (is_tolerated || !boolean(node, "errorIfMissing", true)) {
             tracing::warn!(place = %at, error = %source, "a file named by the changelog is missing and is left out");
             return Ok(());
         }
@@ -333,7 +338,7 @@ impl Loader<'_> {
         ];
         node.check_content(at, &known)?;
         let file = needed(node, "file", at)?;
-        let relative = boolean(node, "relativeToChangelogFile", false, at)?;
+        let relative = boolean(node, "relativeToChangelogFile", false);
         // A relative path loses the `classpath:` at its start.
         let file = if relative { path::beside(current.physical, file) } else { file.to_owned() };
         if let Err(source) = read_named(self.source, &file) {
@@ -362,7 +367,7 @@ impl Loader<'_> {
             tracing::warn!(place = %at, class, "a comparator is a Java class; the files run in the usual order");
         }
         let path = needed(node, "path", at)?;
-        let relative = boolean(node, "relativeToChangelogFile", false, at)?;
+        let relative = boolean(node, "relativeToChangelogFile", false);
         let directory = if relative { path::beside(current.physical, path) } else { path.to_owned() };
         // The CLI finds no directory in the class path.
         let found = (!path::is_in_class_path(&directory)).then(|| path::normalise(&directory));
@@ -373,7 +378,7 @@ impl Loader<'_> {
                 return Err(LoadError::File { at: Some(at.clone()), source });
             }
         };
-        if files.is_empty() && boolean(node, "errorIfMissingOrEmpty", true, at)? {
+        if files.is_empty() && boolean(node, "errorIfMissingOrEmpty", true) {
             return Err(LoadError::IncludeAllEmpty { at: at.clone().into(), directory: path.to_owned() });
         }
         for file in files {

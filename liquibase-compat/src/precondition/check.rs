@@ -145,8 +145,11 @@ impl CheckContext<'_> {
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> String {
+        self.dialect().qualified_name(schema, table)
+    }
+
+    fn dialect(&self) -> Dialect {
         Dialect { schema: self.schema.to_owned(), quoting: self.quoting, is_script: false }
-            .qualified_name(schema, table)
     }
 
     fn schema<'a>(&'a self, schema: Option<&'a str>) -> &'a str {
@@ -228,6 +231,14 @@ impl CheckContext<'_> {
     ) -> Checked {
         // Without a table Liquibase looks in the default schema, and with a name it does not compare the columns.
         let schema = self.schema(schema.filter(|_| table.is_some()));
+        let listed = columns.filter(|columns| table.is_some() && !columns.trim().is_empty());
+        let name = |name: &str| self.dialect().name(name);
+        let missing = format!(
+            "Index {}{}{} does not exist",
+            index.map(name).unwrap_or_default(),
+            table.map(|table| format!(" on {}", name(table))).unwrap_or_default(),
+            listed.map(|columns| format!(" columns {columns}")).unwrap_or_default()
+        );
         let columns = columns.filter(|_| index.is_none()).map(normalised_list);
         let index = index.map(folded);
         let sql = "SELECT 1 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
@@ -242,10 +253,6 @@ impl CheckContext<'_> {
             .with_optional("lower(t.relname) = lower(?)", table)
             .with_optional("i.relname = ?", index.as_deref())
             .with_optional(own_columns, columns.as_deref());
-        let on = table.map(|table| format!(" on {table}")).unwrap_or_default();
-        let of = columns.as_ref().filter(|_| table.is_some()).map(|list| format!(" columns {list}"));
-        let missing =
-            format!("Index {}{on}{} does not exist", index.as_deref().unwrap_or_default(), of.unwrap_or_default());
         self.exists(lookup, missing).await
     }
 
