@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::encoding;
 use crate::field::{Field, FieldKind};
 use crate::fields::{FieldValue, Fields};
 use crate::file_content::{FileContent, FileError};
@@ -16,6 +17,12 @@ use crate::options::Options;
 use crate::path;
 use crate::properties::Properties;
 use crate::source::{MAX_FILE_BYTES, Source, SourceError};
+
+/// The fields that name what the SQL of a file defines.
+const DEFINED_NAMES: &[&str] = &["procedureName", "viewName"];
+
+/// The encoding in which Liquibase reads the file of a view or procedure for the checksum.
+const HASHED_ENCODING: &str = "UTF-8";
 
 /// What reading a change depends on besides the change.
 #[derive(Clone, Copy)]
@@ -67,16 +74,27 @@ pub(crate) fn resolve_files(
     let encoding = fields.filled("encoding").map(str::to_owned);
     for field in declared {
         match field.kind {
-            FieldKind::File => {
+            FieldKind::File | FieldKind::BinaryFile => {
                 let Some(name) = fields.filled(field.name) else { continue };
                 // The file of a value is always relative to the changelog. SQL and CSV files are relative only on request.
-                let content = context
-                    .read(name, is_relative || field.name.starts_with("value"))
-                    .and_then(|bytes| decode(bytes, encoding.as_deref()));
+                let bytes = context.read(name, is_relative || field.name.starts_with("value"));
+                let content = bytes.and_then(|bytes| match field.kind {
+                    FieldKind::BinaryFile => Ok(FileContent { bytes, ..FileContent::default() }),
+                    _ => decode(bytes, encoding.as_deref()),
+                });
                 let content = match content {
                     Ok(mut file) if field.name == "path" => {
                         file.expanded = context.properties.expand(&file.decoded, name, 1)?;
-                        Ok(file)
+                        // Liquibase computes the checksum of a view or procedure without regard to the encoding of its file.
+                        let is_definition = declared.iter().any(|field| DEFINED_NAMES.contains(&field.name));
+                        match encoding::decode_stated(&file.bytes, HASHED_ENCODING) {
+                            Ok(text) if is_definition => {
+                                file.hashed = context.properties.expand(&text, name, 1)?;
+                                Ok(file)
+                            }
+                            Err(error) if is_definition => Err(Arc::new(error)),
+                            _ => Ok(file),
+                        }
                     }
                     content => content.map_err(Arc::new),
                 };
@@ -96,14 +114,12 @@ pub(crate) fn resolve_files(
     Ok(())
 }
 
+/// Decodes a file: in the encoding that the changelog states, or else in that of its byte order mark.
 fn decode(bytes: Vec<u8>, encoding: Option<&str>) -> Result<FileContent, FileError> {
-    let label = encoding.unwrap_or("UTF-8");
-    // Java's names of encodings are labels of the Encoding Standard, except this one.
-    let label = if label.eq_ignore_ascii_case("utf16") { "UTF-16" } else { label };
-    let encoding = encoding_rs::Encoding::for_label(label.as_bytes())
-        .ok_or_else(|| FileError::UnknownEncoding { label: label.to_owned() })?;
-    // `decode` removes a byte order mark, which takes precedence over the given encoding.
-    let decoded = encoding.decode(&bytes).0.into_owned();
+    let decoded = match encoding {
+        Some(encoding) => encoding::decode_stated(&bytes, encoding)?,
+        None => encoding::decode_marked(&bytes),
+    };
     Ok(FileContent { bytes, decoded, ..FileContent::default() })
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum FieldKind {
     Repeated(&'static [Field]),
     /// The path of a file. `external_file.rs` reads the file later.
     File,
+    /// The name of a file that is no text.
+    BinaryFile,
 }
 
 /// One field of a change, column or constraint.
@@ -94,6 +96,11 @@ impl Field {
     /// The path of a file.
     pub(crate) const fn file(name: &'static str) -> Self {
         Self::of(name, FieldKind::File)
+    }
+
+    /// The name of a file that is no text.
+    pub(crate) const fn binary_file(name: &'static str) -> Self {
+        Self::of(name, FieldKind::BinaryFile)
     }
 
     /// An element that contains a list of elements.

@@ -29,6 +29,14 @@ pub enum FileError {
         /// The encoding in the changelog.
         label: String,
     },
+    /// The file begins with the byte order mark of another encoding of Unicode. The text is Liquibase's.
+    #[error("Expected encoding was '{expected}' but a BOM was detected for '{found}'")]
+    ByteOrderMark {
+        /// The encoding in the changelog, or UTF-8.
+        expected: &'static str,
+        /// The encoding of the mark.
+        found: &'static str,
+    },
 }
 
 impl From<SourceError> for FileError {
@@ -49,6 +57,8 @@ pub(crate) struct FileContent {
     pub(crate) decoded: String,
     /// The decoded text of a file of SQL after the replacement of `${}`. In data files properties are not replaced.
     pub(crate) expanded: String,
+    /// The text from which the checksum of a view or procedure is computed.
+    pub(crate) hashed: String,
     /// The files that the cells of a CSV file name, by the text of the cell.
     pub(crate) cell_files: HashMap<String, Result<Vec<u8>, Arc<FileError>>>,
 }

@@ -41,6 +41,7 @@ mod command_request;
 mod database_properties;
 mod database_properties_query;
 mod drop_all;
+mod encoding;
 mod error;
 mod event;
 mod expression;

@@ -346,7 +346,8 @@ impl Script {
 
     /// A statement with a `;`, on a line of its own if the last line has a comment, which would otherwise include it.
     fn write_statement(&mut self, sql: &str) {
-        let sql = sql.trim_end();
+        // Other blanks are part of a statement, as in Java.
+        let sql = sql.trim_end_matches(|c: char| c <= ' ');
         let end = match sql {
             PREPARED_STATEMENT => "",
             _ if sql.ends_with(';') => "",

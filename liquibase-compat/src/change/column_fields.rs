@@ -50,7 +50,7 @@ macro_rules! column_fields {
             Field::integer("startWith"),
             Field::text("type"),
             Field::element_text("value"),
-            Field::file("valueBlobFile"),
+            Field::binary_file("valueBlobFile"),
             Field::flag("valueBoolean"),
             Field::file("valueClobFile"),
             Field::text("valueComputed"),

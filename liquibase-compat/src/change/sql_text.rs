@@ -67,7 +67,11 @@ pub(super) fn definition_checksum(
     match (version, fields.file("path")) {
         (ChecksumVersion::V9, _) => {
             let of_fields = Checksum::of_text(version, &serialise(name, fields, excluded));
-            joined(of_fields, Checksum::of_bytes(version, &without_blanks(text(fields, "path", inline))))
+            let hashed = match fields.file("path") {
+                Some(Ok(file)) => &file.hashed,
+                _ => text(fields, "path", inline),
+            };
+            joined(of_fields, Checksum::of_bytes(version, &without_blanks(hashed)))
         }
         (ChecksumVersion::V8, None) => {
             let mut renamed = fields.clone();

@@ -12,14 +12,16 @@ mod xml_schema;
 mod yaml;
 mod yaml_scalar;
 
+use crate::encoding::{self, XmlEncodingError};
 use crate::load_error::LoadError;
 use crate::node::Node;
 
 /// The syntaxes with the suffixes of their files.
 const SYNTAXES: &[(Parse, &[&str])] =
-    &[(xml::parse, &[".xml"]), (yaml::parse, &[".yaml", ".yml", ".json"]), (formatted_sql::parse, &[SQL_SUFFIX])];
+    &[(xml::parse, &[XML_SUFFIX]), (yaml::parse, &[".yaml", ".yml", ".json"]), (formatted_sql::parse, &[SQL_SUFFIX])];
 
 const SQL_SUFFIX: &str = ".sql";
+const XML_SUFFIX: &str = ".xml";
 
 type Parse = fn(&str, &str) -> Result<Node, LoadError>;
 
@@ -46,13 +48,30 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, LoadError> {
     let Some(parse) = syntax(file) else {
         return Err(LoadError::UnknownFormat { file: file.to_owned() });
     };
-    let text = std::str::from_utf8(bytes).map_err(|error| LoadError::Syntax {
-        file: file.to_owned(),
-        line: line_at(bytes, error.valid_up_to()),
-        column: 1,
-        reason: "it is not UTF-8; save it as UTF-8".to_owned(),
-    })?;
-    parse(file, text.strip_prefix('\u{feff}').unwrap_or(text))
+    parse(file, &decode(file, bytes)?)
+}
+
+/// Decodes the text of a file. Each syntax has its own rules, as in Liquibase.
+fn decode(file: &str, bytes: &[u8]) -> Result<String, LoadError> {
+    if is_formatted_sql(file) {
+        return Ok(encoding::decode_marked(bytes));
+    }
+    let is_xml = file.to_lowercase().ends_with(XML_SUFFIX);
+    let text = if is_xml {
+        encoding::decode_xml(bytes)
+    } else {
+        encoding::decode_yaml(bytes).ok_or_else(|| XmlEncodingError::Other("UTF-8".to_owned()))
+    };
+    text.map_err(|error| {
+        let reason = match error {
+            XmlEncodingError::Unknown(label) => {
+                format!("the encoding {label} is not known; use UTF-8, ISO-8859-1 or another one by its name")
+            }
+            XmlEncodingError::Other(name) => format!("it is not {name}; save it as {name}"),
+        };
+        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        LoadError::Syntax { file: file.to_owned(), line: line_at(bytes, valid), column: 1, reason }
+    })
 }
 
 fn line_at(bytes: &[u8], offset: usize) -> u32 {
