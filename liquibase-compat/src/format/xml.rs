@@ -6,7 +6,7 @@
 
 use roxmltree::{Document, Error, Node as Element, ParsingOptions};
 
-use super::xml_content::{Content, ContentProblem, allows_empty_attributes};
+use super::xml_content::{Content, ContentProblem, allows_empty_attributes, remove_ignored};
 use super::xml_schema;
 use crate::load_error::{LoadError, Location};
 use crate::node::{MAX_DEPTH, Node};
@@ -31,8 +31,11 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, LoadError> {
     if let Some((_, in_all)) = schema {
         allow_any_attribute(&mut root, *in_all);
     }
-    xml_schema::collapse_blanks(&mut root);
+    xml_schema::collapse_blanks(&mut root, "");
     xml_schema::check(file, &root)?;
+    if is_changelog {
+        remove_ignored(&mut root);
+    }
     Ok(root)
 }
 
@@ -101,6 +104,7 @@ impl Reader<'_> {
         }
         let other =
             element.attributes().filter(|attribute| attribute.namespace().is_some_and(|name| name != SCHEMA_INSTANCE));
+        let foreign_attribute = other.clone().next().map(|attribute| attribute.name());
         for attribute in other {
             let (file, name) = (self.file, attribute.name());
             tracing::warn!(file, line, name, "an attribute of another namespace is left out, as in Liquibase");
@@ -116,7 +120,8 @@ impl Reader<'_> {
         let trimmed = text.trim_matches(|c: char| c <= ' ');
         node.text = (!trimmed.is_empty()).then(|| trimmed.to_owned());
         let allows_empty_attributes = self.allows_empty_attributes;
-        self.check_content(&Content { parent, node: &node, text: &text, allows_empty_attributes })?;
+        let content = Content { parent, node: &node, text: &text, allows_empty_attributes, foreign_attribute };
+        self.check_content(&content)?;
         Ok(node)
     }
 
@@ -217,6 +222,46 @@ mod tests {
         ] {
             assert!(check(&bad).is_err_and(|error| error.to_string().contains("cannot stand here")), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_the_schema_does_not_allow_is_refused() {
+        let set = |inner: &str| format!("<changeSet id='1' author='a'>{inner}</changeSet>");
+        for change in [
+            "<delete tableName='t' x:y='z' xmlns:x='urn:x'/>",
+            "<sql>select 1<dbms>oracle</dbms></sql>",
+            "<update tableName='t'><where>true</where><column name='c' value='1'/></update>",
+            "<update tableName='t'/>",
+            "<delete tableName='t'><where>true</where><whereParams><column name='c'/></whereParams></delete>",
+            "<delete tableName='t'><where>true</where><whereParams/></delete>",
+            "<createTable tableName='t' ifNotExists='${p}'/>",
+            "<addAutoIncrement tableName='t' columnName='c' startWith='9223372036854775808'/>",
+            "<loadData tableName='t' file='f' encoding='UTF 8'/>",
+            "<loadData tableName='t' file='f'><column name='c' remarks='r'/></loadData>",
+            "<createIndex tableName='t' indexName='i'><column name='c' afterColumn='b'/></createIndex>",
+            "<output message='x'>y</output>",
+        ] {
+            assert!(check(&set(change)).is_err(), "{change}");
+        }
+        for change in [
+            "<createTable tableName='t' x:y='z' xmlns:x='urn:x'/>",
+            "<sql>select 1<comment>c</comment></sql>",
+            "<update tableName='t'>text<column name='c' value='1'/><where>true</where></update>",
+            "<createView viewName='v' replaceIfExists='${p}'/>",
+            "<loadData tableName='t' file='f'><column name='c' defaultValueBoolean='yes'/></loadData>",
+            "<addColumn tableName='t'><column name='c' afterColumn='b'/></addColumn>",
+        ] {
+            check(&set(change)).unwrap_or_else(|error| panic!("{change}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_liquibase_does_not_read_is_removed() {
+        let text = "<databaseChangeLog><changeSet id='1' author='a'><dropSequence sequenceName='s' cycle='true'/>\
+                    <delete tableName='t'>text</delete><createProcedure>x<comment>c</comment></createProcedure></changeSet></databaseChangeLog>";
+        let set = parse("a.xml", text).unwrap().children.remove(0);
+        assert_eq!((set.children[0].attribute("cycle"), set.children[1].text.as_deref()), (None, None));
+        assert_eq!((set.children[2].text.as_deref(), set.children[2].children.len()), (Some("x"), 0));
     }
 
     #[test]

@@ -85,15 +85,86 @@ const WITHOUT_TEXT: &[&str] = &[
     "preConditions",
 ];
 
-/// Attributes that the reader knows from other syntaxes, and the schema does not have: the parent, the element, the attributes.
-const UNKNOWN_ATTRIBUTES: &[(Option<&str>, &str, &[&str])] = &[
-    (None, "preConditions", &["onUpdateSQL"]),
-    (None, "stop", &["message"]),
-    (Some("loadData"), "column", LOADED_COLUMN),
-    (Some("loadUpdateData"), "column", LOADED_COLUMN),
+/// The only elements in some elements. The reader also knows settings as elements, as YAML and JSON have them.
+const CHILDREN: &[(&str, &[&str])] = &[
+    ("createProcedure", &["comment"]),
+    ("customPrecondition", &["param"]),
+    ("delete", &["where", "whereParams"]),
+    ("insert", &["column"]),
+    ("modifySql", &["append", "prepend", "regExpReplace", "replace"]),
+    ("sql", &["comment"]),
+    ("sqlCheck", &[]),
+    ("update", &["column", "where", "whereParams"]),
+    ("whereParams", &["param"]),
 ];
 
-const LOADED_COLUMN: &[&str] = &["autoIncrement", "defaultValueSequenceNext", "defaultValueSequenceCurrent"];
+/// Elements whose children stand in the order of [`CHILDREN`].
+const ORDERED: &[&str] = &["delete", "update"];
+
+/// Attributes that the reader knows from other syntaxes, and the schema does not have.
+const UNKNOWN_ATTRIBUTES: &[(&str, &[&str])] =
+    &[("output", &["message"]), ("preConditions", &["onUpdateSQL"]), ("stop", &["message"])];
+
+/// The only attributes of a column of `loadData` and `loadUpdateData`.
+const LOADED_COLUMN: &[&str] = &[
+    "index",
+    "header",
+    "name",
+    "type",
+    "defaultValue",
+    "defaultValueBoolean",
+    "defaultValueComputed",
+    "defaultValueDate",
+    "defaultValueNumeric",
+];
+
+/// Attributes that only a column of `addColumn` has.
+const ADDED_COLUMN: &[&str] = &["afterColumn", "beforeColumn", "position"];
+
+/// Elements outside of changes that may have attributes of another namespace.
+const OPEN_ELEMENTS: &[&str] = &["databaseChangeLog", "changeSet", "include", "includeAll", "property"];
+
+/// Changes that must not have attributes of another namespace.
+const CLOSED_CHANGES: &[&str] = &[
+    "comment",
+    "customChange",
+    "delete",
+    "loadUpdateData",
+    "output",
+    "rollback",
+    "setColumnRemarks",
+    "setTableRemarks",
+    "tagDatabase",
+];
+
+/// Elements of a changeset that are no changes.
+const NO_CHANGES: &[&str] = &["modifySql", "preConditions", "validCheckSum"];
+
+/// Attributes that the schema allows, and Liquibase does not read.
+const IGNORED_ATTRIBUTES: &[(&str, &[&str])] = &[
+    ("alterSequence", &["startValue"]),
+    (
+        "dropSequence",
+        &["cacheSize", "cycle", "dataType", "incrementBy", "maxValue", "minValue", "ordered", "startValue"],
+    ),
+];
+
+/// Elements whose text Liquibase does not read.
+const IGNORED_TEXTS: &[&str] = &["delete", "loadData", "loadUpdateData", "update"];
+
+/// Removes what the schema allows, and Liquibase does not read.
+pub(super) fn remove_ignored(node: &mut Node) {
+    node.children.iter_mut().for_each(remove_ignored);
+    if let Some((_, ignored)) = IGNORED_ATTRIBUTES.iter().find(|(name, _)| *name == node.name) {
+        node.attributes.retain(|(name, _)| !ignored.contains(&name.as_str()));
+    }
+    if IGNORED_TEXTS.contains(&node.name.as_str()) {
+        node.text = None;
+    }
+    if node.name == "createProcedure" {
+        node.children.retain(|child| child.name != "comment");
+    }
+}
 
 /// Attributes that must not be empty, nor begin with a blank other than a tab.
 const FILLED_ATTRIBUTES: &[(&str, &[&str])] =
@@ -124,6 +195,8 @@ pub(super) struct Content<'a> {
     /// The text, with its blanks.
     pub(super) text: &'a str,
     pub(super) allows_empty_attributes: bool,
+    /// The name of an attribute of another namespace than that of `xsi:schemaLocation`.
+    pub(super) foreign_attribute: Option<&'a str>,
 }
 
 impl Content<'_> {
@@ -133,6 +206,10 @@ impl Content<'_> {
         let name = node.name.as_str();
         let is_loaded_column = name == "column" && matches!(parent, "loadData" | "loadUpdateData");
         let is_parameter = name == "param" && parent != "customChange";
+        if let Some(found) = self.foreign_attribute.filter(|_| !self.is_open()) {
+            let found = format!("the attribute '{found}' of another namespace");
+            return Some(ContentProblem { found, allowed: "the attributes of its schema" });
+        }
         let child = || node.children.first().map(|child| format!("<{}>", child.name));
         let attribute = || node.attributes.first().map(|(attribute, _)| format!("the attribute '{attribute}'"));
         if EMPTY.contains(&name) || is_loaded_column || is_parameter {
@@ -146,24 +223,61 @@ impl Content<'_> {
             return attribute().or_else(child).map(|found| ContentProblem { found, allowed: "text" });
         }
         if name == "whereParams" {
-            return attribute().map(|found| ContentProblem { found, allowed: "<param>" });
+            let empty = || node.children.is_empty().then(|| "no element".to_owned());
+            let found = attribute().or_else(empty);
+            return found.map(|found| ContentProblem { found, allowed: "<param>" }).or_else(|| self.child_problem());
         }
         if name == "validCheckSum" {
             let other = node.children.iter().find(|child| child.name != "comment");
-            return other
-                .map(|other| ContentProblem { found: format!("<{}>", other.name), allowed: "text, <comment>" });
+            let found = other.map(|other| format!("<{}>", other.name)).or_else(attribute);
+            return found.map(|found| ContentProblem { found, allowed: "text, <comment>" });
+        }
+        if let Some(problem) = self.child_problem() {
+            return Some(problem);
         }
         let has_text = WITHOUT_TEXT.contains(&name) && node.text.is_some();
         let text = has_text.then(|| ContentProblem { found: "text".to_owned(), allowed: "elements" });
         text.or_else(|| self.attribute_problem())
     }
 
+    /// Whether it may have attributes of another namespace. In `delete` the schema does not say what a `where` is.
+    fn is_open(&self) -> bool {
+        let name = self.node.name.as_str();
+        match self.parent {
+            "changeSet" | "rollback" => !CLOSED_CHANGES.contains(&name) && !NO_CHANGES.contains(&name),
+            "delete" => name == "where",
+            _ => OPEN_ELEMENTS.contains(&name),
+        }
+    }
+
+    /// An element in it that the schema does not have there, or not at that position.
+    fn child_problem(&self) -> Option<ContentProblem> {
+        let node = self.node;
+        let (_, known) = CHILDREN.iter().find(|(name, _)| *name == node.name)?;
+        let position = |child: &Node| known.iter().position(|name| *name == child.name);
+        let is_ordered = ORDERED.contains(&node.name.as_str());
+        let mut last = 0;
+        for child in &node.children {
+            match position(child) {
+                Some(found) if !is_ordered || found >= last => last = found,
+                _ => {
+                    let found = format!("<{}>", child.name);
+                    return Some(ContentProblem { found, allowed: "the elements of its schema, in their order" });
+                }
+            }
+        }
+        None
+    }
+
     fn attribute_problem(&self) -> Option<ContentProblem> {
         let Self { parent, node, .. } = *self;
-        let is_unknown = |attribute: &str| {
-            UNKNOWN_ATTRIBUTES.iter().any(|(of, element, names)| {
-                of.is_none_or(|of| of == parent) && *element == node.name && names.contains(&attribute)
-            })
+        let is_column = node.name == "column";
+        let is_unknown = |attribute: &str| match parent {
+            "loadData" if is_column => !LOADED_COLUMN.contains(&attribute),
+            "loadUpdateData" if is_column => attribute != "allowUpdate" && !LOADED_COLUMN.contains(&attribute),
+            "customPrecondition" => !matches!(attribute, "name" | "value"),
+            _ if is_column && parent != "addColumn" => ADDED_COLUMN.contains(&attribute),
+            _ => UNKNOWN_ATTRIBUTES.iter().any(|(name, names)| *name == node.name && names.contains(&attribute)),
         };
         let filled = FILLED_ATTRIBUTES.iter().find(|(name, _)| *name == node.name && !self.allows_empty_attributes);
         let is_empty = |attribute: &str, value: &str| {

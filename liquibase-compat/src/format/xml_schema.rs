@@ -110,14 +110,18 @@ const TABLE_NAME_REQUIRED: &[&str] = &[
 ];
 
 /// Elements that require a `<column>`.
-const COLUMN_REQUIRED: &[&str] = &["addColumn", "insert"];
+const COLUMN_REQUIRED: &[&str] = &["addColumn", "insert", "update"];
 
 /// What the values of an attribute must be. The blanks around the values of the first four kinds have no meaning.
 enum Values {
     Boolean,
+    /// A boolean where a property is not allowed.
+    PlainBoolean,
     Integer,
-    /// A whole number, also where a property is not allowed.
+    /// A whole number of 64 bits, also where a property is not allowed.
     Number,
+    /// The name of an encoding.
+    Token,
     /// One of some phrases.
     Phrases(&'static [&'static str]),
     /// One of some words, exactly as written.
@@ -127,7 +131,7 @@ enum Values {
 /// What happens to the rows that refer to one that is deleted or updated.
 const CASCADE_ACTIONS: Values = Values::Phrases(&["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]);
 
-/// The attributes whose values are checked, and the elements in which they may have any value.
+/// The attributes whose values are checked, and the elements in which, or inside which, they may have any value.
 const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
     (
         &[
@@ -148,16 +152,12 @@ const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
             "errorIfMissingOrEmpty",
             "failOnError",
             "fullDefinition",
-            "global",
             "ifExists",
-            "ifNotExists",
             "initiallyDeferred",
             "nullable",
-            "onlyUpdate",
             "ordered",
             "referencesUniqueColumn",
             "relativeToChangelogFile",
-            "replaceIfExists",
             "runAlways",
             "runInTransaction",
             "runOnChange",
@@ -174,12 +174,16 @@ const CHECKED_VALUES: &[(&[&str], Values, &[&str])] = &[
         Values::Boolean,
         &[],
     ),
-    (&["defaultValueBoolean"], Values::Boolean, &["addDefaultValue"]),
+    (&["global", "ifNotExists", "onlyUpdate"], Values::PlainBoolean, &[]),
+    (&["replaceIfExists"], Values::Boolean, &["createProcedure"]),
+    (&["replaceIfExists"], Values::PlainBoolean, &["createView"]),
+    (&["encoding"], Values::Token, &["column", "createProcedure", "createView", "sqlFile"]),
+    (&["defaultValueBoolean"], Values::Boolean, &["addDefaultValue", "loadData", "loadUpdateData"]),
     (&["ignore"], Values::Boolean, &["include", "includeAll"]),
     (&["primaryKey"], Values::Boolean, &["loadUpdateData"]),
     (&["index", "minDepth", "maxDepth"], Values::Integer, &[]),
     (&["expectedRows", "position"], Values::Number, &[]),
-    (&["startWith", "incrementBy"], Values::Number, &["createSequence", "alterSequence"]),
+    (&["startWith", "incrementBy"], Values::Number, &["createSequence", "alterSequence", "dropSequence"]),
     (&["onDelete", "onUpdate"], CASCADE_ACTIONS, &[]),
     (&["onFail", "onError"], Values::Words(&["HALT", "WARN", "CONTINUE", "MARK_RAN"]), &[]),
     (&["onSqlOutput"], Values::Words(&["TEST", "FAIL", "IGNORE"]), &[]),
@@ -195,8 +199,13 @@ impl Values {
         };
         match self {
             Self::Boolean => matches!(trimmed, "true" | "false" | "1" | "0") || is_property(value),
+            Self::PlainBoolean => matches!(trimmed, "true" | "false" | "1" | "0"),
             Self::Integer => is_integer() || is_property(value),
-            Self::Number => is_integer(),
+            Self::Number => is_integer() && trimmed.parse::<i64>().is_ok(),
+            Self::Token => {
+                let is_in_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+                !trimmed.is_empty() && trimmed.chars().all(is_in_name)
+            }
             Self::Phrases(phrases) => phrases.contains(&collapsed(value).as_str()),
             Self::Words(words) => words.contains(&value),
         }
@@ -209,7 +218,8 @@ impl Values {
 
     fn description(&self) -> String {
         match self {
-            Self::Boolean => "true, false".to_owned(),
+            Self::Boolean | Self::PlainBoolean => "true, false".to_owned(),
+            Self::Token => "the name of an encoding".to_owned(),
             Self::Integer | Self::Number => "a whole number".to_owned(),
             Self::Phrases(words) | Self::Words(words) => words.join(", "),
         }
@@ -222,22 +232,18 @@ fn collapsed(value: &str) -> String {
 }
 
 /// What the values of an attribute of an element must be, if that is checked.
-fn checked_values(element: &str, attribute: &str) -> Option<&'static Values> {
+fn checked_values(parent: &str, element: &str, attribute: &str) -> Option<&'static Values> {
     let is_checked = |(names, _, exceptions): &&(&[&str], Values, &[&str])| {
-        names.contains(&attribute) && !exceptions.contains(&element)
+        names.contains(&attribute) && !exceptions.contains(&element) && !exceptions.contains(&parent)
     };
     CHECKED_VALUES.iter().find(is_checked).map(|(_, values, _)| values)
 }
 
 /// Collapses the blanks in the values of all attributes whose type is not a string. The parser of Liquibase does so by the schema, and
 /// checksums are computed from the result.
-pub(super) fn collapse_blanks(node: &mut Node) {
-    let is_load = matches!(node.name.as_str(), "loadData" | "loadUpdateData");
+pub(super) fn collapse_blanks(node: &mut Node, parent: &str) {
     for (name, value) in &mut node.attributes {
-        let is_token = || {
-            (is_load && name == "encoding")
-                || checked_values(&node.name, name).is_some_and(|values| !values.are_strings())
-        };
+        let is_token = || checked_values(parent, &node.name, name).is_some_and(|values| !values.are_strings());
         if !value.contains(|c: char| c.is_ascii_whitespace()) || !is_token() {
             continue;
         }
@@ -247,7 +253,8 @@ pub(super) fn collapse_blanks(node: &mut Node) {
             *value = short;
         }
     }
-    node.children.iter_mut().for_each(collapse_blanks);
+    let name = &node.name;
+    node.children.iter_mut().for_each(|child| collapse_blanks(child, name));
 }
 
 /// Whether a value is one property, `${name}`.
@@ -267,11 +274,11 @@ pub(super) fn check(file: &str, root: &Node) -> Result<(), LoadError> {
     check_order(file, root, CHANGELOG_ORDER, None)?;
     for child in &root.children {
         let at = |line| Location { file: file.to_owned(), line, changeset: changeset_name(child) };
-        check_required(child, &at)?;
+        check_required(child, &root.name, &at)?;
         match child.name.as_str() {
             "changeSet" => check_changeset(file, child, &at)?,
             "preConditions" => check_global_preconditions(child, &at)?,
-            "modifyChangeSets" => check_tree(child, &at)?,
+            "modifyChangeSets" => check_tree(child, &root.name, &at)?,
             _ => {}
         }
     }
@@ -286,7 +293,7 @@ fn changeset_name(node: &Node) -> Option<String> {
 fn check_changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     check_order(file, set, CHANGESET_ORDER, Some(CHANGE_SLOT))?;
     for child in &set.children {
-        check_tree(child, at)?;
+        check_tree(child, &set.name, at)?;
         if child.name == "rollback"
             && let Some(tag) = child.children.iter().find(|change| change.name == "tagDatabase")
         {
@@ -313,8 +320,8 @@ fn check_changeset(file: &str, set: &Node, at: &dyn Fn(u32) -> Location) -> Resu
 }
 
 /// Checks the required attributes of an element and of all elements below it.
-fn check_tree(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    check_required(node, at)?;
+fn check_tree(node: &Node, parent: &str, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+    check_required(node, parent, at)?;
     for child in &node.children {
         let required: &[&str] = match (node.name.as_str(), child.name.as_str()) {
             ("loadData" | "loadUpdateData", "column") => &[],
@@ -326,12 +333,12 @@ fn check_tree(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError
             let (element, name) = (child.name.clone(), (*name).to_owned());
             return Err(LoadError::Missing { at: at(child.line).into(), element, name });
         }
-        check_tree(child, at)?;
+        check_tree(child, &node.name, at)?;
     }
     Ok(())
 }
 
-fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
+fn check_required(node: &Node, parent: &str, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
     let found = REQUIRED_ATTRIBUTES.iter().find(|(name, _)| *name == node.name).map(|(_, attributes)| *attributes);
     let required: &[&str] =
         found.unwrap_or(if TABLE_NAME_REQUIRED.contains(&node.name.as_str()) { &["tableName"] } else { &[] });
@@ -342,7 +349,7 @@ fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadE
         let (element, name) = (node.name.clone(), (*name).to_owned());
         return Err(LoadError::Missing { at: at(node.line).into(), element, name });
     }
-    node.attributes.iter().try_for_each(|(name, value)| match checked_values(&node.name, name) {
+    node.attributes.iter().try_for_each(|(name, value)| match checked_values(parent, &node.name, name) {
         Some(values) if !values.contain(value) => Err(LoadError::BadValue {
             at: at(node.line).into(),
             element: node.name.clone(),
@@ -356,7 +363,7 @@ fn check_required(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadE
 
 /// The preconditions of a changelog cannot skip it or mark it as run.
 fn check_global_preconditions(node: &Node, at: &dyn Fn(u32) -> Location) -> Result<(), LoadError> {
-    check_tree(node, at)?;
+    check_tree(node, "databaseChangeLog", at)?;
     for name in ["onFail", "onError"] {
         if let Some(value) = node.attribute(name).filter(|value| !matches!(*value, "HALT" | "WARN")) {
             return Err(LoadError::BadValue {
