@@ -87,13 +87,14 @@ pub(crate) fn resolve_files(
                         file.expanded = context.properties.expand(&file.decoded, name, 1)?;
                         // Liquibase computes the checksum of a view or procedure without regard to the encoding of its file.
                         let is_definition = declared.iter().any(|field| DEFINED_NAMES.contains(&field.name));
-                        match encoding::decode_stated(&file.bytes, HASHED_ENCODING) {
-                            Ok(text) if is_definition => {
+                        let text = is_definition.then(|| encoding::decode_stated(&file.bytes, HASHED_ENCODING));
+                        match text {
+                            Some(Ok(text)) => {
                                 file.hashed = context.properties.expand(&text, name, 1)?;
                                 Ok(file)
                             }
-                            Err(error) if is_definition => Err(Arc::new(error)),
-                            _ => Ok(file),
+                            Some(Err(error)) => Err(Arc::new(error)),
+                            None => Ok(file),
                         }
                     }
                     content => content.map_err(Arc::new),
