@@ -88,10 +88,15 @@ impl Database {
 
     async fn compare(&self, client: &Client, other: &Client) -> Result<Pooling, Error> {
         let mut first = None;
-        for _ in 0..ATTEMPTS {
-            let (Some(own), Some(others)) = (process_number(client).await, process_number(other).await) else {
-                return Ok(Pooling::Session);
+        for attempt in 0..ATTEMPTS {
+            // A pooler may lend its sessions in turn: of two sessions, each would always meet the same client if the order did not change.
+            let asked = if attempt % 2 == 0 {
+                (process_number(client).await, process_number(other).await)
+            } else {
+                let others = process_number(other).await;
+                (process_number(client).await, others)
             };
+            let (Some(own), Some(others)) = asked else { return Ok(Pooling::Session) };
             let is_shared = own == others;
             let now = (own, others);
             if is_shared || *first.get_or_insert_with(|| now.clone()) != now {

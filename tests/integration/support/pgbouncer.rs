@@ -46,7 +46,7 @@ pub(crate) struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it with at most `size` server connections for each role and database.
+    /// Starts it with at most `size` server connections for each role and database. Each transaction has the one that was not used for the longest time.
     pub(crate) fn start(server: &Postgres, mode: PoolMode, size: usize) -> Self {
         let directory = Scratch::new("pgbouncer");
         let port = free_port();
@@ -55,7 +55,8 @@ impl PgBouncer {
         let settings = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = scram-sha-256\nauth_user = postgres\nauth_file = {}\nadmin_users = postgres\n\
-             pool_mode = {}\ndefault_pool_size = {size}\nmax_client_conn = 1000\nserver_login_retry = 1\nserver_idle_timeout = 2\n",
+             pool_mode = {}\ndefault_pool_size = {size}\nmax_client_conn = 1000\nserver_login_retry = 1\nserver_idle_timeout = 2\n\
+             server_round_robin = 1\n",
             server.address(),
             server.port,
             users.display(),
