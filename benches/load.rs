@@ -9,6 +9,7 @@
 //!
 //! Latency at a fixed rate is measured from the time at which a request was due, not from that at which it could be sent. So a stall of the
 //! server counts for every request that had to wait.
+#![expect(clippy::disallowed_methods, reason = "its sessions belong to its connections alone")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -6,6 +6,7 @@
 //! Policy: everything is bounded, and uses the loopback interface only. Each attacker has an address of its own in 127.0.0.0/8; the good
 //! client is at 127.0.0.1. The appliance is the release binary with its defaults and its own PostgreSQL, in a temporary directory.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
+#![expect(clippy::disallowed_methods, reason = "its sessions belong to its connections alone")]
 
 mod appliance;
 mod bodies;

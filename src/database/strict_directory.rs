@@ -6,6 +6,7 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 
 use super::error::StrictDirectoryError;
 
@@ -32,7 +33,10 @@ pub async fn compare(client: &Client, is_strict: bool) -> Result<(), StrictDirec
 }
 
 async fn exists(client: &Client) -> Result<bool, StrictDirectoryError> {
-    let row = client.query_one(EXISTS, &[&STRICT_DIRECTORY_KEY]).await.map_err(StrictDirectoryError::Statement)?;
+    let row = client
+        .query_typed_one(EXISTS, &[(&STRICT_DIRECTORY_KEY, Type::NAME)])
+        .await
+        .map_err(StrictDirectoryError::Statement)?;
     Ok(row.get(0))
 }
 

@@ -6,6 +6,7 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 use tracing::warn;
 
 use super::cluster::Cluster;
@@ -77,13 +78,14 @@ async fn maintenance(endpoint: &Endpoint) -> Result<Client, Error> {
 async fn renamed(endpoint: &Endpoint, client: &Client) -> Result<Vec<String>, Error> {
     let names = "SELECT datname::text FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' \
         ORDER BY oid LIMIT $1";
-    let rows = with_timeout("looking for its database", client.query(names, &[&MAX_SEARCHED])).await?;
+    let rows =
+        with_timeout("looking for its database", client.query_typed(names, &[(&MAX_SEARCHED, Type::INT8)])).await?;
     let mut found = Vec::new();
     for row in rows {
         let name: String = row.get(0);
         let client = connect(endpoint, &name).await?;
         let is_ours = "SELECT to_regclass('attendance_api.identity') IS NOT NULL";
-        let row = with_timeout("looking for its database", client.query_one(is_ours, &[])).await?;
+        let row = with_timeout("looking for its database", client.query_typed_one(is_ours, &[])).await?;
         if row.get(0) {
             found.push(name);
         }

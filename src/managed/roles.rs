@@ -12,6 +12,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use tracing::info;
 
@@ -167,7 +168,7 @@ pub(super) async fn state(client: &Client) -> Result<State, tokio_postgres::Erro
         FROM pg_database AS base LEFT JOIN pg_authid AS owner ON owner.rolname = '{OWNER}' \
             LEFT JOIN pg_authid AS requests ON requests.rolname = '{REQUESTS}' WHERE datname = current_database()"
     );
-    let row: Row = client.query_one(&query, &[]).await?;
+    let row: Row = client.query_typed_one(&query, &[]).await?;
     Ok(State {
         settings: [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?],
         is_owned: row.try_get(4)?,
@@ -246,7 +247,7 @@ async fn restore_names(client: &Client, verifiers: &[String; 2]) -> Result<(), t
     let find = "SELECT format('ALTER ROLE %I RENAME TO %I', rolname, $2::text) FROM pg_authid WHERE rolpassword = $1 \
         AND NOT EXISTS (SELECT FROM pg_authid WHERE rolname = $2::text)";
     for (role, verifier) in [OWNER, REQUESTS].into_iter().zip(verifiers) {
-        if let Some(row) = client.query_opt(find, &[verifier, &role]).await? {
+        if let Some(row) = client.query_typed_opt(find, &[(verifier, Type::TEXT), (&role, Type::TEXT)]).await? {
             client.batch_execute(row.try_get(0)?).await?;
             info!("the role {role} had been renamed; it has its name back");
         }
@@ -257,7 +258,9 @@ async fn restore_names(client: &Client, verifiers: &[String; 2]) -> Result<(), t
 /// Whether the cluster has the role of the owner, which is made after the database.
 pub(super) async fn exist(client: &Client) -> Result<bool, postgres_error::Error> {
     let query = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)";
-    let row = postgres_error::with_timeout("looking for its roles", client.query_one(query, &[&OWNER])).await?;
+    let row =
+        postgres_error::with_timeout("looking for its roles", client.query_typed_one(query, &[(&OWNER, Type::NAME)]))
+            .await?;
     Ok(row.get(0))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::lineage::Lineage;
 use super::wal_segment::{Lsn, PARTIAL_SUFFIX, Segment};
@@ -50,7 +51,7 @@ struct Slot {
 impl ServerState {
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
         let moment = clock::now();
-        let row = answered("say the position of its WAL", client.query_one(STATE, &[])).await?;
+        let row = answered("say the position of its WAL", client.query_typed_one(STATE, &[])).await?;
         let position = |text: Option<&str>| text.and_then(Lsn::parse);
         let flushed_text: String = row.get(2);
         let status: Option<&str> = row.get(4);
@@ -102,20 +103,20 @@ impl ServerState {
 /// The size of all databases of the server, in bytes.
 pub(super) async fn size(client: &Client) -> Result<u64, Error> {
     let sum = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database";
-    let row = answered("say its size", client.query_one(sum, &[])).await?;
+    let row = answered("say its size", client.query_typed_one(sum, &[])).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
 /// Makes the slot; from now on WAL is kept for it.
 pub(super) async fn create_slot(client: &Client) -> Result<(), Error> {
     let create_it = "SELECT pg_create_physical_replication_slot($1, true)";
-    answered("make a replication slot", client.execute(create_it, &[&SLOT])).await.map(drop)
+    answered("make a replication slot", client.execute_typed(create_it, &[(&SLOT, Type::NAME)])).await.map(drop)
 }
 
 /// Removes the slot, if there is one.
 pub(super) async fn drop_slot(client: &Client) -> Result<(), Error> {
     let drop_it = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1";
-    answered("remove its replication slot", client.execute(drop_it, &[&SLOT])).await.map(drop)
+    answered("remove its replication slot", client.execute_typed(drop_it, &[(&SLOT, Type::NAME)])).await.map(drop)
 }
 
 /// The answer to a statement, which is waited for only so long: otherwise a server that hangs would not be reported.

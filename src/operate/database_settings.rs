@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 /// Settings for sessions, and who may connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +53,12 @@ const DESCRIPTION: &str = "SELECT shobj_description(oid, 'pg_database'), datacl 
 impl DatabaseSettings {
     /// Those of the database of this session.
     pub(super) async fn read(client: &Client) -> Result<Self, tokio_postgres::Error> {
-        let row = client.query_one(DESCRIPTION, &[]).await?;
-        let parameters = client.query(PARAMETERS, &[]).await?;
+        let row = client.query_typed_one(DESCRIPTION, &[]).await?;
+        let parameters = client.query_typed(PARAMETERS, &[]).await?;
         let parameters =
             parameters.iter().map(|row| Parameter { role: row.get(0), name: row.get(1), value: row.get(2) }).collect();
         let privileges = match row.get(1) {
-            true => Some(client.query(PRIVILEGES, &[]).await?.iter().map(privilege).collect()),
+            true => Some(client.query_typed(PRIVILEGES, &[]).await?.iter().map(privilege).collect()),
             false => None,
         };
         Ok(Self { comment: row.get(0), parameters, privileges })
@@ -65,19 +66,23 @@ impl DatabaseSettings {
 
     /// Gives the database of this session, which is the superuser's, these settings.
     pub(super) async fn apply(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        let database: String = client.query_one("SELECT quote_ident(current_database())", &[]).await?.get(0);
+        let database: String = client.query_typed_one("SELECT quote_ident(current_database())", &[]).await?.get(0);
         if let Some(comment) = &self.comment {
-            let literal: String = client.query_one("SELECT quote_literal($1::text)", &[comment]).await?.get(0);
+            let literal: String =
+                client.query_typed_one("SELECT quote_literal($1)", &[(comment, Type::TEXT)]).await?.get(0);
             client.batch_execute(&format!("COMMENT ON DATABASE {database} IS {literal}")).await?;
         }
         for Parameter { role, name, value } in &self.parameters {
             // The value is given as the server keeps it, whether it is a list or not; then the database takes it over.
-            client.query_one("SELECT set_config($1, $2, false)", &[name, value]).await?;
-            let quoted: String = client.query_one(QUOTED_NAME, &[name]).await?.get(0);
+            client
+                .query_typed_one("SELECT set_config($1, $2, false)", &[(name, Type::TEXT), (value, Type::TEXT)])
+                .await?;
+            let quoted: String = client.query_typed_one(QUOTED_NAME, &[(name, Type::TEXT)]).await?.get(0);
             let of = match role {
                 None => format!("DATABASE {database}"),
                 Some(role) => {
-                    let role: String = client.query_one("SELECT quote_ident($1)", &[role]).await?.get(0);
+                    let role: String =
+                        client.query_typed_one("SELECT quote_ident($1)", &[(role, Type::TEXT)]).await?.get(0);
                     format!("ROLE {role} IN DATABASE {database}")
                 }
             };
@@ -91,7 +96,7 @@ impl DatabaseSettings {
             };
             let role: String = match role {
                 None => "PUBLIC".to_owned(),
-                Some(role) => client.query_one("SELECT quote_ident($1)", &[role]).await?.get(0),
+                Some(role) => client.query_typed_one("SELECT quote_ident($1)", &[(role, Type::TEXT)]).await?.get(0),
             };
             let option = if *is_grantable && role != "PUBLIC" { " WITH GRANT OPTION" } else { "" };
             client.batch_execute(&format!("GRANT {word} ON DATABASE {database} TO {role}{option}")).await?;

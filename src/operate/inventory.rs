@@ -39,15 +39,15 @@ impl Inventory {
     pub(super) async fn read(client: &Client) -> Result<Self, tokio_postgres::Error> {
         let mut rows = BTreeMap::new();
         let mut changelog = None;
-        for table in client.query(TABLES, &[]).await? {
+        for table in client.query_typed(TABLES, &[]).await? {
             let name: String = table.get(0);
             // The name comes quoted from `format`.
-            let count: i64 = client.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.get(0);
+            let count: i64 = client.query_typed_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.get(0);
             rows.insert(name, u64::try_from(count).unwrap_or_default());
             if table.get(1) {
                 let digest = "SELECT coalesce(md5(string_agg(history::text, E'\\n' ORDER BY orderexecuted, id, author, \
                     filename)), 'empty') FROM public.databasechangelog AS history";
-                changelog = Some(client.query_one(digest, &[]).await?.get(0));
+                changelog = Some(client.query_typed_one(digest, &[]).await?.get(0));
             }
         }
         Ok(Self { rows, changelog })
@@ -83,7 +83,7 @@ impl Inventory {
 
 /// The first tables that the role of this session may not read.
 pub(super) async fn unreadable(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
-    Ok(client.query(UNREADABLE, &[]).await?.iter().map(|row| row.get(0)).collect())
+    Ok(client.query_typed(UNREADABLE, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 #[cfg(test)]

@@ -262,7 +262,7 @@ async fn finish(
 async fn check_end(client: &Client, lineage: &Lineage, end: Option<Lsn>) -> Result<Option<Timestamp>, Error> {
     let query = "SELECT coalesce(pg_last_wal_replay_lsn()::text, ''), \
         (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000000)::bigint";
-    let row = client.query_one(query, &[]).await.map_err(Error::statement("say what it has replayed"))?;
+    let row = client.query_typed_one(query, &[]).await.map_err(Error::statement("say what it has replayed"))?;
     let reached: String = row.get(0);
     let last_commit = row.get::<_, Option<i64>>(1).and_then(|time| Timestamp::from_microsecond(time).ok());
     // The last record may be incomplete. A position that cannot be read is before every end.
@@ -278,7 +278,7 @@ async fn refuse_newer_schema(client: &Client, content: &Inventory) -> Result<(),
         return Ok(());
     }
     let newest = "SELECT coalesce(max(version), 0)::int8 FROM attendance_api.refinery_schema_history";
-    let found: i64 = client.query_one(newest, &[]).await.map_err(Error::statement("say its schema"))?.get(0);
+    let found: i64 = client.query_typed_one(newest, &[]).await.map_err(Error::statement("say its schema"))?.get(0);
     let known = migrations::newest_known();
     if found > known {
         return Err(Error::NewerSchema { appliance: "a newer version".to_owned(), found, known });

@@ -64,6 +64,7 @@ impl<'a> Lookup<'a> {
 pub(crate) struct PreparedLookups(Mutex<HashMap<String, Statement>>);
 
 impl PreparedLookups {
+    #[expect(clippy::disallowed_methods, reason = "the session belongs to this connection alone")]
     async fn finds_row(&self, client: &Client, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<bool, Error> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
         let statement = match known {

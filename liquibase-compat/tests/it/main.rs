@@ -1,6 +1,7 @@
 //! Tests on a real PostgreSQL, each with its own database.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "an unexpected result in a test helper fails the test")]
+#![expect(clippy::disallowed_methods, reason = "its sessions belong to its connections alone")]
 
 mod checksums;
 mod embedded_changelog;
