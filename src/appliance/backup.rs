@@ -80,10 +80,10 @@ pub(super) fn of_appliance(
     managed: Option<&Endpoints>,
     configuration: String,
 ) -> Result<Arc<Operator>, Error> {
-    let server = match (&config.postgres.service, managed) {
-        (_, Some(endpoints)) => Server::Managed(endpoints.superuser.clone()),
-        (PostgresService::External(external), None) => Server::External(external.clone()),
-        (PostgresService::Managed(_), None) => return Err(Error::NoBackend("PostgreSQL")),
+    let server = match (managed, config.postgres.direct_service()) {
+        (Some(endpoints), _) => Server::Managed(endpoints.superuser.clone()),
+        (None, Some(external)) => Server::External(external),
+        (None, None) => return Err(Error::NoBackend("PostgreSQL")),
     };
     let operator = operator(config, server, configuration);
     let recorded = State::update(&operator.layout, |state| {
@@ -199,12 +199,12 @@ pub(super) fn record_version(operator: &Operator) {
 /// The version that ran last on this database, if it was another one.
 async fn previous_version(client: &Client) -> Result<Option<String>, Error> {
     let failed = |source| crate::database::Error::Statement { what: "say which version ran last", source };
-    let has_table = client.query_one("SELECT to_regclass('attendance_api.versions') IS NOT NULL", &[]).await;
+    let has_table = client.query_typed_one("SELECT to_regclass('attendance_api.versions') IS NOT NULL", &[]).await;
     if !has_table.map_err(failed)?.get::<_, bool>(0) {
         return Ok(None);
     }
     let last = "SELECT version FROM attendance_api.versions ORDER BY last_started DESC LIMIT 1";
-    let row = client.query_opt(last, &[]).await.map_err(failed)?;
+    let row = client.query_typed_opt(last, &[]).await.map_err(failed)?;
     Ok(row.map(|row| row.get(0)).filter(|version: &String| version != VERSION))
 }
 
@@ -247,8 +247,8 @@ pub async fn create(config: &Config, configuration: String, options: &BackupOpti
         let (label, encryption) = (options.label.as_deref(), options.encryption.as_ref());
         operator.create(&target, Trigger::Command, label, encryption).await.map_err(Error::from)
     };
-    if let PostgresService::External(external) = &config.postgres.service {
-        return make(Server::External(external.clone())).await;
+    if let Some(external) = config.postgres.direct_service() {
+        return make(Server::External(external)).await;
     }
     super::require_database(config)?;
     let _lock = match lock_data_dir(config).await {

@@ -46,7 +46,7 @@ pub(super) enum Announcements {
 impl Announcements {
     /// Decides at the start from where they arrive. `requests` is the database as the requests use it. `consequence` is logged if they cannot.
     pub(super) async fn prepare(config: &Config, requests: &Database, consequence: &str) -> Result<Self, Error> {
-        let Some(server) = config.postgres.listen_service() else {
+        let Some(server) = config.postgres.direct_service() else {
             return Ok(Self::From(Box::new(requests.clone())));
         };
         let database = Database::external(&server)?;

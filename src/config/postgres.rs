@@ -57,8 +57,9 @@ section! {
             /// Whether writes by other programs (psql, the Python service) are seen at once, true or false. Triggers on the table
             /// announce them; false removes the triggers, and such writes are seen when redis.ttl has passed.
             watch_foreign_writes: bool = "true" => Kind::Enum(<bool as Choice>::WORDS);
-            /// External: the server's own address, if host or url leads to a pooler in transaction mode, which does not pass
-            /// announcements on. Like url; the user, the password, the database and sslmode may be left out of it.
+            /// External: the server's own address, if host or url leads to a pooler in transaction mode, which passes no
+            /// announcements on and cannot be used for backups. Like url; the user, the password, the database and sslmode may be
+            /// left out of it.
             listen_url: Option<PostgresUrl> => Kind::PostgresUrl;
         }
 
@@ -112,8 +113,8 @@ pub struct ExternalPostgres {
 }
 
 impl Postgres {
-    /// How to reach the external server for announcements; none if it is managed.
-    pub fn listen_service(&self) -> Option<ExternalPostgres> {
+    /// How to reach the external server for what needs a session of its own, announcements and backups; none if it is managed.
+    pub fn direct_service(&self) -> Option<ExternalPostgres> {
         let PostgresService::External(server) = &self.service else { return None };
         let Some(url) = self.listen_url.clone() else { return Some(server.clone()) };
         Some(ExternalPostgres {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::process::ChildStdout;
 use tokio::time::sleep;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::archive::{CONFIGURATION, DATABASE, GLOBALS};
 use super::archive_writer::{ArchiveWriter, Sink};
@@ -16,6 +17,7 @@ use super::inventory::{self, Inventory, LOCK_TABLE};
 use super::manifest::{Manifest, PostgresVersions, Schema, Trigger};
 use super::stream::{PROGRAM_TIMEOUT, limited, write_part};
 use super::{Error, Source, database_settings::DatabaseSettings};
+use crate::database::Pooling;
 use crate::managed::client_programs::{APPLICATION_NAME, ClientPrograms};
 use crate::managed::piped_program::PipedProgram;
 use crate::priority::{self, BACKUP_NICENESS};
@@ -61,6 +63,10 @@ async fn write(
     request: &Request,
 ) -> Result<Manifest, Error> {
     let client = source.database.connect(CONNECT_TIMEOUT).await?;
+    // `pg_dump` sets the search path of its session to nothing, and such a pooler gives the session to other programs afterwards.
+    if source.database.pooling() == Pooling::Transaction {
+        return Err(Error::SharedSessions { address: source.database.address().to_owned() });
+    }
     check_source(source, programs, &client).await?;
     let snapshot = begin_snapshot(&client).await?;
     let archive = ArchiveWriter::new(sink, u64::try_from(request.time.as_second()).unwrap_or_default());
@@ -83,7 +89,7 @@ async fn write(
 async fn check_source(source: &Source, programs: &ClientPrograms, client: &Client) -> Result<(), Error> {
     let failed = Error::statement("say its version");
     let query = "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'), current_user::text";
-    let row = client.query_one(query, &[]).await.map_err(failed)?;
+    let row = client.query_typed_one(query, &[]).await.map_err(failed)?;
     let major = u32::try_from(row.get::<_, i32>(0)).unwrap_or_default();
     if major > programs.version().major {
         return Err(Error::NewerServer {
@@ -106,14 +112,17 @@ async fn begin_snapshot(client: &Client) -> Result<String, Error> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL TIME ZONE 'UTC'; \
         SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL DateStyle = 'ISO, YMD'";
     client.batch_execute(begin).await.map_err(&failed)?;
-    Ok(client.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(&failed)?.get(0))
+    Ok(client.query_typed_one("SELECT pg_export_snapshot()", &[]).await.map_err(&failed)?.get(0))
 }
 
 /// Lets requests go before the processes of the server that read its tables: that of this session, and that of `pg_dump`, which may still be connecting.
 async fn lower_priority(client: &Client) -> Result<(), Error> {
     let query = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 OR pid = pg_backend_pid()";
     for _ in 0..CONNECT_POLLS {
-        let rows = client.query(query, &[&APPLICATION_NAME]).await.map_err(Error::statement("list its sessions"))?;
+        let rows = client
+            .query_typed(query, &[(&APPLICATION_NAME, Type::TEXT)])
+            .await
+            .map_err(Error::statement("list its sessions"))?;
         rows.iter().for_each(|row| priority::lower_process(row.get(0), BACKUP_NICENESS));
         if rows.len() > 1 {
             break;
@@ -165,7 +174,7 @@ async fn describe(client: &Client, programs: &ClientPrograms, request: &Request)
     let mut manifest = Manifest::new(request.time.to_string(), request.trigger, request.label.clone());
     let query = "SELECT current_setting('server_version'), current_database()::text, pg_database_size(current_database()), \
         to_regclass('attendance_api.refinery_schema_history') IS NOT NULL, to_regclass('public.databasechangelog') IS NOT NULL";
-    let row = client.query_one(query, &[]).await.map_err(Error::statement("describe itself"))?;
+    let row = client.query_typed_one(query, &[]).await.map_err(Error::statement("describe itself"))?;
     manifest.postgres = PostgresVersions {
         server: row.get(0),
         programs: programs.version().full.clone(),
@@ -182,8 +191,8 @@ async fn describe(client: &Client, programs: &ClientPrograms, request: &Request)
 
 async fn schema(client: &Client, has_own_tables: bool, has_changelog: bool) -> Result<Schema, tokio_postgres::Error> {
     let newest = "SELECT coalesce(max(version), 0)::int8 FROM attendance_api.refinery_schema_history";
-    let migration = if has_own_tables { client.query_one(newest, &[]).await?.get(0) } else { 0 };
+    let migration = if has_own_tables { client.query_typed_one(newest, &[]).await?.get(0) } else { 0 };
     let count = "SELECT count(*) FROM public.databasechangelog";
-    let changesets: i64 = if has_changelog { client.query_one(count, &[]).await?.get(0) } else { 0 };
+    let changesets: i64 = if has_changelog { client.query_typed_one(count, &[]).await?.get(0) } else { 0 };
     Ok(Schema { migration, changesets: u64::try_from(changesets).unwrap_or_default() })
 }

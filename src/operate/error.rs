@@ -336,6 +336,15 @@ pub enum Error {
         /// The version of the programs.
         programs: String,
     },
+    /// The address leads to a pooler in transaction mode.
+    #[error(
+        "{address} is a pooler in transaction mode, through which no backup can be made: pg_dump would change the sessions of other programs; let \
+         postgres.listen_url name the server itself"
+    )]
+    SharedSessions {
+        /// The pooler.
+        address: String,
+    },
     /// The role may not read everything.
     #[error(
         "the role {role} may not read {tables}, and a backup must have everything; let it: GRANT pg_read_all_data TO {role} (as the superuser), or set \

@@ -142,18 +142,57 @@ fn a_pooler_that_is_said_to_be_none_is_found_out_by_its_errors() {
     }
 }
 
-/// Gives the names that the appliance's prepared statements have to others, in every session of the pooler. Another instance does so by chance.
-fn take_statement_names(pooler: &PgBouncer, database: &str) {
+/// Opens all sessions that the pooler may have, and runs statements in each of them. From then on, every transaction has another session than the one before.
+fn run_in_every_session(pooler: &PgBouncer, database: &str, statements: &str) {
     let sessions: Vec<Sql> = (0..POOL_SIZE).map(|_| pooler.sql(database)).collect();
     for session in &sessions {
         session.run("BEGIN");
     }
     for session in &sessions {
-        session.run(
-            "DEALLOCATE ALL;
-             DO $$ BEGIN FOR n IN 0..999 LOOP EXECUTE format('PREPARE s%s AS SELECT 1', n); END LOOP; END $$;
-             COMMIT",
-        );
+        session.run(&format!("{statements}; COMMIT"));
+    }
+}
+
+/// The names that the appliance's prepared statements have belong to others, as those of another instance do by chance.
+const TAKE_STATEMENT_NAMES: &str = "DEALLOCATE ALL;
+    DO $$ BEGIN FOR n IN 0..999 LOOP EXECUTE format('PREPARE s%s AS SELECT 1', n); END LOOP; END $$";
+
+/// `pg_dump` leaves its session without a search path, and the pooler gives the session to other programs.
+#[test]
+fn a_backup_is_not_made_through_a_pooler_in_transaction_mode() {
+    let direct = format!("  listen_url: postgres://{}:{}\n", shared_postgres().address(), shared_postgres().port);
+    for (mode, keys, expected) in [
+        (PoolMode::Transaction, "", 1),
+        (PoolMode::Transaction, "  pooler: transaction\n", 1),
+        (PoolMode::Transaction, &direct, 0),
+        (PoolMode::Session, "", 0),
+    ] {
+        let (pooler, database) = pooler(mode);
+        let instance = appliance_behind(&pooler, &database, &format!("{keys}{WITHOUT_REDIS}")).start();
+        let data = instance.data().display().to_string();
+        let command = instance.settings().command(&["backup", "create", "--data-dir", &data]);
+        let output = command.finish().expect(expected).output();
+        assert_eq!(output.contains("let postgres.listen_url name the server itself"), expected == 1, "{output}");
+        if mode == PoolMode::Transaction {
+            run_in_every_session(&pooler, &database, "SELECT FROM records");
+        }
+    }
+}
+
+/// What a session has prepared would be missing in the next one.
+#[test]
+fn starts_and_commands_keep_nothing_in_the_sessions_of_a_pooler_in_transaction_mode() {
+    let (pooler, database) = pooler(PoolMode::Transaction);
+    for keys in ["", "  pooler: transaction\n", "employees: { strict: true }\n", "employees: { strict: false }\n"] {
+        run_in_every_session(&pooler, &database, "SELECT 1");
+        let keys = format!("{keys}{WITHOUT_REDIS}auth: {{ mode: required }}\n");
+        let instance = appliance_behind(&pooler, &database, &keys).start();
+        instance.get(&format!("{API}/health")).expect(200);
+        let data = instance.data().display().to_string();
+        for command in [&["account", "list"][..], &["token", "list"], &["migrate", "status"], &["migrate", "history"]] {
+            run_in_every_session(&pooler, &database, "SELECT 1");
+            instance.settings().command(command).arg("--data-dir").arg(&data).finish().expect(0);
+        }
     }
 }
 
@@ -181,7 +220,7 @@ fn a_write_that_is_refused_before_it_is_run_is_tried_again() {
         let instance = appliance_behind(&pooler, &database, &keys).start();
         let sql = shared_postgres().sql(&database);
         sql.run("INSERT INTO records VALUES ('a', 'n', 's', '2023-08-01')");
-        take_statement_names(&pooler, &database);
+        run_in_every_session(&pooler, &database, TAKE_STATEMENT_NAMES);
         thread::scope(|scope| {
             for write in &writes {
                 let instance = &instance;
