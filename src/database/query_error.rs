@@ -166,7 +166,7 @@ impl QueryError {
     }
 }
 
-/// Runs a write, and once more if it was refused before it was run ([`QueryError::is_of_shared_session`]). After any other error it is unknown how far it
+/// Runs a write, and once more if it was refused before it was run, because its session turned out to be shared. After any other error it is unknown how far it
 /// came, and it is not repeated.
 ///
 /// # Errors
