@@ -95,23 +95,23 @@ fn holds(text: &str, items: &[String]) -> Result<bool, UnreadableExpression> {
     }
     let parts = split_at_operator(&text, "or");
     if parts.len() > 1 {
-        return any_part(parts, items, true);
+        return combine(parts, items, true);
     }
     let parts = split_at_operator(&text, "and");
     if parts.len() > 1 {
-        return any_part(parts, items, false);
+        return combine(parts, items, false);
     }
     Ok(term_holds(&text, items))
 }
 
-/// Whether the value of any part is `wanted`, or else the opposite of `wanted`.
-fn any_part(parts: Vec<&str>, items: &[String], wanted: bool) -> Result<bool, UnreadableExpression> {
+/// The value of parts that an operator joins. One part with the `decisive` value (true for `or`, false for `and`) decides; no later one is evaluated.
+fn combine(parts: Vec<&str>, items: &[String], decisive: bool) -> Result<bool, UnreadableExpression> {
     for part in parts {
-        if holds(part, items)? == wanted {
-            return Ok(wanted);
+        if holds(part, items)? == decisive {
+            return Ok(decisive);
         }
     }
-    Ok(!wanted)
+    Ok(!decisive)
 }
 
 /// The first pair of parentheses that has a text and no other parenthesis inside.
