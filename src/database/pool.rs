@@ -1,8 +1,9 @@
 //! Database connections, shared among requests.
 //!
 //! Policy: a request has one deadline, which covers the wait for a connection and the statement. A connection is lent
-//! ([`Lease`]) and goes back when its statement has ended. A connection that cannot be made while others work is not waited for: the
-//! request waits for one of the others (`capacity.rs`). Which errors permit a second attempt is stated by [`QueryError::is_retryable`].
+//! ([`Lease`]) and goes back when its statement has ended. A connection that cannot be made while others work, or are being made, is not
+//! waited for: the request waits for one of the others (`capacity.rs`). Which errors permit a second attempt is stated by
+//! [`QueryError::is_retryable`].
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -133,7 +134,8 @@ impl ConnectionPool {
                 Err(_) => QueryError::ConnectionTimeout,
             };
             let now = Instant::now();
-            if now >= deadline || !self.has_connections() || self.capacity.shrink(permit, now).is_err() {
+            // The last permit stays, so that another one belongs to a request that has a connection or is about to have one.
+            if now >= deadline || self.capacity.shrink(permit, now).is_err() {
                 return Err(error);
             }
         }

@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::{
-    API, Appliance, Builder, Connection, PgBouncer, PoolMode, Request, Sql, create, eventually, record,
+    API, Appliance, Builder, Connection, PgBouncer, PoolMode, Postgres, Request, Sql, create, eventually, record,
     shared_postgres, wait_for_cache,
 };
 
@@ -401,17 +401,46 @@ fn a_pooler_in_statement_mode_is_refused_with_a_message() {
     }
 }
 
+/// The configuration for a new database whose owner may have no more than [`POOL_SIZE`] connections.
+fn limited_role(server: &Postgres, database: &str) -> String {
+    server.sql(database).run(&format!(
+        "CREATE ROLE {database}_few LOGIN PASSWORD 'few-pw' CONNECTION LIMIT {POOL_SIZE}; ALTER DATABASE {database} OWNER TO {database}_few"
+    ));
+    let section = server.direct_config(database);
+    section.replace("user: postgres", &format!("user: {database}_few")).replace(&server.password, "few-pw")
+}
+
 /// A shortage of connections without a pooler.
 #[test]
 fn requests_wait_if_the_role_may_have_fewer_connections_than_the_pool() {
-    let database = shared_postgres().create_database();
-    let sql = shared_postgres().sql(&database);
-    sql.run(&format!(
-        "CREATE ROLE {database}_few LOGIN PASSWORD 'few-pw' CONNECTION LIMIT {POOL_SIZE}; ALTER DATABASE {database} OWNER TO {database}_few"
-    ));
-    let section = shared_postgres()
-        .direct_config(&database)
-        .replace("user: postgres", &format!("user: {database}_few"))
-        .replace(&shared_postgres().password, "few-pw");
+    let section = limited_role(shared_postgres(), &shared_postgres().create_database());
     check_mixed_load(&Appliance::builder().config(&section).config(WITHOUT_REDIS).start());
+}
+
+/// The server counts a connection from the moment it is accepted, and refuses the others before that one can be used.
+#[test]
+fn requests_wait_for_the_connections_that_others_are_making() {
+    let server = Postgres::start();
+    let database = server.create_database();
+    let section = format!("{}  request_timeout: 10s\n", limited_role(&server, &database));
+    let appliance = Appliance::builder().config(&section).config(WITHOUT_REDIS).start();
+    let sql = server.sql(&database);
+    sql.run("ALTER SYSTEM SET post_auth_delay = 1");
+    sql.run("SELECT pg_reload_conf()");
+    eventually("a connection takes a second", || {
+        (server.sql(&database).value("SHOW post_auth_delay") == "1s").then_some(())
+    });
+    let ended = sql.rows(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{database}_few' AND query NOT LIKE '%pg_listening_channels%'"
+    ));
+    assert!(!ended.is_empty(), "the pool has connections");
+    thread::scope(|scope| {
+        let appliance = &appliance;
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| scope.spawn(move || appliance.get(&format!("{API}/search/all?status=s{client}"))))
+            .collect();
+        for client in clients {
+            client.join().expect("the client has an answer").expect(200);
+        }
+    });
 }
