@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::{Method, Request};
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use super::cached_read::{FastPath, PendingRead};
@@ -179,7 +180,11 @@ fn match_template(template: &'static str, raw_path: &str) -> Option<PathParamete
 }
 
 fn decode(raw: &str) -> Cow<'_, str> {
-    if raw.contains('%') { percent_decode_str(raw).decode_utf8_lossy() } else { Cow::Borrowed(raw) }
+    if memchr(b'%', raw.as_bytes()).is_some() {
+        percent_decode_str(raw).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(raw)
+    }
 }
 
 /// The path with single slashes and none at its end.

@@ -17,6 +17,10 @@ use super::timestamp;
 
 /// A buffer that grew beyond this for a long line is freed after it.
 const MAX_KEPT_CAPACITY: usize = 4096;
+/// Bytes that are compared at once.
+const BLOCK: usize = 16;
+/// The text of each number of an IPv4 address.
+static OCTETS: [([u8; 4], usize); 256] = octets();
 
 /// Writes the access log.
 #[derive(Debug, Clone)]
@@ -124,9 +128,7 @@ struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Without a branch for each byte, so that the compiler compares many of them at once.
-        let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
-        if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+        if is_plain(text.as_bytes()) {
             self.0.extend_from_slice(text.as_bytes());
             return Ok(());
         }
@@ -141,6 +143,17 @@ impl Write for Escaped<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing in a text has to be escaped.
+fn is_plain(text: &[u8]) -> bool {
+    // Without a branch for each byte, and in blocks of a fixed size, so that the compiler compares the bytes of a block at once.
+    let mark = |byte: u8| u8::from(!(b' '..=b'~').contains(&byte)) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    let marks = |block: &[u8]| block.iter().fold(0, |marks, byte| marks | mark(*byte));
+    let Some(last) = text.last_chunk::<BLOCK>() else { return marks(text) == 0 };
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    // The last block overlaps the one before it.
+    blocks.iter().fold(marks(last), |found, block| found | marks(block)) == 0
 }
 
 fn append_decimal(line: &mut Vec<u8>, mut number: u64) {
@@ -168,17 +181,36 @@ fn append_millis(line: &mut Vec<u8>, micros: u64) {
 fn append_address(line: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(four) => {
-            let [first, rest @ ..] = four.octets();
-            append_decimal(line, first.into());
-            for octet in rest {
-                line.push(b'.');
-                append_decimal(line, octet.into());
+            let mut text = [0; 16];
+            let mut length = 0;
+            for octet in four.octets() {
+                let (digits, count) = OCTETS[usize::from(octet)];
+                text[length..length + digits.len()].copy_from_slice(&digits);
+                length += count;
             }
+            line.extend_from_slice(&text[..length - 1]);
         }
         IpAddr::V6(six) => {
             let _ = write!(Escaped(line), "{six}");
         }
     }
+}
+
+/// The decimal digits of each number with a dot, and how many bytes that is.
+const fn octets() -> [([u8; 4], usize); 256] {
+    let mut octets = [([0; 4], 0); 256];
+    let mut number = 0;
+    while number < octets.len() {
+        let [hundreds, tens, ones] =
+            [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+        octets[number] = match number {
+            0..=9 => ([ones, b'.', 0, 0], 2),
+            10..=99 => ([tens, ones, b'.', 0], 3),
+            _ => ([hundreds, tens, ones, b'.'], 4),
+        };
+        number += 1;
+    }
+    octets
 }
 
 #[cfg(test)]
@@ -218,6 +250,29 @@ mod tests {
             assert_eq!(value["status_code"], 200);
             assert_eq!(value["duration_ms"], 1234.005);
             assert_eq!((&value["request_id"], &value["cache"]), (&"r-1".into(), &"hit".into()));
+        }
+    }
+
+    #[test]
+    fn a_character_is_escaped_wherever_it_is() {
+        for length in 1..3 * BLOCK {
+            for at in 0..length {
+                for (character, escaped) in
+                    [('"', "\\\""), ('\\', "\\\\"), ('\u{1f}', "\\u001f"), ('\u{7f}', "\\u007f"), ('é', "é")]
+                {
+                    let text = |middle: &str| format!("{}{middle}{}", "~".repeat(at), " ".repeat(length - at - 1));
+                    let written = written(|line| Escaped(line).write_str(&text(&character.to_string())).unwrap());
+                    assert_eq!(written, text(escaped));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_as_everywhere_else() {
+        for number in 0..=255 {
+            let address = IpAddr::from([number, 255 - number, number / 3, number / 30]);
+            assert_eq!(written(|line| append_address(line, address)), address.to_string());
         }
     }
 

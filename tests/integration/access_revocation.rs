@@ -182,10 +182,12 @@ fn revoke_under_load(
     (answer, after)
 }
 
-/// Two instances on one database, the second one with a configuration of its own.
+/// Two instances on one database, the second one with a configuration of its own. The first one, which revokes, has time to do that: a machine
+/// under load leaves a process of PostgreSQL without a processor for seconds, and what is tested begins with the acknowledgement.
 fn pair(first: &str, second: impl FnOnce(&str) -> String) -> (Protected, Appliance, String) {
     let database = shared_postgres().create_database();
-    let protected = Protected::with(Appliance::builder().postgres(shared_postgres(), &database), first);
+    let section = format!("{}  request_timeout: 10s\n", shared_postgres().config(&database));
+    let protected = Protected::with(Appliance::builder().config(&section), first);
     let config = second(&database);
     let other = Appliance::builder().config(&format!("auth: {{ mode: required }}\n{config}")).start();
     (protected, other, database)

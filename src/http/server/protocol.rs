@@ -82,8 +82,24 @@ fn is_host(host: &[u8]) -> bool {
     is_name_valid && is_port_valid
 }
 
+/// Whether each byte may be in a registered name, as RFC 3986 has it. A table, because every request has a `Host`.
+static IS_IN_NAME: [bool; 256] = {
+    let mut is_in_name = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        is_in_name[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"-._~!$&'()*+,;=%";
+    while let [first, rest @ ..] = others {
+        is_in_name[*first as usize] = true;
+        others = rest;
+    }
+    is_in_name
+};
+
 fn is_registered_name(name: &[u8]) -> bool {
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte))
+    name.iter().all(|byte| IS_IN_NAME[usize::from(*byte)])
 }
 
 fn is_ip_literal(literal: &[u8]) -> bool {
