@@ -11,8 +11,8 @@
 //!
 //! A slow client must be seen to read. Its kernel says so when it has freed a buffer, and joins up to 17 segments in one buffer: large ones, as on the loopback
 //! interface and between containers, to 128 KiB and more, which a client that reads 5 KB/s needs half a minute for. So a client gets small segments
-//! until it has proved to be fast, and again after it has been slow. A short answer is always a segment of its own, so that many of them do not become one
-//! behind others that the client has no memory for.
+//! until it has proved to be fast, and again after it has been slow. An answer of up to 16 KiB is sent whole: the client has asked for it after
+//! the one before was written, so that it is joined to nothing unless the client does not read. A short answer is always a segment of its own, so that many of them do not become one behind others that the client has no memory for.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -36,6 +36,8 @@ const MAX_JOINED_WRITE: usize = 1024;
 const UNSENT_LOW_WATER: u32 = 1;
 /// The size of a small segment.
 const SMALL_SEGMENT: usize = 2048;
+/// Up to this many bytes, an answer is sent whole, to any client. One that reads 5 KB/s needs three seconds for it.
+const MAX_WHOLE_ANSWER: usize = 16 * 1024;
 /// A client is fast when it has taken this many bytes without a pause of [`SLOW_PAUSE`].
 const PROBATION: usize = 256 * 1024;
 /// A client that takes nothing for this time is slow.
@@ -52,6 +54,8 @@ pub struct Socket {
     parser_answer: Option<Vec<u8>>,
     /// How much the client has to take until it is fast.
     unproven: usize,
+    /// Whether the client has sent something since the last write.
+    has_new_input: bool,
 }
 
 /// What is left of a socket when its connection has ended.
@@ -78,6 +82,7 @@ impl Socket {
             disconnect: DisconnectWatch::default(),
             parser_answer: None,
             unproven: PROBATION,
+            has_new_input: false,
         }
     }
 
@@ -89,6 +94,8 @@ impl Socket {
     fn record_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
             Poll::Ready(Ok(accepted)) => {
+                self.has_new_input = false;
+                self.unproven = self.unproven.saturating_sub(*accepted);
                 if self.state.record_accepted(*accepted) >= SLOW_PAUSE {
                     self.unproven = PROBATION;
                 }
@@ -126,16 +133,16 @@ impl Socket {
                 written => break written?,
             }
         };
-        self.unproven = self.unproven.saturating_sub(written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_write_pieces(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        // The kernel accepts a head and a short body faster as one piece than as two.
-        let mut whole = [0; MAX_JOINED_WRITE];
-        if let Some(whole) = join(pieces, &mut whole) {
-            self.poll_write_segment(cx, whole)
-        } else if self.unproven > 0 {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let is_whole_answer = self.has_new_input && length <= MAX_WHOLE_ANSWER;
+        if length <= MAX_JOINED_WRITE {
+            // The kernel accepts a head and a short body faster as one piece than as two.
+            self.poll_write_segment(cx, gather(pieces, &mut [0; MAX_JOINED_WRITE]))
+        } else if self.unproven > 0 && !is_whole_answer {
             self.poll_write_segment(cx, gather(pieces, &mut [0; SMALL_SEGMENT]))
         } else {
             Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
@@ -149,12 +156,6 @@ impl Socket {
         pieces.iter().for_each(|piece| answer.extend_from_slice(piece));
         Poll::Ready(Ok(answer.len() - before))
     }
-}
-
-/// All pieces as one, if they are at most [`MAX_JOINED_WRITE`] bytes.
-fn join<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; MAX_JOINED_WRITE]) -> Option<&'a [u8]> {
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    (length <= MAX_JOINED_WRITE).then(|| gather(pieces, whole))
 }
 
 /// As much of the pieces as there is room for.
@@ -179,6 +180,7 @@ impl AsyncRead for Socket {
         let input = &buf.filled()[before..];
         if !input.is_empty() {
             this.state.record_input();
+            this.has_new_input = true;
             this.framing.follow(input);
             // After an oversized chunk nothing more is read, and the body ends with the error of the next read.
             if this.framing.is_lost() && !this.framing.has_oversized_chunk() {
@@ -246,29 +248,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_pieces_are_joined() {
-        let (head, body) = ([b'h'; MAX_JOINED_WRITE - 3], *b"abc");
-        let mut whole = [0; MAX_JOINED_WRITE];
-        let pieces = [IoSlice::new(&head), IoSlice::new(&[]), IoSlice::new(&body)];
-        assert_eq!(join(&pieces, &mut whole), Some([&head[..], &body].concat().as_slice()));
-        assert_eq!(join(&pieces[2..], &mut whole), Some(&body[..]));
-        assert_eq!(join(&[], &mut whole), Some(&[][..]));
-    }
-
-    #[test]
     fn a_segment_is_the_beginning_of_the_pieces() {
         let pieces = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"defgh"), IoSlice::new(b"i")];
         assert_eq!(gather(&pieces, &mut [0; 5]), b"abcde");
         assert_eq!(gather(&pieces, &mut [0; 9]), b"abcdefghi");
         assert_eq!(gather(&pieces, &mut [0; 20]), b"abcdefghi");
         assert_eq!(gather(&pieces, &mut [0; 0]), b"");
-    }
-
-    #[test]
-    fn long_pieces_are_not_joined() {
-        let (head, body) = ([b'h'; MAX_JOINED_WRITE - 3], *b"abcd");
-        let mut whole = [0; MAX_JOINED_WRITE];
-        assert_eq!(join(&[IoSlice::new(&head), IoSlice::new(&body)], &mut whole), None);
-        assert_eq!(join(&[IoSlice::new(&[b'b'; MAX_JOINED_WRITE + 1])], &mut whole), None);
     }
 }

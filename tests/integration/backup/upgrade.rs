@@ -5,13 +5,12 @@ use std::path::Path;
 
 use super::schedule::{names, write};
 use super::{add_records, all, appliance_with, run};
-use crate::support::{Appliance, Scratch};
+use crate::support::{Appliance, PgBouncer, PoolMode, Scratch, Sql, shared_postgres};
 
 const NEWEST_MIGRATION: &str = include_str!("../../../migrations/appliance/V2__access.sql");
 
 /// Makes the database that of an older version, which did not have the newest migration.
-fn make_older(appliance: &Appliance) {
-    let sql = appliance.sql();
+fn make_older(sql: &Sql) {
     for kind in ["TABLE", "FUNCTION"] {
         let made = NEWEST_MIGRATION.lines().filter_map(|line| line.strip_prefix(&format!("CREATE {kind} ")));
         for name in made.filter_map(|rest| rest.split([' ', '(']).next()) {
@@ -35,7 +34,7 @@ fn the_first_start_of_a_newer_version_makes_a_backup_before_it_changes_the_schem
     let mut appliance = appliance_with(3);
     let data = appliance.data();
     let before = all(&appliance);
-    make_older(&appliance);
+    make_older(&appliance.sql());
     assert_eq!(appliance.sql().value(TABLES), "0");
     appliance.stop();
     forget_version(&data);
@@ -63,7 +62,7 @@ fn the_first_start_of_a_newer_version_makes_a_backup_before_it_changes_the_schem
 fn without_that_backup_the_schema_stays_as_it_is() {
     let mut appliance = appliance_with(1);
     let data = appliance.data();
-    make_older(&appliance);
+    make_older(&appliance.sql());
     appliance.stop();
     forget_version(&data);
     // A file in the place of the directory of backups.
@@ -79,4 +78,24 @@ fn without_that_backup_the_schema_stays_as_it_is() {
     appliance.start_again();
     assert!(appliance.logged("the backup before the upgrade is complete").is_empty());
     assert_eq!(appliance.sql().value(TABLES), "1");
+}
+
+/// It is not the appliance's to back up, and `pg_dump` could not use this pooler.
+#[test]
+fn an_external_database_behind_a_pooler_in_transaction_mode_is_upgraded_without_a_backup() {
+    let (server, database) = (shared_postgres(), shared_postgres().create_database());
+    let pooler = PgBouncer::start(server, PoolMode::Transaction, 4);
+    let section = pooler.config(&database);
+    let mut appliance = Appliance::builder().config(&section).config("redis: { mode: off }\n").start();
+    add_records(&appliance, "before", 2);
+    let before = all(&appliance);
+    let sql = server.sql(&database);
+    make_older(&sql);
+    assert_eq!(sql.value(TABLES), "0");
+    appliance.stop();
+    forget_version(&appliance.data());
+    appliance.start_again();
+    assert_eq!(sql.value(TABLES), "1");
+    assert_eq!(all(&appliance), before);
+    assert!(!appliance.data().join("backups").exists());
 }
