@@ -92,6 +92,10 @@ impl<'a> Lease<'a> {
     ///
     /// # Errors
     /// When it fails.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the statement is prepared once for the connection, whose session is not shared"
+    )]
     pub async fn query_raw(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<RowStream, tokio_postgres::Error> {
         let client = self.client();
         if self.shares_sessions() {
@@ -105,6 +109,10 @@ impl<'a> Lease<'a> {
     ///
     /// # Errors
     /// When it fails.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the statement is prepared once for the connection, whose session is not shared"
+    )]
     pub async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, tokio_postgres::Error> {
         let client = self.client();
         if self.shares_sessions() {
