@@ -31,7 +31,9 @@ pub(crate) async fn run_changes(
     for change in &set.changes {
         notify_output(options, change);
         let statements = statements(client, set, change, &dialect).await?;
-        run_statements(client, &set.modified(statements)?).await.map_err(ChangeSetError::Statement)?;
+        run_statements(client, &set.modified(statements)?, set.run_in_transaction)
+            .await
+            .map_err(ChangeSetError::Statement)?;
     }
     Ok(())
 }
@@ -84,15 +86,16 @@ pub(crate) async fn run_pipelined(
     end: &str,
 ) -> Result<(), ChangeSetError> {
     let last = format!("{record}{end}");
-    let statements_sent: Vec<_> = statements.iter().map(|statement| jdbc::executed(statement)).collect();
-    let texts = std::iter::once(begin).chain(statements_sent.iter().map(AsRef::as_ref)).chain([last.as_str()]);
+    let sent: Vec<_> =
+        statements.iter().flat_map(|one| jdbc::sent(one).into_iter().map(move |text| (one, text))).collect();
+    let texts = std::iter::once(begin).chain(sent.iter().map(|(_, text)| text.as_ref())).chain([last.as_str()]);
     // They are sent in this order, because `join_all` polls them for the first time in this order.
     let outcomes = join_all(texts.map(|text| client.batch_execute(text))).await;
     for (index, outcome) in outcomes.into_iter().enumerate() {
         let Err(error) = outcome else { continue };
-        return Err(match index.checked_sub(1).map(|index| statements.get(index)) {
+        return Err(match index.checked_sub(1).map(|index| sent.get(index)) {
             None => error.into(),
-            Some(Some(statement)) => ChangeSetError::Statement(StatementError::new(statement, error)),
+            Some(Some((statement, _))) => ChangeSetError::Statement(StatementError::new(statement, error)),
             Some(None) => ChangeSetError::HistoryRow(StatementError::new(record, error)),
         });
     }

@@ -58,7 +58,11 @@ pub fn csv(text: &str, separator: char, quote: Option<char>) {
 pub fn jdbc(sql: &str) {
     let native = driver::native(sql);
     let _ = (driver::executed(&native), driver::queried(sql));
+    let sent = driver::sent(sql);
     if !sql.contains(['?', '{']) {
-        assert_eq!(native, sql);
+        let joined = sent.join(";");
+        assert_eq!(native, if sql.contains(';') { joined.trim_matches(|c: char| c <= ' ') } else { sql });
+        // What is joined is split in the same places.
+        assert_eq!(driver::sent(&joined), sent);
     }
 }

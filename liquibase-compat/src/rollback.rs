@@ -108,12 +108,12 @@ async fn roll_back(
     statements.extend(set.rollback_statements(&dialect, |key| changelog.find(key, options))?);
     if in_transaction {
         let transaction = client.transaction().await?;
-        run_statements(&transaction, &statements).await?;
-        transaction.batch_execute(&tables.delete_sql(step.row)).await?;
+        run_statements(&transaction, &statements, true).await?;
+        run_statements(&transaction, &[tables.delete_sql(step.row)], true).await?;
         transaction.commit().await?;
     } else {
-        run_statements(&*client, &statements).await?;
-        client.batch_execute(&tables.delete_sql(step.row)).await?;
+        run_statements(&*client, &statements, false).await?;
+        run_statements(&*client, &[tables.delete_sql(step.row)], false).await?;
     }
     Ok(step.set.check_rollback_files()?)
 }

@@ -136,13 +136,17 @@ pub(crate) fn deployment_id() -> String {
     format!("{:010}", millis % 10_000_000_000)
 }
 
-/// Runs statements one after the other.
-pub(crate) async fn run_statements(client: &impl GenericClient, statements: &[String]) -> Result<(), StatementError> {
+/// Runs statements one after the other. Outside of a transaction PostgreSQL gets the text of each at once, and makes a transaction of it.
+pub(crate) async fn run_statements(
+    client: &impl GenericClient,
+    statements: &[String],
+    in_transaction: bool,
+) -> Result<(), StatementError> {
     for statement in statements {
-        client
-            .batch_execute(&jdbc::executed(statement))
-            .await
-            .map_err(|error| StatementError::new(statement, error))?;
+        let sent = if in_transaction { jdbc::sent(statement) } else { vec![jdbc::executed(statement)] };
+        for text in sent {
+            client.batch_execute(&text).await.map_err(|error| StatementError::new(statement, error))?;
+        }
     }
     Ok(())
 }

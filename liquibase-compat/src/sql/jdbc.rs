@@ -4,12 +4,17 @@
 //! `{ts '2026-01-31 10:00:00'}`, `??` with `?`, and a single `?` with a parameter. The driver then replaces `??` in every statement that it
 //! executes ([`executed`]), and escapes unless the statement contains a question mark anywhere, because Liquibase says so. In a query
 //! ([`queried`]) both are replaced. Literals, quoted names, comments and dollar-quoted text stay as they are.
+//!
+//! The driver splits a text into statements, too ([`sent`]): each is parsed when those before it have run, and the position in an error is that in
+//! its own text. `nativeSQL` joins them again, so that empty ones and the last semicolon are lost.
 
 mod function;
+mod parts;
 
 use std::borrow::Cow;
 
 use function::call;
+use parts::parts;
 
 use super::quoted::quoted_end;
 
@@ -29,10 +34,23 @@ const ESCAPES: &[(&str, bool, &[char], &str)] = &[
 /// The keyword of an escape that is a function call.
 const FUNCTION: &str = "fn";
 
-/// A statement of a changelog's SQL text after `Connection.nativeSQL`.
+/// A statement of a changelog's SQL text after `Connection.nativeSQL`. Liquibase trims it again.
 pub(crate) fn native(sql: &str) -> Cow<'_, str> {
     let escaped = with_escapes_replaced(sql);
-    if escaped.contains('?') { Cow::Owned(with_parameters(&escaped)) } else { escaped }
+    if !escaped.contains(['?', ';']) {
+        return escaped;
+    }
+    let native: Vec<String> = parts(&escaped).into_iter().map(|part| with_parameters(&escaped[part])).collect();
+    Cow::Owned(native.join(";").trim_matches(|c: char| c <= ' ').to_owned())
+}
+
+/// The texts that reach the server for a statement, one after the other.
+pub(crate) fn sent(sql: &str) -> Vec<Cow<'_, str>> {
+    match executed(sql) {
+        whole if !whole.contains(';') => vec![whole],
+        Cow::Borrowed(whole) => parts(whole).into_iter().map(|part| Cow::Borrowed(&whole[part])).collect(),
+        Cow::Owned(whole) => parts(&whole).into_iter().map(|part| Cow::Owned(whole[part].to_owned())).collect(),
+    }
 }
 
 /// The statement that reaches the server.
@@ -53,25 +71,18 @@ fn with_marks_replaced(sql: Cow<'_, str>) -> Cow<'_, str> {
     if sql.contains("??") { Cow::Owned(with_single_marks(&sql)) } else { sql }
 }
 
-/// Replaces `??` with `?`, and a single `?` with the next parameter of its statement.
+/// Replaces `??` with `?`, and a single `?` with the next parameter.
 fn with_parameters(sql: &str) -> String {
     let mut parameters = 0;
-    let mut depth = 0_usize;
     replace_outside_of_quotes(sql, |rest, out| {
-        match rest.as_bytes().first() {
-            Some(b'(' | b'[') => depth += 1,
-            Some(b')' | b']') => depth = depth.saturating_sub(1),
-            Some(b';') if depth == 0 => parameters = 0,
-            Some(b'?') if rest.starts_with("??") => {
-                out.push('?');
-                return 2;
-            }
-            Some(b'?') => {
-                parameters += 1;
-                out.push_str(&format!("${parameters}"));
-                return 1;
-            }
-            _ => {}
+        if rest.starts_with("??") {
+            out.push('?');
+            return 2;
+        }
+        if rest.starts_with('?') {
+            parameters += 1;
+            out.push_str(&format!("${parameters}"));
+            return 1;
         }
         0
     })
