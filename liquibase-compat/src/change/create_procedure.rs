@@ -1,11 +1,14 @@
 //! createProcedure: the text of a procedure or function, in the changelog or in a file. It is one statement.
+//!
+//! A `schemaName` is written before the name of a procedure. That of a function stays as it is, as in Liquibase, which looks for the word
+//! PROCEDURE.
 
 use super::kind::{ChangeKind, ChecksumInput, SqlGenerator, no_inverse};
 use super::sql_text;
 use crate::checksum::{Checksum, ChecksumVersion};
 use crate::field::Field;
 use crate::fields::Fields;
-use crate::sql::{Dialect, literal};
+use crate::sql::{Dialect, code_end, with_schema_behind_word};
 use crate::validation_problem::ValidationProblem;
 
 pub(crate) const KIND: ChangeKind = ChangeKind {
@@ -59,14 +62,12 @@ fn problems(fields: &Fields) -> Vec<ValidationProblem> {
 }
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
-    let text = sql_text::text(fields, "path", inline(fields)).trim();
-    let create = text.strip_suffix(';').unwrap_or(text).to_owned();
-    let Some(schema) = fields.filled("schemaName") else {
-        return vec![create];
+    let text = sql_text::text(fields, "path", inline(fields));
+    let text = match fields.filled("schemaName") {
+        Some(schema) => with_schema_behind_word(text, "procedure", &dialect.name(schema)),
+        None => text.to_owned(),
     };
-    // The text does not name a schema: the search path decides where the procedure is created. It is reset afterwards.
-    let path = |schema: &str| format!("SELECT set_config('search_path', {}, false)", literal(schema));
-    let target = dialect.name(schema);
-    let default = dialect.name(&dialect.schema);
-    vec![path(&format!("{target}, {default}")), create, path(&default)]
+    // Comments behind the last semicolon are lost with it.
+    let create = text[..code_end(&text)].strip_suffix(';').unwrap_or(&text);
+    vec![create.trim().to_owned()]
 }

@@ -14,6 +14,6 @@ pub(crate) use data_type::{DataType, Value, parse_number};
 pub(crate) use name::{Dialect, Quoting, folded, literal};
 pub(crate) use parameter::texts;
 pub(crate) use prepared::PREPARED_STATEMENT;
-pub(crate) use quoted::{ends_in_line_comment, is_line_comment};
+pub(crate) use quoted::{code_end, ends_in_line_comment, is_line_comment};
 pub(crate) use split::{Splitting, split};
-pub(crate) use token::with_replaced_word;
+pub(crate) use token::{with_replaced_word, with_schema_behind_word};

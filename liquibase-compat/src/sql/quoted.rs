@@ -13,6 +13,23 @@ pub(crate) fn ends_in_line_comment(sql: &str) -> bool {
     false
 }
 
+/// The position behind the last character that is neither blank nor in a comment.
+pub(crate) fn code_end(sql: &str) -> usize {
+    let (mut at, mut code_end) = (0, 0);
+    while let Some(c) = sql[at..].chars().next() {
+        let end = quoted_end(sql, at);
+        let is_code = match end {
+            Some(_) => !sql[at..].starts_with("--") && !sql[at..].starts_with("/*"),
+            None => !c.is_whitespace(),
+        };
+        at = end.unwrap_or(at + c.len_utf8());
+        if is_code {
+            code_end = at;
+        }
+    }
+    code_end
+}
+
 /// Whether the text is one line that is a comment.
 pub(crate) fn is_line_comment(sql: &str) -> bool {
     sql.starts_with("--") && !sql.contains(['\r', '\n'])
@@ -101,6 +118,15 @@ fn dollar_quoted_end(sql: &str, at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_ends_before_comments_and_blanks() {
+        for (sql, code) in
+            [("a; -- b\n/* c */ \n", "a;"), ("a '-- b' -- c", "a '-- b'"), ("-- a", ""), ("a /* b */ c", "a /* b */ c")]
+        {
+            assert_eq!(&sql[..code_end(sql)], code, "{sql}");
+        }
+    }
 
     #[test]
     fn a_comment_at_the_end_is_told_from_literals_that_look_like_one() {

@@ -20,6 +20,25 @@ pub(crate) fn with_replaced_word(sql: &str, word: &str, replacement: &str) -> Op
     Some(tokens.concat())
 }
 
+/// The text with `schema` before the name that follows the first `word`, in any case, instead of the schema that the name has. A text that
+/// names a package first stays as it is, and so does one without such a name.
+pub(crate) fn with_schema_behind_word(sql: &str, word: &str, schema: &str) -> String {
+    let tokens = tokenize(sql);
+    let is_code = |token: &str| !is_comment(token) && !token.trim_start_matches(is_blank).is_empty();
+    let mut code = tokens.iter().enumerate().filter(|(_, token)| is_code(token));
+    let found = code.find(|(_, token)| ["package", word].iter().any(|stop| token.eq_ignore_ascii_case(stop)));
+    let is_package = found.is_some_and(|(_, token)| token.eq_ignore_ascii_case("package"));
+    let Some((index, name)) = code.next().filter(|_| !is_package) else { return sql.to_owned() };
+    // As in Liquibase, a dot in a quoted name counts, too.
+    let qualified = match name.trim_end_matches('.').split('.').collect::<Vec<_>>()[..] {
+        [] | [""] => return sql.to_owned(),
+        [name] | [_, name] => format!("{schema}.{name}"),
+        [catalog, _, name] => format!("{catalog}.{schema}.{name}"),
+        _ => return sql.to_owned(),
+    };
+    format!("{}{qualified}{}", tokens[..index].concat(), tokens[index + 1..].concat())
+}
+
 pub(super) fn is_comment(token: &str) -> bool {
     token.starts_with("--") || token.starts_with("/*")
 }

@@ -1,0 +1,2 @@
+
+create procedure f() language sql as 'select 1';
