@@ -47,7 +47,7 @@ pub enum SqlGenerationError {
 #[non_exhaustive]
 pub enum ChangeSetError {
     /// Its preconditions are not met, and `onFail` or `onError` is HALT.
-    #[error("\n          {}\n  - Caused by: {}", .0.messages().join("\n          "), .0.causes())]
+    #[error("\n          {}", .0.messages_and_causes("\n          "))]
     Precondition(#[source] Box<PreconditionError>),
     /// No SQL can be generated for it.
     #[error(transparent)]

@@ -99,6 +99,26 @@ pub enum LoadError {
         /// The author of the changeset.
         author: String,
     },
+    /// A `--rollback` line of formatted SQL refers to a changeset without naming all of it. The text is Liquibase's.
+    #[error("'{name}' not set in rollback block '{text}'")]
+    IncompleteReference {
+        /// The file.
+        file: String,
+        /// The line of the changeset, 1-based.
+        line: u32,
+        /// What is missing.
+        name: &'static str,
+        /// The text of the rollback.
+        text: String,
+    },
+    /// An error in a file in YAML or JSON, or in one that such a file includes. The text is Liquibase's, with an `origin` for each of these files.
+    #[error("{origin} {source}")]
+    InFile {
+        /// The file that is read, or the class of Java's exception.
+        origin: String,
+        /// The error.
+        source: Box<LoadError>,
+    },
     /// Elements are nested deeper than the limit.
     #[error("{file} line {line}: nested deeper than {limit} levels; flatten it")]
     TooDeep {
@@ -262,6 +282,34 @@ pub enum LoadError {
         /// An alternative.
         remedy: String,
     },
+}
+
+impl LoadError {
+    /// The error as it leaves the file. Liquibase's parser of YAML and JSON writes the file before each message, and its parser of XML the class
+    /// of the exception, which is visible only below such a file. Messages of this crate name their place themselves.
+    pub(crate) fn leaving(self, file: &str, is_below_yaml: bool) -> Self {
+        let is_reference = matches!(self, Self::UnknownReference { .. });
+        let is_worded_by_liquibase = is_reference
+            || matches!(
+                self,
+                Self::File { at: Some(_), .. }
+                    | Self::IncludeAllEmpty { .. }
+                    | Self::NoSql { .. }
+                    | Self::Condition { .. }
+                    | Self::IncompleteReference { .. }
+                    | Self::InFile { .. }
+            );
+        let lower = file.to_lowercase();
+        let origin = match () {
+            () if !is_worded_by_liquibase => return self,
+            () if lower.ends_with(".sql") => return self,
+            () if !lower.ends_with(".xml") => format!("Error parsing {file} :"),
+            () if !is_below_yaml => return self,
+            () if is_reference => "liquibase.parser.core.ParsedNodeException:".to_owned(),
+            () => "liquibase.exception.SetupException:".to_owned(),
+        };
+        Self::InFile { origin, source: Box::new(self) }
+    }
 }
 
 impl From<UnreadableExpression> for LoadError {

@@ -50,15 +50,19 @@ impl PreconditionError {
         }
     }
 
-    /// The summary and what has caused it, for the message about a changeset.
-    pub(crate) fn causes(&self) -> String {
-        let summary = self.summary();
-        match (&self.message, &self.condition) {
-            (None, ConditionError::Sql { sql, source }) => {
-                format!("{summary}\n  - Caused by: Error executing SQL {sql}: {source}")
+    /// The messages, and what has caused them as far as the text does not contain it already, for the message about a changeset.
+    pub(crate) fn messages_and_causes(&self, separator: &str) -> String {
+        let mut text = self.messages().join(separator);
+        let of_query = match (&self.message, &self.condition) {
+            (None, ConditionError::Sql { sql, source }) => Some(format!("Error executing SQL {sql}: {source}")),
+            _ => None,
+        };
+        for cause in std::iter::once(self.summary().to_owned()).chain(of_query) {
+            if !text.contains(&cause) {
+                text.push_str(&format!("\n  - Caused by: {cause}"));
             }
-            _ => summary.to_owned(),
         }
+        text
     }
 
     /// The SQLSTATE of PostgreSQL's error, if that is the cause.
@@ -114,9 +118,9 @@ pub enum ConditionError {
 }
 
 impl ConditionError {
-    /// Whether it was checked and does not hold.
+    /// Whether it does not hold, unlike one that could not be checked.
     pub(crate) fn is_not_met(&self) -> bool {
-        matches!(self, Self::NotMet(_) | Self::NoneMet(_))
+        matches!(self, Self::NotMet(_) | Self::NoneMet(_) | Self::SqlOutput)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::load_error::{LoadError, Location};
 use crate::modify_sql;
 use crate::node::Node;
 use crate::path;
-use crate::precondition::Preconditions;
+use crate::precondition::{MainChangelog, Preconditions};
 use crate::properties::Properties;
 use crate::sql::Quoting;
 
@@ -40,8 +40,7 @@ const ATTRIBUTES: &[&str] = &[
 pub(super) struct Inherited {
     /// The path that the history stores, unless the changeset has its own.
     pub(super) file: String,
-    /// The path that the history stores for changesets of the changelog that includes all others.
-    pub(super) main_file: String,
+    pub(super) main: MainChangelog,
     /// Innermost first.
     pub(super) contexts: Vec<String>,
     /// Outermost first.
@@ -132,8 +131,7 @@ fn read_child(
         "validCheckSum" => set.valid_checksums.push(Checksum::parse(text)),
         "preConditions" => {
             // Without a changeLogFile, changeSetExecuted means the changelog that includes all others, whatever file it stands in.
-            set.preconditions =
-                Some(Preconditions::read(child, at, &inherited.main_file, &|name| properties.get(name))?);
+            set.preconditions = Some(Preconditions::read(child, at, &inherited.main, &|name| properties.get(name))?);
         }
         "rollback" => {
             // In formatted SQL, Liquibase looks for the changeset under the path of the file, even if it is stored under another one.
@@ -163,9 +161,12 @@ fn rollback(node: &Node, at: &Location, file: &str) -> Result<Vec<RollbackPart>,
     if let Some(id) = node.attribute("changeSetId") {
         let at = Location { line: node.line, ..at.clone() };
         return Ok(vec![RollbackPart::Reference(ChangeSetId {
-            file: path::normalise(node.attribute("changeSetPath").unwrap_or(file)),
+            file: node.attribute("changeSetPath").unwrap_or(file).to_owned(),
             id: id.to_owned(),
-            author: needed(node, "changeSetAuthor", &at)?.to_owned(),
+            author: match node.attribute("changeSetAuthor") {
+                None if node.lenient => MISSING_ID.to_owned(),
+                _ => needed(node, "changeSetAuthor", &at)?.to_owned(),
+            },
         })]);
     }
     let mut parts: Vec<RollbackPart> = Vec::new();

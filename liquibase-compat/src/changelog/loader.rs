@@ -18,7 +18,7 @@ use crate::load_error::{LoadError, Location};
 use crate::node::Node;
 use crate::options::Options;
 use crate::path;
-use crate::precondition::Preconditions;
+use crate::precondition::{MainChangelog, Preconditions};
 use crate::properties::{self, Properties};
 use crate::source::{Source, SourceError, read_named};
 use crate::sql::Quoting;
@@ -53,6 +53,7 @@ pub(super) fn load(source: &dyn Source, file: &str, options: &Options) -> Result
         seen: HashSet::new(),
         preconditions: Vec::new(),
         included_files: 0,
+        is_below_yaml: false,
     };
     let mut properties = Properties::from_options(options);
     loader.file(&file, None, Inherited::default(), &mut properties, 0)?;
@@ -72,6 +73,8 @@ struct Loader<'a> {
     /// The limit of depth does not stop files that include each other twice, because their number doubles with each level.
     included_files: usize,
     preconditions: Vec<Preconditions>,
+    /// Whether a file in YAML or JSON includes the one that is read.
+    is_below_yaml: bool,
 }
 
 /// The file that is read.
@@ -126,15 +129,30 @@ impl Loader<'_> {
             Some(logical) => path::logical(&properties.expand(logical, physical, root.line)?),
             None => path::normalise(physical),
         };
-        if depth == 0 {
-            inherited.main_file.clone_from(&inherited.file);
-        }
         inherited.quoting = quoting(&root, inherited.quoting, &at_root)?;
+        if depth == 0 {
+            let has_quoting = !root.lenient || root.attribute("objectQuotingStrategy").is_some();
+            let quoting = has_quoting.then_some(inherited.quoting);
+            inherited.main = MainChangelog { file: inherited.file.clone(), quoting };
+        }
         inherited.is_formatted_sql = format::is_formatted_sql(physical);
         if let Some(own) = context(&root) {
             inherited.contexts.insert(0, properties.expand(&own, physical, root.line)?);
         }
-        let mut current = CurrentFile { physical, inherited, depth, removed: Vec::new() };
+        let is_below_yaml = self.is_below_yaml;
+        self.is_below_yaml |= root.lenient;
+        let read = self.children(root, CurrentFile { physical, inherited, depth, removed: Vec::new() }, properties);
+        self.is_below_yaml = is_below_yaml;
+        read.map_err(|error| error.leaving(physical, is_below_yaml))
+    }
+
+    fn children(
+        &mut self,
+        root: Node,
+        mut current: CurrentFile<'_>,
+        properties: &mut Properties,
+    ) -> Result<(), LoadError> {
+        let physical = current.physical;
         if root.lenient {
             self.define_all_properties(&root, &current, properties)?;
         }
@@ -169,7 +187,7 @@ impl Loader<'_> {
         match node.name.as_str() {
             "property" => self.property(node, &at, properties),
             "preConditions" => {
-                let read = Preconditions::read(node, &at, &current.inherited.main_file, &|name| properties.get(name))?;
+                let read = Preconditions::read(node, &at, &current.inherited.main, &|name| properties.get(name))?;
                 self.preconditions.push(read);
                 Ok(())
             }

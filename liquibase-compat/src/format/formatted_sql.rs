@@ -98,8 +98,7 @@ impl Reader<'_> {
                 self.directive_or_sql(line, number, &mut lines)?;
             }
         }
-        self.finish_last();
-        Ok(())
+        self.finish_last()
     }
 
     fn directive_or_sql(&mut self, line: &str, number: u32, lines: &mut Lines<'_>) -> Result<(), LoadError> {
@@ -279,14 +278,14 @@ impl Reader<'_> {
                 author: open.set.attribute("author").unwrap_or_default().to_owned(),
             });
         }
-        self.push(open, &sql, true);
+        self.push(open, &sql, true)?;
         self.previous_sql = Some(sql);
         Ok(())
     }
 
     /// Completes the last changeset of the file.
-    fn finish_last(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
+    fn finish_last(&mut self) -> Result<(), LoadError> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
         if open.sql_text.is_empty() {
             let sql = self.previous_sql.take().unwrap_or_default();
             return self.push(open, &sql, false);
@@ -295,10 +294,10 @@ impl Reader<'_> {
         if sql.ends_with("\n/") && !open.sql_attributes.iter().any(|(name, _)| name == "endDelimiter") {
             open.sql_attributes.push(("endDelimiter".to_owned(), "\n/$".to_owned()));
         }
-        self.push(open, &sql, true);
+        self.push(open, &sql, true)
     }
 
-    fn push(&mut self, set: OpenChangeSet, sql: &str, with_rollback: bool) {
+    fn push(&mut self, set: OpenChangeSet, sql: &str, with_rollback: bool) -> Result<(), LoadError> {
         let mut node = set.set;
         node.children.extend(set.checksums);
         node.children.extend(set.preconditions);
@@ -307,9 +306,10 @@ impl Reader<'_> {
         change.attributes = set.sql_attributes;
         node.children.push(change);
         if with_rollback {
-            node.children.extend(rollback(&set.rollback_text, node.line, set.rollback_attributes));
+            node.children.extend(rollback(&set.rollback_text, (self.file, node.line), set.rollback_attributes)?);
         }
         self.nodes.push(node);
+        Ok(())
     }
 
     fn formatting(&self, line: u32, expected: &'static str) -> LoadError {

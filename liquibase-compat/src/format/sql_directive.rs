@@ -99,29 +99,41 @@ fn sql_check(body: &str) -> Option<(&str, &str)> {
 }
 
 /// The `<rollback>` of the `--rollback` lines of a changeset.
-pub(super) fn rollback(text: &str, number: u32, attributes: Vec<(String, String)>) -> Option<Node> {
+///
+/// # Errors
+/// When it refers to a changeset without its id or author.
+pub(super) fn rollback(
+    text: &str,
+    (file, number): (&str, u32),
+    attributes: Vec<(String, String)>,
+) -> Result<Option<Node>, LoadError> {
     let lower = text.trim().to_lowercase();
     if lower.is_empty() {
-        return None;
+        return Ok(None);
     }
     let mut node = Node::element("rollback", number, &[], None);
     if lower.starts_with("not required") || lower.starts_with("empty") {
-        return Some(node);
+        return Ok(Some(node));
     }
     if lower.contains("changesetid") {
         let joined = text.replace('\n', "");
-        for name in ["changeSetId", "changeSetAuthor", "changeSetPath"] {
-            let value = attribute(&joined, name, ValueSyntax::Token).map(str::to_owned);
-            // A missing value is kept as an empty one, which is reported when the reference is read.
-            let value = if name == "changeSetPath" { value } else { Some(value.unwrap_or_default()) };
-            node.attributes.extend(value.map(|value| (name.to_owned(), value)));
+        let needed = [("changeSetId", Some("changesetId")), ("changeSetAuthor", Some("changesetAuthor"))];
+        for (name, shown) in needed.into_iter().chain([("changeSetPath", None)]) {
+            match (attribute(&joined, name, ValueSyntax::Token), shown) {
+                (Some(value), _) => node.attributes.push((name.to_owned(), value.to_owned())),
+                (None, Some(name)) => {
+                    let (file, text) = (file.to_owned(), joined.trim().to_owned());
+                    return Err(LoadError::IncompleteReference { file, line: number, name, text });
+                }
+                (None, None) => {}
+            }
         }
-        return Some(node);
+        return Ok(Some(node));
     }
     let mut sql = Node::element("sql", number, &[], Some(text));
     sql.attributes = attributes;
     node.children.push(sql);
-    Some(node)
+    Ok(Some(node))
 }
 
 /// The author and the id of a changeset line, and the text behind them; `None` if the line is malformed.

@@ -116,9 +116,10 @@ impl CheckContext<'_> {
                 }
             }
             Condition::TableIsEmpty { schema, table } => {
-                let sql = format!("SELECT EXISTS (SELECT FROM {})", self.table(schema.as_deref(), table));
+                let table_name = self.table(schema.as_deref(), table);
+                let sql = format!("SELECT COUNT(1) WHERE EXISTS (SELECT * FROM {table_name})");
                 match self.value(&sql).await?.as_str() {
-                    "f" => Ok(()),
+                    "0" => Ok(()),
                     _ => not_met(format!("Table {table} is not empty.")),
                 }
             }
@@ -136,9 +137,9 @@ impl CheckContext<'_> {
                 tracing::warn!(class, "a custom precondition is Java and does not hold here; write it as sqlCheck");
                 not_met(format!("Could not open custom precondition class {class}"))
             }
-            Condition::QuotingStrategy(strategy) if strategy == self.quoting.name() => Ok(()),
-            Condition::QuotingStrategy(strategy) => not_met(format!(
-                "Quoting strategy Precondition failed: expected {strategy}, got {}",
+            Condition::QuotingStrategy { holds: true, .. } => Ok(()),
+            Condition::QuotingStrategy { expected, .. } => not_met(format!(
+                "Quoting strategy Precondition failed: expected {expected}, got {}",
                 self.quoting.name()
             )),
         }
@@ -208,7 +209,8 @@ impl CheckContext<'_> {
                 lookup.with("lower(n.nspname) = lower(?)", schema).with("lower(c.relname) = lower(?)", name)
             }
         };
-        self.exists(lookup, format!("{word} {schema}.{name} does not exist")).await
+        let shown = self.dialect().qualified_name(Some(schema), name);
+        self.exists(lookup, format!("{word} {shown} does not exist")).await
     }
 
     async fn column(&self, schema: Option<&str>, table: &str, column: &str) -> Checked {
@@ -219,7 +221,14 @@ impl CheckContext<'_> {
             .with("lower(n.nspname) = lower(?)", schema)
             .with("lower(c.relname) = lower(?)", table)
             .with("lower(a.attname) = lower(?)", column);
-        self.exists(lookup, format!("Column {schema}.{table}.{column} does not exist")).await
+        // Liquibase looks for a column with another name in another way, and quotes that name in the message.
+        let is_plain = column.starts_with(|c: char| c.is_ascii_alphabetic())
+            && column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let missing = match is_plain {
+            true => format!("Column {schema}.{table}.{column} does not exist"),
+            false => format!("Column '{}' does not exist", self.dialect().name(column)),
+        };
+        self.exists(lookup, missing).await
     }
 
     async fn index(
@@ -269,8 +278,25 @@ impl CheckContext<'_> {
             ConstraintKind::PrimaryKey => ("Primary Key", "'p'"),
             ConstraintKind::ForeignKey => ("Foreign Key", "'f'"),
             // By its name Liquibase also finds a primary key.
-            ConstraintKind::Unique if name.is_some() => ("Unique Constraint", "'u', 'p'"),
-            ConstraintKind::Unique => ("Unique Constraint", "'u'"),
+            ConstraintKind::Unique if name.is_some() => ("", "'u', 'p'"),
+            ConstraintKind::Unique => ("", "'u'"),
+        };
+        let shown = |name: Option<&str>| self.dialect().name(name.unwrap_or_default());
+        let missing = match (kind, table) {
+            (ConstraintKind::PrimaryKey, Some(_)) => format!("{word} does not exist on {}", shown(table)),
+            (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", shown(name)),
+            (ConstraintKind::ForeignKey, _) => {
+                let name = self.dialect().qualified_name(Some(schema), name.unwrap_or_default());
+                format!("{word} {name} does not exist")
+            }
+            (ConstraintKind::Unique, _) => {
+                let listed = columns.filter(|columns| !columns.trim().is_empty()).unwrap_or_default();
+                // PostgreSQL folds a name that is not quoted.
+                let shown = |name: &str| if self.quoting == Quoting::All { name.to_owned() } else { folded(name) };
+                let listed: Vec<String> = listed.split(',').map(|name| shown(name.trim())).collect();
+                let (name, table) = (name.unwrap_or("null"), table.unwrap_or("null"));
+                format!("{name} on {table}({}) does not exist", listed.join(", "))
+            }
         };
         let columns = columns.map(normalised_list);
         let sql = format!(
@@ -285,11 +311,6 @@ impl CheckContext<'_> {
             .with_optional("lower(t.relname) = lower(?)", table)
             .with_optional("lower(k.conname) = lower(?)", name)
             .with_optional(own_columns, columns.as_deref());
-        let missing = match (kind, table) {
-            (ConstraintKind::PrimaryKey, Some(table)) => format!("{word} does not exist on {table}"),
-            (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", name.unwrap_or_default()),
-            _ => format!("{word} {schema}.{} does not exist", name.or(table).unwrap_or_default()),
-        };
         self.exists(lookup, missing).await
     }
 }

@@ -119,7 +119,11 @@ pub(crate) enum Condition {
         holds: bool,
         message: String,
     },
-    QuotingStrategy(String),
+    QuotingStrategy {
+        expected: String,
+        /// Whether it is that of the main changelog; that of the changeset does not count.
+        holds: bool,
+    },
     /// A Java class.
     Custom(String),
 }
@@ -183,16 +187,16 @@ impl Preconditions {
     pub(crate) fn read<'p>(
         node: &Node,
         at: &Location,
-        file: &str,
+        main: &MainChangelog,
         property: &dyn Fn(&str) -> Option<Cow<'p, str>>,
     ) -> Result<Self, LoadError> {
-        let reader = Reader { at: Location { line: node.line, ..at.clone() }, file, property };
+        let reader = Reader { at: Location { line: node.line, ..at.clone() }, main, property };
         match node.lenient {
             true => node.check_repeated(at, OUTCOMES.iter().copied())?,
             false => node.check_attributes(at, OUTCOMES)?,
         }
         Ok(Self {
-            file: file.to_owned(),
+            file: main.file.clone(),
             sql_output: reader.sql_output(node)?,
             on_fail: reader.consequence(node, "onFail")?,
             on_error: reader.consequence(node, "onError")?,
@@ -233,10 +237,19 @@ const CONDITIONS: &[(&str, &[&str])] = &[
     ("customPrecondition", &["className", "param"]),
 ];
 
+/// The changelog that includes all others, as far as conditions depend on it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MainChangelog {
+    /// The path that the history stores for its changesets.
+    pub(crate) file: String,
+    /// Its quoting strategy. The schema gives one to each file in XML; one in YAML or JSON may have none.
+    pub(crate) quoting: Option<Quoting>,
+}
+
 /// Reads conditions at one place of a changelog.
 struct Reader<'a, 'p> {
     at: Location,
-    file: &'a str,
+    main: &'a MainChangelog,
     property: &'a dyn Fn(&str) -> Option<Cow<'p, str>>,
 }
 
@@ -292,7 +305,9 @@ impl Reader<'_, '_> {
     /// The name of a quoting strategy.
     fn strategy(&self, node: &Node, written: String) -> Result<Condition, LoadError> {
         match Quoting::named(&written) {
-            Some(_) => Ok(Condition::QuotingStrategy(written)),
+            strategy @ Some(_) => {
+                Ok(Condition::QuotingStrategy { expected: written, holds: strategy == self.main.quoting })
+            }
             None => {
                 let names = [Quoting::Legacy, Quoting::All, Quoting::Reserved].map(Quoting::name);
                 Err(self.bad_value(node, "strategy", &written, names.into_iter()))
@@ -327,7 +342,7 @@ impl Reader<'_, '_> {
             "dbms" => Condition::Dbms(needed("type")?),
             "runningAs" => Condition::RunningAs(needed("username")?),
             "changeSetExecuted" => Condition::ChangeSetExecuted(ChangeSetId {
-                file: path::normalise(&optional("changeLogFile").unwrap_or_else(|| self.file.to_owned())),
+                file: path::normalise(&optional("changeLogFile").unwrap_or_else(|| self.main.file.to_owned())),
                 id: needed("id")?,
                 author: needed("author")?,
             }),

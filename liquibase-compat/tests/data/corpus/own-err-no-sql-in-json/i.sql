@@ -1,0 +1,4 @@
+--liquibase formatted sql
+--changeset a:1
+--changeset a:2
+select 1;
