@@ -147,6 +147,9 @@ async fn forward_script(
     let original = search_path(&*client).await?;
     let mut script = Script::start(client, &tables).await?;
     script.write_header(title, header);
+    // As in Liquibase, `changeSetExecuted` does not hold in a script that creates the history, and else sees what the script records.
+    let (has_history, _) = tables.exist(client).await?;
+    let no_history = History::default();
     let mut recorder = Recorder::new(history, deployment_id());
     for step in &plan.steps {
         match step {
@@ -163,7 +166,8 @@ async fn forward_script(
                     _ if *mark_ran => Ok(Content::Row(ExecType::MarkRan)),
                     Mode::Record => Ok(Content::Row(ExecType::Executed)),
                     Mode::Run => {
-                        let content = content(client, &tables, &original, recorder.history(), set).await;
+                        let seen = if has_history { recorder.history() } else { &no_history };
+                        let content = content(client, &tables, &original, seen, set).await;
                         match content {
                             Ok(Content::ChangesAndRow) => {
                                 apply::generate_script(&*client, set, &tables.schema, request.options, &mut parts)
@@ -175,18 +179,20 @@ async fn forward_script(
                     }
                 };
                 match written {
-                    Ok(Content::Nothing) => {}
+                    // As in Liquibase, a changeset with `onValidationFail="MARK_RAN"` has no comment.
                     Ok(content) => {
-                        script.write_changeset(set, &parts);
-                        script.write_statement(&record_sql(&mut recorder, &tables, set, content));
+                        if !*mark_ran {
+                            script.write_changeset(set, &parts);
+                        }
+                        if content != Content::Nothing {
+                            script.write_statement(&record_sql(&mut recorder, &tables, set, content));
+                        }
                     }
                     Err(error) if !set.fail_on_error => {
                         let reason = error.to_string();
                         tracing::warn!(changeset = %set.id, reason, "no SQL for a change; it is left out, as failOnError says");
                         // As in Liquibase, the changes before it are in the script, and the row is not.
-                        if matches!(error, ChangeSetError::SqlGeneration(_)) {
-                            script.write_changeset(set, &parts);
-                        }
+                        script.write_changeset(set, &parts);
                     }
                     Err(source) => {
                         let (changeset, report) = (set.id.clone(), Box::new(Report::default()));
@@ -223,7 +229,8 @@ async fn content(
         SqlOutput::Ignore => Verdict::Holds,
         SqlOutput::Fail => {
             let condition = ConditionError::SqlOutput;
-            let error = PreconditionError { file: preconditions.file.clone(), message: None, condition };
+            let message = preconditions.on_fail_message.clone();
+            let error = PreconditionError { file: preconditions.file.clone(), message, condition };
             Verdict::Fails(preconditions.on_fail, error)
         }
         SqlOutput::Test => {
@@ -346,8 +353,6 @@ impl Script {
 
     /// A statement with a `;`, on a line of its own if the last line has a comment, which would otherwise include it.
     fn write_statement(&mut self, sql: &str) {
-        // Other blanks are part of a statement, as in Java.
-        let sql = sql.trim_end_matches(|c: char| c <= ' ');
         let end = match sql {
             PREPARED_STATEMENT => "",
             _ if sql.ends_with(';') => "",
