@@ -342,7 +342,9 @@ fn validate(set: &ChangeSet, row: Option<&HistoryRow>, execution: Execution, err
         invalid.extend(programs.map(|_| ValidationProblem::ExecuteCommand));
     }
     if !invalid.is_empty() {
-        if set.on_validation_fail == OnValidationFail::MarkRan {
+        // As in Liquibase, an error about a type ends the run at once, whatever `onValidationFail` says.
+        let ends_run = invalid.iter().any(|problem| matches!(problem, ValidationProblem::DataType(_)));
+        if set.on_validation_fail == OnValidationFail::MarkRan && !ends_run {
             return Validity::MarkRan;
         }
         errors.invalid.extend(invalid.into_iter().map(|problem| (problem, set.id.clone())));

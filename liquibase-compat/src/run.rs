@@ -368,8 +368,9 @@ impl<'a> Run<'a> {
     async fn run_changes(&mut self, set: &'a ChangeSet) -> Result<Outcome, ChangeSetError> {
         let attempt = self.attempt(set, 0);
         let record = &attempt.record;
-        let outcome = match apply::static_statements(set, &self.tables.schema)? {
-            Some(statements) if set.run_in_transaction => {
+        // If a change has no SQL, those before it run first, and their errors come first.
+        let outcome = match apply::static_statements(set, &self.tables.schema) {
+            Ok(Some(statements)) if set.run_in_transaction => {
                 apply::run_pipelined(&*self.client, &self.begin(), &statements, record, END).await
             }
             _ => {

@@ -173,7 +173,7 @@ impl<'a> Column<'a> {
         Ok(format!("{} {}{default}{identity}{not_null}", dialect.name(self.name()), data_type.sql()?))
     }
 
-    /// As [`definition`](Self::definition), for a table with rows. Without NOT NULL if the rows first need a value. A serial type alone
+    /// As [`definition`](Self::definition), for a table with rows, and with the default behind the identity. Without NOT NULL if the rows first need a value. A serial type alone
     /// makes no identity.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl<'a> Column<'a> {
             None => String::new(),
         };
         let identity = if self.fields.is("autoIncrement") { self.identity() } else { String::new() };
-        let mut sql = format!("{} {}{default}{identity}", dialect.name(self.name()), data_type.sql()?);
+        let mut sql = format!("{} {}{identity}{default}", dialect.name(self.name()), data_type.sql()?);
         if self.is_primary_key() || (self.is_not_null() && !self.has_value()) {
             // As in Liquibase, only a column that is added has a name for this constraint.
             if let Some(name) = self.constraint_text("notNullConstraintName") {
@@ -352,7 +352,11 @@ impl<'a> Column<'a> {
                 None => return Ok(None),
             },
         };
-        Ok(Some(self.foreign_key_to(&target, &["deleteCascade"], dialect)))
+        let mut sql = self.foreign_key_to(&target, &["deleteCascade"], dialect);
+        if self.constraint_flag("validateForeignKey") == Some(false) {
+            sql.push_str(" NOT VALID");
+        }
+        Ok(Some(sql))
     }
 
     /// `schema.table(columns)` from `referencedTableName` and the fields that belong to it.

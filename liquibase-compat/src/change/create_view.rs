@@ -46,7 +46,7 @@ fn problems(fields: &Fields) -> Vec<ValidationProblem> {
 
 fn statements(fields: &Fields, dialect: &Dialect) -> Result<Vec<String>, ChangeError> {
     let view = dialect.qualified_name(fields.text("schemaName"), fields.required("viewName"));
-    let query = sql_text::text(fields, "path", "selectQuery").trim().trim_end_matches(';').trim_end();
+    let query = sql_text::text(fields, "path", "selectQuery").trim();
     let is_full = fields.is("fullDefinition");
     let replaces = fields.is("replaceIfExists") && !query.to_uppercase().contains("OR REPLACE");
     // As in Liquibase, a word CREATE in the query is replaced rather than the one before it.

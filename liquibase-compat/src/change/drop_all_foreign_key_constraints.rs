@@ -1,4 +1,4 @@
-//! dropAllForeignKeyConstraints: drops the foreign keys that the table has when the change runs.
+//! dropAllForeignKeyConstraints: drops the foreign keys that the table has when the change runs. A table that does not exist has none.
 
 use super::kind::{ALL_FIELDS, ChangeKind, SqlGenerator, no_inverse, no_problems};
 use crate::field::Field;
@@ -23,7 +23,7 @@ fn statements(fields: &Fields, dialect: &Dialect) -> Vec<String> {
     let table = dialect.qualified_name(fields.text("baseTableSchemaName"), fields.required("baseTableName"));
     vec![format!(
         "DO $liquibase$ DECLARE key text; BEGIN \
-         FOR key IN SELECT quote_ident(conname) FROM pg_constraint WHERE conrelid = {}::regclass AND contype = 'f' LOOP \
+         FOR key IN SELECT quote_ident(conname) FROM pg_constraint WHERE conrelid = to_regclass({}) AND contype = 'f' LOOP \
          EXECUTE {} || key; END LOOP; END $liquibase$",
         literal(&table),
         literal(&format!("ALTER TABLE {table} DROP CONSTRAINT "))

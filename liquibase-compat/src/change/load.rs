@@ -354,8 +354,10 @@ pub(super) fn with_types(fields: &Fields, table_types: &[(String, String)]) -> F
     let mut columns = Vec::new();
     for (index, name) in header.iter().enumerate() {
         let given = column_for(fields, name.trim(), index);
-        // As in Liquibase, a column that is found only without regard to case keeps the values as text.
-        let is_typed = given.is_none() || exact_column_for(fields, name.trim(), index).is_some();
+        // As in Liquibase, a column keeps the values as text if it is found only without regard to case, or if it has no name itself: only
+        // names are looked up in the table, not the header or the index.
+        let exact = exact_column_for(fields, name.trim(), index);
+        let is_typed = given.is_none() || exact.is_some_and(|column| column.filled("name").is_some());
         let unnamed = if given.is_some() { name.trim() } else { name };
         let mut column = given.cloned().unwrap_or_default();
         let column_name = column.filled("name").unwrap_or(unnamed).to_owned();

@@ -80,7 +80,12 @@ fn upsert(fields: &Fields, loaded: &LoadedRows, loaded_row: &LoadedRow, dialect:
 }
 
 fn inverse(fields: &Fields, dialect: &Dialect) -> Option<Vec<String>> {
-    let Loaded::Rows(loaded) = load::read(fields, dialect).ok()? else { return None };
+    let loaded = match load::read(fields, dialect) {
+        Ok(Loaded::Rows(loaded)) => loaded,
+        // With `failOnError="false"` the changeset ran without the data.
+        Err(error) if error.is_ignored_without_fail_on_error() => return Some(Vec::new()),
+        _ => return None,
+    };
     let table = load::table(fields, dialect);
     let rows = loaded.rows.iter();
     Some(rows.map(|row| format!("DELETE FROM {table} WHERE {}", key(fields, &loaded, row, dialect))).collect())
