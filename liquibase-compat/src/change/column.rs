@@ -173,8 +173,8 @@ impl<'a> Column<'a> {
         Ok(format!("{} {}{default}{identity}{not_null}", dialect.name(self.name()), data_type.sql()?))
     }
 
-    /// As [`definition`](Self::definition), for a table with rows, and with the default behind the identity. Without NOT NULL if the rows first need a value. A serial type alone
-    /// makes no identity.
+    /// As [`definition`](Self::definition), for a table with rows, and with the default behind the identity. Without NOT NULL if the rows first
+    /// need a value. A serial type alone makes no identity.
     ///
     /// # Errors
     /// As [`definition`](Self::definition).
