@@ -62,7 +62,7 @@ pub fn jdbc(sql: &str) {
     if !sql.contains(['?', '{']) {
         let joined = sent.join(";");
         assert_eq!(native, if sql.contains(';') { joined.trim_matches(|c: char| c <= ' ') } else { sql });
-        // What is joined is split in the same places.
-        assert_eq!(driver::sent(&joined), sent);
+        // What is joined is split in the same places; nothing is sent of semicolons alone.
+        assert!(sent.is_empty() || driver::sent(&joined) == sent, "{sent:?}");
     }
 }
