@@ -300,13 +300,14 @@ impl LoadError {
                     | Self::InFile { .. }
             );
         let lower = file.to_lowercase();
-        let origin = match () {
-            () if !is_worded_by_liquibase => return self,
-            () if lower.ends_with(".sql") => return self,
-            () if !lower.ends_with(".xml") => format!("Error parsing {file} :"),
-            () if !is_below_yaml => return self,
-            () if is_reference => "liquibase.parser.core.ParsedNodeException:".to_owned(),
-            () => "liquibase.exception.SetupException:".to_owned(),
+        let is_xml = lower.ends_with(".xml");
+        if !is_worded_by_liquibase || lower.ends_with(".sql") || (is_xml && !is_below_yaml) {
+            return self;
+        }
+        let origin = match (is_xml, is_reference) {
+            (false, _) => format!("Error parsing {file} :"),
+            (true, true) => "liquibase.parser.core.ParsedNodeException:".to_owned(),
+            (true, false) => "liquibase.exception.SetupException:".to_owned(),
         };
         Self::InFile { origin, source: Box::new(self) }
     }

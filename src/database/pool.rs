@@ -1,8 +1,8 @@
 //! Database connections, shared among requests.
 //!
 //! Policy: a request has one deadline, which covers the wait for a connection and the statement. A connection is lent
-//! ([`Lease`]) and goes back when its statement has ended. A connection that cannot be made while others work, or are being made, is not
-//! waited for: the request waits for one of the others (`capacity.rs`). Which errors permit a second attempt is stated by
+//! ([`Lease`]) and goes back when its statement has ended. If a connection cannot be made while other requests have connections, or
+//! are making them, the request waits for one of those (`capacity.rs`). Which errors permit a second attempt is stated by
 //! [`QueryError::is_retryable`].
 
 use std::sync::atomic::AtomicBool;
@@ -134,7 +134,7 @@ impl ConnectionPool {
                 Err(_) => QueryError::ConnectionTimeout,
             };
             let now = Instant::now();
-            // The last permit stays, so that another one belongs to a request that has a connection or is about to have one.
+            // If this is not the last permit, another request has a connection or is making one, and this request waits for that one.
             if now >= deadline || self.capacity.shrink(permit, now).is_err() {
                 return Err(error);
             }

@@ -402,7 +402,7 @@ fn a_pooler_in_statement_mode_is_refused_with_a_message() {
 }
 
 /// The configuration for a new database whose owner may have no more than [`POOL_SIZE`] connections.
-fn limited_role(server: &Postgres, database: &str) -> String {
+fn config_of_limited_role(server: &Postgres, database: &str) -> String {
     server.sql(database).run(&format!(
         "CREATE ROLE {database}_few LOGIN PASSWORD 'few-pw' CONNECTION LIMIT {POOL_SIZE}; ALTER DATABASE {database} OWNER TO {database}_few"
     ));
@@ -413,7 +413,7 @@ fn limited_role(server: &Postgres, database: &str) -> String {
 /// A shortage of connections without a pooler.
 #[test]
 fn requests_wait_if_the_role_may_have_fewer_connections_than_the_pool() {
-    let section = limited_role(shared_postgres(), &shared_postgres().create_database());
+    let section = config_of_limited_role(shared_postgres(), &shared_postgres().create_database());
     check_mixed_load(&Appliance::builder().config(&section).config(WITHOUT_REDIS).start());
 }
 
@@ -422,7 +422,7 @@ fn requests_wait_if_the_role_may_have_fewer_connections_than_the_pool() {
 fn requests_wait_for_the_connections_that_others_are_making() {
     let server = Postgres::start();
     let database = server.create_database();
-    let section = format!("{}  request_timeout: 10s\n", limited_role(&server, &database));
+    let section = format!("{}  request_timeout: 10s\n", config_of_limited_role(&server, &database));
     let appliance = Appliance::builder().config(&section).config(WITHOUT_REDIS).start();
     let sql = server.sql(&database);
     sql.run("ALTER SYSTEM SET post_auth_delay = 1");

@@ -274,20 +274,20 @@ impl CheckContext<'_> {
         columns: Option<&str>,
     ) -> Checked {
         let schema = self.schema(schema);
-        let (word, kinds) = match kind {
-            ConstraintKind::PrimaryKey => ("Primary Key", "'p'"),
-            ConstraintKind::ForeignKey => ("Foreign Key", "'f'"),
+        let kinds = match kind {
+            ConstraintKind::PrimaryKey => "'p'",
+            ConstraintKind::ForeignKey => "'f'",
             // By its name Liquibase also finds a primary key.
-            ConstraintKind::Unique if name.is_some() => ("", "'u', 'p'"),
-            ConstraintKind::Unique => ("", "'u'"),
+            ConstraintKind::Unique if name.is_some() => "'u', 'p'",
+            ConstraintKind::Unique => "'u'",
         };
         let shown = |name: Option<&str>| self.dialect().name(name.unwrap_or_default());
         let missing = match (kind, table) {
-            (ConstraintKind::PrimaryKey, Some(_)) => format!("{word} does not exist on {}", shown(table)),
-            (ConstraintKind::PrimaryKey, None) => format!("{word} {} does not exist", shown(name)),
+            (ConstraintKind::PrimaryKey, Some(_)) => format!("Primary Key does not exist on {}", shown(table)),
+            (ConstraintKind::PrimaryKey, None) => format!("Primary Key {} does not exist", shown(name)),
             (ConstraintKind::ForeignKey, _) => {
                 let name = self.dialect().qualified_name(Some(schema), name.unwrap_or_default());
-                format!("{word} {name} does not exist")
+                format!("Foreign Key {name} does not exist")
             }
             (ConstraintKind::Unique, _) => {
                 let listed = columns.filter(|columns| !columns.trim().is_empty()).unwrap_or_default();

@@ -11,8 +11,9 @@
 //!
 //! A slow client must be seen to read. Its kernel says so when it has freed a buffer, and joins up to 17 segments in one buffer: large ones, as on the loopback
 //! interface and between containers, to 128 KiB and more, which a client that reads 5 KB/s needs half a minute for. So a client gets small segments
-//! until it has proved to be fast, and again after it has been slow. An answer of up to 16 KiB is sent whole: the client has asked for it after
-//! the one before was written, so that it is joined to nothing unless the client does not read. A short answer is always a segment of its own, so that many of them do not become one behind others that the client has no memory for.
+//! until it has proved to be fast, and again after it has been slow. An answer of up to 16 KiB to a request that has come since the last write is sent
+//! whole: a client that reads has taken the answer before it, so that there is nothing to join it to. A short answer is always a segment of its own, so
+//! that many of them do not become one behind others that the client has no memory for.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -36,7 +37,7 @@ const MAX_JOINED_WRITE: usize = 1024;
 const UNSENT_LOW_WATER: u32 = 1;
 /// The size of a small segment.
 const SMALL_SEGMENT: usize = 2048;
-/// Up to this many bytes, an answer is sent whole, to any client. One that reads 5 KB/s needs three seconds for it.
+/// Up to this many bytes, an answer to a new request is sent whole, to any client. One that reads 5 KB/s needs three seconds for it.
 const MAX_WHOLE_ANSWER: usize = 16 * 1024;
 /// A client is fast when it has taken this many bytes without a pause of [`SLOW_PAUSE`].
 const PROBATION: usize = 256 * 1024;
@@ -124,16 +125,15 @@ impl Socket {
 
     /// Writes as a segment of its own, whatever is written next.
     fn poll_write_segment(&mut self, cx: &mut Context<'_>, segment: &[u8]) -> Poll<io::Result<usize>> {
-        let written = loop {
+        loop {
             ready!(self.tcp.poll_write_ready(cx))?;
             // The end of a record keeps the kernel from adding to this segment.
             let send = || SockRef::from(&self.tcp).send_with_flags(segment, MsgFlags::MSG_EOR.bits());
             match self.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => break written?,
+                written => return Poll::Ready(written),
             }
-        };
-        Poll::Ready(Ok(written))
+        }
     }
 
     fn poll_write_pieces(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
